@@ -118,7 +118,7 @@ HOSTILE = {
 CALLS: dict[str, tuple[str, ...]] = {
     "chapter": (
         "07", "07 --dry-run", "07 --json", "07 --batch submit", "--all --batch status", "--all --batch collect",
-        "--all --batch cancel", "07 --model gpt-4.1", "07 --verbose",
+        "--all --batch cancel", "07 --model gpt-4.1", "07 --verbose", "07 --ask",
     ),
     "brief": ("07", "07 --fresh --json"),
     "budget": ("", "--format json"),

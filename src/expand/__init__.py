@@ -18,6 +18,7 @@ _ROOMS = {
     "checks": "Finding",
     "drafting.acceptance_record": "Restored",
     "drafting.accept": "Accepted AcceptResult",
+    "drafting.approval": "Decision Question",
     "drafting.dry_run": "DryRun",
     "drafting.events": ("Event Notice RunPlanned SectionDone SectionGrew SectionPlanned SectionStarted"),
     "drafting.results": "ChapterResult RunResult SectionResult",

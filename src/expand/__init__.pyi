@@ -16,6 +16,8 @@ from expand.checks import Finding as Finding
 from expand.drafting.accept import Accepted as Accepted
 from expand.drafting.accept import AcceptResult as AcceptResult
 from expand.drafting.acceptance_record import Restored as Restored
+from expand.drafting.approval import Decision as Decision
+from expand.drafting.approval import Question as Question
 from expand.drafting.dry_run import DryRun as DryRun
 from expand.drafting.events import Event as Event
 from expand.drafting.events import Notice as Notice

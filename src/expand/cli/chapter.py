@@ -64,6 +64,9 @@ def chapter(
         bool | None,
         typer.Option("--read/--no-read", help="Have the draft read through, and what is found mended, or not."),
     ] = None,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Decide on the brief and on each section before the next.")
+    ] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -75,6 +78,11 @@ def chapter(
     require_choice("--on-unknown", on_unknown, "retry", "hold")
     opened = workspace_of(context, workspace)
     every = all_chapters or (batch not in (None, "submit") and not chapters)
+    decide = None
+    if ask:
+        from expand.cli.ask import terminal  # few runs ask a person
+
+        decide = terminal(batch=batch is not None)
     run_options = RunOptions.of(
         opened,
         _chapters(opened, chapters or [], all_chapters=every),
@@ -92,6 +100,7 @@ def chapter(
         base_url=base_url,
         concurrency=concurrency,
         on_unknown=on_unknown,
+        decide=decide,
     )
     if read and batch is not None:
         raise InputError(

@@ -127,11 +127,13 @@ dead."""
 
 
 @contextmanager
-def progress(stream: TextIO, verbosity: Verbosity = Verbosity.NORMAL) -> Iterator[Callable[[Event], None]]:
-    """Shows events on ``stream`` while the block runs: bars on a terminal, else lines."""
+def progress(
+    stream: TextIO, verbosity: Verbosity = Verbosity.NORMAL, *, bars: bool = True
+) -> Iterator[Callable[[Event], None]]:
+    """Shows events on ``stream`` while the block runs: ``bars`` on a terminal, else lines."""
     if verbosity is Verbosity.QUIET:
         yield _nothing
-    elif not stream.isatty() or os.environ.get("TERM") == "dumb":
+    elif not bars or not stream.isatty() or os.environ.get("TERM") == "dumb":
         yield PlainProgress(stream, verbosity)
     else:
         # start-up time
@@ -140,9 +142,9 @@ def progress(stream: TextIO, verbosity: Verbosity = Verbosity.NORMAL) -> Iterato
         if not console.is_interactive:
             yield PlainProgress(stream, verbosity)
             return
-        bars = BarProgress(console, verbosity)
-        with bars.live:
-            yield bars
+        drawn = BarProgress(console, verbosity)
+        with drawn.live:
+            yield drawn
 
 
 def _nothing(_: Event) -> None:

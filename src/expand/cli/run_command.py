@@ -66,7 +66,8 @@ def note_author(settings: Settings, *others: ModelRole) -> None:
 
 
 async def _run(workspace: Workspace, settings: Settings, options: RunOptions) -> RunResult:
-    with logged(workspace, settings) as log, progress(sys.stderr, verbosity()) as show_event:
+    bars = options.decide is None  # a question would stand in the middle of them
+    with logged(workspace, settings) as log, progress(sys.stderr, verbosity(), bars=bars) as show_event:
 
         def on_event(event: Event) -> None:
             if log is not None:

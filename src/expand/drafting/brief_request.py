@@ -23,7 +23,7 @@ from expand.llm.types import Answer, Finish
 from expand.markdown import sanitize
 from expand.outline import Plan
 from expand.prompts.context import BriefContext, SectionContext
-from expand.workspace import Workspace, write_atomically
+from expand.workspace import Workspace, read_text, write_atomically
 
 SECTION = 0
 """The section that a brief's requests are addressed to: the chapter as a whole."""
@@ -50,19 +50,20 @@ class MadeBrief:
     stopped_by: ExpandError | None = None
 
 
-async def make_brief(context: RunContext, chapter: Chapter, workspace: Workspace) -> MadeBrief:
-    """Ask for the chapter's brief and write its file. ``chapter`` is the chapter without one.
+async def make_brief(context: RunContext, chapter: Chapter, workspace: Workspace, *, note: str = "") -> MadeBrief:
+    """Ask for the chapter's brief and write its file. ``chapter`` is the chapter without one. ``note`` says what is to
+    change of the one in the file.
 
     Raises nothing that ends a run but ``LedgerError``."""
     counter = context.usage.of(chapter.id, SECTION)
     best: MadeBrief | None = None
-    previous, cut = "", 0
-    problems: tuple[str, ...] = ()
+    previous, cut = read_text(workspace.brief_path(chapter.id))[:MOST_MATERIAL] if note else "", 0
+    problems: tuple[str, ...] = (note,) if note else ()
     try:
         for attempt in range(MOST_REQUESTS):
             order = brief_order(
                 chapter, context.run_id, edition=context.ledger.edition(chapter.id, SECTION), attempt=attempt, cut=cut,
-                previous=previous, problems=problems if attempt else (),
+                previous=previous, problems=problems,
             )  # fmt: skip
             bought = await context.client.buy(order)
             counter.add(bought)

@@ -1,5 +1,6 @@
 """What the last read-through of a draft found, and of which texts, in ``.expand/read/<draft>.json``: a section that was
-changed since has no findings any more, since nobody has read it."""
+changed since has no findings any more, since nobody has read it. And what a person has taken of a chapter, in
+``.expand/approved/<chapter>``."""
 
 import json
 from collections.abc import Mapping
@@ -48,3 +49,21 @@ def keep_record(workspace: Workspace, draft: str, record: ReadRecord) -> None:
 
 def _path(workspace: Workspace, draft: str) -> Path:
     return workspace.state_path("read", f"{PurePath(draft).stem}.json")
+
+
+LENGTHS = ("short", "long")
+"""The kinds of findings about a section's length, which a person may take as it is."""
+
+
+def approved(workspace: Workspace, chapter: str) -> set[str]:
+    """What a person has taken of a chapter: the hashes of texts, and ``length:`` with that of one whose length they
+    take as it is. Nothing where it cannot be read: they are asked again."""
+    with suppress(OSError, ValueError):
+        return set(workspace.state_path("approved", chapter).read_text(encoding="utf-8").split())
+    return set()
+
+
+def approve(workspace: Workspace, chapter: str, text: str, *, length: bool) -> None:
+    """Keep on disk that a person has taken a text, or its ``length``. Raises ``InputError``."""
+    known = approved(workspace, chapter) | {"length:" * length + text_hash(text)}
+    write_atomically(workspace.state_path("approved", chapter), "\n".join(sorted(known)) + "\n", private=True)

@@ -124,7 +124,8 @@ class ResultCache:
 
     def _made_from(self, chapter: str, source: str, draft: str) -> str:
         brief = _hash(self._workspace.brief_path(chapter)) if self._options.brief else "none"
-        words = (self._shared, self._outlines[chapter], brief, source, draft)
+        taken = _hash(self._workspace.state_path("approved", chapter))
+        words = (self._shared, self._outlines[chapter], brief, source, draft, taken)
         return hashlib.sha256("|".join(words).encode()).hexdigest()
 
     def _shared_hash(self) -> str:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 from expand.checks import Finding, not_ignored
 from expand.client.client import RefusedError, StoppedError
-from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
+from expand.drafting.brief_request import BUDGET_SHARE, SECTION, begun_chapters, brief_order, make_brief, wants_brief
 from expand.drafting.budget_plan import BudgetPlan, DueSection, budget_plan, due_sections, expected_tokens
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftFile, DraftStore
@@ -40,6 +40,7 @@ from expand.drafting.section_state import (
     SectionCheck,
     check_chapter_state,
     check_section_state,
+    raise_revision,
     raise_revisions,
     revision_of,
 )
@@ -51,6 +52,7 @@ from expand.workspace import Workspace
 
 if TYPE_CHECKING:
     from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
+    from expand.drafting.approval import Approval
 
 READ_SHARE = 4
 """A run has a chapter read through by itself only where that can cost at most this part of what is left."""
@@ -156,9 +158,8 @@ class Run:
         """Open what the run works with, and work. Outlines of chapters that are known to be finished stay unread."""
         workspace, options, settings = self._workspace, self._options, self._settings
         # Verdicts on code depend on what is installed, so such a result is never known ahead.
-        cache = ResultCache(
-            workspace, options, profile_of(workspace, settings), usable=not (settings.code.check or options.read)
-        )
+        usable = not (settings.code.check or options.read or options.decide)
+        cache = ResultCache(workspace, options, profile_of(workspace, settings), usable=usable)
         outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters if chapter not in cache}
         opening = open_run(workspace, settings, options, author=self._author, on_event=self._tell, outlines=outlines)
         async with opening as (book, setup, context):
@@ -168,7 +169,7 @@ class Run:
                 from expand.drafting.section_code import code_check  # the toolchains, which few runs ask
 
                 code = partial(code_check, workspace, settings)
-            workers = settings.concurrency or setup.profile.concurrency
+            workers = 1 if options.decide else settings.concurrency or setup.profile.concurrency
             self._scheduler = _Scheduler(
                 context,
                 drafts,
@@ -211,6 +212,11 @@ class _Scheduler:
         code: Callable[[Chapter], CodeCheck] | None,
     ) -> None:
         self._options = drafts.options
+        self._approval: Approval | None = None
+        if drafts.options.decide is not None:
+            from expand.drafting.approval import Approval  # few runs ask a person
+
+            self._approval = Approval(workspace, drafts.options.decide, self.stop)
         self._code = code
         self._context = context
         self._drafts = drafts
@@ -221,7 +227,7 @@ class _Scheduler:
         self._revisions: Revisions = {}
         self._results: dict[str, dict[int, SectionResult]] = {}
         """Of chapters that are being worked on: the results of the sections that are done, without their checks."""
-        self._to_mend: dict[str, list[tuple[SectionRun, SectionCheck]]] = {}
+        self._to_mend: dict[str, dict[int, tuple[SectionRun, SectionCheck]]] = {}
         """Of chapters that are being worked on: the sections whose package is mended when all of it is there."""
         self._worked: set[str] = set()
         """Chapters of which a section was due."""
@@ -247,6 +253,8 @@ class _Scheduler:
         """Begin nothing new; what is in flight arrives. Called again, that is left unknown."""
         self._interrupted = True
         self._context.client.stop()
+        if self._approval is not None:
+            self._approval.stop()
 
     async def expand(self) -> RunResult:
         """Draft the chapters; everything bought is in the drafts when it returns.
@@ -311,7 +319,7 @@ class _Scheduler:
                 self._without_brief.add(chapter)
             chapters[chapter] = [check.section.number for check in checks]
         self._on_event(RunPlanned(sections=tuple(planned)))
-        if not self._interrupted:  # else the ledger's answers are drafted, and nothing is spent
+        if not (self._interrupted or self._approval):  # else the ledger's answers are drafted, and nothing is spent
             self._plan = budget_plan(due, self._context.remaining_tokens(), self._expected_tokens)
         if self._plan is not None:
             self._without_brief.clear()
@@ -356,10 +364,28 @@ class _Scheduler:
 
     async def _section(self, chapter_id: str, number: int) -> None:
         await self._make_brief(chapter_id)
+        while self._approval and self._options.brief and not self._interrupted:
+            decision = await self._approval.brief(chapter_id)
+            if decision.choice in ("take", "skip"):
+                break
+            await self._change_brief(chapter_id, decision.note)
         draft_file = self._drafts.take(chapter_id)
         section = draft_file.chapter.outline.sections[number - 1]
         self._on_event(SectionStarted(chapter=chapter_id, section=number))
         status, told = await self._drafted(draft_file, section)
+        while self._approval and status not in ("refused", "failed") and not self._interrupted:
+            decision = await self._approval.section(draft_file, section, status, told)
+            if decision.choice in ("take", "skip", "quit"):
+                break
+            self._drafts.forget(chapter_id)  # the outline may be another
+            draft_file = self._drafts.take(chapter_id)
+            section = draft_file.chapter.outline.sections[number - 1]
+            if decision.choice in ("back", "again"):
+                note = decision.note.strip() or revision_of(draft_file, section, self._revisions).instruction
+                raise_revision(self._context.ledger, draft_file, number, note)
+                self._revisions = self._context.ledger.editions()
+            if decision.choice != "length":
+                status, told = await self._drafted(draft_file, section)
         result = self._result(draft_file, section, status, told)
         results = self._results.setdefault(chapter_id, {})
         results[number] = result
@@ -374,6 +400,17 @@ class _Scheduler:
             if self._code and draft_file.texts != before:
                 verdicts = await asyncio.to_thread(self._code(draft_file.chapter).judge, draft_file.texts)
             self._finish(draft_file, verdicts)
+
+    async def _change_brief(self, chapter_id: str, note: str) -> None:
+        """Have the brief written again by a person's note, or read again where they changed it."""
+        if note:
+            self._context.ledger.raise_edition(chapter_id, SECTION)
+            bare = self._drafts.without_brief(chapter_id)
+            made = await make_brief(self._context, bare, self._workspace, note=note)
+            self._count_others(chapter_id)
+            if why := made.stopped_by or next(iter(made.problems), None):
+                self._on_event(Notice(message=f"{chapter_id}: the brief: {why}"))
+        self._drafts.forget(chapter_id)
 
     def _result(
         self, draft_file: DraftFile, section: Section, status: SectionStatus, told: Sequence[Finding]
@@ -402,8 +439,7 @@ class _Scheduler:
         the package are mended here, those of the sections that this run has drafted."""
         chapter, judge = draft_file.chapter, code(draft_file.chapter).judge
         verdicts = await asyncio.to_thread(judge, draft_file.texts)
-        for section, check in self._to_mend.pop(chapter.id, ()):
-            number = check.section.number
+        for number, (section, check) in self._to_mend.pop(chapter.id, {}).items():
             if verdicts.refused(number, package=True) and not draft_file.edited(number):
                 mended = await section.mend_package()
                 draft_file.put(number, mended.text, check.key, check.preceding_hash)
@@ -507,7 +543,7 @@ class _Scheduler:
         if drafted.ended_by is None:
             draft_file.put(number, drafted.text, check.key, check.preceding_hash)
             if code:
-                self._to_mend.setdefault(chapter.id, []).append((section_run, check))
+                self._to_mend.setdefault(chapter.id, {})[number] = section_run, check
         elif check.begun.bodies:
             draft_file.put_on(number, drafted.text)
         elif drafted.lines >= chapter.skeletons[number].measure.of_section(draft_file.texts[number]):

@@ -4,15 +4,20 @@ A new option is a field here. ``expand chapter`` states it once more, with its h
 from here. Nothing in between has to name it.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from expand.errors import InputError
 from expand.outline import Outline, Plan, Section
 from expand.settings import OnUnknown, Overrides, Settings, read_settings
 from expand.workspace import Workspace
+
+if TYPE_CHECKING:
+    from expand.drafting.approval import Decide
 
 OWN_MODEL = "own"
 """The model's name where the caller brings an author and names no model: a general profile."""
@@ -28,7 +33,8 @@ class RunOptions:
     neither read nor made. ``read`` has each chapter read through by a model once it is drafted, None where that model's
     profile says so. ``budget`` is the most tokens that the run may reserve and spend. ``unpriced`` lets a model
     without a known price pass under a limit in money. ``model``, ``base_url``, ``api_key``, ``concurrency`` and
-    ``on_unknown`` stand over environment and ``expand.toml``."""
+    ``on_unknown`` stand over environment and ``expand.toml``. ``decide`` is asked about each brief and section, one
+    after the other; see ``drafting.approval``."""
 
     chapters: tuple[str, ...] = ()
     plan: Plan = Plan.FULL
@@ -47,6 +53,7 @@ class RunOptions:
     api_key: str | None = field(default=None, repr=False)
     concurrency: int | None = None
     on_unknown: OnUnknown | None = None
+    decide: Decide | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, value, allowed in (

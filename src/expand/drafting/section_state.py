@@ -174,12 +174,16 @@ def raise_revisions(ledger: Ledger, drafts: DraftStore, *, overwrite: bool) -> N
     for chapter in options.chapters:
         draft_file = drafts.look(chapter)
         for section in options.chosen(draft_file.chapter.outline):
-            if draft_file.edited(section.number):
-                if not overwrite or options.sections is None:
-                    continue
-                draft_file.overwrite(section.number)
-            number = draft_file.ledger_id(section.number)
-            ledger.raise_edition(draft_file.chapter.name, number, instruction=options.instruction)
+            if draft_file.edited(section.number) and (not overwrite or options.sections is None):
+                continue
+            raise_revision(ledger, draft_file, section.number, options.instruction)
+
+
+def raise_revision(ledger: Ledger, draft_file: DraftFile, number: int, instruction: str) -> None:
+    """Have a section bought anew, also one that a person edited."""
+    if draft_file.edited(number):
+        draft_file.overwrite(number)
+    ledger.raise_edition(draft_file.chapter.name, draft_file.ledger_id(number), instruction=instruction)
 
 
 def _extra_context(draft_file: DraftFile, section: Section, revision: Revision, options: RunOptions) -> ExtraContext:

@@ -1,0 +1,139 @@
+"""Have a person decide on a chapter's brief and on each section before the next one is drafted.
+
+Who asks them is one function, ``decide``: the command line, the live page and a test each bring their own. What they
+take is remembered by the hash of its text, so that no later run asks for the same text again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from expand.checks import Finding, not_ignored
+from expand.document.draft import text_hash
+from expand.drafting.draft_file import DraftFile
+from expand.drafting.events import SectionStatus
+from expand.drafting.read_record import LENGTHS, approve, approved
+from expand.outline import Plan, Section
+from expand.schema.positions import read_yaml
+from expand.schema.source_text import Problems
+from expand.workspace import Workspace, read_text, write_atomically
+
+Choice = Literal["take", "back", "edit", "skip", "quit", "length", "again", "outline"]
+"""Take the text, send it back with a note, put another in its place, leave it for later, end the run; of a section
+whose length is off also: take the length as it is, buy the section anew, have the outline ask for its length."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What a person is asked about: a section's text in the draft at ``path``, for section 0 the chapter's brief.
+    ``length`` says how much it has of what it is to have."""
+
+    chapter: str
+    section: int
+    title: str
+    path: str
+    text: str
+    choices: tuple[Choice, ...] = ("take", "back", "edit", "skip", "quit")
+    length: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What a person wants: ``note`` says what is to change, ``text`` is what an edit puts in the place of the text."""
+
+    choice: Choice
+    note: str = ""
+    text: str = ""
+
+
+Decide = Callable[[Question], Awaitable[Decision]]
+
+
+class Approval:
+    """The questions of one run. What a decision says of texts and files is done here, the rest by the run."""
+
+    def __init__(self, workspace: Workspace, decide: Decide, stop_run: Callable[[], None]) -> None:
+        self._workspace = workspace
+        self._decide = decide
+        self._stop_run = stop_run
+        self._skipped: set[str] = set()
+        self._asked: asyncio.Future[Decision] | None = None
+
+    def stop(self) -> None:
+        """Answer a question that is open with ``quit``."""
+        if self._asked is not None:
+            self._asked.cancel()
+
+    async def _answer(self, question: Question) -> Decision:
+        if text_hash(question.text) in self._skipped | approved(self._workspace, question.chapter):
+            return Decision(choice="skip")
+        asked = self._asked = asyncio.ensure_future(self._decide(question))
+        await asyncio.wait([asked])
+        decision = Decision(choice="quit") if asked.cancelled() else asked.result()
+        if decision.choice not in question.choices:
+            raise ValueError(f"{decision.choice} is no answer to {question.chapter}/{question.section}")
+        if decision.choice in ("take", "length"):
+            approve(self._workspace, question.chapter, question.text, length=decision.choice == "length")
+        elif decision.choice == "skip":
+            self._skipped.add(text_hash(question.text))
+        elif decision.choice == "quit":
+            self._stop_run()
+        return decision
+
+    async def brief(self, chapter: str) -> Decision:
+        """The decision on a chapter's brief."""
+        path = self._workspace.brief_path(chapter)
+        if not path.is_file():
+            return Decision(choice="skip")
+        where, text = self._workspace.relative(path), read_text(path)
+        decision = await self._answer(Question(chapter=chapter, section=0, title="brief", path=where, text=text))
+        if decision.choice == "edit":
+            write_atomically(path, decision.text.rstrip() + "\n")
+        return decision
+
+    async def section(
+        self, draft_file: DraftFile, section: Section, status: SectionStatus, told: Sequence[Finding]
+    ) -> Decision:
+        """The decision on a section as its draft has it, whose file is written first: names of links may change."""
+        draft_file.write()
+        chapter, text = draft_file.chapter, draft_file.texts[section.number]
+        result, path = draft_file.section_result(section, status), self._workspace.outline_path(chapter.id)
+        question = Question(
+            chapter=chapter.id,
+            section=section.number,
+            title=result.title,
+            path=draft_file.path,
+            text=text,
+            length=f"{result.counted:,} of {result.target:,} {result.unit}",
+            findings=(*not_ignored(told, draft_file.texts, chapter.ignored), *result.findings),
+        )
+        outline = ""
+        if any(one.kind in LENGTHS and one.severity != "note" for one in result.findings):
+            outline = _with_length(path, section.number, result.unit, result.counted)
+            more: tuple[Choice, ...] = ("length", "again", "outline")
+            more = more if outline and chapter.plan is Plan.FULL else more[:2]
+            question = replace(question, choices=question.choices + more)
+        decision = await self._answer(question)
+        if decision.choice == "edit":  # below the heading by which the section is found, and above what follows
+            heading, edit = text.split("\n", 1)[0].rstrip(), decision.text.strip()
+            edit = edit if edit.startswith(heading) else f"{heading}\n\n{edit}"
+            draft_file.put_edit(section.number, edit + text[len(text.rstrip()) :])
+        elif decision.choice == "outline":
+            write_atomically(path, outline)
+        return decision
+
+
+def _with_length(path: Path, number: int, unit: str, length: int) -> str:
+    """The outline's text in which a section states this length; "" where it states none in this unit."""
+    document, rows = read_yaml(path, Problems(path.name)), read_text(path).split("\n")
+    for key in ("characters", "字数") if unit == "characters" else (unit,):
+        at = ("sections", number - 1, key)
+        if document and at in document.positions.written:
+            place, written = document.positions.values[at], document.positions.written[at]
+            row, column = rows[place.line - 1], place.column - 1
+            rows[place.line - 1] = f"{row[:column]}{max(1, length)}{row[column + len(written) :]}"
+            return "\n".join(rows)
+    return ""
