@@ -225,7 +225,10 @@ async def test_an_edited_brief_counts_and_one_that_is_skipped_is_asked_about_aga
     path.parent.mkdir()
     good = "sections:\n- title: Checklist\n  opening: Check this.\n"
     path.write_text(good)
-    person, author = Person(Decision(choice="edit", text=good.replace("Check this", "Tick off this")), "skip"), ScriptedAuthor()
+    person, author = (
+        Person(Decision(choice="edit", text=good.replace("Check this", "Tick off this")), "skip"),
+        ScriptedAuthor(),
+    )
     await approve(place, person, author, sections=[3])
     assert person.asked == [0, 0, 3]
     assert "Tick off this." in draft_of(place.root)
