@@ -172,7 +172,7 @@ def test_three_letters_of_a_word_stay(word: str, stem: str) -> None:
 
 
 def test_a_term_has_two_letters() -> None:
-    assert matching.latin_terms("C go 42") == {"go"}
+    assert matching.terms("C go 42") == {"go"}
     assert matching.likeness("A", "A") == 0.0, "a title of one letter is like none"
     assert matching.likeness("Ab", "Ab") == 1.0
 

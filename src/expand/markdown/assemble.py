@@ -10,8 +10,8 @@ two texts are one, character by character. Nothing is deleted on a guess: lines 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from expand.markdown import blocks, matching, sanitize
 from expand.markdown.blocks import Block, is_blank, newline_of, rows
@@ -62,21 +62,12 @@ def split_by_topics(answer: str, titles: Sequence[str]) -> tuple[str, dict[int, 
     Thinking and a fence around the whole answer are taken off first."""
     answer = sanitize.unwrapped(answer, titles)
     lines = rows(answer)
-    parts: list[tuple[int | None, int, int]] = [(None, 0, 0)]
-    for block in blocks.blocks(answer):
-        index = _topic(block, titles)
-        if index is not None:
-            parts.append((index, block.start, block.end))
+    topics = [(index, block) for block in blocks.blocks(answer) if (index := _topic(block, titles)) is not None]
+    stops = [*(block.start for _, block in topics), len(lines)]
     found: dict[int, str] = {}
-    head = ""
-    for place, (index, _, body) in enumerate(parts):
-        stop = parts[place + 1][1] if place + 1 < len(parts) else len(lines)
-        text = "".join(lines[body:stop])
-        if index is None:
-            head = text
-        else:
-            found[index] = found.get(index, "") + text
-    return head, found
+    for (index, block), stop in zip(topics, stops[1:], strict=True):
+        found[index] = found.get(index, "") + "".join(lines[block.end : stop])
+    return "".join(lines[: stops[0]]), found
 
 
 def _topic(block: Block, titles: Sequence[str]) -> int | None:
@@ -98,29 +89,27 @@ def _topic(block: Block, titles: Sequence[str]) -> int | None:
 
 def summary_of_sections(texts: Sequence[str]) -> str:
     """For each section its headings, and the beginning of the first paragraph under each."""
-    return "\n".join(line for text in texts for line in _summary(text))
+    lines: list[str] = []
+    for text in texts:
+        own: list[str] = []
+        wants_paragraph = False
+        for block in blocks.blocks(text):
+            if block.kind == "heading":
+                own.append(f"{'#' * block.level} {block.title}")
+                wants_paragraph = True
+            elif block.kind == "paragraph" and wants_paragraph:
+                own.append(" ".join(block.text.split())[:SUMMARY_COLUMNS])
+                wants_paragraph = False
+        lines += own[:SUMMARY_LINES]
+    return "\n".join(lines)
 
 
 def by_topic(text: str, topics: Sequence[str]) -> Mapping[int, str]:
     """The text of a section by topic index; without topics, all of it under 0."""
     heading, _, body = text.partition("\n")
-    if not topics:
-        return {0: body} if heading else {}
-    _, found = split_by_topics(body, topics)
-    return found
-
-
-def _summary(text: str) -> list[str]:
-    lines: list[str] = []
-    wants_paragraph = False
-    for block in blocks.blocks(text):
-        if block.kind == "heading":
-            lines.append(f"{'#' * block.level} {block.title}")
-            wants_paragraph = True
-        elif block.kind == "paragraph" and wants_paragraph:
-            lines.append(" ".join(block.text.split())[:SUMMARY_COLUMNS])
-            wants_paragraph = False
-    return lines[:SUMMARY_LINES]
+    if topics:
+        return split_by_topics(body, topics)[1]
+    return {0: body} if heading else {}
 
 
 # --- whether a text was cut ---------------------------------------------------------------------------------
@@ -181,26 +170,23 @@ def _last_piece(text: str, every: tuple[Block, ...]) -> tuple[str, list[str]]:
     """The last paragraph or list item, and the others that are long enough to compare it with."""
     last = every[-1]
     if last.kind == "list":
-        items = list(_items(last.text))
-        return items[-1], [item for item in items[:-1] if _is_long(item, SIBLING_SHARE)]
+        *others, item = _items(last.text)
+        return item, [other for other in others if _is_long(other, SIBLING_SHARE)]
     others = [block.text for block in every[:-1] if block.kind == "paragraph" and _is_long(block.text, SIBLING_SHARE)]
     # The sentences before it in the same paragraph have ended, too.
     sentences = [last.text[: found.end()] for found in _SENTENCE.finditer(last.text)]
     return last.text, others + sentences
 
 
-def _items(text: str) -> Iterator[str]:
+def _items(text: str) -> list[str]:
     """The items of a list at every depth, without their markers; continued lines belong to their item."""
-    item = ""
+    items = [""]
     for row in blocks.bare_rows(text):
-        marker = _ITEM.match(row)
-        if marker:
-            if item.strip():
-                yield item.rstrip()
-            item = row[marker.end() :]
+        if marker := _ITEM.match(row):
+            items.append(row[marker.end() :])
         else:
-            item += "\n" + row
-    yield item.rstrip()
+            items[-1] += "\n" + row
+    return [item.rstrip() for item in items[:-1] if item.strip()] + [items[-1].rstrip()]
 
 
 def _is_long(piece: str, share: float = 1.0) -> bool:
@@ -244,8 +230,7 @@ _WORD_BEFORE = re.compile(r"(?<![^\s(\"'“‘*_])[^\W\d_]+$")
 _WORD_AFTER = re.compile(r"[^\W\d_]+")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Joined:
+class Joined(NamedTuple):
     """A text with its continuation. ``doubt`` quotes the end of the one and the start of the other where nobody can
     tell how they belong together; both are "" where it is certain."""
 
@@ -256,7 +241,7 @@ class Joined:
 def resume(before: str, more: str) -> Joined:
     """An answer that was cut and its continuation as one; both as they came, less thinking."""
     if not before.strip() or not more.strip():
-        return Joined(text=before + more)
+        return Joined(before + more)
     fence = blocks.open_fence(sanitize.unwrapped(before, ()))
     plain = sanitize.without_greeting(more) if fence is None else sanitize.without_reopening(more, fence)
     plain = plain.lstrip("\r\n") if plain != more else more
@@ -264,17 +249,19 @@ def resume(before: str, more: str) -> Joined:
     for text in dict.fromkeys((more, plain)):
         again = _said_again(before, text, cut=True)
         if again is not None and again[2]:
-            return Joined(text=before[: again[0]] + text[again[1] :])
+            return Joined(before[: again[0]] + text[again[1] :])
         doubtful |= again is not None
     row = rows(before)[-1] if _is_half_marker(before) else ""
     if fence is not None and not sanitize.continues_fence(row + more, fence):
-        between = _ended_line(before) + (blocks.closing_fence(before) or "") + newline_of(before) * 2
+        newline = newline_of(before)
+        ended = "" if before.endswith(("\n", "\r")) else newline
+        between = ended + (blocks.closing_fence(before) or "") + newline * 2
         plain, doubtful = more.lstrip("\r\n"), True
     else:
         between, unclear = _between(before, plain, inside=fence is not None)
         doubtful |= unclear
     doubt = (before[-QUOTED:], plain[:QUOTED]) if doubtful else ("", "")
-    return Joined(text=before + between + plain, doubt=doubt)
+    return Joined(before + between + plain, doubt)
 
 
 def append(before: str, more: str) -> str:
@@ -422,7 +409,3 @@ def _is_one_list_or_table(before: str, more: str) -> bool:
         return more.lstrip().startswith("|")
     ours = blocks.blocks(before)[-1:]
     return bool(ours) and ours[0].kind == "list" and bool(_LIST_ITEM.match(more))
-
-
-def _ended_line(text: str) -> str:
-    return "" if text.endswith(("\n", "\r")) else newline_of(text)

@@ -75,8 +75,7 @@ class Block:
         return language_of(self.info)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Paragraph:
+class Paragraph(NamedTuple):
     """A paragraph at any depth (also of a list item or quote): first line and inline source.
 
     ``prose`` is the text without code spans, link targets and addresses."""
@@ -87,8 +86,7 @@ class Paragraph:
     prose: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A link or image: ``target`` with percent-escapes resolved, ``line`` of its block."""
 
     line: int
@@ -193,62 +191,36 @@ def _trimmed(lines: Sequence[str], start: int, end: int) -> int:
     return end
 
 
-def _is_closing(row: str, marker: str) -> bool:
-    run = row.strip(" \t\r\n>")
-    return len(run) >= len(marker) and set(run) == {marker[0]}
-
-
-def _fence(lines: Sequence[str], token: Token) -> Block:
+def _block(lines: Sequence[str], token: Token, title: str = "") -> Block:
     start, end = token.map or (0, 0)
-    end = min(end, len(lines))
-    closed = end - start > 1 and _is_closing(lines[end - 1], token.markup)
-    end = end if closed else _trimmed(lines, start, end)
-    return Block(
-        kind="fence",
-        start=start,
-        end=end,
-        text=_verbatim(lines, start, end),
-        info=token.info.strip(),
-        marker=token.markup,
-        code=token.content,
-        closed=closed,
-    )
-
-
-def _block(lines: Sequence[str], tokens: Sequence[Token], index: int) -> Block:
-    token = tokens[index]
-    if token.type == "fence":
-        return _fence(lines, token)
-    start, end = token.map or (0, 0)
-    end = _trimmed(lines, start, end)
-    text = _verbatim(lines, start, end)
     kind = _KINDS.get(token.type, "other")
-    if kind != "heading":
-        code = token.content if kind == "code" else ""
-        return Block(kind=kind, start=start, end=end, text=text, code=code)
+    closed = True
+    if kind == "fence":
+        last = lines[min(end, len(lines)) - 1].strip(" \t\r\n>")
+        closed = end - start > 1 and len(last) >= len(token.markup) and set(last) == {token.markup[0]}
+    end = min(end, len(lines)) if kind == "fence" and closed else _trimmed(lines, start, end)
     return Block(
         kind=kind,
         start=start,
         end=end,
-        text=text,
-        level=int(token.tag[1:]),
-        title=tokens[index + 1].content.strip(),
-        setext=token.markup in ("=", "-"),
+        text=_verbatim(lines, start, end),
+        level=int(token.tag[1:]) if kind == "heading" else 0,
+        title=title.strip(),
+        setext=kind == "heading" and token.markup in ("=", "-"),
+        info=token.info.strip(),
+        marker=token.markup if kind == "fence" else "",
+        code=token.content if kind in ("fence", "code") else "",
+        closed=closed,
     )
 
 
 def _uncovered(lines: Sequence[str], start: int, end: int) -> Iterator[Block]:
     """Runs of lines that no token covers, such as link definitions."""
-    at = start
-    while at < end:
-        if is_blank(lines[at]):
-            at += 1
-            continue
-        stop = at
-        while stop < end and not is_blank(lines[stop]):
-            stop += 1
-        yield Block(kind="other", start=at, end=stop, text=_verbatim(lines, at, stop))
-        at = stop
+    for blank, run in itertools.groupby(range(start, end), key=lambda at: is_blank(lines[at])):
+        if not blank:
+            numbers = list(run)
+            first, last = numbers[0], numbers[-1] + 1
+            yield Block(kind="other", start=first, end=last, text=_verbatim(lines, first, last))
 
 
 @lru_cache(maxsize=64)
@@ -262,7 +234,7 @@ def blocks(text: str) -> tuple[Block, ...]:
     for index, token in enumerate(tokens):
         if token.level != 0 or token.nesting < 0 or token.map is None or token.type == "inline":
             continue
-        block = _block(lines, tokens, index)
+        block = _block(lines, token, tokens[index + 1].content if token.type == "heading_open" else "")
         found.extend(_uncovered(lines, at, block.start))
         found.append(block)
         at = block.end
@@ -278,14 +250,14 @@ def headings(text: str) -> tuple[Block, ...]:
 def fences(text: str) -> tuple[Block, ...]:
     """The fences at any depth, in order."""
     lines, _, tokens = _parse(text)
-    return tuple(_fence(lines, token) for token in tokens if token.type == "fence")
+    return tuple(_block(lines, token) for token in tokens if token.type == "fence")
 
 
 @lru_cache(maxsize=64)
 def paragraphs(text: str) -> tuple[Paragraph, ...]:
     """The paragraphs at any depth, in order; no headings, tables, code or HTML."""
     found = (one for one in inlines(text) if one.kind == "paragraph" and one.text.strip())
-    return tuple(Paragraph(line=one.start, end=one.end, text=one.text, prose=matching.prose(one.text)) for one in found)
+    return tuple(Paragraph(one.start, one.end, one.text, matching.prose(one.text)) for one in found)
 
 
 class Inline(NamedTuple):
@@ -337,10 +309,10 @@ def links(text: str) -> tuple[Link, ...]:
         for part in token.children or (token,):
             target = part.attrGet("href") or part.attrGet("src")
             if target is not None:
-                found.append(Link(line=line, target=unquote(str(target))))
+                found.append(Link(line, unquote(str(target))))
             elif part.type in ("html_block", "html_inline"):
                 targets = (html.unescape(link["target"]) for link in _HTML_LINK.finditer(part.content))
-                found += [Link(line=line, target=unquote(target)) for target in targets]
+                found += [Link(line, unquote(target)) for target in targets]
     return tuple(found)
 
 
@@ -359,32 +331,29 @@ def link_definitions(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(sorted((found["map"][0], found["map"][1]) for found in every))
 
 
-def _open_fence_row(text: str) -> tuple[str, Block] | None:
+def _last_open_fence(text: str) -> Block | None:
     lines, _, _ = _parse(text)
-    every = fences(text)
-    if not every or every[-1].closed:
-        return None
-    last = every[-1]
-    if last.end < _trimmed(lines, 0, len(lines)):
-        return None  # a list or quote ended it
-    return lines[last.start], last
+    last = next(reversed(fences(text)), None)
+    # One that ends before the text does was ended by a list or quote.
+    return None if last is None or last.closed or last.end < _trimmed(lines, 0, len(lines)) else last
 
 
 def open_fence(text: str) -> str | None:
     """The marker and info string of the fence that the text ends in, such as "```rust"."""
-    found = _open_fence_row(text)
-    return f"{found[1].marker}{found[1].info}" if found else None
+    fence = _last_open_fence(text)
+    return f"{fence.marker}{fence.info}" if fence else None
 
 
 def closing_fence(text: str) -> str | None:
     """The line (without ending) that closes the fence in which the text ends, or None."""
-    found = _open_fence_row(text)
-    if found is None:
+    fence = _last_open_fence(text)
+    if fence is None:
         return None
-    marker = _FENCE_OPEN.search(found[0])
-    before = found[0][: marker.start()] if marker else ""  # what lists and quotes put before it
+    row = rows(text)[fence.start]
+    marker = _FENCE_OPEN.search(row)
+    before = row[: marker.start()] if marker else ""  # what lists and quotes put before it
     # A list marker becomes the indentation of its item; a quote's marker stays.
-    return re.sub(r"[^>\t]", " ", before) + found[1].marker
+    return re.sub(r"[^>\t]", " ", before) + fence.marker
 
 
 def anchor(heading: str) -> str:

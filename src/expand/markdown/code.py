@@ -15,9 +15,8 @@ import re
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from expand.markdown.blocks import bare_rows
 
@@ -33,6 +32,7 @@ _NAMES = {
     "yaml": ("yaml", "yml"),
 }
 _GRAMMARS = {name: grammar for grammar, names in _NAMES.items() for name in names}
+_DOCTESTS = re.compile(r"(?m)^\s*(?:>>>|In \[\d+\]:)")
 _PROMPT = re.compile(
     r"\s*(?:\([\w.-]+\)\s*)?(?:[\w.@~/:-]*[$%❯➜]\s+|>\s|[\w.-]+@[\w.-]+[:~\]].*[#$]\s|\[[^\]\n]*\][#$]\s)"
 )
@@ -46,8 +46,7 @@ _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _ELISION = r"(?:\.\.\.|…|⋯)"
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(NamedTuple):
     """One reading of a block: code with what was put around it; ``shift`` lines were put before."""
 
     code: str
@@ -120,7 +119,7 @@ def has_statements(code: str) -> bool:
 
 def python_session(code: str) -> str:
     """Python as a program: of a session what was typed, and nothing of a notebook's ``%`` and ``!`` lines."""
-    if re.search(r"(?m)^\s*(?:>>>|In \[\d+\]:)", code):
+    if _DOCTESTS.search(code):
         code = _session(code, hanging=False)
     return textwrap.dedent(re.sub(r"(?m)^([ \t]*)[%!?].*$", r"\1pass", code))
 
@@ -224,7 +223,7 @@ _PYTHON_LEFT_OPEN = re.compile(r":[ \t]*#.*\s*\Z|\A(?:@.*\n)*(?:async )?(?:def|c
 
 def _python(code: str) -> Iterator[_Reading]:
     texts = [code]
-    if re.search(r"(?m)^\s*(?:>>>|In \[\d+\]:)", code):
+    if _DOCTESTS.search(code):
         texts = [_session(code, hanging=False), _session(code, hanging=True)]
     for text in texts:
         magic = re.sub(r"(?m)^([ \t]*)[%!?].*$", r"\1pass", text)
@@ -253,11 +252,6 @@ def _bash(code: str) -> Iterator[_Reading]:
     yield _Reading(_elided(filled, blank="", word="__") + "\n")
 
 
-def _toml(code: str) -> Iterator[_Reading]:
-    yield _Reading(code + "\n")
-    yield _Reading(_elided(code, blank="", word='"__"') + "\n")
-
-
 def _json(code: str) -> Iterator[_Reading]:
     if code.rstrip().endswith(("...", "…")):
         return  # cut short, and it says so
@@ -273,17 +267,16 @@ def _json(code: str) -> Iterator[_Reading]:
 
 def _yaml(code: str) -> Iterator[_Reading]:
     flat = textwrap.dedent(code)
-    yield _Reading(flat + "\n")
     elided = re.sub(rf"(?m)^[ \t]*(?:- )?{_ELISION}[ \t]*$", "", flat)
-    templated = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "__", elided)
-    yield _Reading(templated + "\n")
+    yield _Reading(flat + "\n")
+    yield _Reading(re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "__", elided) + "\n")
 
 
 _READINGS: dict[str, Callable[[str], Iterator[_Reading]]] = {
     "rust": _rust,
     "python": _python,
     "bash": _bash,
-    "toml": _toml,
+    "toml": lambda code: map(_Reading, (code + "\n", _elided(code, blank="", word='"__"') + "\n")),
     "json": _json,
     "yaml": _yaml,
 }

@@ -163,10 +163,11 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
 
 
-def latin_terms(text: str) -> set[str]:
-    """Stems of the Latin words and identifiers of at least two letters, less stop words."""
+def terms(text: str) -> set[str]:
+    """Stems of the Latin words and identifiers of at least two letters, less stop words, and Chinese pairs."""
     words = _WORD.findall(text.replace("_", " ").casefold())
-    return {stem(word) for word in words if len(word) > 1 and not word.isdigit() and word not in STOP_WORDS}
+    stems = {stem(word) for word in words if len(word) > 1 and not word.isdigit() and word not in STOP_WORDS}
+    return stems | cjk_pairs(text)
 
 
 def parts(title: str) -> list[str]:
@@ -191,17 +192,13 @@ class Vocabulary:
             self._starts.setdefault(term[:_SAME_START], []).append(term)
 
     def __contains__(self, term: str) -> bool:
-        return term in self._terms or any(_is_form(term, other) for other in self._starts.get(term[:_SAME_START], ()))
+        forms = self._starts.get(term[:_SAME_START], ())
+        return term in self._terms or any(_is_form(term, other) for other in forms)
 
 
 def _is_form(one: str, other: str) -> bool:
     same = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     return same >= _SAME_START and max(len(one), len(other)) - same <= min(_MOST_ENDING, same - 2)
-
-
-def terms(text: str) -> set[str]:
-    """Latin stems and Chinese pairs together."""
-    return latin_terms(text) | cjk_pairs(text)
 
 
 # --- numbers in front of titles ---------------------------------------------------------------------------
@@ -230,14 +227,15 @@ def all_unnumbered(titles: Sequence[str], within: tuple[int, ...] = ()) -> list[
     places: "2.6 kernels" where it is the whole of its place, ``within`` and its own number, or two neighbours count
     likewise; "2 kernels" only where all do."""
     counted = [_counted(title, place) for place, title in enumerate(titles, 1)]
-    parts = [found["number"].split(".") for found in counted if found]
-    several, every = sum(len(part) > 1 for part in parts) > 1, len(titles) > 1 and all(counted)
-    return [
-        _without(title, 0, found.end())
-        if found and (every or (several and "." in found["number"]) or _is_place(found["number"], (*within, place)))
-        else unnumbered(title)
-        for place, (title, found) in enumerate(zip(titles, counted, strict=True), 1)
-    ]
+    several = sum("." in found["number"] for found in counted if found) > 1
+    every = len(titles) > 1 and all(counted)
+    said = []
+    for place, (title, found) in enumerate(zip(titles, counted, strict=True), 1):
+        number = found["number"] if found else ""
+        is_place = bool(within) and number == ".".join(map(str, (*within, place)))
+        is_number = found and (every or (several and "." in number) or is_place)
+        said.append(_without(title, 0, found.end()) if found and is_number else unnumbered(title))
+    return said
 
 
 def _counted(title: str, place: int) -> re.Match[str] | None:
@@ -247,10 +245,6 @@ def _counted(title: str, place: int) -> re.Match[str] | None:
         return None
     last = found["number"].strip(".").rpartition(".")[2]
     return found if (int(last) if last.isdigit() else ord(last) - ord("A") + 1) == place else None
-
-
-def _is_place(number: str, place: tuple[int, ...]) -> bool:
-    return len(place) > 1 and number == ".".join(map(str, place))
 
 
 def _is_figure(found: re.Match[str], title: str) -> bool:

@@ -6,9 +6,8 @@ A document has one namespace for them, but answers are written blind to each oth
 
 import re
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from expand.markdown import blocks
 from expand.markdown.blocks import is_blank, newline_of, rows
@@ -19,8 +18,7 @@ _BEGINS_LINE = re.compile(r"(?:^|\n)(?:[ \t]|>|[-*+][ \t]|\d{1,9}[.)][ \t])*\Z")
 _FOOTNOTE = re.compile(r"\^[\w.:-]+")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Definition:
+class Definition(NamedTuple):
     """What a name stands for, in the lines ``[start, end)``; ``content`` is on one line, without the name."""
 
     name: str
@@ -29,11 +27,10 @@ class Definition:
     content: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """A name in a text, as it is compared and as it is ``said`` there. ``label`` is the place of the label, or the one
     where a label would go; ``sure`` says that it can be nothing but a name: ``[text][name]``, ``[name][]`` and
-    ``[^name]``, not ``[name]``. ``defines`` marks a definition's own."""
+    ``[^name]``, not ``[name]``."""
 
     name: str
     said: str
@@ -41,11 +38,6 @@ class Use:
     label: tuple[int, int]
     form: Literal["definition", "note", "full", "shortcut"]
     sure: bool = False
-
-    @property
-    def defines(self) -> bool:
-        """Whether it is the name of a definition."""
-        return self.form == "definition"
 
 
 def name_of(label: str) -> str:
@@ -96,11 +88,11 @@ def _uses(bare: str, pairs: Mapping[int, int], references: set[int]) -> Iterator
         defines = behind == ":" and bool(_BEGINS_LINE.search(bare[max(0, start - 200) : start]))
         inside = (start + 1, end)
         if defines and (note or line in references):
-            yield Use(name=name_of(said), said=said, line=line, label=inside, form="definition")
+            yield Use(name_of(said), said, line, inside, "definition")
         elif start in labels or behind == "(" or not said.strip():
             continue
         elif note:
-            yield Use(name=name_of(said), said=said, line=line, label=inside, form="note", sure=True)
+            yield Use(name_of(said), said, line, inside, "note", sure=True)
         elif end + 1 in pairs:
             labels.add(end + 1)
             inside = (end + 2, pairs[end + 1])
@@ -108,15 +100,15 @@ def _uses(bare: str, pairs: Mapping[int, int], references: set[int]) -> Iterator
             behind_word = before.isascii() and (before.isalnum() or before in ("]", ")", "_"))
             sure = not behind_word and not (said.isdigit() and own.isdigit())
             own = own if own.strip() else said
-            yield Use(name=name_of(own), said=own, line=line, label=inside, form="full", sure=sure)
+            yield Use(name_of(own), own, line, inside, "full", sure)
         else:
-            yield Use(name=name_of(said), said=said, line=line, label=(end + 1, end + 1), form="shortcut")
+            yield Use(name_of(said), said, line, (end + 1, end + 1), "shortcut")
 
 
 @lru_cache(maxsize=512)
 def definitions(text: str) -> tuple[Definition, ...]:
     """What a text defines, in order; of a name that it defines twice, both."""
-    own = [use for use in uses(text) if use.defines]
+    own = [use for use in uses(text) if use.form == "definition"]
     lines, ends = rows(text), dict(blocks.link_definitions(text))
     starts = {use.line for use in own}
     found = []
@@ -124,7 +116,7 @@ def definitions(text: str) -> tuple[Definition, ...]:
         end = ends.get(use.line) or _note_end(lines, use.line, starts)
         body = "".join(lines[use.line : end]).partition("]:")[2]
         content = " ".join(word for word in body.split() if word != ">")
-        found.append(Definition(name=use.name, start=use.line, end=end, content=content))
+        found.append(Definition(use.name, use.line, end, content))
     return tuple(found)
 
 
@@ -192,8 +184,7 @@ def completed(text: str, wanted: Collection[str], others: Iterable[str]) -> str:
 
 def _without(text: str, dropped: Iterable[Definition]) -> str:
     lines = rows(text)
-    for definition in dropped:
-        start, end = definition.start, definition.end
+    for _, start, end, _ in dropped:
         # Two blank lines would be left where one parted it from each neighbour.
         if start and end < len(lines) and is_blank(lines[start - 1]) and is_blank(lines[end]):
             lines[end] = ""
