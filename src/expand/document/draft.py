@@ -14,7 +14,6 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypedDict
 
 from expand.document.page import BYTE_ORDER_MARK, Page, anchors
 from expand.document.source import footer_line
@@ -132,7 +131,7 @@ class Draft:
     @property
     def rest_edited(self) -> bool:
         """Whether a person changed the text outside of sections."""
-        return self.rest_hash != hash_of_rest(self.pieces)
+        return self.rest_hash != _hash_of_rest(self.pieces)
 
     @property
     def head_edited(self) -> bool:
@@ -155,12 +154,6 @@ def topic_heading(section: int, topic: int, title: str) -> str:
     return f"### {section}.{topic} {title}"
 
 
-def numbered_heading(row: str, section: int) -> str | None:
-    """What stands behind the section's number in a topic's heading (``1 perf`` in ``### 2.1 perf``), else None."""
-    found = re.match(rf"### {section}\.(\d+ .*)", row, re.DOTALL)
-    return found[1] if found else None
-
-
 def render(
     *,
     head: str,
@@ -180,15 +173,10 @@ def render(
     parts = [head.strip("\n"), *(section.text.strip("\n") for section in sections)]
     if footer.strip():
         parts += ["---", footer.strip("\n")]
-    fields = {
-        "language": language,
-        "plan": plan,
-        "source": source,
-        "head": text_hash(head) if head_hash is None else head_hash,
-        "foot": text_hash(footer) if footer_hash is None else footer_hash,
-    }
-    parts.append(_stamp_line(fields, stamps))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    fields = {"language": language, "plan": plan, "source": source}
+    fields["head"] = text_hash(head) if head_hash is None else head_hash
+    fields["foot"] = text_hash(footer) if footer_hash is None else footer_hash
+    return "\n\n".join(part for part in (*parts, _stamp_line(fields, stamps)) if part) + "\n"
 
 
 def render_kept(
@@ -196,15 +184,17 @@ def render_kept(
 ) -> str:
     """A document of the layout ``keep`` with its hidden last line; ``document_text`` gives back ``text``. ``rest_hash``
     is "" for that of the text itself."""
+    fields = {"language": language, "plan": plan, "source": source, **_kept_fields(text)}
+    fields["rest"] = rest_hash or _hash_of_rest(_kept_parts(text, stamps)[0])
+    return _stamped(text, fields, stamps)
+
+
+def _kept_fields(text: str) -> dict[str, str]:
+    return {"layout": "keep", "ended": str(int(text.endswith(("\n", "\r"))))}
+
+
+def _stamped(text: str, fields: Mapping[str, str], stamps: Mapping[int, Stamp]) -> str:
     ended = text.endswith(("\n", "\r"))
-    fields = {
-        "language": language,
-        "plan": plan,
-        "source": source,
-        "layout": "keep",
-        "ended": str(int(ended)),
-        "rest": rest_hash or hash_of_rest(_kept_parts(text, stamps)[0]),
-    }
     return f"{text}{_BEFORE_STAMP[ended]}{_stamp_line(fields, stamps)}\n"
 
 
@@ -220,25 +210,27 @@ def render_translated(
     """A translation into ``language`` with its hidden last line; ``document_text`` gives back ``text``. ``names`` are
     the anchors of its sections' headings by number, ``source`` and ``pairs`` as ``source_hash`` and ``blocks`` of a
     draft."""
-    ended = text.endswith(("\n", "\r"))
     fields = {"language": language, "translated": original.language, "plan": original.plan, "source": source}
     if original.layout == "keep":
-        fields |= {"layout": "keep", "ended": str(int(ended))}
+        fields |= _kept_fields(text)
     elif not original.footer:
         fields["foot"] = text_hash("")
     fields["blocks"] = ",".join(f"{one}:{other}" for one, other in pairs)
-    stamps = {number: Stamp(key="", text="", name=name) for number, name in names.items()}
-    return f"{text}{_BEFORE_STAMP[ended]}{_stamp_line(fields, stamps)}\n"
+    return _stamped(text, fields, {number: Stamp(key="", text="", name=name) for number, name in names.items()})
 
 
-def hash_of_rest(pieces: Sequence[str | int]) -> str:
+def _hash_of_rest(pieces: Sequence[str | int]) -> str:
     """The hash of the text outside of sections."""
     return text_hash("\0".join(piece.strip() for piece in pieces if isinstance(piece, str)))
 
 
 def _stamp_line(fields: Mapping[str, str], stamps: Mapping[int, Stamp]) -> str:
     items = [f"{name}={value}" for name, value in fields.items()]
-    items += [_stamp(number, stamp) for number, stamp in sorted(stamps.items())]
+    for number, stamp in sorted(stamps.items()):
+        own = stamp.id if stamp.id != number else 0
+        values = (stamp.key or "-", stamp.text, stamp.told, stamp.demands, stamp.lines or "", own or "")
+        name = f"@{stamp.name}" if stamp.name else ""
+        items.append(f"{number}{name}={':'.join(map(str, values)).rstrip(':')}")
     return f"<!-- expand {' '.join(items)} -->"
 
 
@@ -263,62 +255,44 @@ def read(text: str, kept: str = "") -> Draft:
 
 
 def _read(body: str, fields: Mapping[str, str]) -> Draft:
-    stamps = {}
-    for name, value in fields.items():
-        number, _, slug = name.partition("@")
-        if number.isdecimal() and len(number) < 10:
-            key, hashed, told, demands, asked, own = (*value.split(":"), *[""] * 5)[:6]
-            stamps[int(number)] = Stamp(
-                key="" if key == "-" else key,
-                text=hashed,
-                told=told,
-                name=slug,
-                demands=demands,
-                lines=_count(asked),
-                id=_count(own),
-            )
+    stamps = dict(filter(None, (_read_stamp(*item) for item in fields.items())))
+    pairs = (pair.partition(":") for pair in fields.get("blocks", "").split(",") if pair)
+    draft = Draft(
+        language=fields.get("language", ""),
+        plan=fields.get("plan", ""),
+        head="",
+        sections=(),
+        footer="",
+        stamps=stamps,
+        source_hash=fields.get("source", ""),
+        translated=fields.get("translated", ""),
+        blocks=tuple((one, other) for one, _, other in pairs),
+    )
     if fields.get("layout") == "keep":
         pieces, sections = _kept_parts(body, stamps)
-        return Draft(
-            language=fields.get("language", ""),
-            plan=fields.get("plan", ""),
-            head="",
-            sections=sections,
-            footer="",
-            stamps=stamps,
-            source_hash=fields.get("source", ""),
-            layout="keep",
-            pieces=pieces,
-            rest_hash=fields.get("rest", ""),
-            **_translation(fields),
-        )
+        return replace(draft, sections=sections, layout="keep", pieces=pieces, rest_hash=fields.get("rest", ""))
     # Line endings and the mark are the source's; what is between them is compared without them.
     body = body.removeprefix(BYTE_ORDER_MARK)
     if newline_of(body) != "\n":
         body = re.sub(r"\r\n?", "\n", body)
-    head_text, sections, footer = _parts(body, fields.get("foot", ""))
-    return Draft(
-        language=fields.get("language", ""),
-        plan=fields.get("plan", ""),
-        head=head_text,
-        sections=sections,
-        footer=footer,
-        stamps=stamps,
-        head_hash=fields.get("head", ""),
-        footer_hash=fields.get("foot", ""),
-        source_hash=fields.get("source", ""),
-        **_translation(fields),
-    )
+    head_hash, footer_hash = fields.get("head", ""), fields.get("foot", "")
+    head, sections, footer = _parts(body, footer_hash)
+    return replace(draft, head=head, sections=sections, footer=footer, head_hash=head_hash, footer_hash=footer_hash)
 
 
-class _Translation(TypedDict):
-    translated: str
-    blocks: tuple[tuple[str, str], ...]
+def _read_stamp(name: str, value: str) -> tuple[int, Stamp] | None:
+    """A section's number and stamp by a field of the hidden line, None for a field that is none."""
+    number, _, anchor = name.partition("@")
+    if not _is_number(number):
+        return None
+    key, text, told, demands, *counts = (*value.split(":"), *[""] * 5)[:6]
+    lines, own = (int(said) if _is_number(said) else 0 for said in counts)
+    key = "" if key == "-" else key
+    return int(number), Stamp(key=key, text=text, told=told, name=anchor, demands=demands, lines=lines, id=own)
 
 
-def _translation(fields: Mapping[str, str]) -> _Translation:
-    pairs = (pair.partition(":") for pair in fields.get("blocks", "").split(",") if pair)
-    return {"translated": fields.get("translated", ""), "blocks": tuple((one, other) for one, _, other in pairs)}
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10
 
 
 def document_text(text: str, kept: str = "") -> str:
@@ -369,17 +343,6 @@ def _fitting(body: str, fields: Mapping[str, str]) -> int:
     draft = _read(body, fields)
     around = (not draft.rest_edited,) if draft.layout == "keep" else (not draft.head_edited, not draft.footer_edited)
     return sum(not draft.edited(section.number) for section in draft.sections) + sum(around)
-
-
-def _stamp(number: int, stamp: Stamp) -> str:
-    name = f"@{stamp.name}" if stamp.name else ""
-    own = stamp.id if stamp.id != number else 0
-    values = (stamp.key or "-", stamp.text, stamp.told, stamp.demands, stamp.lines or "", own or "")
-    return f"{number}{name}={':'.join(map(str, values)).rstrip(':')}"
-
-
-def _count(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
 def _kept_parts(body: str, stamps: Mapping[int, Stamp]) -> tuple[tuple[str | int, ...], tuple[DraftSection, ...]]:

@@ -5,13 +5,14 @@ topics in the same place. What the outline no longer has keeps a number behind a
 in another section goes there with its text: so sections are merged and split, and a section may become a topic.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
-from expand.document.draft import Draft, DraftSection, Stamp, numbered_heading, section_heading, text_hash
-from expand.document.layout import SAME_TITLE, Named, Wanted, located
+from expand.document.draft import Draft, DraftSection, Stamp, section_heading, text_hash
+from expand.document.layout import SAME_TITLE, Named, Wanted, between, located
 from expand.document.page import Heading, Page
 from expand.markdown import matching
 from expand.markdown.blocks import anchor, rows
@@ -87,14 +88,11 @@ def _renamed(
 ) -> None:
     """Adds to what was found, by index, what is the same under another name between its neighbours, or ``anywhere``."""
     for index in range(wanted):
-        if index in found:
-            continue
-        after = -1 if anywhere else max((at for other, at in found.items() if other < index), default=-1)
-        before = present if anywhere else min((at for other, at in found.items() if other > index), default=present)
-        free = (at for at in range(after + 1, before) if at not in found.values() and is_same(index, at))
-        at = next(free, None)
-        if at is not None:
-            found[index] = at
+        if index not in found:
+            free = set(range(present)) - {*found.values()} if anywhere else between(found, index, index, present)
+            at = next((at for at in sorted(free) if is_same(index, at)), None)
+            if at is not None:
+                found[index] = at
 
 
 def title_of(section: DraftSection) -> str:
@@ -132,7 +130,7 @@ def _topic_places(page: Page, topics: Sequence[Wanted]) -> dict[int, int]:
     found = located(below, topics)
 
     def is_like(index: int, at: int) -> bool:
-        return max(matching.likenesses(below[at].title, topics[index].titles), default=0.0) >= RENAMED_TITLE
+        return matching.best_likeness(below[at].title, topics[index].titles) >= RENAMED_TITLE
 
     _renamed(found, len(topics), len(below), is_like)
     return {topic: at + 1 for topic, at in found.items()}
@@ -269,7 +267,7 @@ def _heading_of(section: DraftSection) -> Heading:
 
 def _follows(section: DraftSection, named: Named) -> bool:
     """Whether a section that has no other may be one of the outline's under another title."""
-    likeness = max(matching.likenesses(title_of(section), named.wanted.titles), default=0.0)
+    likeness = matching.best_likeness(title_of(section), named.wanted.titles)
     return likeness >= RENAMED_TITLE or _shares_topics(section, named)
 
 
@@ -277,8 +275,7 @@ def _shares_topics(section: DraftSection, named: Named) -> bool:
     """Whether at least half of the topics have a heading in the section."""
     titles = [heading.title for heading in Page(section.text).headings[1:]]
     treated = [
-        any(max(matching.likenesses(title, topic.titles), default=0.0) >= SAME_TITLE for title in titles)
-        for topic in named.topics
+        any(matching.best_likeness(title, topic.titles) >= SAME_TITLE for title in titles) for topic in named.topics
     ]
     return bool(treated) and 2 * sum(treated) >= len(treated)
 
@@ -302,9 +299,8 @@ def renumbered(text: str, former: int, number: int, title: str) -> str:
     lines = rows(text)
     for heading in Page(text).headings:
         row = lines[heading.line]
-        ending = row[len(row.rstrip("\r\n")) :]
         if heading.line == 0:
-            lines[0] = section_heading(number, title) + ending
-        elif former != number and (rest := numbered_heading(row, former)) is not None:
-            lines[heading.line] = f"### {number}.{rest}"
+            lines[0] = section_heading(number, title) + row[len(row.rstrip("\r\n")) :]
+        elif former != number and re.match(rf"### {former}\.\d+ ", row):
+            lines[heading.line] = row.replace(f"{former}.", f"{number}.", 1)
     return "".join(lines)

@@ -71,15 +71,6 @@ class NewHeading(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Region:
-    """The lines of a section in a document: ``[start, end)``; ``heading`` is its own."""
-
-    heading: Heading
-    start: int
-    end: int
-
-
 def located(headings: Sequence[Heading], wanted: Sequence[Wanted]) -> dict[int, int]:
     """The index of the heading that is each of the wanted ones, for those that there are.
 
@@ -100,15 +91,21 @@ def located(headings: Sequence[Heading], wanted: Sequence[Wanted]) -> dict[int, 
     missing = [index for index in own if index not in found]
     for _, run in groupby(missing, key=lambda index: sum(other < index for other in found)):
         indexes = list(run)
-        after = max((at for other, at in found.items() if other < indexes[0]), default=-1)
-        before = min((at for other, at in found.items() if other > indexes[-1]), default=len(headings))
-        free = [at for at in range(after + 1, before) if at not in found.values()]
-        if len(indexes) == len(free) == 1 and _contains(headings[free[0]], wanted[indexes[0]]):
+        free = between(found, indexes[0], indexes[-1], len(headings))
+        if len(indexes) == len(free) == 1 and _contains(headings[free[0]].title, wanted[indexes[0]]):
             found[indexes[0]] = free[0]  # nothing else could be meant
             continue
         likely = [[_likeness(headings[at], wanted[index], usual) for at in free] for index in indexes]
         found |= {indexes[row]: free[column] for row, column in _in_order(likely)}
     return dict(sorted(found.items()))
+
+
+def between(found: Mapping[int, int], first: int, last: int, count: int) -> list[int]:
+    """The places, of ``count``, that none of the ``found`` has and that are between those of the neighbours before the
+    index ``first`` and behind ``last``."""
+    after = max((at for other, at in found.items() if other < first), default=-1)
+    before = min((at for other, at in found.items() if other > last), default=count)
+    return [at for at in range(after + 1, before) if at not in found.values()]
 
 
 def _take(found: dict[int, int], index: int, candidates: Sequence[int]) -> None:
@@ -139,16 +136,16 @@ def _is_stated(heading: Heading, stated: str) -> bool:
     return matching.title_key(heading.title) == matching.title_key(stated)
 
 
-def _contains(heading: Heading, item: Wanted) -> bool:
+def _contains(title: str, item: Wanted) -> bool:
     """Whether all words of the one are in the other's title: "Installation" and "Installation on Linux"."""
-    own = matching.terms(heading.title)
-    others = [matching.terms(title) for title in item.titles]
+    own = matching.terms(title)
+    others = map(matching.terms, item.titles)
     return any(own and other and (own <= other or other <= own) for other in others)
 
 
 def _likeness(heading: Heading, item: Wanted, usual: int) -> float:
     """How far a heading is the wanted one, less where it is of another level than those that are found by title."""
-    likeness = max(matching.likenesses(heading.title, item.titles), default=0.0)
+    likeness = matching.best_likeness(heading.title, item.titles)
     return likeness if heading.level == usual or not usual else likeness - OTHER_LEVEL
 
 
@@ -160,43 +157,20 @@ def section_headings(page: Page) -> tuple[Heading, ...]:
     return headings
 
 
-def regions(page: Page, wanted: Sequence[Wanted], end: int) -> dict[int, Region]:
-    """The lines of each section that the document has, by its index: from its heading to the next one that is a
-    section's or at least as high, less what closes the document."""
-    headings = section_headings(page)
-    found = located(headings, wanted)
-    own = set(found.values())
-    result = {}
-    for index, at in found.items():
-        stop = next(
-            (other.lead for n, other in enumerate(headings[at + 1 :], at + 1)
-             if n in own or other.level <= headings[at].level),
-            end,
-        )  # fmt: skip
-        result[index] = Region(heading=headings[at], start=headings[at].line, end=stop)
-    return result
-
-
-def insertion_line(page: Page, start: int, end: int) -> int:
+def _insertion_line(page: Page, start: int, end: int) -> int:
     """Where text goes in between two lines: behind the last block that is the author's text, not a closing one."""
-    at = start
-    for span in page.spans:
-        if span.start >= start and span.end <= end and span.start < span.end and not _closes(span):
-            at = span.end
-    return at
+    inside = (s for s in page.spans if s.start >= start and s.end <= end and s.start < s.end and not _closes(s))
+    return max((span.end for span in inside), default=start)
 
 
 def _closes(span: Span) -> bool:
     """Whether a span stays at the end of its place: blank lines, definitions, comments, rules."""
-    if span.kind == "blank":
-        return True
     if span.block is None:
-        return False
-    if span.block.kind == "rule":
-        return True
-    if span.block.kind == "html":
-        return bool(_COMMENT.match(span.block.text))
-    return span.block.kind in ("other", "paragraph") and bool(_DEFINITION.match(span.block.text))
+        return span.kind == "blank"
+    kind, text = span.block.kind, span.block.text
+    if kind == "html":
+        return bool(_COMMENT.match(text))
+    return kind == "rule" or (kind in ("other", "paragraph") and bool(_DEFINITION.match(text)))
 
 
 # Headings in the document's own style
@@ -217,33 +191,28 @@ class HeadingStyle:
     def heading(self, title: str, newline: str, *, ahead: int = 0) -> str:
         """A heading of that style with its line ending; ``ahead`` is how far behind the last one it is; 0: before it,
         so it has no number, since those that follow keep theirs."""
-        said = self._number(ahead) + (_title_case(title) if self.title_case else title)
+        said = _title_case(title) if self.title_case else title
+        found = [*_COUNTER.finditer(self.number)] if ahead else []
+        if found:
+            start, end = found[-1].span()
+            said = self.number[:start] + _counted_on(found[-1][0], ahead) + self.number[end:] + said
         if self.setext and self.level <= 2:
             return f"{said}{newline}{'=-'[self.level - 1] * max(3, len(said))}{newline}"
         return f"{'#' * min(6, self.level)} {said}{newline}"
-
-    def _number(self, ahead: int) -> str:
-        found = [*_COUNTER.finditer(self.number)]
-        if not (ahead and found):
-            return ""
-        return self.number[: found[-1].start()] + _counted_on(found[-1][0], ahead) + self.number[found[-1].end() :]
 
 
 def style_of(siblings: Sequence[Heading], *, level: int) -> HeadingStyle:
     """The style that the headings of one place have in common; plain headings of a level where there are none."""
     if not siblings:
         return HeadingStyle(level=level)
-    titles = all_unnumbered([heading.title for heading in siblings])
+    own = [heading.title for heading in siblings]
+    titles = all_unnumbered(own)
+    numbered = all(one != title and one.endswith(title) for one, title in zip(own, titles, strict=True))
     return HeadingStyle(
         level=siblings[0].level,
         setext=all(heading.setext for heading in siblings),
         title_case=_is_title_case(titles),
-        number=siblings[-1].title.removesuffix(titles[-1])
-        if all(
-            heading.title != title and heading.title.endswith(title)
-            for heading, title in zip(siblings, titles, strict=True)
-        )
-        else "",
+        number=own[-1].removesuffix(titles[-1]) if numbered else "",
     )
 
 
@@ -275,8 +244,7 @@ heading of a section that the document does not have, or the first sentences of 
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Arrangement:
+class Arrangement(NamedTuple):
     """A document as pieces: the author's text, and section numbers; ``sections`` has each one's parts.
 
     ``present`` are the numbers of the sections that the document has."""
@@ -300,73 +268,75 @@ def arrange(page: Page, sections: Sequence[Named], *, end: int | None = None) ->
     """A document with the sections of an outline, numbered from 1. Text before line ``end`` is its body; what is behind
     closes it."""
     body_end = len(page.lines) if end is None else end
-    places = regions(page, [section.wanted for section in sections], body_end)
-    siblings = [heading for heading in section_headings(page) if heading.line < body_end]
-    level = min((place.heading.level for place in places.values()), default=min((h.level for h in siblings), default=2))
+    headings = section_headings(page)
+    found = located(headings, [section.wanted for section in sections])
+    siblings = [heading for heading in headings if heading.line < body_end]
+    level = min((headings[at].level for at in found.values()), default=min((h.level for h in siblings), default=2))
     style = style_of([heading for heading in siblings if heading.level == level], level=level)
-    order = sorted(places, key=lambda index: places[index].start)
+    missing = _missing_after(len(sections), found)
+    order = sorted(found, key=found.__getitem__)
     pieces: list[str | int] = []
     parts: dict[int, tuple[Part, ...]] = {}
-    missing = _missing_after(len(sections), places)
-    at = 0
-    first = places[order[0]].heading.lead if order else insertion_line(page, 0, body_end)
-    pieces.append(page.mark + page.cut(0, first))
-    at = first
 
     def add_missing(after: int, *, last: bool) -> None:
         for ahead, index in enumerate(missing.get(after, ()), 1):
             heading = style.heading(sections[index].title, page.newline, ahead=ahead if last else 0)
-            parts[index + 1] = new_section(heading, sections[index], style, page.newline)
+            parts[index + 1] = _new_section(heading, sections[index], style, page.newline)
             pieces.append(index + 1)
 
+    at = headings[found[order[0]]].lead if order else _insertion_line(page, 0, body_end)
+    pieces.append(page.mark + page.cut(0, at))
     add_missing(-1, last=not order)
     for index in order:
-        place = places[index]
-        pieces.append(page.cut(at, place.start))
-        parts[index + 1] = section_parts(page, place, sections[index], style)
-        pieces.append(index + 1)
-        at = place.end
+        heading, below = headings[found[index]], headings[found[index] + 1 :]
+        # A section ends at the next heading that is a section's or at least as high.
+        ends = (
+            h.lead for n, h in enumerate(below, found[index] + 1) if n in found.values() or h.level <= heading.level
+        )
+        end = next(ends, body_end)
+        pieces += [page.cut(at, heading.line), index + 1]
+        parts[index + 1] = _section_parts(page, heading, end, sections[index], style)
+        at = end
         add_missing(index, last=index == order[-1])
     pieces.append(page.cut(at, len(page.lines)))
     return Arrangement(
         pieces=tuple(piece for piece in pieces if piece != ""),
         sections=dict(sorted(parts.items())),
-        present=frozenset(index + 1 for index in places),
+        present=frozenset(index + 1 for index in found),
         newline=page.newline,
     )
 
 
-def new_section(heading: str, section: Named, style: HeadingStyle, newline: str) -> tuple[Part, ...]:
+def _new_section(heading: str, section: Named, style: HeadingStyle, newline: str) -> tuple[Part, ...]:
     """A section that the document does not have: its heading, and a place for each topic under a heading of its own."""
     below = HeadingStyle(level=style.level + 1, title_case=style.title_case)
     slots = [Slot(topic, below.heading(title, newline)) for topic, title in enumerate(section.topic_titles)]
     return (NewHeading(heading), *(slots or [Slot(0)]))
 
 
-def section_parts(page: Page, region: Region, section: Named, style: HeadingStyle) -> tuple[Part, ...]:
+def _section_parts(page: Page, own: Heading, end: int, section: Named, style: HeadingStyle) -> tuple[Part, ...]:
     """A section as the author's text and the places in it; without topics there is one place, below the section's own
     heading."""
-    below = [heading for heading in page.headings if region.start < heading.line < region.end]
+    below = [heading for heading in page.headings if own.line < heading.line < end]
     found = located(below, section.topics)
     topic_at = {at: topic for topic, at in found.items()}
     beside = [below[at] for at in sorted(found.values())]
     if not beside:
         beside = [heading for heading in below if heading.level == min(other.level for other in below)]
-    own = style_of(beside, level=region.heading.level + 1)
+    style = style_of(beside, level=own.level + 1)
     missing = _missing_after(len(section.topics), found)
-    boxed = Page(page.cut(region.start, region.end)).inner_titles
+    boxed = Page(page.cut(own.line, end)).inner_titles
     parts: list[Part] = []
 
     def add_missing(after: int, *, last: bool) -> None:
         for ahead, topic in enumerate(missing.get(after, ()), 1):
             title = section.topic_titles[topic]
-            if max(matching.likenesses(title, boxed), default=0.0) >= SAME_TITLE:
-                parts.append(Slot(topic))  # a container brings its heading
-                continue
-            parts.append(Slot(topic, own.heading(title, page.newline, ahead=ahead if last else 0)))
+            is_boxed = matching.best_likeness(title, boxed) >= SAME_TITLE  # a container brings its heading
+            heading = "" if is_boxed else style.heading(title, page.newline, ahead=ahead if last else 0)
+            parts.append(Slot(topic, heading))
 
-    stops = [*(heading.lead for heading in below), region.end]
-    parts += _segment(page, region.start, stops[0], 0, place=not section.topics)
+    stops = [*(heading.lead for heading in below), end]
+    parts += _segment(page, own.line, stops[0], 0, place=not section.topics)
     add_missing(-1, last=not below)
     for at, (start, stop) in enumerate(pairwise(stops)):
         parts += _segment(page, start, stop, topic_at.get(at))
@@ -405,21 +375,17 @@ def _segment(page: Page, start: int, end: int, topic: int | None, *, place: bool
         if text := page.cut(start, end):
             yield text
         return
-    line = insertion_line(page, start, end) if place else end
+    line = _insertion_line(page, start, end) if place else end
     at = start
-    for span in page.spans:
+    pieces: list[Part] = []
+    for span, following in zip_longest(page.spans, page.spans[1:]):
         if start <= span.start and span.end <= line and span.block is not None and is_placeholder(span.block):
-            blank = next((s.end for s in page.spans if s.kind == "blank" and s.start == span.end), span.end)
-            if before := page.cut(at, span.start):
-                yield before
-            at = min(blank, line)
-            yield Placeholder(topic, page.cut(span.start, at))
-    if before := page.cut(at, line):
-        yield before
-    if place:
-        yield Slot(topic)
-    if behind := page.cut(line, end):
-        yield behind
+            behind = following.end if following and following.kind == "blank" else span.end
+            pieces.append(page.cut(at, span.start))
+            at = min(behind, line)
+            pieces.append(Placeholder(topic, page.cut(span.start, at)))
+    pieces += [page.cut(at, line), *([Slot(topic)] if place else []), page.cut(line, end)]
+    yield from (piece for piece in pieces if piece != "")
 
 
 def says_placeholder(text: str) -> bool:

@@ -118,6 +118,11 @@ def likenesses(title: str, others: Iterable[str]) -> list[float]:
     return [likeness(title, other) for other in others]
 
 
+def best_likeness(title: str, others: Iterable[str]) -> float:
+    """The likeness of a title to the one of the others that it is most like; 0 where there are none."""
+    return max(likenesses(title, others), default=0.0)
+
+
 def tokens(text: str) -> list[str]:
     """Words and single Chinese characters in order, casefolded."""
     return _TOKEN.findall(text.casefold())
