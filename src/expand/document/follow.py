@@ -259,10 +259,7 @@ def inserted(text: str, slot: int, topics: Sequence[Wanted], topic: str) -> str:
 
 def _heading_of(section: DraftSection) -> Heading:
     """The section's heading; one without a title where a person took it away."""
-    headings = Page(section.text).headings
-    if headings:
-        return headings[0]
-    return Heading(line=0, end=0, lead=0, level=2, title="", text="", setext=False)
+    return next(iter(Page(section.text).headings), Heading(level=2, title=""))
 
 
 def _follows(section: DraftSection, named: Named) -> bool:

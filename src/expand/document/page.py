@@ -74,13 +74,13 @@ class Heading:
     anchors, targets and comments. ``title`` is without attributes; ``identifiers`` are the explicit ids that links may
     name: its own and those of its anchors."""
 
-    line: int
-    end: int
-    lead: int
+    line: int = 0
+    end: int = 0
+    lead: int = 0
     level: int
     title: str
-    text: str
-    setext: bool
+    text: str = ""
+    setext: bool = False
     identifiers: tuple[str, ...] = ()
 
 

@@ -64,10 +64,9 @@ def _scripts(*names: str) -> tuple[str, ...]:
 
 
 def _generator(name: GeneratorName, table: Mapping[str, Any]) -> Generator:
-    lists = {key: tuple(value) for key, value in table.items() if isinstance(value, list) and key != "scripts"}
-    own = {key: value for key, value in table.items() if not isinstance(value, list)}
-    marks = (*_scripts(*table.get("scripts", ())), *lists.get("marks", ()))
-    return Generator(name=name, **{**own, **lists, "marks": marks})
+    stated: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    marks = (*_scripts(*stated.pop("scripts", ())), *stated.pop("marks", ()))
+    return Generator(name=name, marks=marks, **stated)
 
 
 _TABLE = packaged_table("site_generators")
@@ -77,8 +76,7 @@ _PROOFS: Mapping[str, str] = _TABLE["proofs"]
 """What a mark of a common name has to hold."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SummaryEntry:
+class SummaryEntry(NamedTuple):
     """A document as a listing names it: ``file`` is relative to the listing's folder, None while it is unwritten."""
 
     title: str
@@ -96,8 +94,7 @@ class Configuration(NamedTuple):
     listing: Path | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """A site: ``folder`` has its configuration."""
 
     generator: Generator
@@ -115,7 +112,7 @@ def site_at(folder: Path) -> Site | None:
     for generator in GENERATORS:
         for mark in generator.marks:
             if (folder / mark).exists() and (mark not in _PROOFS or re.search(_PROOFS[mark], _text(folder / mark))):
-                return Site(generator=generator, folder=folder)
+                return Site(generator, folder)
     return None
 
 
@@ -133,7 +130,7 @@ def sites_above(folder: Path, root: Path | None = None) -> Iterator[tuple[Path, 
 
 def site_of(page: Path, root: Path) -> Site:
     """The site that a document below ``root`` belongs to; without one, plain Markdown in ``root``."""
-    return next((site for _, site in sites_above(page.parent, root)), Site(generator=PLAIN, folder=root))
+    return next((site for _, site in sites_above(page.parent, root)), Site(PLAIN, root))
 
 
 def documents_folder(site: Site) -> Path:
@@ -259,10 +256,10 @@ def _entry(line: str, *, bare: bool) -> SummaryEntry | None:
     path = re.split(r"[?#]" if bare else "#", target)[0]
     title = re.sub(r"\\(.)", r"\1", match["title"]).strip()
     if not path:
-        return SummaryEntry(title=title, file=None) if title else None
+        return SummaryEntry(title, None) if title else None
     file = PurePosixPath(path).as_posix()
     ending = PurePosixPath(file).suffix.lower()
-    return SummaryEntry(title=title, file=file) if ending in MARKDOWN or (bare and not ending) else None
+    return SummaryEntry(title, file) if ending in MARKDOWN or (bare and not ending) else None
 
 
 def _text(path: Path) -> str:
@@ -285,15 +282,14 @@ def _settings(path: Path) -> str:
 
 def _mdbook(folder: Path) -> Configuration:
     path = folder / "book.toml"
-    table = _toml(path) if path.is_file() else {}
-    book = table.get("book")
+    book = _toml(path).get("book") if path.is_file() else None
     book = book if isinstance(book, dict) else {}
+    title, language = _said(book.get("title")), _said(book.get("language"))
     docs = folder / str(book.get("src") or "src")
-    summary = docs / "SUMMARY.md" if (docs / "SUMMARY.md").is_file() else folder / "SUMMARY.md"
-    if not summary.is_file():
-        return Configuration(docs, (), _said(book.get("title")), _said(book.get("language")))
-    entries = read_summary(_text(summary))
-    return Configuration(summary.parent, entries, _said(book.get("title")), _said(book.get("language")), summary)
+    for summary in (docs / "SUMMARY.md", folder / "SUMMARY.md"):
+        if summary.is_file():
+            return Configuration(summary.parent, read_summary(_text(summary)), title, language, summary)
+    return Configuration(docs, (), title, language)
 
 
 def _mkdocs(folder: Path) -> Configuration:
@@ -314,63 +310,54 @@ def _mkdocs(folder: Path) -> Configuration:
 
 def _vitepress(folder: Path) -> Configuration:
     config = folder / ".vitepress"
-    first = [config / name for name in _scripts("config", "config/index") if (config / name).is_file()][:1]
-    files = _script_texts(first)
-    whole = "\n".join(files.values())
+    first = _existing(config, _scripts("config", "config/index"))[:1]
+    whole = "\n".join(_script_texts(first).values())
     source = re.search(r"\bsrcDir\s*:\s*['\"`]([^'\"`]+)", whole)
-    sidebar = re.search(r"sidebar", whole)
+    listed = whole[found.start() :] if (found := re.search(r"sidebar", whole)) else ""
     entries, text = [], ""
-    for found in re.finditer(
-        r"\b(text|link)\s*:\s*(?P<string>" + _STRING.pattern + ")", whole[sidebar.start() :] if sidebar else ""
-    ):
+    for found in re.finditer(rf"\b(text|link)\s*:\s*(?P<string>{_STRING.pattern})", listed):
         if found[1] == "text":
             text = found["text"]
         elif not _ADDRESS.match(found["text"]):
-            entries.append(SummaryEntry(title=text, file=found["text"] or None))
+            entries.append(SummaryEntry(text, found["text"] or None))
+    docs = folder / (source[1] if source else ".")
     listing = first[0] if entries else None
-    return Configuration(
-        folder / (source[1] if source else "."),
-        tuple(entries),
-        _stated(whole, "title"),
-        _stated(whole, "lang"),
-        listing,
-    )
+    return Configuration(docs, tuple(entries), _stated(whole, "title"), _stated(whole, "lang"), listing)
+
+
+def _existing(folder: Path, names: Iterable[str]) -> list[Path]:
+    return [folder / name for name in names if (folder / name).is_file()]
 
 
 def _docusaurus(folder: Path) -> Configuration:
-    first = [folder / name for name in _scripts("docusaurus.config") if (folder / name).is_file()][:1]
-    named = [folder / name for name in (*_scripts("sidebars"), "sidebars.json") if (folder / name).is_file()]
-    files = _script_texts([*first, *named])
+    first = _existing(folder, _scripts("docusaurus.config"))[:1]
+    files = _script_texts([*first, *_existing(folder, (*_scripts("sidebars"), "sidebars.json"))])
     whole = "\n".join(files.values())
     docs = re.search(r"\bdocs\s*:\s*\{[^{}]*?\bpath\s*:\s*['\"`]([^'\"`]+)", whole)
     sidebars = [path for path in files if "sidebar" in path.name.lower()]
     names = dict.fromkeys(found["text"] for path in sidebars for found in _STRING.finditer(files[path]))
-    entries = tuple(SummaryEntry(title="", file=name) for name in names if name.strip("./ "))
+    entries = tuple(SummaryEntry("", name) for name in names if name.strip("./ "))
     listing = next(iter(sidebars), None)
     language = _stated(whole, "defaultLocale")
     return Configuration(folder / (docs[1] if docs else "docs"), entries, _stated(whole, "title"), language, listing)
 
 
 def _docsify(folder: Path) -> Configuration:
-    sidebar = folder / "_sidebar.md"
+    sidebar, page = folder / "_sidebar.md", _text(folder / "index.html")
     entries = read_summary(_text(sidebar), bare=True) if sidebar.is_file() else ()
-    title = re.search(r"<title>([^<]*)</title>", _text(folder / "index.html"))
-    language = re.search(r"<html[^>]*\blang=[\"']?([\w-]+)", _text(folder / "index.html"))
-    return Configuration(
-        folder,
-        tuple(entries),
-        title[1] if title else "",
-        language[1] if language else "",
-        sidebar if entries else None,
-    )
+    title = re.search(r"<title>([^<]*)</title>", page)
+    language = re.search(r"<html[^>]*\blang=[\"']?([\w-]+)", page)
+    listing = sidebar if entries else None
+    return Configuration(folder, entries, title[1] if title else "", language[1] if language else "", listing)
 
 
 def _sphinx(folder: Path) -> Configuration:
     settings = _text(folder / "conf.py")
     first = _stated(settings, r"(?:master_doc|root_doc)", sign="=") or "index"
-    entries = tuple(SummaryEntry(title="", file=name) for name in _toctrees(folder, first))
-    title, language = _stated(settings, "project", sign="="), _stated(settings, "language", sign="=")
-    return Configuration(folder, entries, title, language, None)
+    entries = tuple(SummaryEntry("", name) for name in _toctrees(folder, first))
+    return Configuration(
+        folder, entries, _stated(settings, "project", sign="="), _stated(settings, "language", sign="=")
+    )
 
 
 def _toctrees(folder: Path, first: str) -> Iterator[str]:
@@ -388,17 +375,14 @@ def _toctrees(folder: Path, first: str) -> Iterator[str]:
         yield name
         here, below = PurePosixPath(name).parent, []
         for target in _toctree_entries(_text(path)):
-            inside = _key_with_case(target.lstrip("/") if target.startswith("/") else (here / target).as_posix())
+            inside = target.lstrip("/") if target.startswith("/") else (here / target).as_posix()
+            inside = re.sub(r"\.(?:md|rst|markdown)$", "", PurePosixPath(inside).as_posix())
             if "*" in inside and ".." not in inside:
                 found = sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.glob(f"{inside}.*"))
                 below += [one for one in found if one not in met]
             else:
                 below.append(inside)
         waiting += reversed(below)
-
-
-def _key_with_case(path: str) -> str:
-    return re.sub(r"\.(?:md|rst|markdown)$", "", PurePosixPath(path).as_posix())
 
 
 def _toctree_entries(text: str) -> Iterator[str]:
@@ -436,13 +420,9 @@ def _script_texts(first: Sequence[Path]) -> dict[Path, str]:
         found[path] = _SCRIPT_COMMENT.sub("", _text(path))
         for string in _STRING.finditer(found[path]):
             if string["text"].startswith(("./", "../")):
-                named = path.parent / string["text"]
-                waiting += [p for p in (named, *(Path(f"{named}{e}") for e in (".ts", ".js", ".mts"))) if _is_script(p)]
+                named = [Path(f"{path.parent / string['text']}{ending}") for ending in ("", ".ts", ".js", ".mts")]
+                waiting += [one for one in named if one.suffix[1:] in (*_SCRIPT_ENDINGS, "json") and one.is_file()]
     return found
-
-
-def _is_script(path: Path) -> bool:
-    return path.suffix[1:] in (*_SCRIPT_ENDINGS, "json") and path.is_file()
 
 
 def _stated(text: str, key: str, *, sign: str = ":") -> str:

@@ -51,8 +51,7 @@ SAME_NAME_BONUS = 20
 """What that is worth at full likeness: more than any number of words in common."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SourceSection:
+class SourceSection(NamedTuple):
     """A part of the source under one heading: ``text`` is what stands below it, verbatim.
 
     ``level`` is the heading's; of a document without headings below its title, the text has the title "" and level 0.
@@ -65,8 +64,7 @@ class SourceSection:
     above: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A source document: ``header`` and ``footer`` are kept verbatim around a draft."""
 
     header: str
@@ -74,7 +72,7 @@ class Source:
     footer: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class PlacedBlocks:
     """A piece of the source for one section of the outline, ``text`` verbatim.
 
@@ -105,7 +103,7 @@ def read_source(text: str, *, own: Container[str] = ()) -> Source:
         end = min(end, starts.pop().lead)
     starts = [heading for heading in starts if heading.line < end]
     body = every[header_end].start if header_end < len(every) else len(page.lines)
-    by_line = dict(zip((heading.line for heading in page.headings), anchors(page.headings), strict=True))
+    named = [*zip((heading.line for heading in page.headings), anchors(page.headings), strict=True)]
     sections: list[SourceSection] = []
     if starts:
         own_lines = every[header_end - 1].end if header_end else 0
@@ -113,20 +111,13 @@ def read_source(text: str, *, own: Container[str] = ()) -> Source:
         above = [block.end for block in every if block.end <= starts[0].lead and block.kind != "rule"]
         body = max(above, default=0)
     elif any(block.start >= body and block.end <= end and block.kind != "rule" for block in every):
-        below = tuple(by_line[heading.line] for heading in page.headings if body <= heading.line < end)
-        sections.append(SourceSection(title="", level=0, text=_cut(page.lines, body, end), anchors=("", *below)))
+        below = (name for line, name in named if body <= line < end)
+        sections.append(SourceSection("", 0, _cut(page.lines, body, end), ("", *below)))
     for heading, stop in zip(starts, [*(other.lead for other in starts[1:]), end], strict=False):
-        own_names = tuple(by_line[other.line] for other in page.headings if heading.line <= other.line < stop)
-        sections.append(
-            SourceSection(
-                title=heading.title,
-                level=heading.level,
-                text=_cut(page.lines, heading.end, stop),
-                above=_above(page, heading),
-                anchors=own_names,
-            )
-        )
-    return Source(header=_cut(page.lines, 0, body).rstrip(), sections=tuple(sections), footer=_closing(page, end))
+        own_names = tuple(name for line, name in named if heading.line <= line < stop)
+        text = _cut(page.lines, heading.end, stop)
+        sections.append(SourceSection(heading.title, heading.level, text, own_names, _above(page, heading)))
+    return Source(_cut(page.lines, 0, body).rstrip(), tuple(sections), _closing(page, end))
 
 
 def _is_closing_title(title: str) -> bool:
@@ -229,15 +220,13 @@ def _cut(lines: Sequence[str], start: int, end: int) -> str:
     return "".join(lines[start:end]).strip("\r\n")
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     """The texts under one heading (a label stays with what it labels), and the titles down to it. ``heading`` is its
     text with its level below the part's, where it is not the part's own; ``above`` stays where the heading does not."""
 
-    text: str
+    texts: tuple[str, ...]
     titles: tuple[str, ...]
-    texts: tuple[str, ...] = ()
-    above: str = ""
+    above: str
     heading: str = ""
 
 
@@ -247,17 +236,18 @@ def _pieces(section: SourceSection) -> Iterator[_Piece]:
     up: list[Heading] = []
     title = (section.title,) if section.title else ()
     first = page.headings[0].lead if page.headings else len(page.lines)
-    yield _piece(_cut(page.lines, 0, first), title, section.above)
+    yield _Piece(_texts(_cut(page.lines, 0, first)), title, section.above)
     for heading, stop in zip(page.headings, [*(h.lead for h in page.headings[1:]), len(page.lines)], strict=False):
         up = [other for other in up if other.level < heading.level] + [heading]
         said = heading.title if heading.setext else heading.text.strip().lstrip("#").strip()
         row = f"{'#' * max(1, heading.level - section.level)} {said}"
         whole = "\n\n".join(filter(None, (_cut(page.lines, heading.lead, heading.line), row)))
         titles = (*title, *(other.title for other in up))
-        yield _piece(_cut(page.lines, heading.end, stop), titles, _above(page, heading), whole)
+        yield _Piece(_texts(_cut(page.lines, heading.end, stop)), titles, _above(page, heading), whole)
 
 
-def _piece(text: str, titles: tuple[str, ...], above: str, heading: str = "") -> _Piece:
+def _texts(text: str) -> tuple[str, ...]:
+    """The blocks of a text, less the rules that it ends in; what a label labels is one with it."""
     lines = rows(text)
     every = _blocks_of(Page(text))
     while every and every[-1].kind == "rule":
@@ -269,7 +259,7 @@ def _piece(text: str, titles: tuple[str, ...], above: str, heading: str = "") ->
         if not is_label or following is None or following.kind == "rule":
             texts.append(_cut(lines, start, block.end))
             start = None
-    return _Piece("\n\n".join(texts), titles, tuple(texts), above, heading)
+    return tuple(texts)
 
 
 class _Sections:
@@ -277,39 +267,32 @@ class _Sections:
 
     def __init__(self, outline: Outline) -> None:
         self.numbers = [section.number for section in outline.sections] or [1]
-        self._topics = [[topic.every() for topic in section.topics] for section in outline.sections]
+        self.topics = [[topic.every() for topic in section.topics] for section in outline.sections] or [[]]
         own = [section.title.every() for section in outline.sections]
         self._titles = [_terms(titles) for titles in own]
-        self._names = [[*titles, *chain(*topics)] for titles, topics in zip(own, self._topics, strict=True)]
+        self._names = [[*titles, *chain(*topics)] for titles, topics in zip(own, self.topics, strict=False)]
         self._bags = [_terms(names) for names in self._names]
         found_in = Counter(term for bag in self._bags for term in bag)
         self._weights = {term: math.log((len(self._bags) + 1) / count) for term, count in found_in.items()}
 
-    def named(self, piece: _Piece, index: int) -> int | None:
-        """The topic of a section whose title is the heading of a piece."""
-        return _greatest([_named(replace(piece, titles=piece.titles[-1:]), names) for names in self.topics_of(index)])
+    def named(self, titles: Sequence[str], index: int) -> int | None:
+        """The topic of a section whose title is one of the titles."""
+        return _greatest([_named(titles, names) for names in self.topics[index]])
 
-    def is_named(self, piece: _Piece) -> bool:
-        """Whether the heading of a piece is a section's or a topic's title."""
-        own = replace(piece, titles=piece.titles[-1:])
-        return any(_named(own, names) for names in self._names)
+    def is_named(self, titles: Sequence[str]) -> bool:
+        """Whether one of the titles is a section's or a topic's."""
+        return any(_named(titles, names) for names in self._names)
 
     def boxed(self, text: str, index: int, otherwise: int | None) -> int | None:
         """The topic of a section whose title is a heading inside a container of the text."""
-        titles = Page(text).inner_titles
-        found = [self.named(_Piece("", (title,)), index) for title in titles]
+        found = [self.named((title,), index) for title in Page(text).inner_titles]
         return next((topic for topic in found if topic is not None), otherwise)
-
-    def topics_of(self, index: int) -> Sequence[tuple[str, ...]]:
-        """The names of the section's topics."""
-        return self._topics[index] if self._topics else ()
 
     def best(self, piece: _Piece, otherwise: int) -> tuple[int, int | None]:
         """The index of the section that a piece fits best, and of its topic if it fits one."""
-        above = _terms(piece.titles)
-        own = matching.terms(piece.text) - above
+        above, own = _words_of(piece)
         scores = [
-            self._score(above, own, bag) + self._weight(above & titles) + _named(piece, names)
+            self._score(above, own, bag) + self._weight(above & titles) + _named(piece.titles, names)
             for bag, titles, names in zip(self._bags, self._titles, self._names, strict=True)
         ]
         index = _greatest(scores)
@@ -318,20 +301,24 @@ class _Sections:
 
     def best_topic(self, piece: _Piece, index: int) -> int | None:
         """The topic of a section that a piece fits best, if it fits one."""
-        above = _terms(piece.titles)
-        own = matching.terms(piece.text) - above
+        above, own = _words_of(piece)
         return _greatest(
-            [self._score(above, own, _terms(names)) + _named(piece, names) for names in self.topics_of(index)]
+            [self._score(above, own, _terms(names)) + _named(piece.titles, names) for names in self.topics[index]]
         )
 
     def _weight(self, shared: set[str]) -> float:
         return math.fsum(self._weights[term] for term in shared)
 
     def _score(self, above: set[str], own: set[str], bag: set[str]) -> float:
-        """Words in common, against the size of the bag. ``own`` are a piece's words that no heading
-        ``above`` it has."""
+        """Words in common, against the size of the bag."""
         fit = HEADING_WEIGHT * self._weight(above & bag) + self._weight(own & bag)
         return fit / math.sqrt(max(len(bag), LEAST_TERMS))
+
+
+def _words_of(piece: _Piece) -> tuple[set[str], set[str]]:
+    """The words of the headings above a piece, and those of its own that none of these has."""
+    above = _terms(piece.titles)
+    return above, _terms(piece.texts) - above
 
 
 def _greatest(scores: Sequence[float]) -> int | None:
@@ -340,18 +327,17 @@ def _greatest(scores: Sequence[float]) -> int | None:
     return scores.index(best) if best > 0 else None
 
 
-def _terms(titles: Sequence[str]) -> set[str]:
-    return set().union(*map(matching.terms, titles))
+def _terms(texts: Sequence[str]) -> set[str]:
+    return set().union(*map(matching.terms, texts))
 
 
-def _named(piece: _Piece, names: Sequence[str]) -> float:
-    """The bonus where a heading above the piece is one of the names."""
-    likeness = max((max(matching.likenesses(title, names), default=0.0) for title in piece.titles), default=0.0)
+def _named(titles: Sequence[str], names: Sequence[str]) -> float:
+    """The bonus where one of the titles is one of the names."""
+    likeness = max((matching.best_likeness(title, names) for title in titles), default=0.0)
     return SAME_NAME_BONUS * likeness if likeness >= SAME_NAME else 0.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """The pieces of a source by the number of their section, in order; and for each heading that gave way to one of the
     tool's, by its anchor, the section and the topic whose heading that is (None: the section's own)."""
 
@@ -359,7 +345,7 @@ class Placement:
     headings: Mapping[str, tuple[int, int | None]]
 
 
-NOTHING_PLACED = Placement(blocks={}, headings={})
+NOTHING_PLACED = Placement({}, {})
 
 
 def place(source: Source, outline: Outline) -> Placement:
@@ -371,39 +357,36 @@ def place(source: Source, outline: Outline) -> Placement:
     level below the topics, with what stands before it."""
     sections = _Sections(outline)
     wanted = [Wanted(section.title.every(), section.heading) for section in outline.sections]
-    own = {at: index for index, at in located([_as_heading(part) for part in source.sections], wanted).items()}
+    parts = [Heading(level=part.level, title=part.title) for part in source.sections]
+    own = {at: index for index, at in located(parts, wanted).items()}
     found: dict[int, list[PlacedBlocks]] = {}
     headings: dict[str, tuple[int, int | None]] = {}
     for at, part in enumerate(source.sections):
         known = own.get(at)
         index, topic = known or 0, None
         pieces = [*_pieces(part)]
-        structured = known is not None and any(sections.named(piece, known) is not None for piece in pieces[1:])
+        structured = known is not None and any(
+            sections.named(piece.titles[-1:], known) is not None for piece in pieces[1:]
+        )
         for piece, name in zip(pieces, part.anchors, strict=True):
-            named = sections.named(piece, index) if piece.heading else None
-            stays = bool(piece.heading) and named is None and (known is not None or not sections.is_named(piece))
+            last = piece.titles[-1:]
+            named = sections.named(last, index) if piece.heading else None
+            stays = bool(piece.heading) and named is None and (known is not None or not sections.is_named(last))
             if known is None and not stays:
                 index, topic = sections.best(piece, index)
             elif not piece.heading:
                 topic = None if structured else sections.best_topic(piece, index)
             elif named is not None:
                 topic = named
-            below = "###" if sections.topics_of(index) else "##"
+            below = "###" if sections.topics[index] else "##"
             heading = re.sub(r"(?m)^#+ (?=.*\Z)", lambda found: (below + found[0])[-7:], piece.heading)  # noqa: B023
             texts = [heading if stays else piece.above, *piece.texts]
-            title = piece.titles[-1] if piece.titles else ""
-            placed = [
-                PlacedBlocks(text=text, title=title, topic=sections.boxed(text, index, topic)) for text in texts if text
-            ]
-            found.setdefault(sections.numbers[index], []).extend(placed)
+            found.setdefault(sections.numbers[index], []).extend(
+                PlacedBlocks(text, "".join(last), sections.boxed(text, index, topic)) for text in texts if text
+            )
             if name and not stays:
                 headings[name] = (sections.numbers[index], topic if piece.heading or known is None else None)
-    placed_blocks = {number: tuple(found[number]) for number in sorted(found) if found[number]}
-    return Placement(blocks=placed_blocks, headings=headings)
-
-
-def _as_heading(part: SourceSection) -> Heading:
-    return Heading(line=0, end=0, lead=0, level=part.level, title=part.title, text="", setext=False)
+    return Placement({number: tuple(found[number]) for number in sorted(found) if found[number]}, headings)
 
 
 class Fragment(NamedTuple):

@@ -207,7 +207,7 @@ def _site(root: Path) -> tuple[Site, Sequence[Site]]:
             found.sort(key=lambda site: (-_size(root, site), site.folder))
             return found[0], found[1:]
         level = [folder for above in level for folder in _folders(above) if folder.name not in _NO_SITES]
-    return Site(generator=PLAIN, folder=root), ()
+    return Site(PLAIN, root), ()
 
 
 def _size(root: Path, site: Site) -> int:
@@ -307,7 +307,7 @@ def _ordered(site: Site, stated: Configuration, files: Sequence[str]) -> list[Su
         if generator.complete or (entry.file and (stated.folder / entry.file).is_file()):
             found.setdefault(entry.file or f"\0{entry.title}", entry)
         elif (known := index.find(entry.file or "")) is not None:
-            found.setdefault(known, SummaryEntry(title="", file=known))
+            found.setdefault(known, SummaryEntry("", known))
     if generator.name == "mdBook" and found:
         return list(found.values())
     rest = [file for file in files if file not in found and (generator is not PLAIN or not _NO_CHAPTERS.match(file))]
@@ -321,7 +321,7 @@ def _ordered(site: Site, stated: Configuration, files: Sequence[str]) -> list[Su
         above = [(folders[folder], _natural(folder.name)) for folder in (*reversed(path.parents),)[1:]]
         return [*above, (float(own[1]) if own else math.inf, _natural(path.name))]
 
-    return [*found.values(), *(SummaryEntry(title="", file=file) for file in sorted(rest, key=place))]
+    return [*found.values(), *(SummaryEntry("", file) for file in sorted(rest, key=place))]
 
 
 def _head(path: Path) -> str:
