@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,7 +32,7 @@ from batch_server import BatchServer
 from expand.batch import batch_backend
 from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger, Order, verify
-from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Settlement, Stage
+from expand.ledger.batches import Batches, BatchRow, Settlement, Stage
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import BatchAuthor, RemoteBatch
 from expand.llm.endpoint import Endpoint
@@ -79,31 +79,18 @@ FUSE = Fuse(0)
 class FusedBatches(Batches):
     """The ledger's side of each step."""
 
-    def begin(self, *args: Any, **more: Any) -> BatchRow:
-        return self._done("begun", super().begin(*args, **more))
+    def prepare(self, *args: Any, **more: Any) -> tuple[BatchRow, list[tuple[Order, Verdict]]]:
+        prepared = super().prepare(*args, **more)
+        FUSE.step("prepared")
+        return prepared
 
-    def reserve(
-        self, batch: BatchRow, orders: Sequence[Order], *, hold_unknown: bool
-    ) -> Iterator[tuple[Order, Verdict]]:
-        reserved = super().reserve(batch, orders, hold_unknown=hold_unknown)
-        for number, found in enumerate(reserved):
-            if number % AT_ONCE == 0:
-                FUSE.step(f"reserved from {number}")
-            yield found
-
-    def prepared(self, batch: BatchRow) -> BatchRow:
-        return self._done("prepared", super().prepared(batch))
-
-    def uploaded(self, batch: BatchRow, input_file: str) -> BatchRow:
-        return self._done("noted the upload", super().uploaded(batch, input_file))
-
-    def creating(self, batch: BatchRow) -> BatchRow:
-        return self._done("marked sent", super().creating(batch))
+    def creating(self, batch: BatchRow, input_file: str) -> BatchRow:
+        return self._done("marked sent", super().creating(batch, input_file))
 
     def submitted(self, batch: BatchRow, **more: Any) -> BatchRow:
         return self._done("noted the batch", super().submitted(batch, **more))
 
-    def settle(self, batch: BatchRow, results: Sequence[Settlement]) -> int:
+    def settle(self, batch: BatchRow, results: Iterable[Settlement]) -> int:
         done = super().settle(batch, results)
         FUSE.step(f"settled {done}")
         return done

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from batch_server import BatchServer, Trap
@@ -309,7 +309,7 @@ def test_a_batch_that_fails_in_validation_is_released_with_the_reason(desk: Make
 def test_cancelling_keeps_what_was_answered(desk: Make) -> None:
     d = desk(looks=5, done=0.67)
     d.submit()
-    (row,) = asyncio.run(d.backend().cancel()).batches
+    (row,) = asyncio.run(d.backend().cancel())
     assert row.stage is Stage.SUBMITTED
     got = d.collect()
     assert got.batches[0].remote is not None
@@ -322,10 +322,9 @@ def test_only_the_batches_of_the_chapters_that_were_named_are_cancelled(desk: Ma
     d = desk(looks=5)
     d.submit()
     backend = d.backend()
-    assert asyncio.run(backend.cancel(("03",))).as_json() == {"batches": []}
+    assert asyncio.run(backend.cancel(("03",))) == ()
     assert "POST /v1/batches/{id}/cancel" not in d.server.calls
-    report = asyncio.run(backend.cancel(("03", "07")))
-    assert [batch["chapters"] for batch in cast("Any", report.as_json())["batches"]] == [["07"]]
+    assert [batch.terms["chapters"] for batch in asyncio.run(backend.cancel(("03", "07")))] == [["07"]]
     assert d.server.calls["POST /v1/batches/{id}/cancel"] == 1
 
 
@@ -363,7 +362,7 @@ def test_a_batch_that_is_not_done_is_left_alone(desk: Make) -> None:
     got = d.round()
     assert got.batches[0].batch.stage is Stage.SUBMITTED
     assert d.states() == {"sent": 3}
-    (seen,) = asyncio.run(d.backend().status()).batches
+    (seen,) = asyncio.run(d.backend().status())
     assert seen.remote is not None
     assert seen.remote.status == "in_progress"
     assert seen.in_flight == 3
@@ -405,9 +404,9 @@ def test_only_one_submits_at_a_time_and_the_next_goes_on(desk: Make) -> None:
         "plan": "full",
         "output_cap_name": "max_tokens",
     }
-    batch = batches.begin(run, model="m", base_url=d.server.base_url, terms=terms)
+    batch, _ = batches.prepare(run, [], model="m", base_url=d.server.base_url, terms=terms)
     with pytest.raises(SubmittingError, match="another process is submitting"):
-        batches.begin(run, model="m", base_url="", terms={})
+        batches.prepare(run, [], model="m", base_url="", terms={})
     with pytest.raises(SubmittingError, match="--batch status"):
         d.submit()
     ledger.close()
@@ -430,12 +429,12 @@ def test_another_provider_is_not_asked_about_a_batch_that_was_left_on_its_way(de
     d = desk()
     ledger = Ledger.open(d.workspace.ledger_place)
     run = ledger.begin_run(limits={}, openings={})
-    Batches(ledger).begin(run, model="m", base_url=d.settings.base_url or "", terms={})
+    Batches(ledger).prepare(run, [], model="m", base_url=d.settings.base_url or "", terms={})
     ledger.close()
     elsewhere = replace(d.settings, base_url="http://127.0.0.1:9/v1")
     with pytest.raises(InputError, match="give --base-url"):
         asyncio.run(d.backend(elsewhere).cancel())
-    assert d.stages() == ["open"]
+    assert d.stages() == ["prepared"]
 
 
 def test_order_and_the_embedded_model_are_refused(desk: Make) -> None:

@@ -9,7 +9,7 @@ from buying import RESERVED, answer, begin, failed, order
 from ledgers import Site
 
 from expand.errors import LedgerError
-from expand.ledger import Ledger, Order, Refused, Reservation, Run, State, verify
+from expand.ledger import Ledger, Refused, Reservation, Run, State, verify
 from expand.ledger.batches import Batches, BatchRow, Settlement, Stage
 from expand.llm.types import Failure
 
@@ -24,22 +24,16 @@ def ledger(site: Site) -> Iterator[Ledger]:
 
 def opened(ledger: Ledger, run: Run, *texts: str) -> BatchRow:
     """A batch with a reservation for each text."""
-    batches = Batches(ledger)
-    batch = batches.begin(run, model="m", base_url="", terms={})
-    reserve(ledger, batch, *(order(run, text) for text in texts))
+    orders = [order(run, text) for text in texts]
+    batch, verdicts = Batches(ledger).prepare(run, orders, model="m", base_url="", terms={})
+    assert [asked for asked, verdict in verdicts if isinstance(verdict, Reservation)] == orders
     return batch
-
-
-def reserve(ledger: Ledger, batch: BatchRow, *orders: Order) -> None:
-    for _, verdict in Batches(ledger).reserve(batch, orders, hold_unknown=False):
-        assert isinstance(verdict, Reservation)
 
 
 def test_only_what_is_in_flight_is_settled(ledger: Ledger) -> None:
     run, batches = begin(ledger), Batches(ledger)
     one = order(run, "one").request.key
-    batch = batches.uploaded(batches.prepared(opened(ledger, run, "one")), "file-1")
-    batch = batches.creating(batch)
+    batch = batches.creating(opened(ledger, run, "one"), "file-1")
     assert batches.settle(batch, [Settlement(request_key="nobody's", answer=answer())]) == 0
     with pytest.raises(ValueError, match="neither an answer nor a failure"):
         batches.settle(batch, [Settlement(request_key=one)])
@@ -51,8 +45,7 @@ def test_only_what_is_in_flight_is_settled(ledger: Ledger) -> None:
     assert stored.text == "kept"
 
 
-def test_a_batch_ends_in_as_many_transactions_as_it_takes(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("expand.ledger.batches.AT_ONCE", 2)
+def test_a_batch_that_is_withdrawn_releases_all_that_was_not_sent(ledger: Ledger) -> None:
     run, batches = begin(ledger), Batches(ledger)
     batch = opened(ledger, run, "one", "two", "three", "four")
     ended = batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), billed=None)
@@ -64,9 +57,10 @@ def test_a_batch_ends_in_as_many_transactions_as_it_takes(ledger: Ledger, monkey
 def test_a_step_out_of_turn_names_where_the_batch_is(ledger: Ledger) -> None:
     run, batches = begin(ledger), Batches(ledger)
     batch = opened(ledger, run, "one")
-    assert batches.prepared(batch).requests == 1
-    with pytest.raises(LedgerError, match="is prepared, not open; another process went on with it"):
-        batches.prepared(batch)
+    assert batch.requests == 1
+    assert batches.creating(batch, "file-1").stage is Stage.CREATING
+    with pytest.raises(LedgerError, match="is creating, not prepared; another process went on with it"):
+        batches.creating(batch, "file-1")
     with pytest.raises(LedgerError, match="batch-none: not in this ledger; check its id"):
         batches.get("batch-none")
     batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), billed=False)

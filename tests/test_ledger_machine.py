@@ -188,21 +188,19 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.batch is None)
     @rule(texts=st.lists(REQUESTS, min_size=1, max_size=4, unique=True), chapter=CHAPTERS)
     def fill_a_batch(self, texts: list[str], chapter: str) -> None:
-        batch = self.batches.begin(self.run, model="m", base_url="", terms={})
-        for text in texts:
-            wanted = order(self.run, text, chapter=chapter, pico=PICO)
-            ((_, verdict),) = self.batches.reserve(batch, [wanted], hold_unknown=False)
+        orders = [order(self.run, text, chapter=chapter, pico=PICO) for text in texts]
+        self.batch, verdicts = self.batches.prepare(self.run, orders, model="m", base_url="", terms={})
+        for text, (_, verdict) in zip(texts, verdicts, strict=True):
             attempt = self._checked(verdict, text)
             if attempt is not None:
                 self.batched[attempt] = text
-        self.batch = self.batches.prepared(batch)
 
     @precondition(lambda self: self.batch is not None and self.batch.stage is Stage.PREPARED)
     @rule()
     def submit_the_batch(self) -> None:
         batch = self.batches.unfinished(self.run)  # of this process, or of one that is gone
         assert batch is not None
-        batch = self.batches.creating(self.batches.uploaded(batch, "file-1"))
+        batch = self.batches.creating(batch, "file-1")
         self.batch = self.batches.submitted(batch, remote="batch_1", status="validating", expires_at=None)
 
     @precondition(lambda self: self.batched and self.batch.stage is Stage.SUBMITTED)

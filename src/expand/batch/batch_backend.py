@@ -15,14 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 
-from expand.batch.batch_reports import (
-    BatchStatus,
-    CancelReport,
-    CollectedBatch,
-    CollectReport,
-    StatusReport,
-    SubmitReport,
-)
+from expand.batch.batch_reports import BatchStatus, CollectedBatch, CollectReport, SubmitReport
 from expand.batch.lookahead import NoAuthor, SectionQuestions, open_questions, orders_of
 from expand.batch.submission import Submission, split
 from expand.client.retry_policy import RULES
@@ -34,7 +27,7 @@ from expand.drafting.run_context import ignore_event, open_ledger
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, Order, Run, State
-from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Settlement, Stage, SubmittingError
+from expand.ledger.batches import Batches, BatchRow, Settlement, Stage, SubmittingError
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import BatchAuthor, BatchLine, RemoteBatch, result_line
 from expand.llm.profile import Profile
@@ -46,6 +39,9 @@ from expand.settings import Settings, require_author
 from expand.workspace import Workspace
 
 Tell = Callable[[str], None]
+
+AT_ONCE = 200
+"""How many answers of a batch are settled in one transaction."""
 
 
 class BatchBackend:
@@ -76,7 +72,11 @@ class BatchBackend:
 
         Raises ``SubmittingError`` while another process submits."""
         workspace, settings = self._workspace, self._settings
-        options.require_side_by_side("--batch", "a batch asks for all at once")
+        if options.context == "text" or options.cascade:
+            raise InputError(
+                "--context text drafts sections one after the other, and a batch asks for all at once",
+                remedy="leave out --context and --cascade, or --batch",
+            )
         require_language(profile_of(workspace, settings), workspace.book(), options.language)
         submitted: list[BatchRow] = []
         sections: tuple[SectionQuestions, ...] = ()
@@ -94,14 +94,16 @@ class BatchBackend:
                 setup = replace(setup, price=batch_price_for(settings.model, setup.profile, settings.base_url))
                 sections = await open_questions(workspace, setup, ledger, run, options, dry_run=dry_run)
                 for orders in () if dry_run else split(orders_of(sections)):
-                    batch = batches.begin(
+                    batch, decided = batches.prepare(
                         run,
+                        orders,
                         model=settings.model,
                         base_url=settings.base_url or "",
                         terms=terms_of(options, setup.profile),
+                        hold_unknown=settings.on_unknown == "hold",
                     )
-                    verdicts += batches.reserve(batch, orders, hold_unknown=settings.on_unknown == "hold")
-                    submitted.append(await submission.submit(batches.prepared(batch)))
+                    verdicts += decided
+                    submitted.append(await submission.submit(batch))
             except AuthorError as error:
                 problem = str(error)
             return SubmitReport(
@@ -113,17 +115,16 @@ class BatchBackend:
                 dry_run=dry_run,
             )
 
-    async def status(self) -> StatusReport:
+    async def status(self) -> tuple[BatchStatus, ...]:
         """Where every batch stands, as the ledger has it and as its provider sees it."""
         self._require_batches()
         ledger = Ledger.read(self._workspace.ledger_place)
         if ledger is None:
-            return StatusReport()
+            return ()
         try:
             batches = Batches(ledger)
             async with self._opened_author() as author:
-                found = [await self._status(ledger, batches, batch, author) for batch in batches.all()]
-            return StatusReport(batches=tuple(found))
+                return tuple([await self._status(ledger, batches, batch, author) for batch in batches.all()])
         finally:
             ledger.close()
 
@@ -157,10 +158,10 @@ class BatchBackend:
         run.stop()
         return replace(await run.complete(), interrupted=False)
 
-    async def cancel(self, chapters: tuple[str, ...] | None = None) -> CancelReport:
+    async def cancel(self, chapters: tuple[str, ...] | None = None) -> tuple[BatchRow, ...]:
         """Have every batch end early, or those that ask for one of ``chapters``; what is answered by then can be
         collected. One that is not submitted yet is withdrawn; one that its provider does not know is lost, and its
-        requests are charged as unknown.
+        requests are charged as unknown. Returns them as they stand then.
 
         Raises ``AuthorError`` when the provider cannot be asked."""
         async with self._opened() as (batches, _, run, author):
@@ -173,7 +174,7 @@ class BatchBackend:
                 self._require_same_provider(batch)
                 if not batch.stage.ended:
                     await _cancel_at_provider(batches, author, batch)
-            return CancelReport(batches=tuple(batches.get(batch.id) for batch in chosen))
+            return tuple(batches.get(batch.id) for batch in chosen)
 
     async def _status(self, ledger: Ledger, batches: Batches, batch: BatchRow, author: BatchAuthor) -> BatchStatus:
         rows = () if batch.stage.ended else batches.in_flight(batch)
@@ -340,7 +341,8 @@ class _Results:
         self.reasons: Counter[str] = Counter()
 
     async def read(self, lines: AsyncIterator[bytes]) -> None:
-        """Settle the lines of a file, ``AT_ONCE`` at a time, so that a large file is never in memory as a whole."""
+        """Settle the lines of a file, ``AT_ONCE`` at a time: a large file is never in memory as a whole, and others who
+        write to the ledger are not kept waiting."""
         waiting: list[Settlement] = []
         try:
             async for raw in lines:

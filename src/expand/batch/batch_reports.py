@@ -65,7 +65,7 @@ class SubmitReport:
         """The submission, section by section."""
         return {
             "dry_run": self.dry_run,
-            "batches": [_batch(batch) for batch in self.batches],
+            "batches": [batch_json(batch) for batch in self.batches],
             "questions": len(self.orders),
             "reserved_tokens": self.reserved_tokens,
             "waiting": self.waiting,
@@ -109,7 +109,7 @@ class BatchStatus:
             counts: dict[str, Json] = {"total": remote.total, "completed": remote.completed, "failed": remote.failed}
             provider = {"status": remote.status, **counts, "errors": [*remote.errors]}
         return {
-            **_batch(self.batch),
+            **batch_json(self.batch),
             "in_flight": self.in_flight,
             "reserved_tokens": self.reserved_tokens,
             "age_seconds": round(self.age_seconds, 1),
@@ -117,22 +117,6 @@ class BatchStatus:
             "provider": provider,
             "problem": self.problem,
         }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StatusReport:
-    """Every batch of the ledger, the oldest first."""
-
-    batches: tuple[BatchStatus, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        """4 where a provider could not be asked."""
-        return 4 if any(status.problem for status in self.batches) else 0
-
-    def as_json(self) -> dict[str, Json]:
-        """All batches."""
-        return {"batches": [status.as_json() for status in self.batches]}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,7 +180,7 @@ class CollectReport:
             **drafted,
             "batches": [
                 {
-                    **_batch(collected.batch),
+                    **batch_json(collected.batch),
                     "settled": collected.settled,
                     "unreadable_lines": collected.unreadable,
                     "reasons": [*collected.reasons],
@@ -209,19 +193,7 @@ class CollectReport:
         }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CancelReport:
-    """The batches that were cancelled, as they stand now."""
-
-    batches: tuple[BatchRow, ...]
-    exit_code: int = 0
-
-    def as_json(self) -> dict[str, Json]:
-        """All of them."""
-        return {"batches": [_batch(batch) for batch in self.batches]}
-
-
-def _batch(batch: BatchRow) -> dict[str, Json]:
+def batch_json(batch: BatchRow) -> dict[str, Json]:
     """One batch as every operation shows it."""
     times = {name: getattr(batch, name) for name in ("began_at", "submitted_at", "expires_at", "ended_at")}
     return {

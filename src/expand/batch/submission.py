@@ -68,15 +68,12 @@ class Submission:
         creations = 0
         while not (batch.stage is Stage.SUBMITTED or batch.stage.ended):
             match batch.stage:
-                case Stage.OPEN:
-                    batch = self._withdrawn(batch, "it was never complete")
                 case Stage.PREPARED if not batch.requests:
                     batch = self._withdrawn(batch, "there was nothing to ask")
                 case Stage.PREPARED:
-                    batch = await self._upload(batch, look=resumed)
-                case Stage.UPLOADED:
+                    file_id = await self._upload(batch, look=resumed)
                     creations += 1
-                    batch = await self._create(self._batches.creating(batch))
+                    batch = await self._create(self._batches.creating(batch, file_id))
                 case Stage.CREATING:
                     batch = await self._find(batch)
                     if batch.stage is Stage.PREPARED and creations >= MOST_CREATIONS:
@@ -94,8 +91,8 @@ class Submission:
             return batch
         return self._withdrawn(batch, "given up before it was submitted")
 
-    async def _upload(self, batch: BatchRow, *, look: bool) -> BatchRow:
-        """Upload the input file. With ``look``, a killed process may have done it already."""
+    async def _upload(self, batch: BatchRow, *, look: bool) -> str:
+        """Upload the input file; its id. With ``look``, a killed process may have done it already."""
         try:
             file_id = await self._uploaded(batch) if look else None
             if file_id is None:
@@ -106,7 +103,7 @@ class Submission:
                     file_id = await self._author.upload(file, name=batch.file_name)
         except AttemptFailedError as failed:
             raise self._refused(batch, failed) from failed
-        return self._batches.uploaded(batch, file_id)
+        return file_id
 
     async def _uploaded(self, batch: BatchRow) -> str | None:
         """The id of the input file; None too where the provider cannot list files: a second one costs nothing."""

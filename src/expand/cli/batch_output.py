@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from expand.batch.batch_backend import BatchBackend
-from expand.batch.batch_reports import BatchStatus, CancelReport, CollectReport, StatusReport, SubmitReport
+from expand.batch.batch_reports import BatchStatus, CollectReport, SubmitReport, batch_json
 from expand.cli.common import print_json
 from expand.cli.run_command import note_author
 from expand.cli.run_output import show_result
@@ -22,7 +22,6 @@ _COLUMNS: Sequence[TableColumn[BatchStatus]] = (
     TableColumn("Age", lambda status: _span(status.age_seconds)),
     TableColumn("Expires in", lambda s: "" if s.left_seconds is None else _span(s.left_seconds), spare=1),
 )
-BatchReport = SubmitReport | StatusReport | CollectReport | CancelReport
 
 
 def run_batch(action: str, workspace: Workspace, options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
@@ -31,47 +30,27 @@ def run_batch(action: str, workspace: Workspace, options: RunOptions, *, dry_run
     if not dry_run and not settings.embedded:
         note_author(settings)
     backend = BatchBackend(workspace, settings, tell=warn)
-    report = asyncio.run(_act(action, backend, workspace, options, dry_run))
-    if isinstance(report, SubmitReport):
-        for refusal in report.refused:
-            warn(f"the budget refused: {refusal}")
-        if report.problem:
-            warn(report.problem)
-    elif isinstance(report, CollectReport):
-        for problem in report.problems:
-            warn(problem)
-    if as_json:
-        print_json(report.as_json())
-        return report.exit_code
-    match report:
-        case SubmitReport():
-            _print_submitted(report)
-        case StatusReport():
-            _print_status(report)
-        case CollectReport():
-            _print_collected(report, workspace)
-        case CancelReport():
-            _print_cancelled(report)
-    return report.exit_code
-
-
-async def _act(
-    action: str, backend: BatchBackend, workspace: Workspace, options: RunOptions, dry_run: bool
-) -> BatchReport:
     match action:
         case "submit":
-            return await backend.submit(options, dry_run=dry_run)
+            return _show_submitted(asyncio.run(backend.submit(options, dry_run=dry_run)), as_json=as_json)
         case "status":
-            return await backend.status()
+            return _show_status(asyncio.run(backend.status()), as_json=as_json)
         case "collect":
-            return await backend.collect(options.chapters)
+            return _show_collected(asyncio.run(backend.collect(options.chapters)), workspace, as_json=as_json)
         case "cancel":
             every = options.chapters == workspace.chapter_ids()  # also of chapters that have no outline any more
-            return await backend.cancel(None if every else options.chapters)
+            return _show_cancelled(asyncio.run(backend.cancel(None if every else options.chapters)), as_json=as_json)
     raise InputError(f"--batch is {action!r}", remedy="give submit, status, collect, cancel")
 
 
-def _print_submitted(report: SubmitReport) -> None:
+def _show_submitted(report: SubmitReport, *, as_json: bool) -> int:
+    for refusal in report.refused:
+        warn(f"the budget refused: {refusal}")
+    if report.problem:
+        warn(report.problem)
+    if as_json:
+        print_json(report.as_json())
+        return report.exit_code
     asking = sum(section.state == "open" for section in report.sections)
     complete = sum(section.state == "complete" for section in report.sections)
     print(
@@ -81,7 +60,7 @@ def _print_submitted(report: SubmitReport) -> None:
     )
     if report.dry_run:
         print(f"dry run: nothing was sent or reserved; {report.reserved_tokens:,} tokens would be")
-        return
+        return report.exit_code
     if report.waiting:
         print(f"{report.waiting:,} of the questions are in a batch, or being asked live, already")
     if report.held:
@@ -94,18 +73,23 @@ def _print_submitted(report: SubmitReport) -> None:
         print("nothing to submit; `expand chapter --batch collect` writes the drafts")
     elif not report.problem and not report.refused:
         print("nothing to submit")
+    return report.exit_code
 
 
-def _print_status(report: StatusReport) -> None:
-    if not report.batches:
+def _show_status(found: Sequence[BatchStatus], *, as_json: bool) -> int:
+    code = 4 if any(status.problem for status in found) else 0
+    if as_json:
+        print_json({"batches": [status.as_json() for status in found]})
+    elif not found:
         print("no batch was ever submitted")
-        return
-    listed = [status for status in report.batches if status.batch.requests or not status.batch.stage.ended]
-    print_table(console(), _COLUMNS, listed)
-    if held := sum(status.reserved_tokens for status in report.batches):
-        print(f"{held:,} tokens are reserved for them")
-    if any(status.remote is not None and status.remote.ended for status in report.batches):
-        print("some have ended: expand chapter --batch collect")
+    else:
+        listed = [status for status in found if status.batch.requests or not status.batch.stage.ended]
+        print_table(console(), _COLUMNS, listed)
+        if held := sum(status.reserved_tokens for status in found):
+            print(f"{held:,} tokens are reserved for them")
+        if any(status.remote is not None and status.remote.ended for status in found):
+            print("some have ended: expand chapter --batch collect")
+    return code
 
 
 def _at_provider(status: BatchStatus) -> str:
@@ -133,7 +117,12 @@ def _span(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
 
 
-def _print_collected(report: CollectReport, workspace: Workspace) -> None:
+def _show_collected(report: CollectReport, workspace: Workspace, *, as_json: bool) -> int:
+    for problem in report.problems:
+        warn(problem)
+    if as_json:
+        print_json(report.as_json())
+        return report.exit_code
     if report.drafted is not None:
         show_result(report.drafted, workspace)
     for collected in report.batches:
@@ -152,12 +141,17 @@ def _print_collected(report: CollectReport, workspace: Workspace) -> None:
         more = f" and {len(missing) - 12:,} more" if len(missing) > 12 else ""
         print(f"{len(missing):,} sections still lack answers: {where}{more}")
         print("`expand chapter --all --batch submit` asks for the rest in a batch, `expand chapter --all` live")
+    return report.exit_code
 
 
-def _print_cancelled(report: CancelReport) -> None:
-    for batch in report.batches:
+def _show_cancelled(batches: Sequence[BatchRow], *, as_json: bool) -> int:
+    if as_json:
+        print_json({"batches": [batch_json(batch) for batch in batches]})
+        return 0
+    for batch in batches:
         print(f"{batch.id}: {batch.stage}" + (f" ({batch.remote})" if batch.remote else ""))
-    if any(not batch.stage.ended for batch in report.batches):
+    if any(not batch.stage.ended for batch in batches):
         warn("what was answered by now can be collected: expand chapter --batch collect")
-    elif not report.batches:
+    elif not batches:
         warn("no batch is in flight")
+    return 0

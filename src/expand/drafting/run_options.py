@@ -118,11 +118,3 @@ class RunOptions:
             )
         wanted = self.sections if self.sections is not None else numbers
         return tuple(section for section in outline.sections if section.number in wanted)
-
-    def require_side_by_side(self, flag: str, why: str) -> None:
-        """Refuse what has a chapter's sections follow each other, where ``flag`` takes them all at once."""
-        if self.context == "text" or self.cascade:
-            raise InputError(
-                f"--context text drafts sections one after the other, and {why}",
-                remedy=f"leave out --context and --cascade, or {flag}",
-            )

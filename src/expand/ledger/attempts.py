@@ -274,10 +274,9 @@ def fetch(connection: Connection, attempt_id: str, allowed: tuple[State, ...]) -
     return row
 
 
-def in_flight(reader: Reader, owner: str, *, most: int | None = None) -> list[AttemptRow]:
+def in_flight(reader: Reader, owner: str) -> list[AttemptRow]:
     """The attempts of an owner whose outcome is open, in the order in which they were reserved."""
-    limit = "" if most is None else f" LIMIT {most}"
-    select = f"SELECT * FROM attempt WHERE owner = ? AND state IN ('reserved', 'sent') ORDER BY seq{limit}"
+    select = "SELECT * FROM attempt WHERE owner = ? AND state IN ('reserved', 'sent') ORDER BY seq"
     return list(map(read, reader.query(select, (owner,))))
 
 

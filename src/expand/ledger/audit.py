@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 30.0
 
 _DAMAGE = (LedgerError, ConstraintError, ValueError, TypeError, KeyError, OverflowError, RecursionError, zlib.error)
 
-_UNDER_WAY = (Stage.OPEN, Stage.PREPARED, Stage.UPLOADED, Stage.CREATING)
+_UNDER_WAY = (Stage.PREPARED, Stage.CREATING)
 _COUNTS = (("answered", ("settled",)), ("unbilled", ("released",)), ("unknown", ("unknown", "reconciled")))
 _NEXT: dict[str | None, frozenset[str]] = {
     None: frozenset({State.RESERVED}),
@@ -195,7 +195,7 @@ def _batches(connection: Connection) -> Iterator[str]:
         if (stage in (Stage.SUBMITTED, Stage.COLLECTED)) and not row["remote"]:
             yield f"{name}: is {stage}, and its provider's id is not known"
         total = sum(states.values())
-        counted = row["requests"] or stage not in (Stage.OPEN, Stage.WITHDRAWN)
+        counted = row["requests"] or row["stage"] not in ("open", Stage.WITHDRAWN)  # "open": of an earlier version
         if counted and row["requests"] != total:
             yield f"{name}: has {row['requests']} requests and {total} attempts"
         if stage.ended:

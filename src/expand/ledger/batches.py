@@ -1,20 +1,22 @@
 """Batches: many attempts that are sent together, and wait together for up to a day.
 
-A batch is written down before and after each step that a provider could have seen:
+A batch is written down before and after each step that can cost something:
 
-    open ──► prepared ──► uploaded ──► creating ──► submitted ──► collected
-      │          │            │            │
-      └──────────┴────────────┴────────────┴──► withdrawn (released), or lost (unknown, charged)
+    prepared ──► creating ──► submitted ──► collected
+        │            │
+        └────────────┴──► withdrawn (released), or lost (unknown, charged)
 
 Its attempts belong to the batch and to no process, so that they outlive the one that submitted
 them: an owner that is a batch is never dead. Only one batch at a time is on its way to its
 provider (``submitting``); what its submitter has left behind is gone on with by the next.
 """
 
+from __future__ import annotations
+
 import enum
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
@@ -23,25 +25,25 @@ from expand.ledger import admission_check, attempts
 from expand.ledger.attempts import insert, parse_optional, timestamp
 from expand.ledger.database import Connection, ConstraintError, DatabaseRow
 from expand.ledger.store import Ledger
-from expand.ledger.values import AttemptRow, Order, Run, State, Verdict
+from expand.ledger.values import AttemptRow, Order, Reservation, Run, State, Verdict
 from expand.llm.types import Answer, AttemptFailedError
 from expand.schema import Json
-
-AT_ONCE = 200
-"""How many attempts one transaction takes, so that others are not kept waiting."""
 
 
 class Stage(enum.StrEnum):
     """How far a batch has come; see the module."""
 
-    OPEN = "open"
     PREPARED = "prepared"
-    UPLOADED = "uploaded"
     CREATING = "creating"
     SUBMITTED = "submitted"
     COLLECTED = "collected"
     WITHDRAWN = "withdrawn"
     LOST = "lost"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Stage | None:
+        """Earlier versions had two more stages before the one that may cost something."""
+        return cls.PREPARED if value in ("open", "uploaded") else None
 
     @property
     def ended(self) -> bool:
@@ -96,29 +98,46 @@ class SubmittingError(LedgerError):
 
 
 class Batches:
-    """The batches of a ledger. Every method is one transaction, or one for ``AT_ONCE`` attempts, and each may be
-    repeated after a kill."""
+    """The batches of a ledger. Every method is one transaction, and each may be repeated after a kill."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     # --- on the way to the provider -----------------------------------------------------------
 
-    def begin(self, run: Run, *, model: str, base_url: str, terms: Mapping[str, Json]) -> BatchRow:
-        """Open a batch that this run will submit. Raises ``SubmittingError``."""
+    def prepare(
+        self,
+        run: Run,
+        orders: Iterable[Order],
+        *,
+        model: str,
+        base_url: str,
+        terms: Mapping[str, Json],
+        hold_unknown: bool = False,
+    ) -> tuple[BatchRow, list[tuple[Order, Verdict]]]:
+        """Write down a batch that this run will submit: reserve a place in the budget for each order, or say what
+        stands in its way. Nothing is marked as sent before ``creating``. Limits per minute are for live calls, and do
+        not count here. Raises ``SubmittingError``."""
         batch = f"batch-{attempts.new_id(8)}"
-        now = timestamp(self._ledger.clock())
-        values = {"id": batch, "run": run.id, "submitter": run.owner, "submitting": 1, "stage": Stage.OPEN}
+        now = self._ledger.clock()
         stated = json.dumps(dict(terms), ensure_ascii=False, sort_keys=True)
+        values = {"id": batch, "run": run.id, "submitter": run.owner, "submitting": 1, "stage": Stage.PREPARED}
+        values |= {"model": model, "base_url": base_url, "terms": stated, "began_at": timestamp(now)}
+        verdicts: list[tuple[Order, Verdict]] = []
         try:
             with self._ledger.writing() as connection:
                 self._ledger.database.version()
-                insert(connection, "owner", {"id": batch, "pid": 0, "began_at": now})
-                asked = {"model": model, "base_url": base_url, "terms": stated}
-                insert(connection, "batch", {**values, **asked, "began_at": now})
+                insert(connection, "owner", {"id": batch, "pid": 0, "began_at": values["began_at"]})
+                insert(connection, "batch", values)
+                for order in orders:
+                    objection = admission_check.objection(connection, order, hold_unknown=hold_unknown)
+                    opened = objection or attempts.open_attempt(connection, order, owner=batch, now=now, sent=False)
+                    verdicts.append((order, opened))
+                reserved = sum(isinstance(verdict, Reservation) for _, verdict in verdicts)
+                connection.execute("UPDATE batch SET requests = ? WHERE id = ?", (reserved, batch))
         except ConstraintError as error:
             raise self._busy() from error
-        return self.get(batch)
+        return self.get(batch), verdicts
 
     def unfinished(self, run: Run) -> BatchRow | None:
         """What a submitter that is gone left on its way; this run goes on with it. None when there is nothing. Raises
@@ -142,58 +161,28 @@ class Batches:
             "`expand chapter --batch status`"
         )
 
-    def reserve(
-        self, batch: BatchRow, orders: Sequence[Order], *, hold_unknown: bool
-    ) -> Iterator[tuple[Order, Verdict]]:
-        """Reserve a place in the budget for each order, or say what stands in its way. Nothing is marked as sent before
-        ``creating``. Limits per minute are for live calls, and do not count here."""
-        for first in range(0, len(orders), AT_ONCE):
-            with self._ledger.writing() as connection:
-                self._at(connection, batch, Stage.OPEN)
-                now = self._ledger.clock()
-                decided: list[tuple[Order, Verdict]] = []
-                for order in orders[first : first + AT_ONCE]:
-                    objection = admission_check.objection(connection, order, hold_unknown=hold_unknown)
-                    opened = objection or attempts.open_attempt(connection, order, owner=batch.id, now=now, sent=False)
-                    decided.append((order, opened))
-            yield from decided
-
-    def prepared(self, batch: BatchRow) -> BatchRow:
-        """Nothing more joins it; from now on it is submitted as it is."""
+    def creating(self, batch: BatchRow, input_file: str) -> BatchRow:
+        """Its input file is with the provider, which is about to be asked to make it: from now on it may cost
+        something."""
         with self._ledger.writing() as connection:
-            self._at(connection, batch, Stage.OPEN)
-            count = connection.execute(
-                "SELECT count(*) FROM attempt WHERE owner = ? AND state = 'reserved'", (batch.id,)
-            ).fetchone()[0]
-            _set(connection, batch, stage=Stage.PREPARED, requests=count)
-        return self.get(batch.id)
-
-    def uploaded(self, batch: BatchRow, input_file: str) -> BatchRow:
-        """Its input file is with the provider."""
-        return self._step(batch, Stage.PREPARED, stage=Stage.UPLOADED, input_file=input_file)
-
-    def creating(self, batch: BatchRow) -> BatchRow:
-        """The provider is about to be asked to make it: from now on it may cost something."""
-        with self._ledger.writing() as connection:
-            self._at(connection, batch, Stage.UPLOADED)
+            self._at(connection, batch, Stage.PREPARED)
             now = self._ledger.clock()
             # Marked before the call that may cost something, in one transaction with the stage. After the call, a crash
             # in between would give back what the provider is about to work on.
             for row in attempts.in_flight(connection, batch.id):
                 if row.state is State.RESERVED:
                     attempts.mark_sent(connection, row, now)
-            _set(connection, batch, stage=Stage.CREATING)
+            _set(connection, batch, stage=Stage.CREATING, input_file=input_file)
         return self.get(batch.id)
 
     def not_created(self, batch: BatchRow) -> BatchRow:
         """It is certain that the provider has not made it and cannot any more: once again."""
-        return self._step(batch, Stage.CREATING, stage=Stage.PREPARED, input_file="")
+        return self._created(batch, stage=Stage.PREPARED, input_file="")
 
     def submitted(self, batch: BatchRow, *, remote: str, status: str, expires_at: int | None) -> BatchRow:
         """The provider has it, under an id of its own; ``expires_at`` in Unix seconds."""
-        return self._step(
+        return self._created(
             batch,
-            Stage.CREATING,
             stage=Stage.SUBMITTED,
             submitting=None,
             remote=remote,
@@ -202,23 +191,19 @@ class Batches:
             expires_at=None if expires_at is None else timestamp(datetime.fromtimestamp(expires_at, UTC)),
         )
 
-    def _step(self, batch: BatchRow, was: Stage, **columns: str | int | None) -> BatchRow:
+    def _created(self, batch: BatchRow, **columns: str | int | None) -> BatchRow:
         with self._ledger.writing() as connection:
-            self._at(connection, batch, was)
+            self._at(connection, batch, Stage.CREATING)
             _set(connection, batch, **columns)
         return self.get(batch.id)
 
     # --- what comes back ----------------------------------------------------------------------
 
-    def settle(self, batch: BatchRow, results: Sequence[Settlement]) -> int:
+    def settle(self, batch: BatchRow, results: Iterable[Settlement]) -> int:
         """Settle, release or leave unknown what is still in flight of these; returns how many. What was settled before
         stays as it is."""
-        done = 0
-        for first in range(0, len(results), AT_ONCE):
-            with self._ledger.writing() as connection:
-                for result in results[first : first + AT_ONCE]:
-                    done += self._settle(connection, batch, result)
-        return done
+        with self._ledger.writing() as connection:
+            return sum(self._settle(connection, batch, result) for result in results)
 
     def _settle(self, connection: Connection, batch: BatchRow, result: Settlement) -> int:
         found = connection.execute(
@@ -241,15 +226,26 @@ class Batches:
     ) -> BatchRow:
         """End it: what is still in flight of it is released where it is certain that nothing was ``billed`` (False),
         and unknown otherwise. Harmless when it has ended already."""
-        while True:
-            with self._ledger.writing() as connection:
-                left = attempts.in_flight(connection, batch.id, most=AT_ONCE)
-                now = self._ledger.clock()
-                for row in left:
-                    attempts.give_up(connection, row, rest, now, unbilled=billed is False)
-                if len(left) < AT_ONCE:
-                    _end(connection, batch, stage, rest.message, status, timestamp(now))
-                    break
+        with self._ledger.writing() as connection:
+            now = self._ledger.clock()
+            for row in attempts.in_flight(connection, batch.id):
+                attempts.give_up(connection, row, rest, now, unbilled=billed is False)
+            found = connection.query("SELECT state, count(*) FROM attempt WHERE owner = ? GROUP BY state", (batch.id,))
+            counts = dict(found)
+            _set(
+                connection,
+                batch,
+                stage=stage,
+                submitting=None,
+                note=attempts.clean(rest.message)[:500],
+                ended_at=timestamp(now),
+                answered=counts.get(State.SETTLED, 0),
+                unbilled=counts.get(State.RELEASED, 0),
+                unknown=counts.get(State.UNKNOWN, 0) + counts.get(State.RECONCILED, 0),
+                remote_status=status or batch.remote_status,
+            )
+            ended = (timestamp(now), batch.id)
+            connection.execute("UPDATE owner SET ended_at = ? WHERE id = ? AND ended_at IS NULL", ended)
         return self.get(batch.id)
 
     # --- reading ------------------------------------------------------------------------------
@@ -281,31 +277,9 @@ class Batches:
 
     def _at(self, connection: Connection, batch: BatchRow, stage: Stage) -> None:
         found = connection.execute("SELECT stage FROM batch WHERE id = ?", (batch.id,)).fetchone()
-        if found is None or found["stage"] != stage:
-            now = "gone" if found is None else found["stage"]
+        now = "gone" if found is None else Stage(found["stage"])
+        if now != stage:
             raise LedgerError(f"batch {batch.id}: is {now}, not {stage}; another process went on with it")
-
-
-def _end(connection: Connection, batch: BatchRow, stage: Stage, note: str, status: str, now: str) -> None:
-    counts = {
-        row["state"]: row["n"]
-        for row in connection.query(
-            "SELECT state, count(*) AS n FROM attempt WHERE owner = ? GROUP BY state", (batch.id,)
-        )
-    }
-    _set(
-        connection,
-        batch,
-        stage=stage,
-        submitting=None,
-        note=attempts.clean(note)[:500],
-        ended_at=now,
-        answered=counts.get(State.SETTLED, 0),
-        unbilled=counts.get(State.RELEASED, 0),
-        unknown=counts.get(State.UNKNOWN, 0) + counts.get(State.RECONCILED, 0),
-        **({"remote_status": status} if status else {}),
-    )
-    connection.execute("UPDATE owner SET ended_at = ? WHERE id = ? AND ended_at IS NULL", (now, batch.id))
 
 
 def _set(connection: Connection, batch: BatchRow, **columns: str | int | None) -> None:
