@@ -13,7 +13,7 @@ from scripted_server import ScriptedServer
 from workspaces import OUTLINE, draft_of, expand, rows, small
 
 from expand.budget import Limit
-from expand.drafting.dry_run import dry_run, first_order
+from expand.drafting.dry_run import dry_run, first_request
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionStarted
 from expand.drafting.model_setup import (
     MARGIN_HOLDS,
@@ -454,13 +454,13 @@ def test_a_rehearsal_knows_editions_without_raising_them(place: Workspace) -> No
     assert run(place, Counting()).attempts == 0, "the rehearsal raised nothing"
 
 
-def test_the_first_order_needs_a_section_that_has_room(place: Workspace) -> None:
+def test_the_first_request_needs_a_section_that_has_room(place: Workspace) -> None:
     one_topic = OUTLINE.replace("      - {en: Reading until the end, zh: 读到结尾}\n", "")
     before, second = one_topic.split("  - title: {en: Named pipes", 1)
     second = second.replace("lines: 40", "lines: 8", 1)
     place.outline_path("07").write_text(f"{before}  - title: {{en: Named pipes{second}")
     with pytest.raises(InputError, match="section 2 of chapter 07 has its lines already"):
-        first_order(place, LOCAL, replace(OPTIONS, sections=frozenset({2})))
+        first_request(place, LOCAL, replace(OPTIONS, sections=frozenset({2})))
 
 
 def test_a_section_that_its_source_fills_is_not_asked_for(place: Workspace) -> None:

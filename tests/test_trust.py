@@ -132,6 +132,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "export": ("07 --to html -o 07.html",),
     "reference add": ("file:///etc/hostname",),
     "init": (".",),
+    "mcp": (),  # it serves stdin; tests/test_mcp.py calls each of its tools in these workspaces
     "trust": ("", "--json", "--revoke"),
     "doctor": ("", "--live", "--json", "--model gpt-4.1"),
     "ledger verify": ("",),

@@ -27,9 +27,10 @@ from expand.workspace import Workspace
 
 if TYPE_CHECKING:
     from expand.client.client import BudgetedClient
+    from expand.doctor.outline_check import OutlineCheck
     from expand.drafting.accept import AcceptResult
     from expand.drafting.acceptance_record import Restored
-    from expand.drafting.dry_run import DryRun
+    from expand.drafting.dry_run import DryRun, FirstRequest
     from expand.drafting.events import Event
     from expand.drafting.results import ChapterResult, RunResult
     from expand.drafting.run import Run
@@ -105,6 +106,21 @@ def dry_run(
     return planned(workspace, made.settings(workspace, own_author=author is not None), made)
 
 
+def first_request(workspace: Workspace, chapter: str, section: int, **changes: Any) -> FirstRequest:
+    """The messages of a section's first request, word for word, with their tokens; sends nothing."""
+    from expand.drafting.dry_run import first_request as built
+
+    made = RunOptions.of(workspace, chapter, sections=[section], **changes)
+    return built(workspace, made.settings(workspace), made)
+
+
+def check_outlines(workspace: Workspace, chapters: Sequence[str] = ()) -> OutlineCheck:
+    """What is wrong with the settings, the book and the outlines, or those of some chapters, by file and line."""
+    from expand.doctor.outline_check import check_outlines as checked
+
+    return checked(workspace, tuple(chapters) or workspace.chapter_ids())
+
+
 def review(
     workspace: Workspace, chapter: str, *, language: str | None = None, code: bool = False, **changes: Any
 ) -> ChapterResult:
@@ -165,6 +181,18 @@ def accept(
 
     named = (chapters,) if isinstance(chapters, str) else tuple(chapters)
     return accept_drafts(workspace, settings_of(workspace), named, language=language, force=force)
+
+
+def diff(
+    workspace: Workspace, chapter: str, *, language: str | None = None, sections: Sequence[int] = ()
+) -> AcceptResult:
+    """What accepting a chapter's draft, or some of its sections, would change, also where findings would stop it;
+    changes nothing. Raises ``InputError`` without a draft."""
+    from expand.drafting.accept import accept_drafts
+
+    return accept_drafts(
+        workspace, settings_of(workspace), (chapter,), language=language, sections=sections, force=True, dry_run=True
+    )
 
 
 def undo(workspace: Workspace, chapter: str) -> Restored:

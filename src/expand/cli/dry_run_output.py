@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from expand.budget import usd_from_pico
 from expand.cli.common import print_json
 from expand.cli.tables import TableColumn, console, print_table, say
-from expand.drafting.dry_run import DryRun
-from expand.schema import Json
+from expand.drafting.dry_run import DryRun, dry_run_json, sum_of
 
 
 def _named(p: DryRun) -> str:
@@ -32,10 +31,10 @@ _COLUMNS: Sequence[TableColumn[DryRun]] = (
 
 def show_dry_run(planned: Sequence[DryRun], *, as_json: bool) -> int:
     """Prints requests, tokens, reservation and cost by section, and their sums. Returns the exit code."""
-    total = _sum(planned)
     if as_json:
-        print_json({"dry_run": True, "sections": [_json(p) for p in planned], "total": _figures(total)})
+        print_json(dry_run_json(planned))
         return 0
+    total = sum_of(planned)
     shown = console()
     shown.print("\nDry run: nothing was sent", style="bold")
     print_table(shown, _COLUMNS, planned, total=total)
@@ -47,36 +46,3 @@ def show_dry_run(planned: Sequence[DryRun], *, as_json: bool) -> int:
     if total.cost_pico_usd is None:
         say(shown, "The model has no known price, so the cost is unknown.")
     return 0
-
-
-def _sum(planned: Sequence[DryRun]) -> DryRun:
-    """All sections as one."""
-    costs = [p.cost_pico_usd for p in planned]
-    return DryRun(
-        chapter="",
-        section=0,
-        title="",
-        reused=False,
-        cost_pico_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
-        lines=sum(p.lines for p in planned),
-        requests=sum(p.requests for p in planned),
-        prompt_tokens=sum(p.prompt_tokens for p in planned),
-        completion_tokens=sum(p.completion_tokens for p in planned),
-        reserved_tokens=sum(p.reserved_tokens for p in planned),
-    )
-
-
-def _json(p: DryRun) -> dict[str, Json]:
-    head: dict[str, Json] = {"chapter": p.chapter, "number": p.section, "title": p.title, "reused": p.reused}
-    return {**head, **_figures(p), "largest_reservation": p.largest}
-
-
-def _figures(p: DryRun) -> dict[str, Json]:
-    return {
-        "lines": p.lines,
-        "requests": p.requests,
-        "prompt_tokens": p.prompt_tokens,
-        "completion_tokens": p.completion_tokens,
-        "reserved_tokens": p.reserved_tokens,
-        "cost": None if p.cost_pico_usd is None else str(usd_from_pico(p.cost_pico_usd)),
-    }

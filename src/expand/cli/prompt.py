@@ -9,7 +9,7 @@ import typer
 from expand.cli import options
 from expand.cli.common import print_json, require_choice, settings_of, workspace_of
 from expand.cli.output import write_data
-from expand.drafting.dry_run import first_order
+from expand.drafting.dry_run import first_request
 from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
@@ -55,30 +55,18 @@ def show(
     run_options = RunOptions.of(
         opened, chapter, sections=[section], plan=plan, language=language, model=model, base_url=base_url
     )
-    order, exact, counts = first_order(opened, run_options.settings(opened), run_options)
-    request = order.request
+    found = first_request(opened, run_options.settings(opened), run_options)
     if as_json:
-        messages = zip(request.messages, counts, strict=True)
-        print_json(
-            {
-                "model": request.model,
-                "messages": [{"role": m.role, "content": m.content, "tokens": count} for m, count in messages],
-                "parameters": dict(request.parameters),
-                "prompt_tokens": order.prompt_estimate,
-                "prompt_tokens_exact": exact,
-                "prompt_bound": order.prompt_tokens,
-                "output_cap": request.max_output_tokens,
-                "reserved_tokens": order.amount.tokens,
-                "request_key": request.key,
-            }
-        )
+        print_json(found.as_json())
         return
+    order, exact, counts = found
+    request, how = order.request, "exact" if exact else "estimated"
     for message, count in zip(request.messages, counts, strict=True):
         prefix = ", the same in all requests of the chapter" if message is request.messages[0] else ""
         typer.echo(f"--- {message.role} ({count:,} tokens{prefix})")
         write_data(f"{message.content}\n")
     typer.echo(
-        f"--- {request.model}: {order.prompt_estimate:,} prompt tokens ({'exact' if exact else 'estimated'}, at most "
+        f"--- {request.model}: {order.prompt_estimate:,} prompt tokens ({how}, at most "
         f"{order.prompt_tokens:,}; a cache can serve {counts[0] / sum(counts):.0%} of them), output cap "
         f"{request.max_output_tokens:,}, {order.amount.tokens:,} tokens reserved"
     )

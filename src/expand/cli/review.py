@@ -1,7 +1,6 @@
 """``expand review``, ``expand revise`` and ``expand accept``: from a draft to the document."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -14,13 +13,12 @@ from expand.cli.run_command import note_author, run, show_notice, stop_with_sign
 from expand.cli.run_output import locations_of, review_markdown, review_table
 from expand.cli.verbosity import counted, note, warn
 from expand.client.client import StoppedError
-from expand.drafting.accept import AcceptResult, accept_drafts, open_draft, undo_acceptance
+from expand.drafting.accept import accept_drafts, open_draft, undo_acceptance
 from expand.drafting.accept import review as review_draft
 from expand.drafting.commit import commit_chapter, require_repository, require_tracked
-from expand.drafting.results import ChapterResult, chapter_json, finding_json
+from expand.drafting.results import ChapterResult, chapter_json
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, InputError
-from expand.schema import Json
 from expand.workspace import Workspace
 
 
@@ -194,7 +192,7 @@ def accept(
     )
     commits = {one.chapter: commit_chapter(place, one) for one in handover.accepted if commit}
     if as_json:
-        print_json(_accept_json(handover, commits))
+        print_json(handover.as_json(commits))
     elif diff:
         typer.echo("".join(accepted.diff for accepted in handover.accepted), nl=False)
     for accepted in () if as_json or diff else handover.accepted:
@@ -207,22 +205,6 @@ def accept(
     if handover.refused and len(set(chapters)) > 1:
         warn("none of the chapters was accepted")
     raise typer.Exit(5 if handover.refused else 0)
-
-
-def _accept_json(handover: AcceptResult, commits: Mapping[str, str]) -> dict[str, Json]:
-    """What ``--json`` prints: the chapters accepted, with their diffs, and those refused, with their findings."""
-    made: dict[str, dict[str, Json]] = {chapter: {"commit": commit or None} for chapter, commit in commits.items()}
-    accepted: list[dict[str, Json]] = [
-        {"chapter": a.chapter, "source": a.source, "draft": a.draft, "changed": a.changed, "diff": a.diff}
-        for a in handover.accepted
-    ]
-    return {
-        "accepted": [{**one, **made.get(str(one["chapter"]), {})} for one in accepted],
-        "refused": [
-            {"chapter": chapter.id, "findings": [finding_json(finding) for finding in chapter.blocking]}
-            for chapter in handover.refused
-        ],
-    }
 
 
 def _warn_blocking(place: Workspace, chapter: ChapterResult) -> None:

@@ -5,6 +5,7 @@ import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from expand.checks import not_ignored
 from expand.checks.incoming_links import anchors_of, broken_incoming
@@ -16,7 +17,7 @@ from expand.drafting.brief import read_brief
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.memory import memorable, remember
 from expand.drafting.model_setup import model_setup_for
-from expand.drafting.results import ChapterResult
+from expand.drafting.results import ChapterResult, finding_json
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_code import code_check
 from expand.drafting.section_text import SectionText
@@ -25,6 +26,7 @@ from expand.markdown import names
 from expand.markdown.blocks import rows
 from expand.markdown.languages import detected
 from expand.outline import Book, Outline, Plan
+from expand.schema import Json
 from expand.settings import Settings
 from expand.workspace import Workspace, decoded, read_bytes
 
@@ -121,12 +123,36 @@ class Accepted:
     whole: bool = True
 
 
+NO_COMMITS: Mapping[str, str] = MappingProxyType({})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AcceptResult:
     """What accepting some drafts came to: ``accepted`` is empty when any chapter was ``refused``."""
 
     accepted: tuple[Accepted, ...] = ()
     refused: tuple[ChapterResult, ...] = ()
+
+    def as_json(self, commits: Mapping[str, str] = NO_COMMITS) -> dict[str, Json]:
+        """The object that ``expand accept --json`` prints: the chapters accepted, with their diffs, and those refused,
+        with their findings. ``commits`` are those that were made, "" where there was nothing to commit."""
+        return {
+            "accepted": [
+                {
+                    "chapter": a.chapter,
+                    "source": a.source,
+                    "draft": a.draft,
+                    "changed": a.changed,
+                    "diff": a.diff,
+                    **({"commit": commits[a.chapter] or None} if a.chapter in commits else {}),
+                }
+                for a in self.accepted
+            ],
+            "refused": [
+                {"chapter": chapter.id, "findings": [finding_json(finding) for finding in chapter.blocking]}
+                for chapter in self.refused
+            ],
+        }
 
 
 def _require_own_sources(outlines: Iterable[Outline]) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Self
+from typing import Any, NamedTuple, Self
 
+from expand.budget import usd_from_pico
 from expand.drafting.brief_request import begun_chapters, brief_order, wants_brief
 from expand.drafting.budget_plan import EXPECTED_TOKENS_PER_LINE, simulated_orders
 from expand.drafting.chapter import Chapter
@@ -20,6 +21,7 @@ from expand.drafting.section_text import SectionText, imagined_line
 from expand.errors import InputError
 from expand.ledger import Ledger, Order
 from expand.prompts.context import ChangeContext
+from expand.schema import Json
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -86,9 +88,58 @@ def dry_run(workspace: Workspace, settings: Settings, options: RunOptions) -> tu
             ledger.close()
 
 
-def first_order(workspace: Workspace, settings: Settings, options: RunOptions) -> tuple[Order, bool, tuple[int, ...]]:
-    """The order of the first request of the only section in ``options``, whether its count is exact, and the tokens of
-    each of its messages (the chat format's own are in the order's estimate only)."""
+FIGURES = ("lines", "requests", "prompt_tokens", "completion_tokens", "reserved_tokens")
+
+
+def sum_of(planned: Sequence[DryRun]) -> DryRun:
+    """All sections as one."""
+    sums: dict[str, Any] = {name: sum(getattr(p, name) for p in planned) for name in FIGURES}
+    costs = [p.cost_pico_usd for p in planned]
+    cost = None if None in costs else sum(cost for cost in costs if cost is not None)
+    return DryRun(chapter="", section=0, title="", reused=False, cost_pico_usd=cost, **sums)
+
+
+def dry_run_json(planned: Sequence[DryRun]) -> dict[str, Json]:
+    """The object that ``expand chapter --dry-run --json`` prints."""
+
+    def figures(p: DryRun) -> dict[str, Json]:
+        cost = None if p.cost_pico_usd is None else str(usd_from_pico(p.cost_pico_usd))
+        return {**{name: getattr(p, name) for name in FIGURES}, "cost": cost}
+
+    sections: list[Json] = []
+    for p in planned:
+        head: dict[str, Json] = {"chapter": p.chapter, "number": p.section, "title": p.title, "reused": p.reused}
+        sections.append({**head, **figures(p), "largest_reservation": p.largest})
+    return {"dry_run": True, "sections": sections, "total": figures(sum_of(planned))}
+
+
+class FirstRequest(NamedTuple):
+    """A section's first request: its order, whether the tokens are counted exactly, and those of each message (the chat
+    format's own are in the order's estimate only)."""
+
+    order: Order
+    exact: bool
+    counts: tuple[int, ...]
+
+    def as_json(self) -> dict[str, Json]:
+        """The object that ``expand prompt show --json`` prints."""
+        request = self.order.request
+        messages = zip(request.messages, self.counts, strict=True)
+        return {
+            "model": request.model,
+            "messages": [{"role": m.role, "content": m.content, "tokens": count} for m, count in messages],
+            "parameters": dict(request.parameters),
+            "prompt_tokens": self.order.prompt_estimate,
+            "prompt_tokens_exact": self.exact,
+            "prompt_bound": self.order.prompt_tokens,
+            "output_cap": request.max_output_tokens,
+            "reserved_tokens": self.order.amount.tokens,
+            "request_key": request.key,
+        }
+
+
+def first_request(workspace: Workspace, settings: Settings, options: RunOptions) -> FirstRequest:
+    """The first request of the only section in ``options``. Raises ``InputError``."""
     book = workspace.book()
     setup = model_setup_for(workspace, settings, ledger=None)
     require_language(setup.profile, book, options.language)
@@ -104,7 +155,7 @@ def first_order(workspace: Workspace, settings: Settings, options: RunOptions) -
         )
     order = RequestBuilder(chapter, section, run_id="none").order(ask, section_text)
     counts = tuple(setup.counter.count(m.content) for m in order.request.messages)
-    return order, setup.counter.exact, counts
+    return FirstRequest(order, setup.counter.exact, counts)
 
 
 def _imagined(lines: int) -> str:

@@ -89,6 +89,9 @@ class Run:
         self._scheduler: _Scheduler | None = None
         self._stops = 0
         self._broken: Exception | None = None
+        self.charged_tokens = 0
+        """What the run took from its own budget, once it has ended, whatever became of it; all of it where the ledger
+        cannot tell."""
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="expand")
@@ -181,7 +184,12 @@ class Run:
             )
             for _ in range(self._stops):
                 self._scheduler.stop()
-            return await self._scheduler.expand()
+            self.charged_tokens = options.budget or 0
+            try:
+                return await self._scheduler.expand()
+            finally:
+                balance = context.ledger.balance(f"run:{context.run_id}")
+                self.charged_tokens = balance.used_tokens + balance.reserved_tokens
 
     def _tell(self, event: Event) -> None:
         if self._keep_events:
