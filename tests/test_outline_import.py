@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from expand.cli import app
 from expand.doctor.environment import shell_command
+from expand.doctor.outline_check import check_outlines
 from expand.document.site import SummaryEntry, read_summary
 from expand.errors import InputError, InputErrors
 from expand.importers import outline_yaml
@@ -969,3 +970,76 @@ def test_twelve_rows_are_named_and_the_others_only_counted(
     lines = CliRunner().invoke(app, arguments).stderr.splitlines()
     assert sum("not understood, because" in line for line in lines) == named
     assert [line.split("lines ")[1] for line in lines if "nor were lines" in line] == rest
+
+
+FINISHED = """\
+title: Nomicon
+language: en
+layout: keep
+chapters:
+  - id: poisoning # kept
+    title: Poisoning
+    source: src/poisoning.md
+    target_lines: 35
+    finished: true
+  - {id: races, title: Races, source: src/races.md, target_lines: 76, finished: true}
+"""
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Workspace:
+    """A book whose chapters are finished, and a plan for one of them under another title."""
+    for name, text in (
+        ("expand.toml", ""),
+        ("outlines/book.yaml", FINISHED),
+        ("src/poisoning.md", "# Poisoning\n\nText.\n\n## What a lock protects\n\nMore.\n"),
+        ("plan.md", "# Poisoning, reworked: 100 lines\n\n- What a poisoned lock protects (40 lines)\n- Advice: 60\n"),
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return Workspace(root=tmp_path)
+
+
+def test_an_id_says_which_chapter_a_plan_is_for(finished: Workspace) -> None:
+    code, out, _ = run("outline", "import", str(finished.root / "plan.md"), "--id", "poisoning", workspace=finished)
+    assert (code, finished.chapter_ids()) == (0, ("poisoning",))
+    outline = finished.outline("poisoning")
+    assert (outline.source, outline.title.say("en")) == ("src/poisoning.md", "Poisoning")
+    assert "outlines/book.yaml: no longer finished, with the lengths planned: poisoning\n" in out
+    entries = {one.id: (one.finished, one.target_lines) for one in finished.book().chapters}
+    assert entries == {"poisoning": (False, None), "races": (True, 76)}
+    assert "# kept" in finished.book_path.read_text()
+    again = import_document(finished, finished.root / "plan.md", ImportRequest(id="poisoning"))
+    assert again.reopened == (), "the outline is the same, and the person may have finished it since"
+
+
+@pytest.mark.parametrize(
+    ("document", "chapter", "message"),
+    [
+        ("plan.md", "book", "--id 'book' is taken by book.yaml"),
+        ("plan.md", "a b", "--id 'a b' holds a space"),
+        ("src/poisoning.md", "races", "poisoning.md is chapter poisoning already; leave --id races out"),
+        ("two.md", "races", "--id names one chapter, and 2 are planned here; name one with --chapter"),
+    ],
+)
+def test_an_id_that_cannot_be_meant(finished: Workspace, document: str, chapter: str, message: str) -> None:
+    (finished.root / "two.md").write_text("# One\n\n- A (40 lines)\n\n# Two\n\n- B (40 lines)\n")
+    code, _, err = run("outline", "import", str(finished.root / document), "--id", chapter, workspace=finished)
+    assert (code, finished.chapter_ids()) == (2, ())
+    assert message in err
+    assert finished.book_path.read_text() == FINISHED
+
+
+def test_a_check_names_sections_that_nearly_have_a_heading(finished: Workspace) -> None:
+    import_document(finished, finished.root / "plan.md", ImportRequest(id="poisoning"))
+    warned = [str(one) for one in check_outlines(finished, ["poisoning"]).findings]
+    assert warned == [], "of one section and one heading, that one is meant"
+    (finished.root / "src/poisoning.md").write_text("# Poisoning\n\n## The guard of a lock\n\nX.\n\n## Rest\n\nY.\n")
+    warned = [str(one) for one in check_outlines(finished, ["poisoning"]).findings]
+    assert warned == [
+        'outlines/poisoning.yaml:6:12: warning: section 1, "What a poisoned lock protects", gets a heading of its own '
+        'in src/poisoning.md; line 3 there has "The guard of a lock": to fill that one, take its title'
+    ]
+    finished.book_path.write_text(FINISHED.replace("keep", "numbered"))
+    assert check_outlines(finished, ["poisoning"]).findings == ()

@@ -41,7 +41,7 @@ from expand.settings import Overrides, Settings
 from expand.workspace import Workspace
 
 _DOCUMENTS_ONLY = ("kind", "chapter", "page", "minute")
-_SUGGEST_ONLY = ("new_id", "model", "base_url", "budget", "on_unknown", "unpriced", "fresh")
+_SUGGEST_ONLY = ("model", "base_url", "budget", "on_unknown", "unpriced", "fresh")
 """Options that have no effect with ``--suggest``, and without it."""
 
 
@@ -76,7 +76,8 @@ def import_(
         str | None, typer.Option("--minute", metavar="LENGTH", help="What a minute comes to, such as '130 words'.")
     ] = None,
     new_id: Annotated[
-        str | None, typer.Option("--id", metavar="ID", help="With --suggest: the id of a new chapter.")
+        str | None,
+        typer.Option("--id", metavar="ID", help="The id of the only chapter: a new one, or one of the book."),
     ] = None,
     lines: Annotated[
         int | None, typer.Option("--lines", min=25, help="Lines of a chapter that states none (600).")
@@ -105,6 +106,7 @@ def import_(
         request = ImportRequest(
             kind=next((name for name in KINDS if name == kind), "auto"),
             chapters=tuple(chapter or ()),
+            id=new_id,
             language=language,
             lines=lines or DEFAULT_LINES,
             per=dict(_per(page=page, minute=minute)),
@@ -167,6 +169,7 @@ def _import(workspace: Workspace, document: Path, request: ImportRequest, *, as_
             "left_alone": dict(reading.plan.unplanned),
             "lines_left": [{"line": one.line, "text": one.text} for one in reading.plan.left],
             "added_to_book": list(result.added_to_book),
+            "reopened": list(result.reopened),
         }
     )
 
@@ -249,6 +252,10 @@ def _show_outlines(workspace: Workspace, outlines: Sequence[WrittenOutline], *, 
 def _show_next(result: ImportResult, *, dry_run: bool) -> None:
     if not dry_run:
         _show_added(result.added_to_book)
+        if result.reopened:
+            typer.echo(
+                f"outlines/book.yaml: no longer finished, with the lengths planned: {', '.join(result.reopened)}"
+            )
         name = shell_command().name
         typer.echo(f"next: {name} outline check, then {name} chapter {result.outlines[0].id} --dry-run")
 

@@ -15,15 +15,19 @@ from typing import Literal
 from urllib.parse import quote
 
 from expand import __version__
+from expand.document import layout
+from expand.document.page import Page
 from expand.drafting.brief import brief_warnings, read_brief
 from expand.errors import InputError, InputErrors, Place
-from expand.outline import Style
+from expand.markdown import matching
+from expand.outline import Book, Outline, Style
 from expand.outline.lint import lint
 from expand.schema import Json
-from expand.schema.source_text import shown_path
+from expand.schema.positions import read_yaml
+from expand.schema.source_text import Problems, shown_path
 from expand.schema.validators import folded
 from expand.settings import check_settings
-from expand.workspace import Workspace
+from expand.workspace import Workspace, read_text
 
 Level = Literal["error", "warning"]
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -112,11 +116,37 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
             if (brief := workspace.brief_path(outline.id)).is_file():
                 messages = brief_warnings(read_brief(brief, root=root), outline)
                 findings += [_finding("warning", Place(path=brief), message, "", root) for message in messages]
+            findings += _heading_findings(workspace, book, outline)
             if book.references or outline.references or any(section.references for section in outline.sections):
                 from expand.references.reference_files import read_references  # start-up time
 
                 read_references(workspace, book, outline)
     return OutlineCheck(findings=tuple(findings), errors=tuple(errors), read=read)
+
+
+def _heading_findings(workspace: Workspace, book: Book, outline: Outline) -> list[OutlineFinding]:
+    """The sections for which a document that keeps its headings gets new ones, though it has a heading of like words
+    that belongs to no section."""
+    source = workspace.source_path(outline.source)
+    if (outline.layout or book.layout) != "keep" or not source.is_file():
+        return []
+    headings = layout.section_headings(Page(read_text(source)))
+    wanted = [layout.Wanted(section.title.every(), section.heading) for section in outline.sections]
+    found = layout.located(headings, wanted)
+    free = [heading for at, heading in enumerate(headings) if at not in found.values()]
+    path = workspace.outline_path(outline.id)
+    document = read_yaml(path, Problems(str(path)))
+    findings = []
+    for section, item in zip(outline.sections, wanted, strict=True):
+        words = {word for title in item.titles for word in matching.terms(title)}
+        like = [heading for heading in free if words & matching.terms(heading.title)]
+        if section.number - 1 not in found and like:
+            what = f'section {section.number}, "{item.titles[0]}", gets a heading of its own in {outline.source}'
+            at = document.positions.value(("sections", section.number - 1, "title")) if document else None
+            place = at.place(str(path)) if at else Place(path=path)
+            near = f'line {like[0].line + 1} there has "{like[0].title}": to fill that one, take its title'
+            findings.append(_finding("warning", place, what, near, workspace.root))
+    return findings
 
 
 def _check_style(workspace: Workspace, style: Style | None) -> None:

@@ -25,7 +25,7 @@ from expand.markdown import matching
 from expand.markdown.blocks import newline_of
 from expand.markdown.matching import title_key
 from expand.outline import Book, Outline
-from expand.outline.reading import read_outline
+from expand.outline.reading import OUTLINE, id_mistake, read_outline
 from expand.schema.source_text import shown_path
 from expand.workspace import Workspace, read_text, write_atomically
 
@@ -46,12 +46,14 @@ _TASK = re.compile(r"(?m)^[ \t>]*(?:[-*+]|\d+[.)]) \[[ xX]\] ")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportRequest:
-    """How to read a document: no ``chapters`` means all of them, no ``language`` the one of the text.
+    """How to read a document: no ``chapters`` means all of them, no ``language`` the one of the text. ``id`` is that of
+    the only chapter.
 
     ``per`` says what a page or a minute comes to, for plans that state those."""
 
     kind: Kind = "auto"
     chapters: tuple[str, ...] = ()
+    id: str | None = None
     language: str | None = None
     lines: int = DEFAULT_LINES
     per: Mapping[Unit, Length] = field(default_factory=dict)
@@ -88,11 +90,13 @@ class WrittenOutline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportResult:
-    """The imported outlines, what they were read from, and the chapters that the book got an entry for."""
+    """The imported outlines, what they were read from, the chapters that the book got an entry for, and those that it
+    no longer calls finished."""
 
     reading: DocumentReading
     outlines: tuple[WrittenOutline, ...]
     added_to_book: tuple[str, ...] = ()
+    reopened: tuple[str, ...] = ()
 
 
 def import_document(workspace: Workspace, document: Path, request: ImportRequest | None = None) -> ImportResult:
@@ -107,6 +111,8 @@ def read_document(workspace: Workspace, document: Path, request: ImportRequest) 
     _require_document(document)
     reading = _reading(workspace, document, read_text(document), request.kind)
     chapters = _under_known_ids(workspace, reading.plan.chapters)
+    if request.id is not None:
+        chapters = [_under_id(workspace, chapters, request.id, document)]
     known = [proposal.id for proposal in chapters]
     for chapter in request.chapters:
         if chapter not in known:
@@ -118,6 +124,33 @@ def read_document(workspace: Workspace, document: Path, request: ImportRequest) 
     if not request.chapters:
         return replace(reading, plan=replace(reading.plan, chapters=tuple(chapters)))
     return replace(reading, plan=Plan(chapters=tuple(one for one in chapters if one.id in request.chapters)))
+
+
+def require_id(chapter: str) -> None:
+    """Raises ``InputError`` for what ``--id`` cannot be."""
+    longest = OUTLINE.schema["properties"]["id"]["maxLength"]
+    wrong = id_mistake(chapter) if chapter else ("is empty", "give letters and digits")
+    if wrong is None and len(chapter) > longest:
+        wrong = ("is too long", f"give at most {longest} characters")
+    if wrong is not None:
+        raise InputError(f"--id {chapter!r} {wrong[0]}", remedy=wrong[1])
+
+
+def _under_id(workspace: Workspace, proposals: Sequence[Proposal], chapter: str, document: Path) -> Proposal:
+    """The only chapter, as the one that the person names; it has the title that the book has for it."""
+    require_id(chapter)
+    if len(proposals) != 1:
+        raise InputError(
+            f"--id names one chapter, and {len(proposals)} are planned here",
+            remedy="name one with --chapter, or leave --id out",
+            place=Place(path=document),
+        )
+    known = ids_by_source(workspace).get(path_inside(workspace, document) or "", chapter)
+    if known != chapter:
+        raise InputError(f"{document} is chapter {known} already", remedy=f"leave --id {chapter} out")
+    books = workspace.book().chapters if workspace.book_path.is_file() else ()
+    titles = [title for one in books if one.id == chapter for title in one.title.every()]
+    return replace(proposals[0], id=chapter, title=next(iter(titles), proposals[0].title))
 
 
 def write_outlines(workspace: Workspace, reading: DocumentReading, request: ImportRequest) -> ImportResult:
@@ -138,8 +171,14 @@ def write_outlines(workspace: Workspace, reading: DocumentReading, request: Impo
             )
     if not request.force and not request.dry_run:
         writer.refuse_changes(outlines)
-    added = writer.missing_from_book(outlines) if request.dry_run else writer.write(outlines)
-    return ImportResult(reading=reading, outlines=outlines, added_to_book=added)
+    if not request.dry_run:
+        writer.write(outlines)
+    return ImportResult(
+        reading=reading,
+        outlines=outlines,
+        added_to_book=writer.missing_from_book(outlines),
+        reopened=writer.finished_in_book(outlines),
+    )
 
 
 # What a document says.
@@ -326,23 +365,27 @@ class OutlineWriter:
         if errors:
             raise InputErrors(errors)
 
-    def write(self, outlines: Sequence[WrittenOutline]) -> tuple[str, ...]:
-        """Writes what is new or changed. Returns the chapters that were added to the book."""
+    def write(self, outlines: Sequence[WrittenOutline]) -> None:
+        """Writes what is new or changed, and brings the book up to it."""
         for outline in outlines:
             if outline.state != "same":
                 write_atomically(outline.path, outline.text)
-        missing = self.missing_from_book(outlines)
-        if missing:
+        missing, reopened = self.missing_from_book(outlines), self.finished_in_book(outlines)
+        if missing or reopened:
             entries = [(one.id, one.title, one.source, one.length) for one in outlines if one.id in missing]
             before = read_text(self.workspace.book_path)
-            text = outline_yaml.with_chapters(before.replace("\r\n", "\n"), entries, language=self.language)
+            text = outline_yaml.updated_book(before.replace("\r\n", "\n"), entries, reopened, language=self.language)
             write_atomically(self.workspace.book_path, text.replace("\n", newline_of(before)))
-        return missing
 
     def missing_from_book(self, outlines: Sequence[WrittenOutline]) -> tuple[str, ...]:
         """The chapters that the book has no entry for; none where there is no book."""
         known = {chapter.id for chapter in self.book.chapters} if self.book else {one.id for one in outlines}
         return tuple(outline.id for outline in outlines if outline.id not in known)
+
+    def finished_in_book(self, outlines: Sequence[WrittenOutline]) -> tuple[str, ...]:
+        """The chapters that the book calls finished, and that are planned anew."""
+        finished = {chapter.id for chapter in self.book.chapters if chapter.finished} if self.book else set()
+        return tuple(one.id for one in outlines if one.state != "same" and one.id in finished)
 
     def _read_back(self, proposal: Proposal, text: str) -> Outline:
         """The outline as ``text`` says it. Refuses one that cannot be read, naming the place in the document."""

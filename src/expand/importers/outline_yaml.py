@@ -8,7 +8,7 @@ import io
 import itertools
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
@@ -101,9 +101,20 @@ def new_book(*, title: str, language: str, tokens: int, chapters: Sequence[Mappi
     )
 
 
-def with_chapters(text: str, chapters: Sequence[tuple[str, str, str, Length]], *, language: OutlineLanguage) -> str:
-    """A book's text with further chapters at its end: id, title, source and the length wanted."""
+def updated_book(
+    text: str,
+    chapters: Sequence[tuple[str, str, str, Length]],
+    reopened: Collection[str] = (),
+    *,
+    language: OutlineLanguage,
+) -> str:
+    """A book's text with further chapters at its end: id, title, source and the length wanted. Those that are
+    ``reopened`` are not finished any more, and have the lengths of their outlines."""
     root = _yaml().load(text)
+    for entry in root.get("chapters") or ():
+        if str(entry.get("id")) in reopened:
+            entry.pop("finished", None)
+            entry.pop("target_lines", None)
     dash = _dash(root, "chapters")
     if root.get("chapters") is None:
         root["chapters"] = []

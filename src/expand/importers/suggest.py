@@ -31,6 +31,7 @@ from expand.importers.import_run import (
     next_id,
     outline_language,
     path_inside,
+    require_id,
 )
 from expand.importers.lengths import Length
 from expand.importers.proposal import Proposal, scaled, tidy
@@ -40,7 +41,6 @@ from expand.llm.types import Answer, Finish, Usage
 from expand.markdown.matching import title_key
 from expand.outline import Book
 from expand.outline.lint import LINES_A_TOPIC
-from expand.outline.reading import OUTLINE, id_mistake
 from expand.prompts.context import LANGUAGE_NAMES, SuggestionContext
 from expand.schema import Json
 from expand.settings import Settings
@@ -148,7 +148,8 @@ async def suggest(
         if outline is not None:
             if not request.force:
                 suggestion.writer.refuse_changes([outline])
-            added_to_book = suggestion.writer.write([outline])
+            suggestion.writer.write([outline])
+            added_to_book = suggestion.writer.missing_from_book([outline])
         return SuggestResult(
             chapter=target.id,
             model=setup.profile.name,
@@ -211,7 +212,7 @@ def _target(workspace: Workspace, book: Book, request: SuggestRequest) -> tuple[
     if known is not None and request.id not in (None, known):
         raise InputError(f"{source or repr(wanted)} is chapter {known} already", remedy=f"leave --id {request.id} out")
     if known is None and request.id is not None:
-        _require_id(request.id)
+        require_id(request.id)
     entry = next((one for one in book.chapters if one.id == known), None)
     outline = workspace.outline(known) if known in workspace.chapter_ids() else None
     named = outline or entry
@@ -235,15 +236,6 @@ def _target(workspace: Workspace, book: Book, request: SuggestRequest) -> tuple[
 def _text_of(workspace: Workspace, source: str | None) -> str:
     path = workspace.source_path(source) if source else None
     return read_text(path) if path and path.is_file() else ""
-
-
-def _require_id(chapter: str) -> None:
-    longest = OUTLINE.schema["properties"]["id"]["maxLength"]
-    wrong = id_mistake(chapter) if chapter else ("is empty", "give letters and digits")
-    if wrong is None and len(chapter) > longest:
-        wrong = ("is too long", f"give at most {longest} characters")
-    if wrong is not None:
-        raise InputError(f"--id {chapter!r} {wrong[0]}", remedy=wrong[1])
 
 
 # Its requests.
