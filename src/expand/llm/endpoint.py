@@ -133,23 +133,18 @@ def is_private(base_url: str) -> bool:
         return is_loopback(base_url) or not host or host.endswith((".local", ".internal"))
 
 
-def _can_be_looked_up(host: str) -> bool:
-    """Whether a host is one for the resolver: no label is empty or too long. Raises ``ValueError``
-    for other characters that it cannot take."""
-    if host.isascii():  # mostly so, and then the tables of Unicode need not be loaded
-        return all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
-    return bool(host.encode("idna"))
-
-
 def checked_url(url: str | None) -> str:
     """The URL without the space around it, OpenAI's where there is none. Raises ``InputError``."""
     if url is None or not url.strip():
         return OPENAI_URL
     try:
         parts = urlsplit(url.strip())
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-        usable = usable and (parts.port is None or parts.port > 0)
-        usable = usable and _can_be_looked_up(parts.hostname or "")
+        host = parts.hostname or ""
+        usable = parts.scheme in ("http", "https") and (parts.port is None or parts.port > 0)
+        # The resolver takes no label that is empty or too long. For a host in ASCII, as most are, the tables of Unicode
+        # need not be loaded.
+        labels = host.removesuffix(".").split(".")
+        usable = usable and (all(0 < len(one) < 64 for one in labels) if host.isascii() else bool(host.encode("idna")))
     except ValueError:
         usable = False
     if not usable:

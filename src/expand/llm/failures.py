@@ -103,7 +103,8 @@ def failure_in(
     codes = frozenset((*_codes(data), *filter(None, named)))
     inner = next((int(code) for code in sorted(codes) if re.fullmatch(r"[45]\d\d", code)), status)
     asked = inner if status < 400 else status
-    said = said_in(data) or (one_line(text) if data else "") or _phrase(status)
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
+    said = said_in(data) or (one_line(text) if data else "") or phrase
     remedy = ""
     if 300 <= status < 400:
         failure = Failure.BAD_REQUEST
@@ -226,13 +227,6 @@ def _plain(data: object) -> str:
         return ""
 
 
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
-
-
 # --- how long to wait: read out of headers and bodies, in seconds; nothing is bounded, but every wait is finite
 
 LONGEST_ASKED_SECONDS = 3600.0
@@ -240,15 +234,13 @@ LONGEST_ASKED_SECONDS = 3600.0
 YEAR_SECONDS = 366 * 86_400.0
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_UNIT = (
-    r"(?:ms\b|milliseconds?|s(?![a-z])|secs?(?![a-z])|seconds?|m(?![a-z])|mins?(?![a-z])|minutes?|"
-    r"h(?![a-z])|hrs?(?![a-z])|hours?|d(?![a-z])|days?)"
+_AMOUNT = (
+    r"(\d{1,15}(?:\.\d{1,9})?)\s*"
+    r"(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)(?![a-z])"
 )
-_AMOUNT = rf"\d{{1,15}}(?:\.\d{{1,9}})?\s*{_UNIT}"
-_AMOUNTS = re.compile(rf"(\d{{1,15}}(?:\.\d{{1,9}})?)\s*({_UNIT})", re.IGNORECASE)
-_DURATION = re.compile(rf"(?:{_AMOUNT}[\s,]*(?:and\s+)?)+", re.IGNORECASE)
+_DURATION = rf"(?:{_AMOUNT}[\s,]*(?:and\s+)?)+"
 _WORDS = re.compile(
-    rf"\b(?:try again|retry|retrying|wait|available again|resets?)\b[^\d\n]{{0,24}}?\s({_DURATION.pattern})",
+    rf"\b(?:try again|retry|retrying|wait|available again|resets?)\b[^\d\n]{{0,24}}?\s({_DURATION})",
     re.IGNORECASE,
 )
 """“Please try again in 1m26.5s”, “retry after 20 seconds”, “please wait 46000 seconds before retrying”."""
@@ -352,9 +344,9 @@ def _number(stated: str | None) -> float | None:
 def _duration(stated: str) -> float | None:
     """``1m26.5s``, ``20ms``, ``6 minutes and 5 seconds``."""
     stated = stated.strip()
-    if not _DURATION.fullmatch(stated):
+    if not re.fullmatch(_DURATION, stated, re.IGNORECASE):
         return None
-    amounts = ((number, unit.lower()) for number, unit in _AMOUNTS.findall(stated))
+    amounts = ((number, unit.lower()) for number, unit in re.findall(_AMOUNT, stated, re.IGNORECASE))
     return sum(float(n) * _UNITS["ms" if unit.startswith(("ms", "milli")) else unit[0]] for n, unit in amounts)
 
 

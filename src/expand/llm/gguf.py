@@ -73,7 +73,6 @@ class _Reader:
     def __init__(self, path: Path, data: mmap.mmap) -> None:
         self._path = path
         self._data = data
-        self._at = 0
 
     def model_file(self) -> ModelFile:
         if self._bytes(4) != _MAGIC:
@@ -107,7 +106,7 @@ class _Reader:
         alignment = stated.get("general.alignment", 32)
         if not isinstance(alignment, int) or not 0 < alignment <= 2**20:
             self._refuse("has a damaged header")
-        begin = -(-self._at // alignment) * alignment
+        begin = -(-self._data.tell() // alignment) * alignment
         if begin + end > len(self._data):
             self._refuse(f"is cut short: it has {len(self._data):,} of {begin + end:,} bytes")
         return weights
@@ -143,8 +142,7 @@ class _Reader:
             return [value for _ in range(count) if (value := self._value(item)) is not None]
         # Each text takes bytes, so a count that is too high ends at the end of the file.
         for _ in range(count):
-            size = self._number("<Q")  # moves on by itself
-            self._at += size
+            self._bytes(self._number("<Q"))
         return None
 
     def _format(self, kind: int) -> str:
@@ -160,12 +158,9 @@ class _Reader:
         return number  # type: ignore[no-any-return]
 
     def _bytes(self, size: int) -> bytes:
-        end = self._at + size
-        if end > len(self._data):
+        if size > len(self._data) - self._data.tell():
             self._refuse("is cut short or has a damaged header")
-        found = self._data[self._at : end]
-        self._at = end
-        return found
+        return self._data.read(size)
 
     def _refuse(self, what: str) -> NoReturn:
         raise InputError(f"the model file {what}", remedy=_REMEDY, place=Place(path=self._path))

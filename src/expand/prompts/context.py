@@ -46,18 +46,26 @@ _EXAMPLE_SECTION = SectionContext(number=2, title="Profiling tools", topics=("Th
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ChapterContext:
-    """What ``system.j2`` may use: what stays the same for every request of a chapter."""
-
-    language: Annotated[str, About("The language of the draft, as a code such as `en`.", "en")]
-    language_name: Annotated[str, About("The same in words.", "English")]
-    book_title: Annotated[str, About("The book's title.", "C07 Process Management")]
+class _ChapterFields:
+    language: Annotated[str, About("The language to write in, as a code such as `en`.", "en")]
     chapter_id: Annotated[str, About("The chapter's id.", "03")]
     chapter_title: Annotated[str, About("The chapter's title.", "Performance engineering")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _BookFields(_ChapterFields):
+    language_name: Annotated[str, About("The same in words.", "English")]
+    book_title: Annotated[str, About("The book's title.", "C07 Process Management")]
     audience: Annotated[
         str, About("Whom it is written for: the outline's, else the book's, else \"\".", "Experienced Rust programmers")
     ]
     house_rules: Annotated[tuple[str, ...], About("The book's house rules.", ("Name every version.",))]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChapterContext(_BookFields):
+    """What ``system.j2`` may use: what stays the same for every request of a chapter."""
+
     glossary: Annotated[
         Mapping[str, str], About("Terms and what they mean.", {"zero copy": "moving data without copying it"})
     ]
@@ -87,13 +95,10 @@ class ChapterContext:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RequestContext:
+class RequestContext(_ChapterFields):
     """What ``section.j2``, ``continue.j2`` and the like may use: one request's own matter."""
 
-    language: Annotated[str, About("The language of the draft, as a code such as `en`.", "en")]
     audience: Annotated[str, About('Whom it is written for, "" if nobody says.', "Experienced Rust programmers")]
-    chapter_id: Annotated[str, About("The chapter's id.", "03")]
-    chapter_title: Annotated[str, About("The chapter's title.", "Performance engineering")]
     section_number: Annotated[int, About("The section's number, from 1.", 2)]
     section_title: Annotated[str, About("The section's title.", "Profiling tools")]
     topics: Annotated[tuple[str, ...], About("The topics that this request is about.", ("The perf tool",))]
@@ -151,16 +156,9 @@ class RequestContext:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SuggestionContext:
+class SuggestionContext(_BookFields):
     """What ``suggest.j2`` may use: a chapter whose sections are to be proposed."""
 
-    language: Annotated[str, About("The language of titles and topics, as a code such as `en`.", "en")]
-    language_name: Annotated[str, About("The same in words.", "English")]
-    book_title: Annotated[str, About("The book's title.", "C07 Process Management")]
-    audience: Annotated[str, About('Whom it is written for, "" if nobody says.', "Experienced Rust programmers")]
-    house_rules: Annotated[tuple[str, ...], About("The book's house rules.", ("Name every version.",))]
-    chapter_id: Annotated[str, About("The chapter's id.", "06")]
-    chapter_title: Annotated[str, About("The chapter's title.", "Signals")]
     lines: Annotated[int, About("How many lines the whole chapter is to have.", 900)]
     least_sections: Annotated[int, About("The least number of sections that is taken.", 4)]
     most_sections: Annotated[int, About("The greatest number of sections that is taken.", 12)]
@@ -174,12 +172,9 @@ class SuggestionContext:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BriefContext:
+class BriefContext(_ChapterFields):
     """What ``brief.j2`` may use: a chapter whose sections are to be planned together."""
 
-    chapter_id: Annotated[str, About("The chapter's id.", "03")]
-    chapter_title: Annotated[str, About("The chapter's title.", "Performance engineering")]
-    language: Annotated[str, About("The language of the draft, as a code such as `en`.", "en")]
     language_name: Annotated[str, About("The same in words.", "English")]
     lines: Annotated[int, About("How many lines the chapter is to have.", 1000)]
     code_examples: Annotated[int, About("How many code examples it is to have; 0 if nobody says.", 28)]
@@ -277,11 +272,10 @@ def context_of(template: str) -> type:
     name = name if name.endswith(".j2") else f"{name}.j2"
     if name not in PURPOSES:
         raise InputError(f"there is no template {name}", remedy=suggestion(name, PURPOSES))
-    others = {
+    kinds = {
         "system.j2": ChapterContext,
         "suggest.j2": SuggestionContext,
         "brief.j2": BriefContext,
-        **dict.fromkeys(REVIEW_TEMPLATES, ReviewContext),
         "translate.j2": TranslationContext,
     }
-    return others.get(name, RequestContext)
+    return kinds.get(name, ReviewContext if name in REVIEW_TEMPLATES else RequestContext)

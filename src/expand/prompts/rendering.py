@@ -5,16 +5,9 @@ Templates are Jinja2 files, rendered in a sandbox with every undefined name an e
 sees nothing that changes between the requests of a chapter, neither chance nor the clock, so that a
 provider's cache can serve it; and a request's last figure of lines or words is the number wanted.
 
-Where a chapter's templates are looked for, the most particular place first:
-
-1. ``prompts/chapters/<id>/``: this chapter's own
-2. the house style's folder, the workspace's ``prompts/styles/<name>/`` before the packaged one
-3. ``prompts/``: the book's own
-4. the packaged templates
-
-In each of them a file may be meant for a kind of model: ``brief/section.j2`` is for models whose
-profile says ``style = "brief"``. For such a model it comes before every plain ``section.j2``, in
-whatever place that stands: a small model cannot follow what was written for a large one.
+``TemplateLookup`` has the order of folders. In each of them a file may be meant for a kind of model:
+``brief/section.j2`` is for models whose profile says ``style = "brief"``. For such a model it comes before every plain
+``section.j2``, in whatever place that stands: a small model cannot follow what was written for a large one.
 
 A template that extends or includes its own name gets the next file in this order; any other name is
 looked for from the top. ``book/NAME`` and ``shipped/NAME`` mean a file as the book has it (else the
@@ -103,7 +96,8 @@ def require_style(style: Style, folder: Path | None) -> None:
 
 
 class TemplateLookup:
-    """The places for one chapter, as they are now; folders that do not exist are left out."""
+    """Where a chapter's templates are looked for, as it is now, the most particular place first: in the chapter's own
+    folder, its house style's, the workspace's before the packaged one, the book's, and among the packaged templates."""
 
     def __init__(
         self,
