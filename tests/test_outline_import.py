@@ -20,7 +20,7 @@ from expand.document.site import SummaryEntry, read_summary
 from expand.errors import InputError, InputErrors
 from expand.importers import outline_yaml
 from expand.importers.documents import id_of_file, read_headings, with_ids
-from expand.importers.import_run import ImportRequest, import_document
+from expand.importers.import_run import ImportRequest, ImportResult, read_document, write_outlines
 from expand.importers.lengths import Length, Unit, bare_length, hours_in, lengths_in, priority_in, read_line
 from expand.importers.outline_yaml import OutlineLanguage, updated_outline
 from expand.importers.plan_document import read_plan
@@ -51,6 +51,11 @@ def workspace(tmp_path: Path) -> Workspace:
     shutil.copy(REPOSITORY / "outlines" / "book.yaml", tmp_path / "outlines")
     shutil.copytree(REPOSITORY / "chapters", tmp_path / "chapters")
     return Workspace(root=tmp_path)
+
+
+def import_document(workspace: Workspace, document: Path, request: ImportRequest | None = None) -> ImportResult:
+    request = request or ImportRequest()
+    return write_outlines(workspace, read_document(workspace, document, request), request)
 
 
 def shipped(chapter: str) -> Outline:

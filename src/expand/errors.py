@@ -50,12 +50,8 @@ class Place(NamedTuple):
     column: int | None = None
 
     def __str__(self) -> str:
-        parts = [str(self.path)]
-        if self.line is not None:
-            parts.append(str(self.line))
-            if self.column is not None:
-                parts.append(str(self.column))
-        return ":".join(parts)
+        numbers = () if self.line is None else (self.line,) if self.column is None else (self.line, self.column)
+        return ":".join(map(str, (self.path, *numbers)))
 
 
 class InputError(ExpandError):

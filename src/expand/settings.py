@@ -386,9 +386,14 @@ class _Stated:
 
     def _base_url(self) -> str | None:
         """The base URL; a provider that is named above it takes the provider's own instead."""
-        if self._url_given:
-            _check_url(self._url_given)
-            return self._url_given.strip()
+        if url := self._url_given:
+            form = SETTINGS.schema["properties"]["author"]["properties"]["base_url"]
+            if "@" in url and (_url_mistake(url) or not re.search(form["pattern"], url.strip())):  # perhaps a password
+                remedy = "leave out user and password; a key goes into OPENAI_API_KEY"
+                raise InputError("the base URL has an @ in it", remedy=remedy)
+            if not re.search(form["pattern"], url.strip()):
+                raise InputError(f"the base URL is {url!r}", remedy=form["patternErrorMessage"])
+            return url.strip()
         named = self._environment.get("EXPAND_PROVIDER")
         return None if named and self.provider_named(named).base_url else self._author.get("base_url")
 
@@ -438,16 +443,6 @@ def _read(path: Path) -> Document:
     problems.raise_if_any()
     assert document is not None  # a problem would have been raised
     return Document(data=data, positions=document.positions)
-
-
-def _check_url(url: str) -> None:
-    shape = SETTINGS.schema["properties"]["author"]["properties"]["base_url"]
-    if _url_mistake(url) or not re.search(shape["pattern"], url.strip()):
-        if "@" in url:  # perhaps with a password before it
-            raise InputError(
-                "the base URL has an @ in it", remedy="leave out user and password; a key goes into OPENAI_API_KEY"
-            )
-        raise InputError(f"the base URL is {url!r}", remedy=shape["patternErrorMessage"])
 
 
 def key_variables(provider: Provider, *, for_openai: bool) -> tuple[str, ...]:

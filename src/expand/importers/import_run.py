@@ -19,7 +19,7 @@ from expand.importers.documents import id_of_file, read_headings, with_ids
 from expand.importers.lengths import Length, Unit
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.plan_document import Plan, read_plan
-from expand.importers.proposal import Proposal, converted, file_id, first_free, settled
+from expand.importers.proposal import Proposal, all_free, converted, file_id, settled
 from expand.importers.text_patterns import number_of_file, title_of_file
 from expand.markdown import matching
 from expand.markdown.blocks import newline_of
@@ -97,12 +97,6 @@ class ImportResult:
     outlines: tuple[WrittenOutline, ...]
     added_to_book: tuple[str, ...] = ()
     reopened: tuple[str, ...] = ()
-
-
-def import_document(workspace: Workspace, document: Path, request: ImportRequest | None = None) -> ImportResult:
-    """Writes outlines for the document's chapters. Raises ``InputError`` before anything is written."""
-    request = request or ImportRequest()
-    return write_outlines(workspace, read_document(workspace, document, request), request)
 
 
 def read_document(workspace: Workspace, document: Path, request: ImportRequest) -> DocumentReading:
@@ -270,15 +264,8 @@ def _under_known_ids(workspace: Workspace, proposals: Sequence[Proposal]) -> Seq
     chapters = workspace.book().chapters if workspace.book_path.is_file() else ()
     known = {chapter.id for chapter in chapters} | set(workspace.chapter_ids())
     used = {proposal.id for proposal in proposals} & known
-    by_document: dict[Sequence[str], list[str]] = {}  # by each end of its path
-    by_title: dict[str, list[str]] = {}
-    sources = {chapter.id: chapter.source for chapter in chapters}
-    for chapter in chapters:
-        parts = PurePosixPath(chapter.source or "").parts
-        for at in range(len(parts)):
-            by_document.setdefault(parts[at:], []).append(chapter.id)
-        for key in {title_key(title) for title in chapter.title.every()} - {""}:
-            by_title.setdefault(key, []).append(chapter.id)
+    parts = {one.id: PurePosixPath(one.source or "").parts for one in chapters}
+    titles = {one.id: {title_key(title) for title in one.title.every()} - {""} for one in chapters}
 
     def is_of_another(source: str | None, file: str | None) -> bool:
         """Whether a chapter has a document, and the proposal is another one of the workspace."""
@@ -287,15 +274,13 @@ def _under_known_ids(workspace: Workspace, proposals: Sequence[Proposal]) -> Seq
 
     found: list[Proposal] = []
     for proposal in proposals:
-        chapter_id = proposal.id
+        chapter_id, file, key = proposal.id, PurePosixPath(proposal.file or "").parts, title_key(proposal.title)
         if chapter_id not in known:
-            titled = by_title.get(title_key(proposal.title), ())
-            wanted = (
-                by_document.get(PurePosixPath(proposal.file or "").parts, ()),
-                [one for one in titled if not is_of_another(sources[one], proposal.file)],
-            )
-            free = ([one for one in fitting if one not in used] for fitting in wanted)
-            chapter_id = next((fitting[0] for fitting in free if len(fitting) == 1), chapter_id)
+            free = [one for one in chapters if one.id not in used]
+            by_document = [one.id for one in free if file and parts[one.id][-len(file) :] == file]
+            titled = [one for one in free if key in titles[one.id]]
+            by_title = [one.id for one in titled if not is_of_another(one.source, proposal.file)]
+            chapter_id = next((fitting[0] for fitting in (by_document, by_title) if len(fitting) == 1), chapter_id)
             used.add(chapter_id)
         chapter_id = chapter_id or next_id([*known, *(one.id for one in found)], proposal.title)
         found.append(replace(proposal, id=chapter_id))
@@ -455,7 +440,7 @@ def next_id(ids: Sequence[str], title: str) -> str:
         width = max(map(len, ids))
         return f"{max(map(int, ids)) + 1:0{width}d}"
     wanted = file_id(title.lower())[:MAX_TITLE_ID].rstrip("-._") or "chapter"
-    return first_free(wanted, ids)
+    return all_free([wanted], ids)[0]
 
 
 def path_inside(workspace: Workspace, path: Path) -> str | None:
@@ -478,4 +463,4 @@ def _other_id(workspace: Workspace, source: str) -> str | None:
     taken = {chapter: workspace.outline(chapter).source for chapter in workspace.chapter_ids()}
     if wanted not in taken or number_of_file(source) or not workspace.source_path(taken[wanted]).is_file():
         return None
-    return first_free(file_id("-".join(PurePosixPath(source).with_suffix("").parts[-2:])), taken)
+    return all_free([file_id("-".join(PurePosixPath(source).with_suffix("").parts[-2:]))], taken)[0]

@@ -162,8 +162,8 @@ class _Row:
     hours: float | None
     priority: str
 
-    def is_about(self, chapter: ChapterName) -> bool:
-        return self.name.id == chapter.id if self.name.id else self.name.title.casefold() == chapter.title.casefold()
+    def is_about(self, chapter: str, title: str) -> bool:
+        return self.name.id == chapter if self.name.id else self.name.title.casefold() == title.casefold()
 
 
 def read_plan(text: str, *, without_lengths: bool = False) -> Plan:
@@ -337,7 +337,7 @@ def _read_table(block: Block, above: _Entry, add: Callable[[_Entry], None]) -> l
             found.append(
                 _Row(
                     line=line,
-                    name=chapter or _titled(words[0] if words else ""),
+                    name=chapter or ChapterName(id="", title=words[0] if words else "", file=None, strong=False),
                     target=length if length and length.unit != "minutes" else None,
                     hours=hours_in(named["hours"]),
                     priority=named["priority"],
@@ -350,10 +350,6 @@ def _read_table(block: Block, above: _Entry, add: Callable[[_Entry], None]) -> l
             entry = _entry(named["section"], line=line, rank=_ROW_RANK + below)
             add(replace(entry, length=length or entry.length, topics=entry.topics + _topics(plain(named["topics"]))))
     return found
-
-
-def _titled(title: str) -> ChapterName:
-    return ChapterName(id="", title=title, file=None, strong=False)
 
 
 def _row_name(cells: Sequence[str]) -> ChapterName | None:
@@ -440,7 +436,7 @@ class _Reader:
     def _chapter(self, entry: _Entry, name: ChapterName | None) -> Proposal:
         sections = self._sections(entry)
         title = name.title if name else entry.title or entry.fact("title", lambda text: _label(text)[2]) or ""
-        row = next((row for row in self.rows if row.is_about(name or _titled(title))), None)
+        row = next((row for row in self.rows if row.is_about(name.id if name else "", title)), None)
         target, hours = entry.stated(), entry.fact("hours", hours_in)
         units = {extent.unit for section in sections if (extent := section.extent())}
         if target and target.unit == "minutes" and units - {"minutes"}:
@@ -454,21 +450,23 @@ class _Reader:
         each = entry.fact("each", lambda text: preferred(lengths_in(text)))
         self.used |= {entry.line, *(fact.line for kind, facts in entry.facts.items() if kind for fact in facts)}
         fallback = title_of_file(file) if file else name.id if name else ""
-        proposal = Proposal(
-            id=name.id if name else "",
-            title=_title(title) or fallback,
-            sections=tuple(self._section(section, each, target) for section in sections),
-            file=file,
-            line=entry.line,
-            target=target,
-            hours=hours,
-            priority=entry.fact("priority", priority_in) or (priority_in(row.priority) if row else None),
+        titles = all_unnumbered([section.title for section in sections])
+        return tidy(
+            Proposal(
+                id=name.id if name else "",
+                title=_title(title) or fallback,
+                sections=tuple(
+                    self._section(one, title, each, target) for one, title in zip(sections, titles, strict=True)
+                ),
+                file=file,
+                line=entry.line,
+                target=target,
+                hours=hours,
+                priority=entry.fact("priority", priority_in) or (priority_in(row.priority) if row else None),
+            )
         )
-        titles = all_unnumbered([section.title for section in proposal.sections])
-        renamed = (replace(one, title=title) for one, title in zip(proposal.sections, titles, strict=True))
-        return tidy(replace(proposal, sections=tuple(renamed)))
 
-    def _section(self, entry: _Entry, each: Length | None, whole: Length | None) -> ProposedSection:
+    def _section(self, entry: _Entry, title: str, each: Length | None, whole: Length | None) -> ProposedSection:
         inner = list(entry.every())[1:]
         length = entry.extent() or entry.fact("hours", lambda text: preferred(lengths_in(text))) or each
         if entry.stated() is None and length is not each:
@@ -478,9 +476,8 @@ class _Reader:
             length = Length(round(Fraction(whole.amount) * Fraction(length.amount) / 100), whole.unit)
         stated = [topic for fact in entry.facts.get("topics", ()) for topic in _topics(_label(fact.text)[2])]
         deeper = all_unnumbered([one.title for one in inner])
-        return ProposedSection(
-            title=entry.title, length=length, topics=(*entry.topics, *stated, *deeper), line=entry.line
-        )
+        topics = (*entry.topics, *stated, *deeper)
+        return ProposedSection(title=title, length=length, topics=topics, line=entry.line)
 
 
 def _title(text: str) -> str:

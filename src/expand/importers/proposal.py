@@ -166,11 +166,6 @@ def _key(text: str) -> str:
     return unicodedata.normalize("NFC", text).casefold()
 
 
-def first_free(wanted: str, taken: Iterable[str]) -> str:
-    """``wanted``, numbered from 2 where ``taken`` holds it already, in whatever case."""
-    return all_free([wanted], taken)[0]
-
-
 def all_free(wanted: Iterable[str], taken: Iterable[str] = (), form: str = "{}-{}") -> list[str]:
     """The names, each numbered from 2 where it is ``taken`` or stands before, in whatever case."""
     keys = {_key(text) for text in taken}

@@ -213,18 +213,16 @@ def _target(workspace: Workspace, book: Book, request: SuggestRequest) -> tuple[
         raise InputError(f"{source or repr(wanted)} is chapter {known} already", remedy=f"leave --id {request.id} out")
     if known is None and request.id is not None:
         require_id(request.id)
-    entry = next((one for one in book.chapters if one.id == known), None)
-    outline = workspace.outline(known) if known in workspace.chapter_ids() else None
+    chapter = known or request.id or (id_of_file(source) if source else next_id([*ids], wanted))
+    title = read_headings(read_text(document), file=source).title if source else wanted
+    entry = next((one for one in book.chapters if one.id == chapter), None)
+    outline = workspace.outline(chapter) if chapter in workspace.chapter_ids() else None
     named = outline or entry
+    if known is not None and named is not None:
+        title = named.title.say(request.options.language or book.language, book.language)
     lines = (outline.stated_lines if outline else None) or (entry.target_lines if entry else None)
     source = outline.source if outline else source or (entry.source if entry else None)
-    text = _text_of(workspace, source)
-    chapter = known or request.id or (id_of_file(source) if source else next_id([*ids], wanted))
-    read = read_headings(text, file=source or f"{chapter}.md", chapter=chapter)
-    if named is not None:
-        title = named.title.say(request.options.language or book.language, book.language)
-    else:
-        title = read.title if source else wanted
+    read = read_headings(_text_of(workspace, source), file=source or f"{chapter}.md", chapter=chapter)
     # A document without headings counts as one section without lines: nothing of it has to be kept.
     sections = tuple(section for section in read.sections if section.present)
     stated = Length(lines, "lines") if lines else read.target

@@ -53,6 +53,11 @@ class Allowance(NamedTuple):
     tokens: int | None = None
     usd: Decimal | None = None
 
+    @property
+    def limit(self) -> Limit:
+        """The same as a budget's limit."""
+        return Limit(tokens=self.tokens, pico_usd=None if self.usd is None else pico_from_usd(self.usd))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Style:
@@ -292,15 +297,8 @@ def under(plan: Plan, outline: Outline) -> Outline:
 
 def limits_of(book: Book, outlines: Mapping[str, Outline]) -> dict[str, Limit]:
     """The limits that the book and the outlines state, by scope."""
-    limits = {"book": _limit(book.allowance)}
-    for chapter, outline in outlines.items():
-        limits[f"chapter:{chapter}"] = _limit(outline.allowance or Allowance())
-    return limits
-
-
-def _limit(allowance: Allowance) -> Limit:
-    pico = None if allowance.usd is None else pico_from_usd(allowance.usd)
-    return Limit(tokens=allowance.tokens, pico_usd=pico)
+    chapters = {f"chapter:{name}": (outline.allowance or Allowance()).limit for name, outline in outlines.items()}
+    return {"book": book.allowance.limit, **chapters}
 
 
 def openings_of(book: Book) -> dict[str, int]:

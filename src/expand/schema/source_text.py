@@ -108,7 +108,8 @@ def shown_path(path: Path, root: Path) -> str:
 def read_text(path: Path, problems: Problems) -> str | None:
     """The file's text; None when ``problems`` say why it cannot be read.
 
-    Unwanted characters are noted, and others stand in for them, so that reading can go on."""
+    Unwanted characters are noted, one a line, and others stand in for them, so that reading can go on, but for a tab
+    before the text of a line."""
     raw = read_settings_file(path, problems)
     if raw is None:
         return None
@@ -117,9 +118,19 @@ def read_text(path: Path, problems: Problems) -> str | None:
         return None
     # A byte that is not UTF-8 becomes a lone surrogate, which is then found with its position.
     text = raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    if not _characters_fit(text, problems):
-        return None
-    return UNWANTED.sub(lambda found: " " if found[0] == "\t" else "\ufffd", text)
+    readable = True
+    for number, line in enumerate(_LINE_END.split(text) if UNWANTED.search(text) else (), 1):
+        if (found := UNWANTED.search(line)) is None:
+            continue
+        at, code = Position(line=number, column=found.start() + 1), ord(found[0])
+        if code == 9:
+            problems.add(at, "a tab", "use spaces")
+            readable = readable and bool(line[: found.start()].strip())
+        elif 0xDC80 <= code <= 0xDCFF:
+            problems.add(at, f"byte 0x{code - 0xDC00:02x} is not UTF-8", "save the file as UTF-8")
+        else:
+            problems.add(at, f"the control character U+{code:04X}", "remove it")
+    return UNWANTED.sub(lambda found: " " if found[0] == "\t" else "\ufffd", text) if readable else None
 
 
 def read_settings_file(path: Path, problems: Problems) -> bytes | None:
@@ -137,24 +148,3 @@ def read_settings_file(path: Path, problems: Problems) -> bytes | None:
         problems.add(START, what, "split it; a few thousand bytes are usual")
         return None
     return raw
-
-
-def _characters_fit(text: str, problems: Problems) -> bool:
-    """Note unwanted characters, one a line; False when the rest cannot be read past them."""
-    if UNWANTED.search(text) is None:
-        return True
-    readable = True
-    for number, line in enumerate(_LINE_END.split(text), 1):
-        found = UNWANTED.search(line)
-        if found is None:
-            continue
-        at = Position(line=number, column=found.start() + 1)
-        code = ord(found[0])
-        if code == 9:
-            problems.add(at, "a tab", "use spaces")
-            readable = readable and bool(line[: found.start()].strip())
-        elif 0xDC80 <= code <= 0xDCFF:
-            problems.add(at, f"byte 0x{code - 0xDC00:02x} is not UTF-8", "save the file as UTF-8")
-        else:
-            problems.add(at, f"the control character U+{code:04X}", "remove it")
-    return readable
