@@ -13,7 +13,6 @@ from scripted_server import ScriptedServer
 from workspaces import expand, small
 
 from expand.api import figures, settings_of
-from expand.drafting import draft_counts
 from expand.drafting.accept import review
 from expand.drafting.results import ChapterResult
 from expand.outline import Book
@@ -119,15 +118,6 @@ def test_a_draft_that_is_missing_is_not_told_of(place: Path, server: ScriptedSer
 
     assert found(place, server) == {}
     assert held == []
-
-
-def test_the_first_report_after_a_run_counts_no_draft_anew(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    counted = figures(Workspace.open(place), priced=False).chapters
-    monkeypatch.setattr(draft_counts, "_count", lambda text: pytest.fail("a draft was counted"))
-    assert figures(Workspace.open(place), priced=False).chapters == counted
-    (place / ".expand/measured.json").unlink()
-    monkeypatch.undo()
-    assert figures(Workspace.open(place), priced=False).chapters == counted
 
 
 def test_what_a_finished_line_takes_adds_up(place: Path) -> None:

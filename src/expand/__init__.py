@@ -16,7 +16,7 @@ _ROOMS = {
     "api": ("accept dry_run expand_chapter expand_chapters expanding figures read_draft render_report review undo"),
     "budget": "Balance Limit",
     "checks": "Finding",
-    "drafting.acceptance_record": "Restored",
+    "drafting.acceptance_record": "Acceptance",
     "drafting.accept": "Accepted AcceptResult",
     "drafting.approval": "Decision Question",
     "drafting.dry_run": "DryRun",

@@ -15,7 +15,7 @@ from expand.budget import Limit as Limit
 from expand.checks import Finding as Finding
 from expand.drafting.accept import Accepted as Accepted
 from expand.drafting.accept import AcceptResult as AcceptResult
-from expand.drafting.acceptance_record import Restored as Restored
+from expand.drafting.acceptance_record import Acceptance as Acceptance
 from expand.drafting.approval import Decision as Decision
 from expand.drafting.approval import Question as Question
 from expand.drafting.dry_run import DryRun as DryRun

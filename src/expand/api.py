@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from expand.client.client import BudgetedClient
     from expand.doctor.outline_check import OutlineCheck
     from expand.drafting.accept import AcceptResult
-    from expand.drafting.acceptance_record import Restored
+    from expand.drafting.acceptance_record import Acceptance
     from expand.drafting.dry_run import DryRun, FirstRequest
     from expand.drafting.events import Event
     from expand.drafting.results import ChapterResult, RunResult
@@ -195,7 +195,7 @@ def diff(
     )
 
 
-def undo(workspace: Workspace, chapter: str) -> Restored:
+def undo(workspace: Workspace, chapter: str) -> Acceptance:
     """Takes the last acceptance of a chapter back. Raises ``InputError`` when there is none."""
     from expand.drafting.accept import undo_acceptance
 

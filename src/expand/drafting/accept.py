@@ -12,7 +12,7 @@ from expand.checks.incoming_links import anchors_of, broken_incoming
 from expand.document import draft as document
 from expand.document.layout import assembled, untouched
 from expand.document.page import Page
-from expand.drafting.acceptance_record import Acceptances, Restored, require_unchanged
+from expand.drafting.acceptance_record import Acceptance, Acceptances, require_unchanged
 from expand.drafting.brief import read_brief
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.memory import memorable, remember
@@ -260,7 +260,7 @@ def _remember(workspace: Workspace, outline: Outline, text: str, language: str) 
     return remember(workspace, outline.id, memorable(text, outline, brief, language))
 
 
-def undo_acceptance(workspace: Workspace, chapter: str, source: str | None = None) -> Restored:
+def undo_acceptance(workspace: Workspace, chapter: str, source: str | None = None) -> Acceptance:
     """Take the last acceptance of a chapter, or that of one of its documents, back, and what it left in the book's
     memory. Raises ``InputError``."""
     acceptances = Acceptances(workspace)

@@ -11,13 +11,14 @@ Texts that a person had edited and that ``--fresh`` replaced are kept too, so th
 ``.expand/replaced/<chapter>.jsonl``, one a line, the last one last; nothing takes them out.
 """
 
+from __future__ import annotations
+
 import difflib
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePath
@@ -47,13 +48,10 @@ class Acceptance:
     accepted: str
     undone: bool = False
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Restored:
-    """An acceptance that was taken back; ``existed`` says whether there was a file before it."""
-
-    source: str
-    existed: bool
+    @property
+    def existed(self) -> bool:
+        """Whether there was a source before it."""
+        return bool(self.former)
 
 
 def file_hash(data: bytes) -> str:
@@ -124,24 +122,21 @@ class Acceptances:
 
     def last(self, chapter: str, source: str | None = None) -> Acceptance | None:
         """The chapter's last acceptance that was not taken back, or that of one of its documents."""
-        standing = [entry for entry in self._standing(chapter) if source in (None, entry.source)]
+        standing = [entry for entry in self._standing().get(chapter, []) if source in (None, entry.source)]
         return standing[-1] if standing else None
 
     def replaced(self) -> dict[str, bytes]:
         """The document that the first standing acceptance of each chapter replaced, empty where there was none; a
         chapter whose copy is lost is left out."""
-        firsts = {chapter: entries[0].former for chapter, entries in self._all_standing().items() if entries}
+        firsts = {chapter: entries[0].former for chapter, entries in self._standing().items() if entries}
         return {
             chapter: read_bytes(self.copy(former)) if former else b""
             for chapter, former in firsts.items()
             if not former or self.copy(former).is_file()
         }
 
-    def _standing(self, chapter: str) -> list[Acceptance]:
-        """The chapter's acceptances that were not taken back, in order."""
-        return self._all_standing().get(chapter, [])
-
-    def _all_standing(self) -> dict[str, list[Acceptance]]:
+    def _standing(self) -> dict[str, list[Acceptance]]:
+        """The acceptances that were not taken back, in order, by chapter."""
         standing: dict[str, list[Acceptance]] = {}
         for entry in self._entries():
             if entry.undone:
@@ -156,7 +151,7 @@ class Acceptances:
 
     def origin(self, chapter: str, data: bytes) -> bytes:
         """What the chapter is drafted from: ``data``, or the text that an acceptance replaced."""
-        for entry in reversed(self._standing(chapter)):
+        for entry in reversed(self._standing().get(chapter, [])):
             # Sections may be accepted one after the other: then each former text is an accepted one itself.
             if entry.accepted != file_hash(data):
                 continue  # of another language's document, or of a text that somebody replaced
@@ -170,7 +165,7 @@ class Acceptances:
         """Replaces the source by ``text``; the former text is kept first. False when the source says so already."""
         path = self._workspace.source_path(source)
         new = text.encode()
-        with self._locked():
+        with state_lock(self._workspace, "accepted.lock"):
             former = self.keep(read_bytes(path), durable=True) if path.is_file() else ""
             if former == file_hash(new):
                 return False
@@ -178,12 +173,12 @@ class Acceptances:
             write_bytes_atomically(path, new)
         return True
 
-    def undo(self, chapter: str, source: str | None = None) -> Restored:
+    def undo(self, chapter: str, source: str | None = None) -> Acceptance:
         """Brings the former source back, or takes the file away where there was none before; of several documents the
         one that was accepted last, or ``source``.
 
         Raises ``InputError``."""
-        with self._locked():
+        with state_lock(self._workspace, "accepted.lock"):
             last = self.last(chapter, source)
             if last is None:
                 raise InputError(f"nothing was accepted for chapter {chapter}", remedy="there is nothing to undo")
@@ -207,13 +202,7 @@ class Acceptances:
                     place=Place(path=self._workspace.relative(copy)),
                 )
             self._append(replace(last, undone=True))
-        return Restored(source=last.source, existed=bool(last.former))
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Alone with the record, over all processes."""
-        with state_lock(self._workspace, "accepted.lock"):
-            yield
+        return last
 
     def _entries(self) -> list[Acceptance]:
         if not self._record.is_file():
@@ -238,8 +227,12 @@ class Acceptances:
         return entry
 
     def _append(self, entry: Acceptance) -> None:
-        lines = [json.dumps(asdict(e), ensure_ascii=False) for e in (*self._entries(), entry)]
-        write_bytes_atomically(self._record, ("\n".join(lines) + "\n").encode(), private=True)
+        _write_lines(self._record, [*self._entries(), entry])
+
+
+def _write_lines(path: Path, entries: Sequence[Acceptance | ReplacedText]) -> None:
+    lines = [json.dumps(asdict(entry), ensure_ascii=False) + "\n" for entry in entries]
+    write_atomically(path, "".join(lines), private=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -253,21 +246,18 @@ class ReplacedText:
 
 def keep_replaced(workspace: Workspace, chapter: str, replaced: ReplacedText) -> None:
     """Keeps a text; it is on disk when this returns. Raises ``InputError``."""
-    entries = [*_entries(workspace, chapter), replaced]
-    lines = [json.dumps(asdict(entry), ensure_ascii=False) for entry in entries]
-    write_atomically(workspace.state_path("replaced", f"{chapter}.jsonl"), "\n".join(lines) + "\n", private=True)
+    _write_lines(workspace.state_path("replaced", f"{chapter}.jsonl"), [*_entries(workspace, chapter), replaced])
 
 
 def last_replaced(workspace: Workspace, chapter: str, *, number: int, title: str) -> ReplacedText:
     """The text that was replaced last of the section with this title, else of that number. Raises ``InputError``."""
     entries = _entries(workspace, chapter)[::-1]
     titled = [entry for entry in entries if title_key(entry.title) == title_key(title)]
-    found = next(iter(titled or [entry for entry in entries if entry.number == number]), None)
-    if found is None:
-        raise InputError(
-            f"no edit of section {number} of chapter {chapter} was replaced", remedy="there is nothing to bring back"
-        )
-    return found
+    if found := titled or [entry for entry in entries if entry.number == number]:
+        return found[0]
+    raise InputError(
+        f"no edit of section {number} of chapter {chapter} was replaced", remedy="there is nothing to bring back"
+    )
 
 
 def _entries(workspace: Workspace, chapter: str) -> list[ReplacedText]:

@@ -44,8 +44,8 @@ class DraftCounts:
     """The drafts of a workspace as they were counted, this time or before.
 
     To count the lines of a draft all of it is parsed: 8 s for a book of 10,000 short sections, 0.3 s from this file.
-    What was found is kept under the hash of the text, as long as the code that counts is the same. A run adds what it
-    has counted anyway, so that the first report is as fast. The file is derived: it may be deleted at any time."""
+    What was found is kept under the hash of the text, as long as the code that counts is the same. The file is derived:
+    it may be deleted at any time."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._path = workspace.state_path("measured.json")
@@ -55,29 +55,23 @@ class DraftCounts:
 
     def summary(self, text: str) -> DraftSummary | None:
         """What a draft holds, None where it has no section."""
-        key = _hash(text)
+        key = hashlib.sha256(text.encode()).hexdigest()
         summary = self._current[key] = self._former.get(key) or _count(text)
         return summary if summary.lines_by_section else None
 
-    def add(self, text: str, language: str, plan: str, sections: Mapping[int, str], counted: Mapping[int, int]) -> None:
-        """Takes in a draft whose lines were ``counted``, by section; ``sections`` are their texts."""
-        self._current[_hash(text)] = _summary(language, plan, sections, counted)
-
-    def save(self, *, keep_all: bool = False) -> None:
-        """Remembers what was asked for or added, if anything of it is new and the tool has its folder; with
-        ``keep_all`` what was known before as well.
+    def save(self) -> None:
+        """Remembers what was asked for, if anything of it is new and the tool has its folder.
 
         Where it cannot be written, the next report counts anew."""
         if self._current.keys() <= self._former.keys() or not self._path.parent.is_dir():
             return
         drafts = {
             key: [s.language, s.plan, s.citations, [*s.lines_by_section.items()], [*s.words_by_section.items()]]
-            for key, s in ((self._former if keep_all else {}) | self._current).items()
+            for key, s in self._current.items()
         }
+        form = json.dumps({"code": self._code, "drafts": drafts})
         with suppress(InputError):
-            write_atomically(
-                self._path, json.dumps({"code": self._code, "drafts": drafts}), durable=False, private=True
-            )
+            write_atomically(self._path, form, durable=False, private=True)
 
     def _load(self) -> dict[str, DraftSummary]:
         try:
@@ -96,19 +90,16 @@ def _counts(items: list[tuple[int, int]]) -> dict[int, int]:
     return {int(number): int(count) for number, count in items}
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _count(text: str) -> DraftSummary:
     draft = read(text)
     texts = {section.number: section.text for section in draft.sections}
-    return _summary(draft.language, draft.plan, texts, {n: lines.of_section(text) for n, text in texts.items()})
-
-
-def _summary(language: str, plan: str, sections: Mapping[int, str], counted: Mapping[int, int]) -> DraftSummary:
-    words = {number: lines.words(text) for number, text in sections.items()}
-    return DraftSummary(language, plan, counted, words, sum(map(citations_in, sections.values())))
+    return DraftSummary(
+        draft.language,
+        draft.plan,
+        {number: lines.of_section(text) for number, text in texts.items()},
+        {number: lines.words(text) for number, text in texts.items()},
+        sum(map(citations_in, texts.values())),
+    )
 
 
 def _code_state() -> str:

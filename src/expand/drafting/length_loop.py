@@ -140,15 +140,11 @@ class LengthLoop:
         self._in_lines = section_text.skeleton.measure.unit == "lines"
         self._lines_per_request = lines_per_request
         self._fresh_parts = fresh_parts
-        self._outcomes: list[Outcome] = []
+        self.outcomes: list[Outcome] = []
+        """What was asked so far, in order."""
         self._alone: set[int] = set()
         self._empty: set[int] = set()
-        self._rounds = self._most_rounds()
-
-    @property
-    def outcomes(self) -> Sequence[Outcome]:
-        """What was asked so far, in order."""
-        return tuple(self._outcomes)
+        self._most_rounds = 4 + 3 * sum(ceil(self._share(slot) / lines_per_request) for slot in section_text.slots)
 
     @property
     def ratio(self) -> float:
@@ -159,7 +155,7 @@ class LengthLoop:
     def _whole(self) -> list[Outcome]:
         # What a broken connection brought says how long it held, not how much the model writes. Counted, three bad
         # minutes would have the model asked for four times the lines.
-        return [outcome for outcome in self._outcomes if not outcome.cut]
+        return [outcome for outcome in self.outcomes if not outcome.cut]
 
     def record(self, ask: Ask, grown: int, *, cut: bool = False) -> None:
         """Note by how many lines an answer made the section grow, and whether its connection broke."""
@@ -169,7 +165,7 @@ class LengthLoop:
             headed = sum(bool(self._text.bodies[slot].strip()) for slot in ask.slots if slot in self._empty)
             headings = HEADING_LINES * (len(ask.slots) == 1 and bool(self._text.skeleton.topics))
             grown = max(0, grown - headings * headed)
-        self._outcomes.append(Outcome(ask=ask, grown=grown, cut=cut))
+        self.outcomes.append(Outcome(ask=ask, grown=grown, cut=cut))
         if len(ask.slots) > 1:
             # The answer had no heading for these topics, so their share of it cannot be told. Asked in a group again,
             # the model would most likely do the same.
@@ -180,7 +176,7 @@ class LengthLoop:
         self._empty = {slot for slot in self._text.slots if not self._text.bodies[slot].strip()}
         # A bound beside the test for vanishing answers: a model that adds a few lines each time never vanishes, and
         # each round is paid for with the whole prompt.
-        if len(self._outcomes) >= self._rounds or gives_up(self._text):
+        if len(self.outcomes) >= self._most_rounds or gives_up(self._text):
             return None
         # A text that breaks off is finished first, even when the section has its lines or answers are vanishing: half a
         # code block spoils the draft, and a short section does not.
@@ -214,7 +210,7 @@ class LengthLoop:
         # Nothing is known of this model yet, so the first question is small. Otherwise the whole section would be asked
         # for at a ratio of 1, and a model that writes twice as much could not be corrected any more.
         unknown = self._expected_ratio is None
-        if unknown and not self._outcomes:
+        if unknown and not self.outcomes:
             most = min(most, FIRST_SHARE * self._text.skeleton.target)
         group: list[int] = []
         want = 0.0
@@ -248,7 +244,7 @@ class LengthLoop:
         skeleton = section_text.skeleton
         if skeleton.placed.get(slot) and not skeleton.revised and not self._missing():
             return False
-        asked = [o.ask.slots for o in self._outcomes if slot in o.ask.slots]
+        asked = [o.ask.slots for o in self.outcomes if slot in o.ask.slots]
         # Once alone, and not again: what a topic gets after that is decided by what is missing, in `_more`.
         return not asked or (slot in self._alone and (slot,) not in asked)
 
@@ -275,8 +271,8 @@ class LengthLoop:
         return self._ask(purpose, (slot,), want)
 
     def _ask(self, purpose: Purpose, slots: tuple[int, ...], want: float) -> Ask:
-        same = sum(o.ask.purpose == purpose and o.ask.slots == slots for o in self._outcomes)
-        part = sum(o.ask.slots == slots for o in self._outcomes)
+        same = sum(o.ask.purpose == purpose and o.ask.slots == slots for o in self.outcomes)
+        part = sum(o.ask.slots == slots for o in self.outcomes)
         # The lines to ask for, so that `want` lines come. Rounded half down rather than up, and without `round`, which
         # takes halves to the even number: the boundary would then depend on the figure.
         count = max(self._least, ceil(want / self.ratio - 0.5))
@@ -307,7 +303,3 @@ class LengthLoop:
             for slot in open_slots
             for share in (self._share(slot),)
         }
-
-    def _most_rounds(self) -> int:
-        parts = sum(ceil(self._share(slot) / self._lines_per_request) for slot in self._text.slots)
-        return 4 + 3 * parts

@@ -20,7 +20,6 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import ModelLimits, Order, no_price
-from expand.llm.profile import Profile
 from expand.llm.tokens import raised
 from expand.llm.types import Address, Message, Purpose, Request
 from expand.markdown import matching
@@ -177,11 +176,12 @@ class RequestBuilder:
         self._revision = revision
         self._extra = extra
         self._setup = setup or chapter.setup
-        self._profile = self._setup.profile
+        self.profile = self._setup.profile
+        self.model = self.profile.name
         self._thinking = thinking or ThinkingRoom()
         self._skeleton = chapter.skeletons[section.number]
         self._entry = chapter.brief_of(section)
-        self._aspects = self._profile.aspects.get(chapter.language, ())
+        self._aspects = self.profile.aspects.get(chapter.language, ())
         self._key = chapter.key(section, revision)
         previous = chapter.skeletons.get(section.number - 1)
         self._base = RequestContext(
@@ -200,26 +200,16 @@ class RequestBuilder:
         )
 
     @property
-    def profile(self) -> Profile:
-        """The profile of the model that is asked."""
-        return self._profile
-
-    @property
-    def model(self) -> str:
-        """The model's name."""
-        return self._profile.name
-
-    @property
     def can_repair(self) -> bool:
         """Whether the model can rewrite a text: small ones that fill in forms cannot."""
-        return not self._profile.aspects
+        return not self.profile.aspects
 
     def order(self, ask: Ask, section_text: SectionText, *, attempt: int = 0, most_tokens: int | None = None) -> Order:
         """The order for a request. ``attempt`` counts answers to it that could not be used. Above ``most_tokens`` its
         output cap is lowered, as far as the lines should still fit.
 
         Raises ``InputError`` when it does not fit the model's context window."""
-        profile = self._profile
+        profile = self.profile
         if self._setup is not self._chapter.setup:
             # The lines are what the chapter's own model can well bring at a time, and this one may bring fewer.
             ask = replace(ask, lines=min(ask.lines, profile.lines_per_request))
@@ -248,7 +238,7 @@ class RequestBuilder:
         )
 
     def _request(self, ask: Ask, section_text: SectionText, attempt: int) -> Request:
-        profile = self._profile
+        profile = self.profile
         prompts, system = self._chapter.templates_for(self._setup)
         context = self._context(ask, section_text)
         # Reserved whole, so it should be near what will come. With the model's maximum, one request could take the rest

@@ -18,7 +18,6 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from expand.checks import Finding
-from expand.drafting.draft_counts import DraftCounts
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
@@ -48,7 +47,6 @@ class ResultCache:
         self._shared = self._shared_hash() if self._whole else ""
         self._outlines = {c: _hash(workspace.outline_path(c)) for c in options.chapters if self._whole}
         self._new: dict[str, Any] = {}
-        self._counts = DraftCounts(workspace)
         kept = self._read() if self._whole else {}
         self._known = {c: kept[c] for c in options.chapters if c in kept and self._is_current(c, kept[c])}
 
@@ -71,9 +69,6 @@ class ResultCache:
         # An edit that came while the last section was written is in the draft, but not in the result.
         # Such a draft is looked at anew by the next run, which then reports it as edited.
         complete = all(draft_file.edited(section.number) == (section.status == "edited") for section in result.sections)
-        if done and complete and draft_file.texts.keys() == {section.number for section in result.sections}:
-            counted = {section.number: section.lines for section in result.sections}
-            self._counts.add(draft_file.text, result.language, result.plan, draft_file.texts, counted)
         if self._whole and done and complete:
             draft_hash = hashlib.sha256(draft_file.text.encode()).hexdigest()
             self._new[result.id] = {
@@ -87,7 +82,6 @@ class ResultCache:
 
     def write(self) -> None:
         """Write what is new, unless what it follows from changed since it was read."""
-        self._counts.save(keep_all=True)
         new = {c: r for c, r in self._new.items() if self._outlines[c] == _hash(self._workspace.outline_path(c))}
         # A template or the book that changed during the run may be in some results and not in others. Better to keep
         # nothing than a result under a hash that it was not made from.
