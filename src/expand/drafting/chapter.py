@@ -11,7 +11,7 @@ import itertools
 import json
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
@@ -24,7 +24,7 @@ from expand.document import draft
 from expand.document.draft import Draft
 from expand.document.follow import known_by_draft
 from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, giving_way, opened, own_texts
-from expand.document.page import BYTE_ORDER_MARK, Heading, Page, first_fault
+from expand.document.page import BYTE_ORDER_MARK, Page, first_fault
 from expand.document.source import NOTHING_PLACED, Placement, footer_line, place, read_source, relinked
 from expand.drafting.brief import Brief, SectionBrief, topic_examples
 from expand.drafting.memory import NO_OTHERS, OtherChapters, terms_of, told
@@ -142,7 +142,11 @@ class Chapter:
         own = {matching.title_key(t) for s in outline.sections for one in (s.title, *s.topics) for t in one.every()}
         self._source = read_source(bare, own=own)
         placement = NOTHING_PLACED if self.arrangement else place(self._source, outline)
-        self._moved = self._moved_anchors(placement)
+        self._moved = {
+            name: anchor(_heading(*self._titles[number], number, topic))
+            for name, (number, topic) in placement.headings.items()
+        }
+        """The anchors of the headings that the tool sets in the place of the author's, by the anchors of those."""
         self._placed = {
             number: [replace(block, text=self._relinked(block.text)) for block in placed]
             for number, placed in placement.blocks.items()
@@ -216,25 +220,17 @@ class Chapter:
         lines = [row.rstrip("\n") for row in page.lines]
         own = next((heading for heading in page.headings if heading.level == 1), None)
         front = blocks.front_matter_lines(page.lines)
-        if own is not None and own.title != title and self._gives_way(own):
+        # It gives way where it is the outline's in another language, or plainly not in the draft's: Latin for Chinese.
+        others = own is not None and (
+            own.title in self.outline.title.every()
+            or bool(matching.cjk_letters(own.title)) != matching.is_cjk_language(self.language)
+        )
+        if own is not None and own.title != title and others:
             lines[own.line : own.end] = [f"# {title}"]
         elif own is None and not _FRONT_TITLE.search("".join(page.lines[:front])):
             lines[front:front] = [""] * bool(front) + [f"# {title}", ""]
         titles = [f"{section.number}. {section.title}" for section in self.context.sections]
         return draft.head("\n".join(lines), titles, self.language)
-
-    def _gives_way(self, title: Heading) -> bool:
-        """Whether the document's title is the outline's in another language, or plainly not in the draft's."""
-        return title.title in self.outline.title.every() or self._other_language(title.title)
-
-    def _moved_anchors(self, placement: Placement) -> dict[str, str]:
-        """The anchors of the headings that the tool sets in the place of the author's, by the anchors of those."""
-        moved = {}
-        for name, (number, topic) in placement.headings.items():
-            title, topics = self._titles[number]
-            own = f"{number}. {title}" if topic is None else f"{number}.{topic + 1} {topics[topic]}"
-            moved[name] = anchor(own)
-        return moved
 
     def _relinked(self, text: str) -> str:
         return relinked(text, self._moved, posixpath.basename(self.outline.source))
@@ -277,29 +273,6 @@ class Chapter:
         now = self.demands(section)
         return now[:_DIGITS] != demands[:_DIGITS] or now[_DIGITS:] not in ("", demands[_DIGITS:])
 
-    def _kept_skeleton(self, section: Section, arrangement: Arrangement) -> Skeleton:
-        parts = arrangement.sections[section.number]
-        own = own_texts(parts)
-        title, topics = self._titles[section.number]
-        own_heading = parts[0].text if isinstance(parts[0], NewHeading) else str(parts[0])
-        levels = [heading.level for heading in Page(own_heading).headings]
-        return Skeleton(
-            number=section.number,
-            title=title,
-            topics=topics,
-            target=section.lines,
-            measure=measure_of(section, self.language),
-            names=self.names,
-            intro=() if topics else tuple(own.values()),
-            placed={topic: (text,) for topic, text in own.items()} if topics else {},
-            kept=opened(giving_way(parts) if self._revises(section) else parts, self._briefed(section)["opening"]),
-            revised=self._revises(section),
-            passages=self.passages_for(section.number),
-            newline=arrangement.newline,
-            **self._briefed(section),
-            body_level=levels[0] + 1 if levels else TOPIC_LEVEL,
-        )
-
     @cached_property
     def _titles(self) -> dict[int, tuple[str, tuple[str, ...]]]:
         """Title and topics of each section by number. Where the tool numbers them, without numbers of their own."""
@@ -315,28 +288,38 @@ class Chapter:
         }
 
     def _skeleton(self, section: Section) -> Skeleton:
-        if self.arrangement is not None:
-            return self._kept_skeleton(section, self.arrangement)
-        intro: list[str] = []
+        number, kept = section.number, self.arrangement
+        if kept is not None:
+            placed: list[tuple[int | None, str]] = [*own_texts(kept.sections[number]).items()]
+        else:
+            placed = [(block.topic, block.text) for block in self._placed.get(number, ())]
+        title, topics = self._titles[number]
         by_topic: dict[int, list[str]] = {}
-        for block in self._placed.get(section.number, ()):
-            if block.topic is None or not section.topics:
-                intro.append(block.text)
-            else:
-                by_topic.setdefault(block.topic, []).append(block.text)
-        title, topics = self._titles[section.number]
-        return Skeleton(
-            number=section.number,
+        for topic, text in placed if topics else ():
+            if topic is not None:
+                by_topic.setdefault(topic, []).append(text)
+        skeleton = Skeleton(
+            number=number,
             title=title,
             topics=topics,
             target=section.lines,
             measure=measure_of(section, self.language),
             names=self.names,
-            intro=tuple(intro),
+            intro=tuple(text for topic, text in placed if topic is None or not topics),
             placed={topic: tuple(texts) for topic, texts in by_topic.items()},
             revised=self._revises(section),
-            passages=self.passages_for(section.number),
+            passages=self.passages_for(number),
             **self._briefed(section),
+        )
+        if kept is None:
+            return skeleton
+        parts = kept.sections[number]
+        levels = [h.level for h in Page(parts[0].text if isinstance(parts[0], NewHeading) else str(parts[0])).headings]
+        return replace(
+            skeleton,
+            kept=opened(giving_way(parts) if skeleton.revised else parts, skeleton.opening),
+            newline=kept.newline,
+            body_level=levels[0] + 1 if levels else TOPIC_LEVEL,
         )
 
     def _choose_passages(self) -> dict[int, dict[str, Passage]]:
@@ -452,18 +435,15 @@ class Chapter:
             refused=refused,
             finished=self.others.finished,
         )
-        cited = self._citations(section, text)
+        known, claims = self.known_passages(section.number), [self.say(claim) for claim in section.must_cite]
+        cited: Iterable[Finding] = ()
+        if known or claims:
+            from expand.references.citations import citation_findings  # few sections cite
+
+            cited = citation_findings(text, known, claims, section=section.number)
         named = term_variants(text, self._terms, section=section.number)
         every = sorted((*found, *cited, *named), key=lambda finding: finding.line)
         return not_ignored(every, {section.number: text}, self.ignored)
-
-    def _citations(self, section: Section, text: str) -> Iterable[Finding]:
-        known, claims = self.known_passages(section.number), [self.say(claim) for claim in section.must_cite]
-        if not known and not claims:
-            return ()
-        from expand.references.citations import citation_findings  # few sections cite
-
-        return citation_findings(text, known, claims, section=section.number)
 
     @cached_property
     def _terms(self) -> tuple[Term, ...]:
@@ -585,7 +565,7 @@ class Chapter:
         """A text in the draft's language, "" for none."""
         return text.say(self.language, self._book.language) if text else ""
 
-    def _other_language(self, text: str) -> bool:
-        """Whether a title is plainly not in the draft's language: Latin letters for Chinese."""
-        cjk = matching.cjk_letters(text) > 0
-        return cjk != matching.is_cjk_language(self.language)
+
+def _heading(title: str, topics: Sequence[str], number: int, topic: int | None) -> str:
+    """The heading that the tool sets for a section or one of its topics."""
+    return f"{number}. {title}" if topic is None else f"{number}.{topic + 1} {topics[topic]}"
