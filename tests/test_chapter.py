@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from math import ceil
@@ -16,8 +16,9 @@ from workspaces import SOURCE, small
 from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
 from expand.drafting.length_loop import Ask
 from expand.drafting.model_setup import ModelSetup
-from expand.drafting.request_builder import CHAT_SLACK_TOKENS, LEAST_CAP, ExtraContext, RequestBuilder
+from expand.drafting.request_builder import CHAT_SLACK_TOKENS, LEAST_CAP, RequestBuilder
 from expand.drafting.run_options import RunOptions
+from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import Order
@@ -69,14 +70,15 @@ def order(
     written: str = "",
     revision: Revision = NO_REVISION,
     attempt: int = 0,
-    extra: ExtraContext | None = None,
+    preceding: str = "",
+    present: Mapping[int, str] | None = None,
 ) -> Order:
     section = of.outline.sections[number - 1]
     section_text = SectionText(of.skeletons[section.number])
     if written:
         section_text.add(written, Finish.STOP, (0,))
-    builder = RequestBuilder(of, section, run_id="r", revision=revision, extra=extra or ExtraContext())
-    return builder.order(ask, section_text, attempt=attempt)
+    check = SectionCheck(section=section, state="due", revision=revision, preceding=preceding, present=present or {})
+    return RequestBuilder(of, check, run_id="r").order(ask, section_text, attempt=attempt)
 
 
 def said(of: Order) -> str:
@@ -289,7 +291,7 @@ def test_a_question_is_the_same_whatever_its_numbers(place: Workspace) -> None:
         order(opened, replace(ASK, purpose="continue")),
         order(opened, attempt=1),
         order(opened, revision=Revision(number=1)),
-        order(opened, extra=ExtraContext(preceding="## 1. Before")),
+        order(opened, preceding="## 1. Before"),
         order(opened, number=2),
     ]
     assert len({same.question, *(other.question for other in others)}) == 8
@@ -368,8 +370,13 @@ def test_a_repair_shows_the_text_and_its_faults(place: Workspace) -> None:
 
 def test_a_revision_shows_the_instruction_and_the_text(place: Workspace) -> None:
     revise = replace(ASK, purpose="revise")
-    extra = ExtraContext(present={0: "Old text.\n", 1: "Other topic.\n"}, preceding="## 0. Before\nB.")
-    made = order(chapter(place), revise, revision=Revision(number=1, instruction="Be brief"), extra=extra)
+    made = order(
+        chapter(place),
+        revise,
+        revision=Revision(number=1, instruction="Be brief"),
+        present={0: "Old text.\n", 1: "Other topic.\n"},
+        preceding="## 0. Before\nB.",
+    )
     assert "with this instruction: Be brief" in said(made)
     assert "Old text." in said(made)
     assert "Other topic." not in said(made)
@@ -414,8 +421,8 @@ def test_the_authors_own_text_may_be_in_another_language(place: Workspace) -> No
 
 def test_an_order_lowers_its_cap_to_what_it_may_cost_but_not_below_three_tenths(place: Workspace) -> None:
     opened = chapter(place)
-    section = opened.outline.sections[0]
-    requests, text = RequestBuilder(opened, section, run_id="run"), SectionText(opened.skeletons[1])
+    check = SectionCheck(section=opened.outline.sections[0], state="due")
+    requests, text = RequestBuilder(opened, check, run_id="run"), SectionText(opened.skeletons[1])
     whole = requests.order(ASK, text)
     prompt, output = whole.prompt_tokens, whole.request.max_output_tokens
     least = prompt + ceil(LEAST_CAP * output)
@@ -430,7 +437,7 @@ def test_an_order_lowers_its_cap_to_what_it_may_cost_but_not_below_three_tenths(
 def test_a_request_says_what_the_section_has_defined(place: Workspace) -> None:
     asked = chapter(place)
     text = SectionText(asked.skeletons[1])
-    builder = RequestBuilder(asked, asked.outline.sections[0], run_id="r")
+    builder = RequestBuilder(asked, SectionCheck(section=asked.outline.sections[0], state="due"), run_id="r")
     first = builder.order(ASK, text).request.messages[-1].content
     assert "Defined so far" not in first
     code = "pub struct Ring {\n    size: usize,\n}\n\npub async fn drain(ring: &Ring) {}\n"

@@ -91,9 +91,9 @@ async def _next_orders(context: RunContext, chapter: Chapter, check: SectionChec
     found: list[dict[str, Order]] = []
     for factor in FACTORS:
         lookahead = Lookahead(context, chapter, check, factor=factor)
-        drafted = await lookahead.draft()
-        if isinstance(drafted.ended_by, InputError):
-            raise drafted.ended_by
+        ended_by = await lookahead.draft()
+        if isinstance(ended_by, InputError):
+            raise ended_by
         found.append(lookahead.wanted)
         if len(lookahead.wanted) <= 1 or not lookahead.imagining:
             break
@@ -154,12 +154,12 @@ class Lookahead(SectionRun):
         if not self._answered:
             raise StoppedError("the first answer tells how much to ask for")
         if self._real is None:
-            self._real = self._text.copy()
+            self._real = self.text.copy()
         return self._imagine(ask)
 
     def _imagine(self, ask: Ask) -> Answer:
         self._imagined.update(ask.slots)
-        titles = [self._text.skeleton.topics[slot] for slot in ask.slots[1:]]
+        titles = [self.text.skeleton.topics[slot] for slot in ask.slots[1:]]
         count = round(ask.lines * delivery_ratio(self._outcomes) * self._factor)
         text = _imagined_text(titles, count, self._serial)
         return Answer(text=text, finish=Finish.STOP, usage=None)
@@ -172,7 +172,7 @@ class Lookahead(SectionRun):
     @property
     def _shown_text(self) -> SectionText:
         """The real text: orders have the words that it gives them."""
-        return self._real or self._text
+        return self._real or self.text
 
     def _show(self) -> None:
         """Show nothing: the text that grows is imagined."""

@@ -132,7 +132,7 @@ def simulated_orders(chapter: Chapter, check: SectionCheck) -> list[tuple[Ask, O
     if check.begun.whole:
         return []
     section_text = check.text(chapter)
-    requests = RequestBuilder(chapter, check.section, run_id="dry", revision=check.revision, extra=check.extra)
+    requests = RequestBuilder(chapter, check, run_id="dry")
     loop = loop_for(section_text, chapter.setup.profile)
     orders: list[tuple[Ask, Order]] = []
     lines = 0

@@ -25,7 +25,7 @@ from expand.document.draft import Draft
 from expand.document.follow import known_by_draft
 from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, giving_way, opened, own_texts
 from expand.document.page import BYTE_ORDER_MARK, Page, first_fault
-from expand.document.source import NOTHING_PLACED, Placement, footer_line, place, read_source, relinked
+from expand.document.source import NOTHING_PLACED, footer_line, place, read_source, relinked
 from expand.drafting.brief import Brief, SectionBrief, topic_examples
 from expand.drafting.memory import NO_OTHERS, OtherChapters, terms_of, told
 from expand.drafting.model_setup import ModelSetup

@@ -153,7 +153,7 @@ def first_request(workspace: Workspace, settings: Settings, options: RunOptions)
             f"section {section.number} of chapter {chapter_id} has its lines already, from the source",
             remedy="name another section",
         )
-    order = RequestBuilder(chapter, section, run_id="none").order(ask, section_text)
+    order = RequestBuilder(chapter, SectionCheck(section=section, state="due"), run_id="none").order(ask, section_text)
     counts = tuple(setup.counter.count(m.content) for m in order.request.messages)
     return FirstRequest(order, setup.counter.exact, counts)
 

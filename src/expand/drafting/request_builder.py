@@ -4,14 +4,17 @@ Everything here is determined by the outline, the book, the templates, the sourc
 over the same input make the same orders.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from expand.budget import Amount
-from expand.drafting.chapter import NO_REVISION, Chapter, Revision
+from expand.drafting.chapter import Chapter
 from expand.drafting.length_loop import Ask
 from expand.drafting.memory import standing
 from expand.drafting.model_setup import ModelSetup
@@ -23,10 +26,13 @@ from expand.ledger import ModelLimits, Order, no_price
 from expand.llm.tokens import raised
 from expand.llm.types import Address, Message, Purpose, Request
 from expand.markdown import matching
-from expand.outline import Plan, Section
+from expand.outline import Plan
 from expand.prompts.context import RequestContext
 from expand.references.passages import quoted as quoted_passages
 from expand.schema import Json
+
+if TYPE_CHECKING:
+    from expand.drafting.section_state import SectionCheck
 
 TAIL_LINES, DRAFT_TAIL_LINES = 24, 8
 """Lines of the section so far that a request shows the model, so that it goes on from there; fewer for a new topic."""
@@ -50,18 +56,6 @@ TEMPLATE_OF: Mapping[Purpose, str] = {
     "continue": "continue.j2",
     "repair": "repair.j2",
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExtraContext:
-    """What a section's requests say beside its own outline: what the sections before it say (``preceding``, "" when
-    they are drafted side by side) and, for a revision, the text of each topic as it stands."""
-
-    preceding: str = ""
-    present: Mapping[int, str] = field(default_factory=dict)
-
-
-NO_EXTRA_CONTEXT = ExtraContext()
 
 
 def quoted(text: str, most_tokens: int, setup: ModelSetup) -> str:
@@ -161,20 +155,17 @@ class RequestBuilder:
     def __init__(
         self,
         chapter: Chapter,
-        section: Section,
+        check: SectionCheck,
         *,
         run_id: str,
-        revision: Revision = NO_REVISION,
-        extra: ExtraContext = NO_EXTRA_CONTEXT,
         setup: ModelSetup | None = None,
         thinking: ThinkingRoom | None = None,
     ) -> None:
         self._chapter = chapter
-        self._section = section
+        self._check = check
+        self._section = section = check.section
         self._examples = chapter.topic_examples(section)
         self._run_id = run_id
-        self._revision = revision
-        self._extra = extra
         self._setup = setup or chapter.setup
         self.profile = self._setup.profile
         self.model = self.profile.name
@@ -182,7 +173,7 @@ class RequestBuilder:
         self._skeleton = chapter.skeletons[section.number]
         self._entry = chapter.brief_of(section)
         self._aspects = self.profile.aspects.get(chapter.language, ())
-        self._key = chapter.key(section, revision)
+        self._key = chapter.key(section, check.revision)
         previous = chapter.skeletons.get(section.number - 1)
         self._base = RequestContext(
             language=chapter.language,
@@ -196,7 +187,7 @@ class RequestBuilder:
             previous_section=previous.title if previous else "",
             section_note=chapter.say(section.note),
             section_references=quoted_passages(chapter.quoted_passages.get(section.number, {})),
-            instruction=revision.instruction,
+            instruction=check.revision.instruction,
         )
 
     @property
@@ -253,7 +244,7 @@ class RequestBuilder:
                 aspect=context.aspect,
                 topic=context.topics[0] if context.topics else context.section_title,
             ),
-            edition=self._revision.number * TRIES_STRIDE + attempt,
+            edition=self._check.revision.number * TRIES_STRIDE + attempt,
         )
 
     def _question(self, ask: Ask, attempt: int) -> str:
@@ -262,7 +253,7 @@ class RequestBuilder:
         slots = ",".join(str(slot) for slot in ask.slots)
         # Neither lines nor the words of the prompt are in it. Both depend on earlier answers, so a run that was killed
         # would not recognise what it had bought.
-        words = (self._chapter.id, self._key, ask.purpose, slots, str(ask.ordinal), str(attempt), self._extra.preceding)
+        words = (self._chapter.id, self._key, ask.purpose, slots, str(ask.ordinal), str(attempt), self._check.preceding)
         # An answer to other passages is no answer; a section that cites none of what changed is not asked for at all.
         marks = [passage.mark for passage in self._skeleton.passages.values()]
         return hashlib.sha256("|".join((*words, *marks)).encode()).hexdigest()
@@ -276,7 +267,7 @@ class RequestBuilder:
         material = [*skeleton.intro] if 0 in slots else []
         for slot in slots:
             material += skeleton.placed.get(slot, ())
-        present = dict(enumerate(section_text.bodies)) if repairing else self._extra.present
+        present = dict(enumerate(section_text.bodies)) if repairing else self._check.present
         headed = [f"### {skeleton.topics[slot]}\n\n" if len(slots) > 1 else "" for slot in slots]
         shown = [h + present[slot].strip("\n") for h, slot in zip(headed, slots, strict=True) if slot in present]
         return replace(
@@ -294,7 +285,7 @@ class RequestBuilder:
             aspect=self._aspects[ask.part % len(self._aspects)] if self._aspects else "",
             code_examples=sum(self._examples[slot] for slot in slots) if first else 0,
             present=ask.code.strip("\n") or "\n\n".join(shown),
-            told=self._extra.preceding if first else "",
+            told=self._check.preceding if first else "",
             problems=ask.problems,
             code_only=bool(ask.code),
             opening=section_text.skeleton.opening if first and 0 in slots else "",

@@ -10,12 +10,10 @@ from expand.checks import Finding
 from expand.checks.finding import CodeCounts
 from expand.drafting.events import SectionStatus
 from expand.errors import AuthorError, BudgetExceededError
-from expand.llm.types import Usage
+from expand.llm.types import NO_USAGE, Usage
 from expand.markdown.lines import length_score
 from expand.outline import Unit
 from expand.schema import Json
-
-NO_USAGE = Usage(prompt=0, completion=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,9 +32,9 @@ from expand.drafting.model_setup import profile_of
 from expand.drafting.read_record import hashes, read_record
 from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
-from expand.drafting.run_context import RunContext, UsageCounter, open_run
+from expand.drafting.run_context import RunContext, open_run
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_run import DraftedSection, SectionRun
+from expand.drafting.section_run import SectionRun
 from expand.drafting.section_state import (
     Revisions,
     SectionCheck,
@@ -449,14 +449,14 @@ class _Scheduler:
         verdicts = await asyncio.to_thread(judge, draft_file.texts)
         for number, (section, check) in self._to_mend.pop(chapter.id, {}).items():
             if verdicts.refused(number, package=True) and not draft_file.edited(number):
-                mended = await section.mend_package()
-                draft_file.put(number, mended.text, check.key, check.preceding_hash)
-                self._results[chapter.id][number] = self._result(draft_file, check.section, "drafted", mended.notes)
+                await section.mend_package()
+                draft_file.put(number, section.text.render(), check.key, check.preceding_hash)
+                self._results[chapter.id][number] = self._result(draft_file, check.section, "drafted", section.notes)
                 verdicts = await asyncio.to_thread(judge, draft_file.texts)
             section.close()
         return verdicts
 
-    async def _first_alone(self, section: SectionRun) -> DraftedSection:
+    async def _first_alone(self, section: SectionRun) -> ExpandError | None:
         """Draft a section; of a model that writes whole ones the first by itself, so that what it delivers corrects
         what is asked of it for the others."""
         if self._drafts.setup.profile.brief and not self._context.delivered:
@@ -547,16 +547,17 @@ class _Scheduler:
 
             code = SectionCode(self._code(chapter), draft_file.texts, number, chapter.ignored)
         section_run = SectionRun(self._context, chapter, check, code)
-        drafted = await self._first_alone(section_run)
-        if drafted.ended_by is None:
-            draft_file.put(number, drafted.text, check.key, check.preceding_hash)
+        ended_by = await self._first_alone(section_run)
+        text = section_run.text.render()
+        if ended_by is None:
+            draft_file.put(number, text, check.key, check.preceding_hash)
             if code:
                 self._to_mend.setdefault(chapter.id, {})[number] = section_run, check
         elif check.begun.bodies:
-            draft_file.put_on(number, drafted.text)
-        elif drafted.lines >= chapter.skeletons[number].measure.of_section(draft_file.texts[number]):
-            draft_file.put(number, drafted.text, "")
-        return self._status(chapter.id, number, drafted.ended_by), drafted.notes
+            draft_file.put_on(number, text)
+        elif section_run.text.lines >= chapter.skeletons[number].measure.of_section(draft_file.texts[number]):
+            draft_file.put(number, text, "")
+        return self._status(chapter.id, number, ended_by), section_run.notes
 
     def _status(self, chapter: str, section: int, ended_by: ExpandError | None) -> SectionStatus:
         """The status of a section that was drafted, and what its end means for the run."""
@@ -565,7 +566,9 @@ class _Scheduler:
             self._refused.append(Refusal(chapter=chapter, section=section, message=str(ended_by), shortfall=shortfall))
         elif isinstance(ended_by, AuthorError) and not self._stopped_by:
             self._stopped_by = str(ended_by)
-        return status_of(ended_by, self._context.usage.of(chapter, section))
+        if ended_by is None:
+            return "drafted" if self._context.usage.of(chapter, section).answers else "reused"
+        return "refused" if isinstance(ended_by, BudgetExceededError) else "failed"
 
     def _finish(self, draft_file: DraftFile, code: ChapterVerdicts | None = None) -> None:
         """The chapter's result: the sections that were asked for, and what shows across them."""
@@ -613,13 +616,6 @@ def _held(draft_file: DraftFile, section: Section, done: SectionResult | None) -
     """A section's result with what the checks find in it by now; ``done`` is None where it could not be begun."""
     now = draft_file.section_result(section, done.status if done else "failed")
     return replace(done, lines=now.lines, findings=(*done.findings, *now.findings)) if done else now
-
-
-def status_of(ended_by: ExpandError | None, counter: UsageCounter) -> SectionStatus:
-    """The status of a section that was drafted until ``ended_by``."""
-    if ended_by is None:
-        return "drafted" if counter.answers else "reused"
-    return "refused" if isinstance(ended_by, BudgetExceededError) else "failed"
 
 
 def _planned_already(result: ChapterResult) -> Iterator[SectionPlanned]:

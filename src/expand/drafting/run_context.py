@@ -6,7 +6,7 @@ Library, command line and batches open their runs here, so that limits, keys and
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from expand.budget import Limit
 from expand.client.client import Bought, BudgetedClient, always_ready
@@ -20,7 +20,7 @@ from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError
 from expand.ledger import Ledger
 from expand.ledger import Run as LedgerRun
-from expand.llm.types import Author, Usage
+from expand.llm.types import NO_USAGE, Author, Usage
 from expand.outline import Book, Outline, Plan, limits_of, money_openings_of, openings_of
 from expand.settings import ModelRole, Settings, require_author
 from expand.workspace import Workspace
@@ -40,25 +40,15 @@ class UsageCounter:
 
     attempts: int = 0
     answers: int = 0
-    prompt: int = 0
-    cached: int = 0
-    completion: int = 0
+    usage: Usage = NO_USAGE
     lines: int = 0
     streamed_lines: int = 0
 
     def add(self, bought: Bought) -> None:
         """Count an answer that was bought now; one that the ledger had costs nothing."""
-        if bought.reused:
-            return
-        self.answers += 1
-        self.prompt += bought.usage.prompt
-        self.cached += bought.usage.cached
-        self.completion += bought.usage.completion
-
-    @property
-    def usage(self) -> Usage:
-        """The sums as one usage."""
-        return Usage(prompt=self.prompt, completion=self.completion, cached=self.cached)
+        if not bought.reused:
+            self.answers += 1
+            self.usage += bought.usage
 
 
 class UsageCounters:
@@ -238,23 +228,25 @@ async def open_run(
             stack, workspace, settings, ledger, author=author, on_event=on_event, others=others
         )
         lean = frozenset(chapter for chapter, _ in ledger.bought(Plan.LEAN.value))
-        context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=usage, lean=lean)
-        yield book, setup, with_other_models(context, workspace, settings)
 
+        def other(one: Settings) -> ModelSetup:
+            return model_setup_for(workspace, one, ledger=ledger)
 
-def with_other_models(context: RunContext, workspace: Workspace, settings: Settings) -> RunContext:
-    """The context with the models beside the one that drafts, their templates as they are now."""
-
-    def setup(one: Settings) -> ModelSetup:
-        return model_setup_for(workspace, one, ledger=context.ledger)
-
-    repairs, reviews = (settings.for_role(role)[0] for role in ("repair", "review"))
-    return replace(
-        context,
-        repairs=None if repairs.model == settings.model else setup(repairs),
-        reviews=None if reviews.model == settings.model else setup(reviews),
-        stand_ins=tuple(setup(settings.for_model(model)) for model in settings.fallback),
-    )
+        repairs, reviews = (settings.for_role(role)[0] for role in ("repair", "review"))
+        yield (
+            book,
+            setup,
+            RunContext(
+                ledger=ledger,
+                run_id=run.id,
+                client=client,
+                usage=usage,
+                lean=lean,
+                repairs=None if repairs.model == settings.model else other(repairs),
+                reviews=None if reviews.model == settings.model else other(reviews),
+                stand_ins=tuple(other(settings.for_model(model)) for model in settings.fallback),
+            ),
+        )
 
 
 async def open_client(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal
 
@@ -56,16 +56,6 @@ UNUSABLE_TRIES = 2
 what came twice comes a third time."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DraftedSection:
-    """A section after its requests. ``ended_by`` is what cut it short, None when it is whole."""
-
-    text: str
-    lines: int
-    notes: tuple[Finding, ...]
-    ended_by: ExpandError | None
-
-
 class BoundReachedError(ExpandError):
     """A further request could take the section over its bound."""
 
@@ -82,9 +72,10 @@ class SectionRun:
         self._chapter = chapter
         self._section = check.section
         self._check = check
-        self._text = check.text(chapter)
+        self.text = check.text(chapter)
         self._requests = self._builder(chapter)
-        self._notes: list[Finding] = []
+        self.notes: list[Finding] = []
+        """What the run alone can tell of the section."""
         self._bound = context.bounds.setdefault(chapter.id, ChapterBound()).section(
             check.section.number, lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check))
         )
@@ -95,16 +86,9 @@ class SectionRun:
         return self._context.usage.of(self._chapter.id, self._section.number)
 
     def _builder(self, chapter: Chapter, setup: ModelSetup | None = None) -> RequestBuilder:
-        section, check = chapter.outline.sections[self._section.number - 1], self._check
-        return RequestBuilder(
-            chapter,
-            section,
-            run_id=self._context.run_id,
-            revision=check.revision,
-            extra=check.extra,
-            setup=setup,
-            thinking=self._context.thinking,
-        )
+        check = replace(self._check, section=chapter.outline.sections[self._section.number - 1])
+        run_id, thinking = self._context.run_id, self._context.thinking
+        return RequestBuilder(chapter, check, run_id=run_id, setup=setup, thinking=thinking)
 
     def _builders(self, role: ModelRole) -> list[RequestBuilder]:
         """The requests as each model of a role is asked, the one that is meant first."""
@@ -113,8 +97,8 @@ class SectionRun:
         built = [self._requests if setup is meant else self._builder(self._chapter, setup) for setup in models]
         return [requests for requests in built if role != "repair" or requests.can_repair]
 
-    async def draft(self) -> DraftedSection:
-        """Ask until the section is done, or until something ends it."""
+    async def draft(self) -> ExpandError | None:
+        """Ask until the section is done, or until something ends it, and return that; its ``text`` is what came."""
         ended_by: ExpandError | None = None
         try:
             if not self._check.begun.whole:
@@ -128,26 +112,20 @@ class SectionRun:
         # the section has is kept, and the other sections go on.
         except InputError as error:
             ended_by = error
-            self._notes.append(_not_asked(self._section.number, error))
+            self.notes.append(_not_asked(self._section.number, error))
         except BoundReachedError as error:
-            self._notes.append(finding("over-plan", self._section.number, 1, str(error)))
+            self.notes.append(finding("over-plan", self._section.number, 1, str(error)))
         finally:
             if self._code is None:  # else the chapter's package may still be mended
                 self.close()
-        self._notes += self._end_notes(ended_by)
-        return self._drafted(ended_by)
+        self.notes += self._end_notes(ended_by)
+        return ended_by
 
-    def _drafted(self, ended_by: ExpandError | None = None) -> DraftedSection:
-        return DraftedSection(
-            text=self._text.render(), lines=self._text.lines, notes=tuple(self._notes), ended_by=ended_by
-        )
-
-    async def mend_package(self) -> DraftedSection:
+    async def mend_package(self) -> None:
         """Have refused blocks of the chapter's package written anew, once all sections are done. Whatever prevents
         that, the section is as whole as it was."""
         with suppress(BudgetExceededError, StoppedError, AuthorError):
             await self._repair_code(package=True)
-        return self._drafted()
 
     def close(self) -> None:
         """Take it that nothing more is asked for this section."""
@@ -157,21 +135,21 @@ class SectionRun:
         """What the run alone can tell of the section's text: what was taken off, and where it is still cut."""
         number = self._section.number
         found = []
-        for what, size in sorted(self._text.removed.items()):
+        for what, size in sorted(self.text.removed.items()):
             kind = "forbidden-character" if what == "forbidden characters" else "left-off"
             message = f"{what} of {size:,} characters taken off the answers; the ledger has them as they came"
             remedy = "if you miss text, look at the answers with `expand ledger export`"
             found.append(finding(kind, number, 1, message, severity="note", remedy=remedy))
-        found += _doubtful(number, self._text.render(), self._text.doubts)
-        if ended_by is None and any(self._text.cut):
-            known = {one.kind for one in self._findings(self._text)}
+        found += _doubtful(number, self.text.render(), self.text.doubts)
+        if ended_by is None and any(self.text.cut):
+            known = {one.kind for one in self._findings(self.text)}
             if not known & {"cut", "open-fence"}:
-                slot = self._text.cut.index(True)
-                where = f" on {self._text.skeleton.topics[slot]}" if self._text.skeleton.topics else ""
+                slot = self.text.cut.index(True)
+                where = f" on {self.text.skeleton.topics[slot]}" if self.text.skeleton.topics else ""
                 found.append(
                     finding("cut", number, 1, f"the text{where} was cut, and what was asked for did not end it")
                 )
-        if loops := self._text.loops:  # the lines at which they were cut off
+        if loops := self.text.loops:  # the lines at which they were cut off
             times = f"{len(loops)} answers" if len(loops) > 1 else "an answer"
             stopped = ", and nothing more was asked for" if len(loops) >= MOST_LOOPS else ""
             message = f"{times} of the model repeated the same without end; the repetition was left out{stopped}"
@@ -183,7 +161,7 @@ class SectionRun:
         purpose: Purpose = "revise" if self._check.revision.instruction else "draft"
         profile = self._chapter.setup.profile
         expected = expected_ratio(self._context.delivered)
-        loop = loop_for(self._text, profile, first_purpose=purpose, expected_ratio=expected)
+        loop = loop_for(self.text, profile, first_purpose=purpose, expected_ratio=expected)
         lean = self._context.lean
         if lean is None or self._chapter.id in lean:
             first = loop.next()
@@ -209,14 +187,14 @@ class SectionRun:
             grown, cut = _take_in(text, stored.answer, ask)
             loop.record(ask, grown, cut=cut)
         if any(body.strip() for body in text.bodies):
-            self._text.adopt(text)
+            self.text.adopt(text)
 
     async def _ask(self, ask: Ask) -> tuple[int, bool]:
         """Ask once; returns by how many lines the section grew, and whether the answer was cut, as ``_take_in``."""
         answer = await self._usable(ask)
         if answer is None:
             return 0, False
-        taken = _take_in(self._text, answer, ask)
+        taken = _take_in(self.text, answer, ask)
         self._show()
         return taken
 
@@ -264,13 +242,13 @@ class SectionRun:
         if failures:
             raise all_failed(failures)
         name, what = UNUSABLE[kind]
-        topics = self._text.skeleton.topics
+        topics = self.text.skeleton.topics
         about = f" on {'; '.join(topics[slot] for slot in ask.slots)}" if topics else ""
         message, remedy = (
             f"{what}{about}, {attempt} times",
             "change the topic's wording or the model, or write it by hand",
         )
-        self._notes.append(finding(name, self._section.number, 1, message, remedy=remedy, mendable=False))
+        self.notes.append(finding(name, self._section.number, 1, message, remedy=remedy, mendable=False))
         return None
 
     def _admitted(self, requests: RequestBuilder, ask: Ask, attempt: int) -> Order:
@@ -331,26 +309,26 @@ class SectionRun:
     async def _condense(self) -> None:
         """Have a section of a strong model that runs far over written once more in its lines; keep what is better and
         has all topics and examples."""
-        lines, have = self._section.lines, self._text.lines
+        lines, have = self._section.lines, self.text.lines
         profile = self._chapter.setup.profile
         if not profile.brief or have <= MOST_OVER * lines or lines > profile.lines_per_request:
             return
-        measure = self._text.skeleton.measure
+        measure = self.text.skeleton.measure
         problem = (
             f"it has {measure.stated(have):,} {measure.unit} where {measure.stated(lines):,} are wanted; say the same "
             "in fewer words, and keep the heading line of each topic, every code example, citation and fact"
         )
         # A model that wrote half as much again as it was asked for does so again.
         fewer = max(STRONG_LEAST_LINES, round(lines / delivery_ratio(self._context.delivered)))
-        ask = Ask(purpose="repair", slots=(*self._text.slots,), lines=fewer, ordinal=1, problems=(problem,))
+        ask = Ask(purpose="repair", slots=(*self.text.slots,), lines=fewer, ordinal=1, problems=(problem,))
         answer = await self._usable(ask)
         if answer is None:
             return
-        shorter = self._text.replaced(ask.slots, answer.text, answer.finish)
+        shorter = self.text.replaced(ask.slots, answer.text, answer.finish)
         whole = not any(shorter.cut) and all(body.strip() for body in shorter.bodies)
-        whole = whole and cited_marks(shorter.render()) >= cited_marks(self._text.render())
-        if whole and _fences(shorter) >= _fences(self._text) and self._misses(shorter) < self._misses(self._text):
-            self._text = shorter
+        whole = whole and cited_marks(shorter.render()) >= cited_marks(self.text.render())
+        if whole and _fences(shorter) >= _fences(self.text) and self._misses(shorter) < self._misses(self.text):
+            self.text = shorter
         self._show()
 
     async def _repair(self) -> None:
@@ -358,21 +336,21 @@ class SectionRun:
         if not self._builders("repair"):
             return
         for slot, problems in self._faults().items():
-            if gives_up(self._text):
+            if gives_up(self.text):
                 return
-            lines = max(LEAST_LINES, self._text.body_lines(slot))
+            lines = max(LEAST_LINES, self.text.body_lines(slot))
             ask = Ask(purpose="repair", slots=(slot,), lines=lines, ordinal=0, problems=problems)
             try:
                 answer = await self._usable(ask)
             except InputError as error:  # without the repair the section is as whole as it was
-                self._notes.append(_not_asked(self._section.number, error, severity="warning"))
+                self.notes.append(_not_asked(self._section.number, error, severity="warning"))
                 return
             if answer is None:
                 continue
-            repaired = self._text.replaced((slot,), answer.text, answer.finish)
-            self._text.loops = repaired.loops
-            if self._misses(repaired) < self._misses(self._text):
-                self._text = repaired
+            repaired = self.text.replaced((slot,), answer.text, answer.finish)
+            self.text.loops = repaired.loops
+            if self._misses(repaired) < self._misses(self.text):
+                self.text = repaired
             self._show()
 
     async def _repair_code(self, *, package: bool) -> None:
@@ -383,9 +361,9 @@ class SectionRun:
             return
         first = OTHER_REPAIRS + package * CODE_REPAIRS
         for ordinal in range(first, first + CODE_REPAIRS):
-            refused = await self._code.refused(self._text, package=package)
+            refused = await self._code.refused(self.text, package=package)
             for slot, failed in refused.items():
-                shown = self._code.shown(self._text, slot, failed)
+                shown = self._code.shown(self.text, slot, failed)
                 problems = self._code.problems(failed)[-MOST_PROBLEMS:]
                 lines = max(LEAST_LINES, shown.count("\n"))
                 ask = Ask(purpose="repair", slots=(slot,), lines=lines, ordinal=ordinal, problems=problems, code=shown)
@@ -394,14 +372,14 @@ class SectionRun:
                 except (InputError, BoundReachedError):  # without the repair the section is as whole as it was
                     return
                 if answer is not None:
-                    self._text = await self._code.replaced(self._text, slot, failed, answer.text)
+                    self.text = await self._code.replaced(self.text, slot, failed, answer.text)
                     self._show()
 
     def _faults(self) -> dict[int, tuple[str, ...]]:
         """What a model could mend, by topic."""
         found: dict[int, list[str]] = {}
-        spans = self._text.spans()
-        for one in self._findings(self._text):
+        spans = self.text.spans()
+        for one in self._findings(self.text):
             slot = next((slot for slot, span in spans.items() if one.line in span), None)
             mends = (
                 one.mendable and one.severity != "note" and not (one.kind == "broken-code" and self._code is not None)
@@ -413,7 +391,7 @@ class SectionRun:
     def _stood_there(self, slot: int) -> bool:
         """Whether a topic's text is one that the section went on from: it was mended as far as could be."""
         begun = self._check.begun.bodies
-        return bool(begun) and bool(begun[slot].strip()) and self._text.bodies[slot] == begun[slot]
+        return bool(begun) and bool(begun[slot].strip()) and self.text.bodies[slot] == begun[slot]
 
     def _misses(self, text: SectionText) -> tuple[int, int, float]:
         """How far a text is from its contract: blocking findings, warnings, share of lines off."""
@@ -425,13 +403,13 @@ class SectionRun:
 
     def _show(self) -> None:
         """Tell how far the section is."""
-        self._counter.lines, self._counter.streamed_lines = self._text.lines, 0
+        self._counter.lines, self._counter.streamed_lines = self.text.lines, 0
         self._context.usage.show(self._chapter.id, self._section.number)
 
     @property
     def _shown_text(self) -> SectionText:
         """The text that requests go on from."""
-        return self._text
+        return self.text
 
     def _order(self, ask: Ask) -> Order:
         return self._requests.order(ask, self._shown_text)

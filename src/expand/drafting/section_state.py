@@ -4,21 +4,15 @@ The one place where that is decided: for the run, for what it announces, for the
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from expand.document.draft import text_hash
-from expand.drafting.chapter import Chapter, Revision
+from expand.drafting.chapter import NO_REVISION, Chapter, Revision
 from expand.drafting.draft_file import NOT_BEGUN, Begun, DraftFile, DraftStore
 from expand.drafting.events import SectionPlanned
 from expand.drafting.length_loop import loop_for
-from expand.drafting.request_builder import (
-    NO_EXTRA_CONTEXT,
-    PRECEDING_TOKENS,
-    ExtraContext,
-    RequestBuilder,
-    quoted,
-)
+from expand.drafting.request_builder import PRECEDING_TOKENS, RequestBuilder, quoted
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
@@ -40,15 +34,20 @@ Revisions = Mapping[tuple[str, int], tuple[int, str]]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionCheck:
     """The state of a section. ``reason`` says why it is due, "" when it is current, "edited" when it is left to the
-    person who edited it. ``preceding_hash`` is the hash of what its requests say of the sections before it."""
+    person who edited it.
+
+    Beside its own outline, its requests say what the sections before it say (``preceding``, "" when they are drafted
+    side by side; ``preceding_hash`` is its hash) and, for a revision, the text of each topic as it stands
+    (``present``)."""
 
     section: Section
     state: SectionState
     reason: str = ""
-    revision: Revision
+    revision: Revision = NO_REVISION
     key: str = ""
-    extra: ExtraContext = NO_EXTRA_CONTEXT
+    preceding: str = ""
     preceding_hash: str = ""
+    present: Mapping[int, str] = field(default_factory=dict)
     begun: Begun = NOT_BEGUN
 
     def text(self, chapter: Chapter) -> SectionText:
@@ -77,8 +76,15 @@ def check_section_state(
     if draft_file.edited(number):
         return SectionCheck(section=section, state="edited", reason="edited", revision=revision)
     key = chapter.key(section, revision)
-    extra = _extra_context(draft_file, section, revision, options)
-    preceding_hash = text_hash(extra.preceding) if extra.preceding else ""
+    preceding, present = "", {}
+    if options.context == "text":
+        before = [draft_file.texts[other.number] for other in chapter.outline.sections if other.number < number]
+        preceding = quoted(assemble.summary_of_sections(before), PRECEDING_TOKENS, chapter.setup)
+    if revision.instruction:
+        skeleton = chapter.skeletons[number]
+        topics = assemble.by_topic(draft_file.texts[number], skeleton.topics)
+        present = {slot: with_ids(said, skeleton.passages) for slot, said in topics.items()}
+    preceding_hash = text_hash(preceding) if preceding else ""
     reason = draft_file.reason(section, revision)
     state: SectionState = "due"
     if not reason:
@@ -90,8 +96,9 @@ def check_section_state(
         reason=reason,
         revision=revision,
         key=key,
-        extra=extra,
+        preceding=preceding,
         preceding_hash=preceding_hash,
+        present=present,
         begun=draft_file.begun(section, revision) if state == "due" else NOT_BEGUN,
     )
 
@@ -126,19 +133,16 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
             section_text = check.text(chapter)
             ask = loop_for(section_text, chapter.setup.profile).next()
             if ask is not None:
-                builder = RequestBuilder(
-                    chapter, check.section, run_id="none", revision=check.revision, extra=check.extra
-                )
-                builder.order(ask, section_text)
+                RequestBuilder(chapter, check, run_id="none").order(ask, section_text)
     return checks
 
 
 def _may_be_too_long(chapter: Chapter, check: SectionCheck) -> bool:
     """Whether what a section's requests quote could fill the model's context window, at two tokens a character and with
     some thousands for the rest. Counting instead would have every section of a large book rendered twice."""
-    skeleton, extra = chapter.skeletons[check.section.number], check.extra
+    skeleton = chapter.skeletons[check.section.number]
     placed = [text for texts in skeleton.placed.values() for text in texts]
-    texts = (chapter.system.content, *skeleton.intro, *placed, *extra.present.values(), check.revision.instruction)
+    texts = (chapter.system.content, *skeleton.intro, *placed, *check.present.values(), check.revision.instruction)
     return 2 * sum(map(len, texts)) + OTHER_TOKENS > chapter.setup.profile.context_window
 
 
@@ -184,21 +188,3 @@ def raise_revision(ledger: Ledger, draft_file: DraftFile, number: int, instructi
     if draft_file.edited(number):
         draft_file.overwrite(number)
     ledger.raise_edition(draft_file.chapter.name, draft_file.ledger_id(number), instruction=instruction)
-
-
-def _extra_context(draft_file: DraftFile, section: Section, revision: Revision, options: RunOptions) -> ExtraContext:
-    """What the section's requests say beside its own outline."""
-    if not (revision.instruction or options.context == "text"):
-        return NO_EXTRA_CONTEXT
-    chapter = draft_file.chapter
-    before = [draft_file.texts[other.number] for other in chapter.outline.sections if other.number < section.number]
-    text, skeleton = draft_file.texts[section.number], chapter.skeletons[section.number]
-    topics, passages = skeleton.topics, skeleton.passages
-    return ExtraContext(
-        preceding=quoted(assemble.summary_of_sections(before), PRECEDING_TOKENS, chapter.setup)
-        if options.context == "text"
-        else "",
-        present={slot: with_ids(said, passages) for slot, said in assemble.by_topic(text, topics).items()}
-        if revision.instruction
-        else {},
-    )

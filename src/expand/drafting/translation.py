@@ -106,7 +106,7 @@ class TranslationResult:
             **said,
             "attempts": self.usage.attempts,
             "answers": self.usage.answers,
-            "tokens": {name: getattr(self.usage, name) for name in ("prompt", "cached", "completion")},
+            "tokens": {name: getattr(self.usage.usage, name) for name in ("prompt", "cached", "completion")},
             "findings": [finding_json(one) for one in self.findings],
             "stopped_by": str(self.stopped_by) if self.stopped_by else "",
             "budget": balance_json(self.balance),

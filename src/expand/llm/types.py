@@ -96,6 +96,9 @@ class Usage:
         return self.prompt + self.completion
 
 
+NO_USAGE = Usage(prompt=0, completion=0)
+
+
 class Finish(enum.StrEnum):
     """Why the author stopped."""
 
