@@ -287,7 +287,7 @@ class DraftFile:
         """The draft's text, and whether a person's edits are in it."""
         if self.chapter.arrangement is not None:
             return self._rendered_kept()
-        former = self._former
+        former, skeletons = self._former, self.chapter.skeletons
         numbers = [section.number for section in self.chapter.outline.sections]
         others = former.sections if former else ()
         theirs = [section for section in others if section.number not in numbers and self.edited(section.number)]
@@ -300,7 +300,10 @@ class DraftFile:
             language=self.chapter.language,
             plan=self.chapter.plan.value,
             source=self._kept_source(),
-            stamps={number: self._named(number, stamp) for number, stamp in self._stamps.items()},
+            stamps={
+                number: replace(stamp, name=anchor(skeletons[number].title)) if number in skeletons else stamp
+                for number, stamp in self._stamps.items()
+            },
             head_hash=keep_head.head_hash if keep_head else None,
             footer_hash=keep_footer.footer_hash if keep_footer else None,
         )
@@ -308,11 +311,6 @@ class DraftFile:
             text = text.replace("\n", self._newline)
         text = self._mark + text
         return text, bool(theirs or keep_head or keep_footer) or any(map(self.edited, numbers))
-
-    def _named(self, number: int, stamp: Stamp) -> Stamp:
-        """A stamp with the name of its section in the outline, if it is still there."""
-        skeleton = self.chapter.skeletons.get(number)
-        return stamp if skeleton is None else replace(stamp, name=anchor(skeleton.title))
 
     def _rendered_kept(self) -> tuple[str, bool]:
         """The same in the layout that keeps the document's own form."""
@@ -322,8 +320,11 @@ class DraftFile:
         theirs = any(section.number not in numbers and self.edited(section.number) for section in others)
         edited = former is not None and (former.rest_edited or theirs)
         # What a person wrote outside of sections stays: then the draft is what the sections go into, not the source.
-        base = Page("".join(_said(former, piece) for piece in former.pieces)) if former and edited else None
-        arrangement = chapter.arranged(base) if base else chapter.arrangement
+        arrangement = chapter.arrangement
+        if former and edited:
+            own = {section.number: section.text for section in former.sections}
+            said = (piece if isinstance(piece, str) else own.get(piece, "") for piece in former.pieces)
+            arrangement = chapter.arranged(Page("".join(said)))
         assert arrangement is not None
         text, starts = assembled(arrangement, self.texts)
         headings = Page(text).headings
@@ -333,7 +334,7 @@ class DraftFile:
             text,
             language=chapter.language,
             plan=chapter.plan.value,
-            source=self._kept_source(former.source_hash if former and edited else ""),
+            source=(former.source_hash if former and edited else "") or self._kept_source(),
             stamps=stamps,
             rest_hash=former.rest_hash if former and edited else "",
         )
@@ -344,10 +345,8 @@ class DraftFile:
         text, _ = self._rendered(texts)
         return document.document_text(text)
 
-    def _kept_source(self, former: str = "") -> str:
-        """The hash under which the source that the draft is made from is kept; ``former`` for an earlier one."""
-        if former:
-            return former
+    def _kept_source(self) -> str:
+        """The hash under which the source that the draft is made from is kept."""
         if not self._source_hash:
             keep = self._acceptances.keep
             self._source_hash = keep(self._source, durable=False) if self._source else file_hash(b"")
@@ -401,10 +400,20 @@ class DraftFile:
         chapter = self.chapter
         self._kept_line = self._workspace.kept_line(chapter.name)
         read = document.read(present, self._kept_line)
-        self._require_language(read.language)
+        if read.language not in ("", chapter.language):  # drafts of all languages once had one name
+            raise InputError(
+                f"the draft is in {read.language!r}, and its name is that of the draft in {chapter.language!r}",
+                remedy=f"rename it to drafts/{chapter.name_in(read.language)}.md",
+                place=Place(path=self.path),
+            )
         self._damaged = read.damaged
         former = followed(read, chapter.named)
-        former, carried = with_topics_moved(former, chapter.named, chapter.authors, self._changed(former))
+        # A topic that is missing in a section whose outline is as it was, a person took out or put elsewhere.
+        keys = {section.number: chapter.key(section, NO_REVISION) for section in chapter.outline.sections}
+        changed = frozenset(
+            n for n, s in former.stamps.items() if n not in keys or "outline" in differences(s.key, keys[n])
+        )
+        former, carried = with_topics_moved(former, chapter.named, chapter.authors, changed)
         for number, one in carried.items():
             former = former.having(*self._with(former, number, one))
         self._former = former
@@ -417,23 +426,6 @@ class DraftFile:
                 self._stamps.pop(section.number, None)
                 if section.number in self._former.stamps:
                     self._stamps[section.number] = self._former.stamps[section.number]
-
-    def _require_language(self, language: str) -> None:
-        """Refuses a draft in another language than its name says: drafts of all languages once had one name."""
-        chapter = self.chapter
-        if language not in ("", chapter.language):
-            raise InputError(
-                f"the draft is in {language!r}, and its name is that of the draft in {chapter.language!r}",
-                remedy=f"rename it to drafts/{chapter.name_in(language)}.md",
-                place=Place(path=self.path),
-            )
-
-    def _changed(self, former: Draft) -> frozenset[int]:
-        """The sections whose outline changed since they were drafted. A topic that is missing in any other was taken
-        out of the draft by a person, or put elsewhere."""
-        keys = {section.number: self.chapter.key(section, NO_REVISION) for section in self.chapter.outline.sections}
-        stamps = former.stamps.items()
-        return frozenset(n for n, stamp in stamps if n not in keys or "outline" in differences(stamp.key, keys[n]))
 
     def _with(self, former: Draft, number: int, carried: Carried) -> tuple[DraftSection, Stamp | None]:
         """A section with the topics that came to it from others. It is edited where any of them was."""
@@ -642,12 +634,6 @@ class DraftStore:
                 except InputError as error:
                     errors.append(error)
         return errors
-
-
-def _said(draft: Draft, piece: str | int) -> str:
-    """A piece of a draft of the layout ``keep`` as text."""
-    section = draft.section(piece) if isinstance(piece, int) else None
-    return section.text if section else piece if isinstance(piece, str) else ""
 
 
 @lru_cache(maxsize=8)

@@ -26,7 +26,6 @@ from expand.ledger import ModelLimits, Order, no_price
 from expand.llm.tokens import raised
 from expand.llm.types import Address, Message, Purpose, Request
 from expand.markdown import matching
-from expand.outline import Plan
 from expand.prompts.context import RequestContext
 from expand.references.passages import quoted as quoted_passages
 from expand.schema import Json
@@ -68,24 +67,21 @@ def prompt_bound(estimate: int, setup: ModelSetup) -> int:
     return raised(estimate, setup.margin()) + CHAT_SLACK_TOKENS
 
 
-def order_of(
+def _order(
     request: Request,
     setup: ModelSetup,
     *,
     address: Address,
     run_id: str,
-    language: str,
-    plan: Plan,
-    unpriced: bool,
+    options: RunOptions,
     question: str,
     remedy: str,
-    estimate: int | None = None,
+    estimate: int,
     rank: int = 1,
 ) -> Order:
-    """The order for a request to a model, at the most that it can cost. ``estimate`` counts its messages' tokens, if
-    that was done. Raises ``InputError`` with ``remedy`` where it does not fit the model's context window."""
+    """The order for a request to a model, at the most that it can cost. ``estimate`` counts its messages' tokens.
+    Raises ``InputError`` with ``remedy`` where it does not fit the model's context window."""
     profile, price = setup.profile, setup.price
-    estimate = setup.counter.count_messages(request.messages) if estimate is None else estimate
     prompt, output = prompt_bound(estimate, setup), request.max_output_tokens
     if prompt + output > profile.context_window:
         where = f"chapter {address.chapter}" + (f", section {address.section}" if address.section else "")
@@ -98,14 +94,14 @@ def order_of(
         request=request,
         address=address,
         run_id=run_id,
-        language=language,
-        plan=plan.value,
+        language=options.language,
+        plan=options.plan.value,
         prompt_tokens=prompt,
         prompt_estimate=estimate,
         amount=Amount(tokens=prompt + output, pico_usd=price.bound(prompt, output) if price else None),
         rates=ModelLimits(rpm=profile.rpm, tpm=profile.tpm, concurrency=profile.calls_at_once),
         cost=price.cost if price else no_price,
-        unpriced=unpriced,
+        unpriced=options.unpriced,
         question=question,
         rank=rank,
     )
@@ -129,7 +125,7 @@ def chapter_order(
     ``output_tokens`` beside what the model thinks. ``parameters`` are laid over the profile's. Raises ``InputError``
     with ``remedy`` where it does not fit the model's context window."""
     profile = setup.profile
-    return order_of(
+    return _order(
         Request(
             model=profile.name,
             messages=messages,
@@ -140,11 +136,10 @@ def chapter_order(
         setup,
         address=Address(chapter=chapter, section=0, purpose=purpose),
         run_id=run_id,
-        language=options.language,
-        plan=options.plan,
-        unpriced=options.unpriced,
+        options=options,
         question=question,
         remedy=remedy,
+        estimate=setup.counter.count_messages(messages),
     )
 
 
@@ -214,15 +209,13 @@ class RequestBuilder:
             output = most_tokens - prompt
         if output != request.max_output_tokens:
             request = replace(request, max_output_tokens=output)
-        return order_of(
+        return _order(
             request,
             self._setup,
             address=Address(chapter=self._chapter.id, section=self._section.number, purpose=ask.purpose),
             run_id=self._run_id,
-            language=self._chapter.language,
-            plan=self._chapter.plan,
+            options=self._chapter.options,
             estimate=estimate,
-            unpriced=self._chapter.options.unpriced,
             question=self._question(ask, attempt),
             rank=0 if any(body.strip() for body in section_text.bodies) else 1,
             remedy="shorten the house rules or the topics, or take a model with a larger one",

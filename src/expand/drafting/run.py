@@ -251,8 +251,6 @@ class _Scheduler:
         """Chapters that get a brief before their first section is drafted."""
         self._learning = asyncio.Lock()
         self._brief_locks: dict[str, asyncio.Lock] = {}
-        self._other_answers = 0
-        self._attempts = 0
         self._defects: list[Exception] = []
         self._stopped_by = ""
         self._interrupted = False
@@ -290,14 +288,15 @@ class _Scheduler:
             raise self._defects[0]
         self._cache.write()
         results = tuple(self._finished[c] for c in self._options.chapters if c in self._finished)
-        sections = [section for result in results for section in result.sections]
-        if self._problems and not self._attempts:
+        counters = self._context.usage.counters.values()
+        attempts = sum(counter.attempts for counter in counters)
+        if self._problems and not attempts:
             raise self._problems[0]
         return RunResult(
             chapters=results,
             balance=self._context.ledger.balance("book"),
-            attempts=self._attempts,
-            answers=sum(section.answers for section in sections) + self._other_answers,
+            attempts=attempts,
+            answers=sum(counter.answers for counter in counters),
             seconds=time.monotonic() - began,
             stopped_by=self._stopped_by,
             refused=tuple(self._refused),
@@ -423,20 +422,17 @@ class _Scheduler:
     def _result(
         self, draft_file: DraftFile, section: Section, status: SectionStatus, told: Sequence[Finding]
     ) -> SectionResult:
-        """A section's result with what the run has bought for it since it was asked last, and says of it."""
+        """A section's result with what the run has bought for it, and says of it."""
         chapter = draft_file.chapter
-        counter = self._context.usage.take(chapter.id, section.number)
-        self._attempts += counter.attempts
+        counter = self._context.usage.of(chapter.id, section.number)
         notes = not_ignored(told, draft_file.texts, chapter.ignored)
         if notes:
             self._noted.add(chapter.id)
-        result = draft_file.section_result(section, status)
-        former = self._results.get(chapter.id, {}).get(section.number, result)
         return replace(
-            result,
-            attempts=former.attempts + counter.attempts,
-            answers=former.answers + counter.answers,
-            usage=former.usage + counter.usage,
+            draft_file.section_result(section, status),
+            attempts=counter.attempts,
+            answers=counter.answers,
+            usage=counter.usage,
             findings=notes,
         )
 
@@ -481,14 +477,7 @@ class _Scheduler:
                 elif not isinstance(made.stopped_by, StoppedError):
                     why = made.stopped_by or made.problems[0]
                     self._on_event(Notice(message=f"{chapter_id}: drafted without a brief: {why}"))
-                self._count_others(chapter_id)
             self._without_brief.discard(chapter_id)
-
-    def _count_others(self, chapter_id: str) -> None:
-        """Count the requests about the chapter as a whole."""
-        counter = self._context.usage.take(chapter_id, 0)
-        self._attempts += counter.attempts
-        self._other_answers += counter.answers
 
     async def _read_through(self, draft_file: DraftFile) -> None:
         """Have a drafted chapter read through, where the options or the reader's profile say so. By itself that is done
@@ -522,8 +511,6 @@ class _Scheduler:
                 self._problems.append(error)
             else:
                 self._status(chapter.id, 0, error)
-        finally:
-            self._count_others(chapter.id)
 
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""

@@ -35,8 +35,8 @@ def ignore_event(event: Event) -> None:
 
 @dataclass(kw_only=True, slots=True)
 class UsageCounter:
-    """What one section bought in this run; tokens as charged. ``lines`` are those of its text so far, and
-    ``streamed_lines`` those of an answer that is still arriving."""
+    """What one section bought in this run, section 0 being the chapter as a whole; tokens as charged. ``lines`` are
+    those of its text so far, and ``streamed_lines`` those of an answer that is still arriving."""
 
     attempts: int = 0
     answers: int = 0
@@ -52,7 +52,8 @@ class UsageCounter:
 
 
 class UsageCounters:
-    """The counters of a run's sections, kept from the client's events, and the events that a run shows of them."""
+    """The counters of a run's sections by chapter and number, kept from the client's events, and the events that a run
+    shows of them."""
 
     def __init__(
         self,
@@ -65,17 +66,13 @@ class UsageCounters:
         self.on_event = on_event
         self._ledger = ledger
         self._clock = clock
-        self._counters: dict[tuple[str, int], UsageCounter] = {}
+        self.counters: dict[tuple[str, int], UsageCounter] = {}
         self._remaining: int | None = None
         self._remaining_until = clock()
 
     def of(self, chapter: str, section: int) -> UsageCounter:
         """A section's counter, which goes on counting."""
-        return self._counters.setdefault((chapter, section), UsageCounter())
-
-    def take(self, chapter: str, section: int) -> UsageCounter:
-        """A section's counter, which is closed."""
-        return self._counters.pop((chapter, section), UsageCounter())
+        return self.counters.setdefault((chapter, section), UsageCounter())
 
     def show(self, chapter: str, section: int, *, streaming: bool = False) -> None:
         """Tell how far a section is."""

@@ -105,16 +105,16 @@ class Skeleton:
 
     @cached_property
     def topic_headings(self) -> tuple[str, ...]:
-        """The headings of its topics."""
+        """The headings of its topics, "" where a container of the author's on the topic has it inside."""
+        boxed = [
+            [t for text in self.placed.get(n, ()) for t in Page(text).inner_titles] for n in range(len(self.topics))
+        ]
         return tuple(
-            "" if self._is_boxed(topic - 1, title) else topic_heading(self.number, topic, title)
-            for topic, title in enumerate(self.topics, 1)
+            ""
+            if max(matching.likenesses(title, inner), default=0.0) >= SAME_TITLE
+            else topic_heading(self.number, n, title)
+            for n, (title, inner) in enumerate(zip(self.topics, boxed, strict=True), 1)
         )
-
-    def _is_boxed(self, topic: int, title: str) -> bool:
-        """Whether a container of the author's on the topic has its heading inside."""
-        boxed = [said for text in self.placed.get(topic, ()) for said in Page(text).inner_titles]
-        return max(matching.likenesses(title, boxed), default=0.0) >= SAME_TITLE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,7 +218,7 @@ class SectionText:
         else:
             self._cut_answer = None
         if loops:
-            self.loops.append(self._last_line(last))
+            self.loops.append(self._filled().lines.get(last, (0, 1))[1])
         return self.lines - before
 
     def _extend(self, slot: int, part: str, *, cut: bool) -> None:
@@ -289,10 +289,6 @@ class SectionText:
     def spans(self) -> dict[int, range]:
         """The lines of the section, from 1, that each topic's model-written text stands on."""
         return {slot: range(start + 1, end + 1) for slot, (start, end) in self._filled().lines.items()}
-
-    def _last_line(self, slot: int) -> int:
-        """The line of the section at which a topic's text ends, counted from 1; 1 without text."""
-        return self._filled().lines.get(slot, (0, 1))[1]
 
     def copy(self) -> Self:
         """The same text, which grows on its own."""

@@ -467,7 +467,7 @@ async def translate(
             bought=len(work.answered),
             edited=work.edited,
             missing=len(work.asked.keys() - work.answered),
-            usage=context.usage.take(work.chapter, 0),
+            usage=context.usage.of(work.chapter, 0),
             balance=context.ledger.balance("book"),
             findings=findings,
             stopped_by=stopped_by[0] if stopped_by else None,
