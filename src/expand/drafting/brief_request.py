@@ -4,7 +4,6 @@ It is bought like every text: reserved, settled, stored, and never bought twice.
 with what is wrong with it, once. A run then drafts without a brief: it makes sections better, and they can do without.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -127,7 +126,7 @@ def brief_order(
         purpose="brief",
         run_id=run_id,
         output_tokens=cap * 2**cut,
-        question=hashlib.sha256("|".join(map(str, words)).encode()).hexdigest(),
+        question=words,
         edition=edition * MOST_REQUESTS + attempt,
         remedy="write the brief yourself, or give --no-brief",
     )

@@ -7,7 +7,6 @@ which the checks find more. Every byte that no confirmed finding quotes stays as
 """
 
 import asyncio
-import hashlib
 import json
 import re
 from collections import Counter
@@ -165,7 +164,7 @@ def read_order(chapter: Chapter, setup: ModelSetup, run_id: str, template: str, 
         purpose="review",
         run_id=run_id,
         output_tokens=OUTPUT_TOKENS[template],
-        question=hashlib.sha256("|".join(words).encode()).hexdigest(),
+        question=words,
         parameters=setup.profile.json_format("answer", _SCHEMAS[template]),
         remedy="name a model with a larger one as review under [roles], or give --no-read",
     )

@@ -116,14 +116,14 @@ def chapter_order(
     purpose: Purpose,
     run_id: str,
     output_tokens: int,
-    question: str,
+    question: Sequence[object],
     edition: int = 0,
     parameters: Mapping[str, Json] = MappingProxyType({}),
     remedy: str,
 ) -> Order:
     """The order for a request about the chapter of that id as a whole, addressed to section 0, with an output cap of
-    ``output_tokens`` beside what the model thinks. ``parameters`` are laid over the profile's. Raises ``InputError``
-    with ``remedy`` where it does not fit the model's context window."""
+    ``output_tokens`` beside what the model thinks. ``question`` is what its identity is made of, ``parameters`` are
+    laid over the profile's. Raises ``InputError`` with ``remedy`` where it does not fit the model's context window."""
     profile = setup.profile
     return _order(
         Request(
@@ -137,7 +137,7 @@ def chapter_order(
         address=Address(chapter=chapter, section=0, purpose=purpose),
         run_id=run_id,
         options=options,
-        question=question,
+        question=hashlib.sha256("|".join(map(str, question)).encode()).hexdigest(),
         remedy=remedy,
         estimate=setup.counter.count_messages(messages),
     )

@@ -9,7 +9,6 @@ A translation that loses something of its passage goes back with what it lacks, 
 """
 
 import asyncio
-import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -266,7 +265,7 @@ class Translation:
             purpose="translate",
             run_id=run_id,
             output_tokens=OUTPUT_RATIO * size + TOKENS_A_PASSAGE * (len(batch) + 4),
-            question=hashlib.sha256(f"translate|{self.chapter}|{asked}".encode()).hexdigest(),
+            question=("translate", self.chapter, asked),
             remedy="name a model with a larger one as translate under [roles], or give --model",
         )
 

@@ -8,7 +8,6 @@ However it ends, nothing stays reserved, every answer is in the ledger, and the 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -310,7 +309,7 @@ class _Suggestion:
                     purpose="draft",
                     run_id=run_id,
                     output_tokens=cap * 2**cut - thinking,
-                    question=hashlib.sha256("|".join(map(str, words)).encode()).hexdigest(),
+                    question=words,
                     edition=self.edition * EDITION_STRIDE + attempt,
                     parameters=format_parameters(setup.profile, self._count, self._target.title, self._headings),
                     remedy="shorten the house rules, or take a model with a larger one",
