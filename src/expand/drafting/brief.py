@@ -8,7 +8,7 @@ follows its section when the outline changes.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
@@ -23,31 +23,30 @@ from expand.schema.source_text import Problems, quoted, shown_path
 _FROM_SECTION = re.compile(r"(?P<name>[\w:]+)\S* from section (?P<number>\d+)")
 
 
-class TopicBrief(NamedTuple):
-    """A topic's entry: its share of the section's lines, and the examples that it gets; None where it says nothing."""
-
-    title: str
-    lines: int | None = None
-    examples: int | None = None
-    shows: tuple[str, ...] = ()
-
-
 class SectionBrief(NamedTuple):
-    """A section's entry. ``data`` is all of it, as the file has it."""
+    """A section's entry, as the file has it."""
 
-    title: str
-    opening: str
-    topics: tuple[TopicBrief, ...]
-    data: Mapping[str, Json]
+    data: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """The title by which it is known."""
+        return str(self.data["title"])
+
+    @property
+    def opening(self) -> str:
+        """The section's first sentences, "" where it has none."""
+        return str(self.data.get("opening", "")).strip()
 
     def names(self, key: Literal["introduces", "relies_on"]) -> str:
         """The names that the section introduces or relies on, each on a line; "" where the entry names none."""
-        return "\n".join(map(str, cast("Sequence[str]", self.data.get(key, ()))))
+        return "\n".join(map(str, self.data.get(key, ())))
 
-    def topic(self, titles: Sequence[str]) -> TopicBrief | None:
-        """The entry of the topic with one of these titles."""
-        keys = {title_key(title) for title in titles}
-        return next((topic for topic in self.topics if title_key(topic.title) in keys), None)
+    def topic(self, titles: Sequence[str]) -> Mapping[str, Any]:
+        """The entry of the topic with one of these titles: its ``lines``, a share of the section's, its ``examples``,
+        and what it ``shows``, as far as the file says. Empty where there is none."""
+        keys, topics = {title_key(title) for title in titles}, self.data.get("topics", ())
+        return next((topic for topic in topics if title_key(topic["title"]) in keys), {})
 
     def text(self, topics: Sequence[Sequence[str]] = (), examples: Sequence[int] = ()) -> str:
         """The entry as YAML, without its opening and the topics' lines, which are shares of what a request asks for.
@@ -57,17 +56,16 @@ class SectionBrief(NamedTuple):
         counts = examples or [0] * len(topics)
         wanted = [(found, n) for titles, n in zip(topics, counts, strict=True) if (found := self.topic(titles))]
         several = len(wanted) > 1
-        shown: list[dict[str, Json]] = [
+        shown = [
             {
-                "title": topic.title,
-                **({"examples": count} if several and topic.examples is not None else {}),
-                **({"shows": list(topic.shows)} if topic.shows else {}),
+                "title": topic["title"],
+                **({"examples": count} if several and "examples" in topic else {}),
+                **({"shows": topic["shows"]} if topic.get("shows") else {}),
             }
             for topic, count in wanted
         ]
         # Titles alone say nothing that the request does not.
-        topics_data: list[Json] = [*shown] if any(len(one) > 1 for one in shown) else []
-        return _yaml({**data, **({"topics": topics_data} if topics_data else {})})
+        return _yaml({**data, "topics": shown} if any(len(one) > 1 for one in shown) else data)
 
 
 class Brief(NamedTuple):
@@ -157,8 +155,8 @@ def topic_examples(outline: Outline, section: Section, entry: SectionBrief | Non
     part of the section's demand, or of the chapter's. A section's demand holds against an entry of another sum."""
     wanted = section.code_examples
     found = [entry.topic(topic.every()) for topic in section.topics] if entry else []
-    given = tuple(topic.examples or 0 if topic is not None else 0 for topic in found)
-    if any(topic is not None and topic.examples is not None for topic in found) and wanted in (None, sum(given)):
+    given = tuple(topic.get("examples", 0) for topic in found)
+    if any("examples" in topic for topic in found) and wanted in (None, sum(given)):
         return given
     if wanted is None:
         before = sum(other.lines for other in outline.sections if other.number < section.number)
@@ -191,26 +189,8 @@ def example_faults(brief: Brief, outline: Outline) -> Iterator[str]:
 
 
 def _brief(data: Mapping[str, Any]) -> Brief:
-    return Brief(
-        shared={key: value for key, value in data.items() if key != "sections"},
-        sections=tuple(
-            SectionBrief(
-                title=section["title"],
-                opening=section.get("opening", "").strip(),
-                topics=tuple(
-                    TopicBrief(
-                        title=topic["title"],
-                        lines=topic.get("lines"),
-                        examples=topic.get("examples"),
-                        shows=tuple(topic.get("shows", ())),
-                    )
-                    for topic in section.get("topics", ())
-                ),
-                data=section,
-            )
-            for section in data["sections"]
-        ),
-    )
+    shared = {key: value for key, value in data.items() if key != "sections"}
+    return Brief(shared=shared, sections=tuple(map(SectionBrief, data["sections"])))
 
 
 def _clean(value: Any) -> Any:

@@ -382,9 +382,9 @@ class Chapter:
         if entry is None or section.topic_lines:
             return {"opening": entry.opening if entry else "", "weights": section.topic_lines}
         found = [entry.topic(topic.every()) for topic in section.topics]
-        given = [topic.lines for topic in found if topic is not None and topic.lines]
+        given = [topic["lines"] for topic in found if topic.get("lines")]
         even = round(sum(given) / len(given)) if given else 0
-        weights = tuple(topic.lines or even if topic is not None else even for topic in found) if given else ()
+        weights = tuple(topic.get("lines") or even for topic in found) if given else ()
         return {"opening": entry.opening, "weights": weights}
 
     @cached_property

@@ -41,8 +41,7 @@ def code_check(workspace: Workspace, settings: Settings, chapter: Chapter) -> Co
 
     def files(section: Section) -> dict[str, tuple[str, ...]]:
         entry = chapter.brief_of(section)
-        about = [entry.topic(topic.every()) if entry else None for topic in section.topics]
-        shown = [files_named(topic.shows) if topic else () for topic in about]
+        shown = [files_named(entry.topic(topic.every()).get("shows", ())) if entry else () for topic in section.topics]
         titles = zip(section.topics, shown, strict=True)
         return {title_key(title): paths for topic, paths in titles for title in topic.every()} if any(shown) else {}
 
