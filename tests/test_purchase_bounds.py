@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from buying import begin, order
+from buying import place as a_ledger
 from workspaces import draft_of, rows, small
 
 from expand.drafting.events import Event, Notice
 from expand.drafting.purchase_bounds import (
     IN_VAIN_SECTIONS,
     MOSTLY_THINKING,
-    ChapterBound,
     SectionBound,
     ThinkingRoom,
     spent_on_thinking,
@@ -22,6 +24,7 @@ from expand.drafting.purchase_bounds import (
 from expand.drafting.results import RunResult
 from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
+from expand.ledger import Ledger
 from expand.llm.profile import profile_for
 from expand.llm.types import Answer, Finish, OnText, Request, Usage, ignore_text
 from expand.outline import Plan
@@ -165,66 +168,70 @@ def test_what_counts_as_thinking(finish: Finish, usage: Usage | None, thought: b
 # --- bounds -------------------------------------------------------------------------------------
 
 
-def bound(chapter: ChapterBound, number: int, reserved: int) -> SectionBound:
-    return chapter.section(number, lambda: reserved)
+def bound(chapter: dict[int, SectionBound], number: int, reserved: int) -> SectionBound:
+    return SectionBound(chapter, number, lambda: reserved)
 
 
-def test_what_a_section_reserves_is_worked_out_only_if_need_be() -> None:
+def test_what_a_section_reserves_is_worked_out_once_and_only_if_need_be() -> None:
     worked_out: list[int] = []
 
     def reserved() -> int:
         worked_out.append(1_200)
         return 1_200
 
-    chapter = ChapterBound()
-    section = chapter.section(1, reserved)
+    section = SectionBound({}, 1, reserved)
     section.add(500)
     assert not worked_out
-    assert chapter.allows(section, 1_001)
-    assert chapter.allows(section, 1_300)
-    assert not chapter.allows(section, 1_301)
+    assert section.room() == 1_300
+    assert section.room() == 1_300
     assert len(worked_out) == 1
 
 
 def test_a_section_may_be_charged_half_as_much_again_as_is_reserved() -> None:
-    chapter = ChapterBound()
-    section = bound(chapter, 1, 1_000)
+    section = bound({}, 1, 1_000)
     section.add(500)
-    assert chapter.allows(section, 1_000)
-    assert not chapter.allows(section, 1_001)
-    assert chapter.room(section) == 1_000
+    assert section.room() == 1_000
 
 
 def test_a_section_may_have_what_others_leave_up_to_twice_its_own() -> None:
-    chapter = ChapterBound()
+    chapter: dict[int, SectionBound] = {}
     one, other = bound(chapter, 1, 1_000), bound(chapter, 2, 1_000)
     one.add(1_400)
-    assert chapter.allows(one, 1_600)
-    assert not chapter.allows(one, 1_601), "the sum is used up"
+    assert one.room() == 1_600, "the sum"
     one.add(1_500)
     other.add(50)
-    assert chapter.allows(other, 50)
-    assert not chapter.allows(other, 51), "what one has taken, another has not"
+    assert other.room() == 50, "what one has taken, another has not"
 
-    wide = ChapterBound()
+    wide: dict[int, SectionBound] = {}
     section, _ = bound(wide, 1, 1_000), bound(wide, 2, 9_000)
     section.add(2_000)
-    assert wide.allows(section, 1_000)
-    assert not wide.allows(section, 1_001), "twice its own"
+    assert section.room() == 1_000, "twice its own"
 
 
-def test_an_order_that_is_on_its_way_counts_in_full() -> None:
-    chapter = ChapterBound()
+def test_an_order_that_is_on_its_way_counts_in_full_for_the_others() -> None:
+    chapter: dict[int, SectionBound] = {}
     one, other = bound(chapter, 1, 1_000), bound(chapter, 2, 1_000)
     other.pending = 1_000
     one.add(1_000)
-    assert chapter.allows(one, 1_000)
-    assert not chapter.allows(one, 1_001)
+    assert one.room() == 1_000
+    assert other.room() == 2_000, "its own is replaced"
+
+
+def test_only_a_first_order_passes_over_the_bound(tmp_path: Path) -> None:
+    with closing(Ledger.open(a_ledger(tmp_path))) as ledger:
+        asked = order(begin(ledger, 1000))
+    tokens = asked.amount.tokens
+    section = bound({}, 1, tokens)
+    section.spent = tokens
+    assert section.allows(asked)
+    section.add(tokens // 2 - tokens)
+    assert section.allows(asked)
+    section.add(1)
+    assert not section.allows(asked)
 
 
 def test_a_section_that_ends_leaves_nothing_that_was_not_worked_out() -> None:
-    chapter = ChapterBound()
-    section = chapter.section(1, lambda: pytest.fail("worked out in vain"))
+    section = SectionBound({}, 1, lambda: pytest.fail("worked out in vain"))
     section.add(300)
     section.close()
     assert section.reserved == 200

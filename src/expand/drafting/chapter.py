@@ -153,7 +153,6 @@ class Chapter:
         }
         self.source_blocks = blocks.blocks(self._relinked(bare))
         """The author's blocks as they have to be found in a draft."""
-        self._keys: dict[tuple[int, Revision], str] = {}
         self._checked: dict[int, tuple[tuple[str, frozenset[int]] | None, tuple[Finding, ...]]] = {}
         self.skeletons = {section.number: self._skeleton(section) for section in self.outline.sections}
         """What each section consists of before a model wrote anything, by number."""
@@ -455,35 +454,32 @@ class Chapter:
     def key(self, section: Section, revision: Revision) -> str:
         """What the section is made from: the digest of each of ``PARTS``. What neighbours say is not in it, nor its
         number."""
-        known = self._keys.get((section.number, revision))
-        if known is None:
-            skeleton = self.skeletons[section.number]
-            own: dict[str, Json] = {
-                "outline": [
-                    skeleton.title,
-                    list(skeleton.topics),
-                    skeleton.target,
-                    self.say(section.note),
-                    self.examples(section),
-                    *self._cited(section),
-                ],
-                "source": [
-                    list(skeleton.intro),
-                    [[t, list(b)] for t, b in sorted(skeleton.placed.items())],
-                    *(["revise"] if skeleton.revised else ()),
-                ],
-                "edition": [revision.number, revision.instruction],
-            }
-            # Only where there is one: drafts from before there were briefs stay current.
-            if (entry := self.brief_of(section)) is not None:
-                own["outline"] = [own["outline"], dict(entry.data)]
-            if section.topic_lines:
-                own["outline"] = [own["outline"], [*section.topic_lines]]
-            if (goal := section.goal(self.language))[1] != "lines":
-                own["outline"] = [own["outline"], [*goal]]
-            digests = {**self._shared_digests, **{name: digest(part) for name, part in own.items()}}
-            known = self._keys[section.number, revision] = ".".join(digests[name] for name in PARTS)
-        return known
+        skeleton = self.skeletons[section.number]
+        own: dict[str, Json] = {
+            "outline": [
+                skeleton.title,
+                list(skeleton.topics),
+                skeleton.target,
+                self.say(section.note),
+                self.examples(section),
+                *self._cited(section),
+            ],
+            "source": [
+                list(skeleton.intro),
+                [[t, list(b)] for t, b in sorted(skeleton.placed.items())],
+                *(["revise"] if skeleton.revised else ()),
+            ],
+            "edition": [revision.number, revision.instruction],
+        }
+        # Only where there is one: drafts from before there were briefs stay current.
+        if (entry := self.brief_of(section)) is not None:
+            own["outline"] = [own["outline"], dict(entry.data)]
+        if section.topic_lines:
+            own["outline"] = [own["outline"], [*section.topic_lines]]
+        if (goal := section.goal(self.language))[1] != "lines":
+            own["outline"] = [own["outline"], [*goal]]
+        digests = {**self._shared_digests, **{name: digest(part) for name, part in own.items()}}
+        return ".".join(digests[name] for name in PARTS)
 
     @cached_property
     def _shared_digests(self) -> dict[str, str]:

@@ -24,52 +24,21 @@ IN_VAIN_SECTIONS = 2
 """When so many sections in a row got nothing but thinking from a model, the run asks it for no more."""
 
 
-class ChapterBound:
-    """What the sections of a chapter that a run has begun have cost, against what they may.
-
-    A section that needs more than its own share may have what the others leave: an output cap that was raised is
-    reserved whole, though little of it is used."""
-
-    def __init__(self) -> None:
-        self.sections: dict[int, SectionBound] = {}
-        self._overdrawn = False
-
-    def section(self, number: int, work_out: Callable[[], int]) -> SectionBound:
-        """The bound of a section that begins. ``work_out`` says what its dry run reserves, in tokens; it takes time,
-        and is called once and only if need be."""
-        self.sections[number] = SectionBound(self, work_out)
-        return self.sections[number]
-
-    def allows(self, section: SectionBound, tokens: int) -> bool:
-        """Whether a section may spend so many tokens more."""
-        own, shared = self._rooms(section)
-        if tokens <= own and not self._overdrawn:
-            return True
-        # From now on the sum counts for each of them, or the shares that are left could still be taken in full.
-        self._overdrawn = self._overdrawn or tokens <= shared
-        return tokens <= shared
-
-    def room(self, section: SectionBound) -> int:
-        """The most that ``allows`` allows, in tokens."""
-        own, shared = self._rooms(section)
-        return int(shared if self._overdrawn else max(own, shared))
-
-    def _rooms(self, section: SectionBound) -> tuple[float, float]:
-        """What a section may spend of its own share, and with what the others leave."""
-        own = MOST_CHARGED * section.reserved
-        spent = sum(one.spent + one.pending for one in self.sections.values())
-        every = MOST_CHARGED * sum(one.reserved for one in self.sections.values())
-        return own - section.spent, min(every - spent, OWN_SHARES * own - section.spent)
-
-
 class SectionBound:
-    """What the answers of one section have cost. ``pending`` is what an order may cost that was admitted."""
+    """What the answers of one section have cost, against what they may. ``pending`` is what an order may cost that was
+    admitted.
 
-    def __init__(self, chapter: ChapterBound, work_out: Callable[[], int]) -> None:
+    A section that needs more than its own share may have what the others of its chapter leave: an output cap that was
+    raised is reserved whole, though little of it is used."""
+
+    def __init__(self, chapter: dict[int, SectionBound], number: int, work_out: Callable[[], int]) -> None:
+        """``chapter`` holds the bounds of the sections that a run has begun. ``work_out`` says what the section's dry
+        run reserves, in tokens; it takes time, and is called once and only if need be."""
         self.spent = self.pending = self.answers = 0
         self._chapter = chapter
         self._work_out = work_out
         self._reserved: int | None = None
+        chapter[number] = self
 
     @property
     def reserved(self) -> int:
@@ -86,14 +55,16 @@ class SectionBound:
 
     def allows(self, order: Order) -> bool:
         """Whether an order may still be placed, at the most that it can cost. A section's first one always may."""
-        if self.answers and not self._chapter.allows(self, order.amount.tokens):
+        if self.answers and order.amount.tokens > self.room():
             return False
         self.pending = order.amount.tokens
         return True
 
     def room(self) -> int:
         """The most that a further order may cost, in tokens."""
-        return self._chapter.room(self)
+        others = sum(one.spent + one.pending for one in self._chapter.values() if one is not self)
+        every = MOST_CHARGED * sum(one.reserved for one in self._chapter.values())
+        return int(min(every - others, OWN_SHARES * MOST_CHARGED * self.reserved)) - self.spent
 
     def close(self) -> None:
         """End the section. What it did not have to work out is taken to be what it has spent, so nothing is kept."""

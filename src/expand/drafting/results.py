@@ -177,7 +177,7 @@ def balance_json(balance: Balance) -> dict[str, Json]:
 def chapter_json(chapter: ChapterResult) -> dict[str, Json]:
     """One chapter of the object that ``expand chapter --json`` prints."""
     return {
-        **_fields(chapter, "id draft language plan target_lines lines length_score"),
+        **fields_of(chapter, "id draft language plan target_lines lines length_score"),
         "sections": [_section(section) for section in chapter.sections],
         "findings": [finding_json(finding) for finding in chapter.findings],
     }
@@ -185,11 +185,11 @@ def chapter_json(chapter: ChapterResult) -> dict[str, Json]:
 
 def _section(section: SectionResult) -> dict[str, Json]:
     return {
-        **_fields(section, "number title target_lines lines status attempts answers"),
+        **fields_of(section, "number title target_lines lines status attempts answers"),
         **(
             {f"target_{section.unit}": section.target, section.unit: section.counted} if section.unit != "lines" else {}
         ),
-        "tokens": _fields(section.usage, "prompt cached completion"),
+        "tokens": fields_of(section.usage, "prompt cached completion"),
         "code": dict(section.code._asdict()) if section.code else None,
         "findings": [finding_json(finding) for finding in section.findings],
     }
@@ -197,8 +197,9 @@ def _section(section: SectionResult) -> dict[str, Json]:
 
 def finding_json(finding: Finding) -> dict[str, Json]:
     """One finding, as every report shows it."""
-    return _fields(finding, "kind section line severity message remedy")
+    return fields_of(finding, "kind section line severity message remedy")
 
 
-def _fields(value: object, names: str) -> dict[str, Json]:
+def fields_of(value: object, names: str) -> dict[str, Json]:
+    """Some attributes of a value by name."""
     return {name: getattr(value, name) for name in names.split()}

@@ -15,7 +15,7 @@ from expand.client.retry_policy import RetryPolicy
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
 from expand.drafting.length_loop import Outcome
 from expand.drafting.model_setup import Authors, ModelSetup, model_setup_for, other_roles, profile_of, require_language
-from expand.drafting.purchase_bounds import ChapterBound, ThinkingRoom
+from expand.drafting.purchase_bounds import SectionBound, ThinkingRoom
 from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError
 from expand.ledger import Ledger
@@ -135,8 +135,8 @@ class RunContext:
     plan; None where nobody has looked.
 
     ``repairs`` is the setup of the model that repairs, ``reviews`` of the one that reads drafts through, None for the
-    one that drafts. ``stand_ins`` are those of the
-    models that are asked, in this order, what another one did not answer. ``replaced`` says why, by the names of both.
+    one that drafts. ``stand_ins`` are those of the models that are asked, in this order, what another one did not
+    answer. ``replaced`` says why, by the names of both, ``bounds`` what sections have cost, by chapter and number.
     """
 
     ledger: Ledger
@@ -149,7 +149,7 @@ class RunContext:
     stand_ins: tuple[ModelSetup, ...] = ()
     replaced: dict[tuple[str, str], str] = field(default_factory=dict)
     thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
-    bounds: dict[str, ChapterBound] = field(default_factory=dict)
+    bounds: dict[str, dict[int, SectionBound]] = field(default_factory=dict)
     delivered: list[Outcome] = field(default_factory=list)
     """What the run's sections were asked for and got, of a model that writes whole ones."""
 

@@ -28,7 +28,7 @@ from expand.drafting.length_loop import (
     loop_for,
 )
 from expand.drafting.model_setup import ModelSetup
-from expand.drafting.purchase_bounds import MOST_CHARGED, ChapterBound, spent_on_thinking
+from expand.drafting.purchase_bounds import MOST_CHARGED, SectionBound, spent_on_thinking
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_context import RunContext, UsageCounter
 from expand.drafting.section_state import SectionCheck
@@ -76,8 +76,10 @@ class SectionRun:
         self._requests = self._builder(chapter)
         self.notes: list[Finding] = []
         """What the run alone can tell of the section."""
-        self._bound = context.bounds.setdefault(chapter.id, ChapterBound()).section(
-            check.section.number, lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check))
+        self._bound = SectionBound(
+            context.bounds.setdefault(chapter.id, {}),
+            check.section.number,
+            lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check)),
         )
 
     @property
@@ -165,7 +167,7 @@ class SectionRun:
         lean = self._context.lean
         if lean is None or self._chapter.id in lean:
             first = loop.next()
-            if first is not None and self._context.ledger.known(self._order(first)) is None:
+            if first is not None and self._context.ledger.known(self._requests.order(first, self.text)) is None:
                 self._begin_lean()
         while (ask := loop.next()) is not None:
             grown, cut = await self._ask(ask)
@@ -378,20 +380,18 @@ class SectionRun:
     def _faults(self) -> dict[int, tuple[str, ...]]:
         """What a model could mend, by topic."""
         found: dict[int, list[str]] = {}
-        spans = self.text.spans()
+        spans, begun = self.text.spans(), self._check.begun.bodies
         for one in self._findings(self.text):
             slot = next((slot for slot, span in spans.items() if one.line in span), None)
             mends = (
                 one.mendable and one.severity != "note" and not (one.kind == "broken-code" and self._code is not None)
             )
-            if slot is not None and mends and not self._stood_there(slot):
+            if slot is None or not mends:
+                continue
+            # A text that the section went on from was mended as far as could be.
+            if not begun or not begun[slot].strip() or self.text.bodies[slot] != begun[slot]:
                 found.setdefault(slot, []).append(f"{one.message}; {one.remedy}")
         return {slot: tuple(problems[:MOST_PROBLEMS]) for slot, problems in sorted(found.items())}
-
-    def _stood_there(self, slot: int) -> bool:
-        """Whether a topic's text is one that the section went on from: it was mended as far as could be."""
-        begun = self._check.begun.bodies
-        return bool(begun) and bool(begun[slot].strip()) and self.text.bodies[slot] == begun[slot]
 
     def _misses(self, text: SectionText) -> tuple[int, int, float]:
         """How far a text is from its contract: blocking findings, warnings, share of lines off."""
@@ -410,9 +410,6 @@ class SectionRun:
     def _shown_text(self) -> SectionText:
         """The text that requests go on from."""
         return self.text
-
-    def _order(self, ask: Ask) -> Order:
-        return self._requests.order(ask, self._shown_text)
 
 
 def _fences(text: SectionText) -> int:

@@ -150,7 +150,6 @@ class SectionText:
         """Characters that were taken off the answers, by what they were: see ``sanitize.bare``."""
         self.loops: list[int] = []
         """The lines of the section, from 1, at which answers ran into a loop, which was cut off."""
-        self._lines: int | None = None
         self._cut_answer: _CutAnswer | None = None
 
     def render(self) -> str:
@@ -166,9 +165,7 @@ class SectionText:
     @property
     def lines(self) -> int:
         """Markdown lines of the section without padding, its separating blank line included."""
-        if self._lines is None:
-            self._lines = self.skeleton.measure.of_section(self.render())
-        return self._lines
+        return self.skeleton.measure.of_section(self.render())
 
     @cached_property
     def base_lines(self) -> int:
@@ -209,7 +206,6 @@ class SectionText:
         broken_off = ends_in_loop or finish in (Finish.LENGTH, Finish.CUT)
         for slot, part in shares.items():
             self._extend(slot, part, cut=broken_off and slot == last)
-        self._lines = None
         if not loops and [body.strip() for body in self.bodies] == [body.strip() for body in was.bodies]:
             # It brought nothing: what was cut still is.
             self.bodies, self.cut = was.bodies, was.cut
@@ -284,7 +280,6 @@ class SectionText:
         self.loops = [*other.loops]
         self.doubts = [*other.doubts]
         self._cut_answer = other._cut_answer
-        self._lines = None
 
     def spans(self) -> dict[int, range]:
         """The lines of the section, from 1, that each topic's model-written text stands on."""
@@ -319,7 +314,6 @@ class SectionText:
                 code = textwrap.indent(written[number], margin[0] if margin else "")
                 lines[fence.start + 1 : fence.end - fence.closed] = [code]
         copied.bodies[slot] = "".join(lines)
-        copied._lines = None
         return copied
 
     def _by_slot(self, text: str, slots: Sequence[int]) -> dict[int, str]:

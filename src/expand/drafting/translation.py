@@ -32,7 +32,7 @@ from expand.drafting.dry_run import DryRun
 from expand.drafting.events import Event, Notice
 from expand.drafting.model_setup import ModelSetup, model_setup_for, require_language
 from expand.drafting.request_builder import chapter_order
-from expand.drafting.results import balance_json, finding_json
+from expand.drafting.results import balance_json, fields_of, finding_json
 from expand.drafting.run_context import RunContext, UsageCounter, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
@@ -98,14 +98,13 @@ class TranslationResult:
 
     def as_json(self) -> dict[str, Json]:
         """The object that ``expand translate --json`` prints."""
-        said: dict[str, Json] = {"chapter": self.chapter, "from": self.languages[0], "to": self.languages[1]}
-        for name in ("original", "draft", "passages", "bought", "edited", "missing"):
-            said[name] = getattr(self, name)
         return {
-            **said,
-            "attempts": self.usage.attempts,
-            "answers": self.usage.answers,
-            "tokens": {name: getattr(self.usage.usage, name) for name in ("prompt", "cached", "completion")},
+            "chapter": self.chapter,
+            "from": self.languages[0],
+            "to": self.languages[1],
+            **fields_of(self, "original draft passages bought edited missing"),
+            **fields_of(self.usage, "attempts answers"),
+            "tokens": fields_of(self.usage.usage, "prompt cached completion"),
             "findings": [finding_json(one) for one in self.findings],
             "stopped_by": str(self.stopped_by) if self.stopped_by else "",
             "budget": balance_json(self.balance),
