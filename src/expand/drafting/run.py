@@ -414,7 +414,6 @@ class _Scheduler:
             self._context.ledger.raise_edition(chapter_id, SECTION)
             bare = self._drafts.without_brief(chapter_id)
             made = await make_brief(self._context, bare, self._workspace, note=note)
-            self._count_others(chapter_id)
             if why := made.stopped_by or next(iter(made.problems), None):
                 self._on_event(Notice(message=f"{chapter_id}: the brief: {why}"))
         self._drafts.forget(chapter_id)
