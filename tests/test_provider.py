@@ -59,7 +59,7 @@ def read(
 )
 def test_what_a_base_url_is_recognised_as(url: str, name: str, sign: str) -> None:
     found = recognised(url, providers())
-    assert (found.provider.name, found.sign) == (name, sign)
+    assert (found.name, found.recognised_by) == (name, sign)
     assert found.guessed == sign.startswith("port")
 
 
@@ -87,7 +87,7 @@ def test_a_named_provider_is_where_it_says(tmp_path: Path) -> None:
     settings = read(tmp_path, '[author]\nprovider = "ollama"\nmodel = "llama3.2"\n')
     assert settings.provider.name == "ollama"
     assert settings.base_url == "http://127.0.0.1:11434/v1"
-    assert (settings.recognised_by, settings.guessed) == ("", False)
+    assert (settings.provider.recognised_by, settings.provider.guessed) == ("", False)
     assert not settings.embedded
     require_author(settings, path=tmp_path)
     elsewhere = read(tmp_path, '[author]\nprovider = "vllm"\nbase_url = "http://gpu.example:80/v1"\n')

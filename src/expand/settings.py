@@ -26,7 +26,6 @@ from expand.llm.profile import (
     EMBEDDED,
     EMBEDDED_MODEL,
     Provider,
-    Recognised,
     embedded_provider,
     own_provider,
     provider_named,
@@ -59,11 +58,10 @@ class Settings:
     """What a run goes by. ``models`` are profile overrides by model name or glob.
 
     ``api_key`` and ``base_url`` are None where the SDK's own defaults hold, ``key_variable`` is where the key is from,
-    or would be looked for; ``embedded`` says that the author is the local model. ``recognised_by`` is what the provider
-    was found by, "" where it was named or is not known; ``guessed`` says that it may be another. ``for_openai`` says
-    whether what is meant for OpenAI (``OPENAI_API_KEY``, ``OPENAI_ORG_ID`` and the like) may go there. ``untrusted``
-    are the workspace's destinations where the user has not agreed to them and something would go there; then there is
-    no key. ``model_file`` is what the GGUF file of the embedded author says, None for the model that is shipped.
+    or would be looked for; ``embedded`` says that the author is the local model. ``for_openai`` says whether what is
+    meant for OpenAI (``OPENAI_API_KEY``, ``OPENAI_ORG_ID`` and the like) may go there. ``untrusted`` are the
+    workspace's destinations where the user has not agreed to them and something would go there; then there is no key.
+    ``model_file`` is what the GGUF file of the embedded author says, None for the model that is shipped.
 
     ``model`` drafts. ``roles`` names the models of the roles that are stated, ``fallback`` those that stand in for any
     of them, in this order. ``others`` has the settings of each of these by its name. ``code`` says how code blocks are
@@ -71,8 +69,6 @@ class Settings:
 
     model: str = DEFAULT_MODEL
     provider: Provider = COMPATIBLE
-    recognised_by: str = ""
-    guessed: bool = False
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
     key_variable: str = OPENAI_KEY
@@ -267,7 +263,7 @@ class _Stated:
         file = self._model_file(model, draft=draft)
         own = self._own_provider(model, draft=draft)
         found = own or self._provider()
-        provider = found.provider if found else self._known["openai"]
+        provider = found or self._known["openai"]
         given = None if own else self._base_url()
         base_url = given or provider.base_url
         for_openai = given is not None or is_openai(base_url)
@@ -276,7 +272,7 @@ class _Stated:
         embedded = model in (EMBEDDED, EMBEDDED_MODEL) or nothing or (self._embedded and model is None)
         if file is not None or embedded:
             model, base_url = file.name if file is not None else EMBEDDED_MODEL, None
-            found = Recognised(provider=embedded_provider(file) if file is not None else COMPATIBLE)
+            provider = embedded_provider(file) if file is not None else COMPATIBLE
             variable, key, for_openai = OPENAI_KEY, None, False
         elif base_url is None:
             raise InputError(
@@ -296,9 +292,7 @@ class _Stated:
         wanted: dict[str, Any] = {name: float(self._author[name]) for name in _SECONDS if name in self._author}
         return Settings(
             model=model or DEFAULT_MODEL,
-            provider=found.provider if found else provider,
-            recognised_by=found.sign if found else "",
-            guessed=found.guessed if found else False,
+            provider=provider,
             base_url=base_url,
             api_key=key,
             key_variable=variable,
@@ -339,7 +333,7 @@ class _Stated:
         yield from ((("roles", role), model) for role, model in roles.items() if role != "draft")
         yield from ((("fallback", number), model) for number, model in enumerate(fallback))
 
-    def _own_provider(self, model: str | None, *, draft: bool) -> Recognised | None:
+    def _own_provider(self, model: str | None, *, draft: bool) -> Provider | None:
         """The provider that the model's own table names. For the model that drafts, an address or a provider that
         command line or environment name comes before it."""
         above = self._url_given or self._environment.get("EXPAND_PROVIDER")
@@ -355,7 +349,7 @@ class _Stated:
                 remedy=f"set base_url under [providers.{found.name}]",
                 place=place,
             )
-        return Recognised(provider=found)
+        return found
 
     def _model_file(self, model: str | None, *, draft: bool) -> gguf.ModelFile | None:
         """What the GGUF file says that a model is given as; None for a model that is given by its name.
@@ -397,13 +391,13 @@ class _Stated:
         named = self._environment.get("EXPAND_PROVIDER")
         return None if named and self.provider_named(named).base_url else self._author.get("base_url")
 
-    def _provider(self) -> Recognised | None:
+    def _provider(self) -> Provider | None:
         """The provider that is named or recognised by the base URL, None where there is neither."""
         above = self._overrides.base_url if self._environment.get("EXPAND_PROVIDER") else self._url_given
         if above:
             return recognised(above, self._known)
         if self.provider_name and self.provider_name != EMBEDDED:
-            return Recognised(provider=self.provider_named(self.provider_name))
+            return self.provider_named(self.provider_name)
         url = self._base_url()
         return recognised(url, self._known) if url else None
 

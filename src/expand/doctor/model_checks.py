@@ -132,14 +132,14 @@ def check_other_models(settings: Settings, path: Path) -> Iterator[CheckResult]:
 def check_provider(settings: Settings) -> Iterator[CheckResult]:
     """Who the server is taken for, and what its users should know."""
     provider = settings.provider
-    if settings.embedded or (provider == COMPATIBLE and not settings.recognised_by):
+    if settings.embedded or provider == COMPATIBLE:
         return
-    if settings.guessed:
-        message = f"{settings.base_url} is taken for {provider.title} by its {settings.recognised_by}"
+    if provider.guessed:
+        message = f"{settings.base_url} is taken for {provider.title} by its {provider.recognised_by}"
         remedy = f'if it is another, name it in expand.toml: [author] provider = "{COMPATIBLE.name}"'
         yield note("provider", message, remedy)
     else:
-        found = f", by its {settings.recognised_by}" if settings.recognised_by else ""
+        found = f", by its {provider.recognised_by}" if provider.recognised_by else ""
         yield ok("provider", f"{provider.title}{found}")
     if provider.advice:
         yield note("provider", f"{provider.title} is set up outside of expand", provider.advice)

@@ -20,7 +20,7 @@ from decimal import ROUND_CEILING, Decimal
 from fnmatch import fnmatchcase
 from functools import cache
 from math import ceil
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from expand.errors import InputError, Place
 from expand.llm.endpoint import OPENAI_KEY, host_of, is_loopback, port_of
@@ -378,7 +378,8 @@ class Provider:
     ``key_variable`` holds its key; ``key_header`` carries the key as it
     is, and ``Authorization`` as a bearer token. ``exact_tokens`` says whether tiktoken's count of
     a model that it knows is the provider's own. ``profile`` is laid over the ready profile of
-    every model that is served there. ``advice`` is what its users should know."""
+    every model that is served there. ``advice`` is what its users should know. ``recognised_by`` is the host or port
+    that it was found by, "" where it was named or is not known."""
 
     name: str
     title: str
@@ -392,6 +393,12 @@ class Provider:
     headers: Mapping[str, str] = field(default_factory=dict)
     profile: Mapping[str, object] = field(default_factory=dict)
     advice: str = ""
+    recognised_by: str = ""
+
+    @property
+    def guessed(self) -> bool:
+        """Whether another server may as well be there."""
+        return self.recognised_by.startswith("port")
 
 
 COMPATIBLE = Provider(name="compatible", title="an OpenAI-compatible API")
@@ -416,18 +423,6 @@ def embedded_provider(file: ModelFile) -> Provider:
     return Provider(name=EMBEDDED, title="the embedded server", needs_key=False, exact_tokens=False, profile=profile)
 
 
-class Recognised(NamedTuple):
-    """A provider found by its base URL. ``sign`` is what it was found by, "" by nothing."""
-
-    provider: Provider
-    sign: str = ""
-
-    @property
-    def guessed(self) -> bool:
-        """Whether another server may as well be there."""
-        return self.sign.startswith("port")
-
-
 def providers(overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Provider]:
     """All known providers by name: the ready ones with the settings' tables, which have been validated, laid over."""
     known = {COMPATIBLE.name: COMPATIBLE}
@@ -443,22 +438,21 @@ def provider_named(name: str, known: Mapping[str, Provider], *, place: Place | N
     return known[name]
 
 
-def recognised(base_url: str, known: Mapping[str, Provider]) -> Recognised:
+def recognised(base_url: str, known: Mapping[str, Provider]) -> Provider:
     """The provider behind a base URL; ``COMPATIBLE`` where nothing says which it is."""
     host, port = host_of(base_url), port_of(base_url)
     own_first = tuple(known.values())[::-1]  # the settings' come last in ``known``
     for provider in own_first:
         stated = provider.base_url
         if stated and (host_of(stated), port_of(stated)) == (host, port):
-            if provider.port is None or not is_loopback(base_url):
-                return Recognised(provider=provider, sign=f"host {host}")
-            return Recognised(provider=provider, sign=f"port {port}")
+            by_port = provider.port is not None and is_loopback(base_url)
+            return replace(provider, recognised_by=f"port {port}" if by_port else f"host {host}")
         if any(fnmatchcase(host, pattern.lower()) for pattern in provider.hosts):
-            return Recognised(provider=provider, sign=f"host {host}")
+            return replace(provider, recognised_by=f"host {host}")
     for provider in own_first:
         if provider.port is not None and provider.port == port and base_url.startswith("http:"):
-            return Recognised(provider=provider, sign=f"port {port}")
-    return Recognised(provider=COMPATIBLE)
+            return replace(provider, recognised_by=f"port {port}")
+    return COMPATIBLE
 
 
 def _provider_laid_over(provider: Provider, table: Mapping[str, Any]) -> Provider:

@@ -7,7 +7,7 @@ profile says ``style = "brief"``. Nothing here renders.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -26,36 +26,19 @@ State = Literal["shipped", "same", "changed", "own"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TemplateFile:
-    """A template: ``packaged`` and ``own`` are its files, None where there is none; ``replaced`` is
-    the one whose place an own one takes, None where there is none."""
+    """A template.
+
+    ``plain_name`` is its name without the chapter or house style that it is for, ``origin`` whose it is, in words:
+    ``shipped``, ``book``, ``style tutorial``, ``chapter 04``. ``packaged`` and ``own`` are its files, None where there
+    is none, ``used`` the one that is read; ``replaced`` is the one whose place an own one takes."""
 
     name: str
+    plain_name: str
+    origin: str
     packaged: Path | None
     own: Path | None
-    replaced: Path | None = None
-
-    @property
-    def used(self) -> Path:
-        """The file that is read: the workspace's, else the packaged one."""
-        found = self.own or self.packaged
-        assert found is not None  # it is listed because one of them is there
-        return found
-
-    @property
-    def plain_name(self) -> str:
-        """The name without the chapter or house style that it is for."""
-        parts = PurePosixPath(self.name).parts
-        return "/".join(parts[2:] if parts[0] in (CHAPTERS, STYLES) and len(parts) > 2 else parts)
-
-    @property
-    def origin(self) -> str:
-        """Whose it is, in words: ``shipped``, ``book``, ``style tutorial``, ``chapter 04``."""
-        parts = PurePosixPath(self.name).parts
-        if len(parts) > 2 and parts[0] == CHAPTERS:
-            return f"chapter {parts[1]}"
-        if len(parts) > 2 and parts[0] == STYLES:
-            return f"style {parts[1]}"
-        return "book" if self.own is not None else "shipped"
+    used: Path
+    replaced: Path | None
 
     @property
     def state(self) -> State:
@@ -117,11 +100,25 @@ def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
         own = {}
     files = []
     for name in sorted({*packaged, *own}, key=lambda name: (name.count("/"), name)):
-        file = TemplateFile(name=name, packaged=packaged.get(name), own=own.get(name), replaced=packaged.get(name))
-        if file.own is not None and file.replaced is None and file.plain_name != name:
+        parts = PurePosixPath(name).parts
+        particular = len(parts) > 2 and parts[0] in (CHAPTERS, STYLES)
+        plain = "/".join(parts[2:]) if particular else name
+        whose = f"{parts[0].removesuffix('s')} {parts[1]}" if particular else "book" if name in own else "shipped"
+        replaced = packaged.get(name)
+        if particular and replaced is None:
             # A file for a chapter or style takes the place of the book's of that name, or the packaged one.
-            file = replace(file, replaced=own.get(file.plain_name) or packaged.get(file.plain_name))
-        files.append(file)
+            replaced = own.get(plain) or packaged.get(plain)
+        files.append(
+            TemplateFile(
+                name=name,
+                plain_name=plain,
+                origin=whose,
+                packaged=packaged.get(name),
+                own=own.get(name),
+                used=own.get(name) or packaged[name],
+                replaced=replaced,
+            )
+        )
     return tuple(files)
 
 
