@@ -20,11 +20,10 @@ import yaml
 from workspaces import ROOT
 
 from expand.errors import InputError, InputErrors
-from expand.outline.reading import BOOK, BRIEF, MEMORY, OUTLINE
 from expand.scaffold.new_workspace import create_workspace
 from expand.schema.positions import read_yaml
 from expand.schema.source_text import Problems
-from expand.settings import SETTINGS, read_settings
+from expand.settings import read_settings
 
 BROKEN = Path(__file__).parent / "broken_outlines"
 TEN = {
@@ -118,32 +117,6 @@ def test_what_is_shipped_is_fine(tmp_path: Path, schemas: dict[str, Any]) -> Non
         assert not list(errors(schemas["settings"], tomllib.loads(path.read_text()))), path
     ready = tomllib.loads((ROOT / "src/expand/data/providers.toml").read_text())
     assert not list(errors(schemas["settings"], ready))
-
-
-VALIDATED = frozenset(
-    {
-        "additionalProperties", "enum", "format", "items", "maxItems", "maxLength", "maximum", "minItems", "minLength",
-        "minProperties", "minimum", "not", "pattern", "properties", "propertyNames", "required", "type", "uniqueItems",
-    }
-)  # fmt: skip
-"""The keywords that the tool's own validator knows."""
-SAID = frozenset({"$comment", "$schema", "description", "examples", "patternErrorMessage", "title"})
-"""Keywords that only say something."""
-
-
-def keywords(schema: Any) -> Iterator[str]:
-    """The keywords of a schema and of all that is in it."""
-    yield from schema
-    for keyword in ("items", "propertyNames", "additionalProperties", "not"):
-        if isinstance(schema.get(keyword), dict):
-            yield from keywords(schema[keyword])
-    for inner in schema.get("properties", {}).values():
-        yield from keywords(inner)
-
-
-def test_the_schemas_say_only_what_the_validator_knows() -> None:
-    for validator in (BOOK, BRIEF, MEMORY, OUTLINE, SETTINGS):
-        assert set(keywords(validator.schema)) <= VALIDATED | SAID, validator.name
 
 
 WRONG_SETTINGS = {

@@ -1,8 +1,8 @@
 """Validates a file's data by its JSON Schema, and words what is wrong: where it stands, what it is, how to mend it.
 
 The schemas are ``data/schemas/*.json`` (draft 2020-12): what editors get, what the reference is generated from, and
-what this walks by. They do without ``anyOf`` and its like, so that every mistake leads to one place. Messages take
-their words from them too:
+what jsonschema-rs validates by. They do without ``anyOf`` and its like, so that every error leads to one place.
+Messages take their words from them too:
 
 - ``title`` of a list's items and of a mapping's ``propertyNames`` names one of them ("section", "language");
 - ``patternErrorMessage``, which YAML editors show, says what to give ("give a text on one line");
@@ -14,12 +14,13 @@ compares titles and ids as people do: letter case and spaces do not count, and n
 
 import difflib
 import json
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, cast
+
+import jsonschema_rs
 
 from expand.paths import DATA
 from expand.schema.positions import DataPath, Positions
@@ -31,8 +32,6 @@ Format = Callable[[str], tuple[str, str] | None]
 
 MAX_DECIMALS = 12
 """Money is kept in whole pico-dollars."""
-_WRONG: Any = object()
-"""Stands for a value of which nothing is right."""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -61,11 +60,22 @@ class Validator:
         definitions = {**_load("common")["$defs"], **schema.pop("$defs", {})}
         return cast(Schema, _resolved(schema, definitions))
 
+    @cached_property
+    def _compiled(self) -> jsonschema_rs.Validator:
+        def holds(rule: Format) -> Callable[[str], bool]:
+            return lambda text: not text.strip() or rule(text) is None
+
+        formats = {name: holds(rule) for name, rule in self._formats.items()}
+        return jsonschema_rs.validator_for(self.schema, formats=formats, validate_formats=True)
+
     def check(self, data: Any, positions: Positions, problems: Problems) -> Any:
         """Note every problem of the data. Returns the data without the values that are wrong, so that further checks
         can rely on the rest: a wrong item of a list is None, a wrong key is not there."""
-        right = _Check(self._formats, positions, problems).right(data, self.schema, (), ())
-        return None if right is _WRONG else right
+        data = _as_written(data, self.schema, (), positions)
+        report = _Report(self.schema, self._formats, positions, problems)
+        for error in self._compiled.iter_errors(data):
+            report.note(error)
+        return report.right(data, self.schema, ())
 
 
 def _load(name: str) -> Schema:
@@ -83,106 +93,144 @@ def _resolved(value: Any, definitions: Schema) -> Any:
     return {**_resolved(definitions[value["$ref"].rpartition("/")[2]], definitions), **own}
 
 
-@cache
-def _pattern(pattern: str) -> re.Pattern[str]:
-    """A schema's pattern, in which ``$`` is the end of the text; Python's also stands before a last line feed."""
-    return re.compile(re.sub(r"\[(?:\\.|[^\]])*\]|\$", lambda found: r"\Z" if found[0] == "$" else found[0], pattern))
+def _as_written(value: Any, schema: Schema, path: DataPath, positions: Positions) -> Any:
+    """The value with the text as the file has it where the schema takes a number for a text."""
+    if isinstance(value, dict):
+        return {key: _as_written(inner, _below(schema, key), (*path, key), positions) for key, inner in value.items()}
+    if isinstance(value, list):
+        items = schema.get("items", {})
+        return [_as_written(inner, items, (*path, number), positions) for number, inner in enumerate(value)]
+    if schema.get("type") != ["string", "number"]:
+        return value
+    text = positions.written.get(path, value)
+    return unicodedata.normalize("NFC", text) if isinstance(text, str) else text
 
 
-class _Check:
-    """One walk over a file's data with its schema. ``path`` leads to a value, ``names`` are what messages call it and
-    what it is in."""
+def _below(schema: Schema, key: str) -> Schema:
+    """The schema of the value of a key."""
+    below = schema.get("properties", {}).get(key) or schema.get("additionalProperties")
+    return below if isinstance(below, dict) else {}
 
-    def __init__(self, formats: Mapping[str, Format], positions: Positions, problems: Problems) -> None:
+
+class _Report:
+    """Words the library's errors, one rule a keyword."""
+
+    def __init__(self, schema: Schema, formats: Mapping[str, Format], positions: Positions, problems: Problems) -> None:
+        self._wrong = set(positions.refused)
+        self._wrong_keys: set[DataPath] = set()
+        self._schema = schema
         self._formats = formats
         self._positions = positions
         self._problems = problems
 
-    def right(self, value: Any, schema: Schema, path: DataPath, names: tuple[str, ...]) -> Any:
-        """What is right of a value, once all that is wrong in it is noted; ``_WRONG`` where nothing is."""
-        if path in self._positions.refused:
-            return _WRONG
-        types = schema.get("type", ())
-        if types == ["string", "number"]:
-            value = self._positions.written.get(path, value)
-            value = unicodedata.normalize("NFC", value) if isinstance(value, str) else value
-        mistake = self._mistake(value, schema, path)
-        if mistake:
-            self._problems.add(
-                self._positions.value(path), f"{': '.join(names) or 'the file'} {mistake[0]}", mistake[1]
-            )
+    def note(self, error: jsonschema_rs.ValidationError) -> None:
+        """Note what the error says, once for each value."""
+        path = tuple(error.instance_path)
+        keyword = error.kind.name
+        if any(path[:length] in self._positions.refused for length in range(len(path) + 1)):
+            return
+        schema: Any = self._schema
+        for part in error.schema_path[:-1]:
+            if part == "propertyNames":
+                break
+            schema = schema[part]
+        if keyword == "required":
+            self._note_missing(error.kind.as_dict()["property"], schema, path)
+        elif keyword == "additionalProperties":
+            for key in error.kind.as_dict()["unexpected"]:
+                self._note_unknown(key, schema, path)
+        elif keyword == "propertyNames":
+            self._note_key(error.kind.as_dict()["error"].instance, schema["propertyNames"], path)
+        elif keyword != "uniqueItems" and path not in self._wrong:  # items are compared by rules of our own
+            self._wrong.add(path)
+            what, remedy = self._value_rule(keyword, error.instance, schema, path)
+            self._problems.add(self._positions.value(path), f"{self._name(path)} {what}", remedy)
+
+    def right(self, value: Any, schema: Schema, path: DataPath) -> Any:
+        """What is right of a value, after the checks that no schema can state."""
+        if schema.get("uniqueItems") and isinstance(value, list):
+            self._note_repeated(value, schema, path)
+        exponent = value.as_tuple().exponent if isinstance(value, Decimal) and schema.get("type") == "number" else 0
+        if isinstance(exponent, int) and -exponent > MAX_DECIMALS and path not in self._wrong:
+            self._wrong.add(path)  # more exact than money can be
+            what = f"{self._name(path)} is {self._describe(value, path)}"
+            self._problems.add(self._positions.value(path), what, f"give at most {MAX_DECIMALS} decimals")
         if isinstance(value, dict):
-            value = self._right_mapping(value, schema, path, names)
+            inner = ((key, self.right(one, _below(schema, key), (*path, key))) for key, one in value.items())
+            value = {key: one for key, one in inner if (*path, key) not in self._wrong}
         elif isinstance(value, list):
             items = schema.get("items", {})
-            called = [(*names[:-1], f"{items.get('title')} {number}") for number in range(1, len(value) + 1)]
-            inner = [self.right(one, items, (*path, at), called[at]) for at, one in enumerate(value)]
-            value = [None if one is _WRONG else one for one in inner]
-            if schema.get("uniqueItems"):
-                self._note_repeated(value, items, path, names)
-        return _WRONG if mistake else value
+            value = [self.right(one, items, (*path, number)) for number, one in enumerate(value)]
+        return None if path in self._wrong else value
 
-    def _right_mapping(self, data: Mapping[str, Any], schema: Schema, path: DataPath, names: tuple[str, ...]) -> Any:
-        known, further = schema.get("properties", {}), schema.get("additionalProperties", {})
-        prefix = f"{': '.join(names)}: " if names else ""
-        for key in schema.get("required", ()):
-            if key not in data:
-                example = next(iter(known[key].get("examples", ())), None)
-                shown = f": {example}" if isinstance(example, str | int) else ""
-                what = f'{prefix}the key "{key}" is missing'
-                self._problems.add(self._positions.value(path), what, f"add {key}{shown}")
-        found: dict[str, Any] = {}
-        for key, value in data.items():
-            below = known.get(key, further)
-            mistake = self._key_mistake(key, schema) if below is not False else None
-            if below is False:
-                # A suggestion costs a comparison with every key that there is.
-                mistake = f"unknown key {quoted(key)}", "" if self._problems.full else suggestion(key, known)
-            if mistake:
-                self._problems.add(self._positions.key((*path, key)), f"{prefix}{mistake[0]}", mistake[1])
-            right = _WRONG if below is False else self.right(value, below, (*path, key), (*names, key))
-            if not mistake and right is not _WRONG:
-                found[key] = right
-        return found
+    def _note_repeated(self, items: list[Any], schema: Schema, path: DataPath) -> None:
+        """Note items that repeat the id, the title or the whole of another one."""
+        noun = schema["items"]["title"]
+        named_by = next((key for key in ("id", "title") if key in schema["items"].get("required", ())), None)
+        taken: dict[tuple[str, str], int] = {}
+        for number, item in enumerate(items, 1):
+            same = item.get(named_by) if named_by and isinstance(item, dict) else item
+            texts = same if isinstance(same, dict) else {"": same}
+            words = {(language, folded(text)) for language, text in texts.items() if isinstance(text, str)}
+            # A text by language repeats one in the same language, and one that is the same in all of them.
+            clashes = words | {("" if language else "*", text) for language, text in words}
+            first = min((taken[clash] for clash in clashes if clash in taken), default=None)
+            if first is not None:
+                what = f"{noun} {number} repeats {f'the {named_by} of ' if named_by else ''}{noun} {first}"
+                around = self._name((*path, 0)).removesuffix(f"{noun} 1")
+                at = self._positions.value((*path, number - 1, *((named_by,) if named_by else ())))
+                self._problems.add(at, f"{around}{what}", "change or remove one of them")
+            for language, text in words:
+                taken.setdefault((language, text), number)
+                taken.setdefault(("*", text), number)
 
-    def _key_mistake(self, key: str, schema: Schema) -> tuple[str, str] | None:
-        """Why a mapping may not have a key, though its keys are the user's to choose."""
-        names = schema.get("propertyNames", {})
-        mistake = self._mistake(key, names, ())
-        if mistake and "not" in names:
-            return f"{key} {names['patternErrorMessage']}", "leave it out"
-        return (f"the {names['title']} {mistake[0]}", mistake[1]) if mistake else None
+    def _note_missing(self, key: str, schema: Schema, path: DataPath) -> None:
+        example = next(iter(schema["properties"][key].get("examples", ())), None)
+        shown = f": {example}" if isinstance(example, str | int) else ""
+        what = f'{self._prefix(path)}the key "{key}" is missing'
+        self._problems.add(self._positions.value(path), what, f"add {key}{shown}")
 
-    def _mistake(self, value: Any, schema: Schema, path: DataPath) -> tuple[str, str] | None:
-        """What is wrong with a value, whatever is in it, and the remedy."""
-        types, kind = schema.get("type", ()), _kind(value)
-        allowed = [types] if isinstance(types, str) else types
-        fits, size = True, value if kind in ("integer", "number") else len(value) if kind in _SIZES else 0
-        if allowed and kind not in allowed and not (kind == "integer" and "number" in allowed):
-            scalar = kind in ("boolean", "integer", "number") or path in self._positions.written
-            if "string" in allowed and scalar:
-                return f"must be a string, not {self._describe(value, path)}", "put it in quotes"
-            fits = False
-        elif kind == "string":
-            if size > schema.get("maxLength", size):
-                return f"has {size:,} characters", f"give at most {schema['maxLength']:,}"
-            if value.strip() and "format" in schema and (mistake := self._formats[schema["format"]](value)):
-                return mistake
-            fits = "pattern" not in schema or _pattern(schema["pattern"]).search(value) is not None
-        least, most = _SIZES.get(kind, ("minimum", "maximum"))
-        fits = fits and schema.get(least, size) <= size <= schema.get(most, size)
-        fits = fits and value in schema.get("enum", [value]) and value not in schema.get("not", {}).get("enum", [])
-        if not fits:
-            return f"is {self._describe(value, path)}", self._remedy(value, schema, path)
-        if types == "number" and isinstance(value, Decimal) and -int(value.as_tuple().exponent) > MAX_DECIMALS:
-            return f"is {self._describe(value, path)}", f"give at most {MAX_DECIMALS} decimals"
-        return None
+    def _note_unknown(self, key: str, schema: Schema, path: DataPath) -> None:
+        self._wrong.add((*path, key))
+        # A suggestion costs a comparison with every key that there is.
+        remedy = "" if self._problems.full else suggestion(key, schema["properties"])
+        what = f"{self._prefix(path)}unknown key {quoted(key)}"
+        self._problems.add(self._positions.key((*path, key)), what, remedy)
+
+    def _note_key(self, key: str, schema: Schema, path: DataPath) -> None:
+        """Note a key that a mapping may not have, though its keys are the user's to choose."""
+        if (*path, key) in self._wrong_keys:
+            return
+        self._wrong_keys.add((*path, key))
+        self._wrong.add((*path, key))
+        at = self._positions.key((*path, key))
+        noun = schema["title"]
+        if "not" in schema:
+            self._problems.add(at, f"{self._prefix(path)}{key} {schema['patternErrorMessage']}", "leave it out")
+            return
+        rule = "maxLength" if len(key) > schema["maxLength"] else "pattern"
+        what, remedy = self._value_rule(rule, key, schema, (*path, key))
+        self._problems.add(at, f"{self._prefix(path)}the {noun} {what}", remedy)
+
+    def _value_rule(self, keyword: str, value: Any, schema: Schema, path: DataPath) -> tuple[str, str]:
+        """What is wrong with one value, and the remedy."""
+        if keyword == "maxLength":
+            return f"has {len(value):,} characters", f"give at most {schema['maxLength']:,}"
+        if isinstance(value, str) and value.strip() and "format" in schema:
+            wrong = self._formats[schema["format"]](value)
+            if wrong is not None:
+                return wrong
+        found = self._describe(value, path)
+        scalar = isinstance(value, bool | int | float | Decimal) or path in self._positions.written
+        if keyword == "type" and "string" in schema["type"] and scalar:
+            return f"must be a string, not {found}", "put it in quotes"
+        return f"is {found}", self._remedy(value, schema, path)
 
     def _remedy(self, value: Any, schema: Schema, path: DataPath) -> str:
         """What to give in place of a value."""
         if "enum" in schema:
             return suggestion(value if isinstance(value, str) else "", schema["enum"])
-        types = schema.get("type", "string")
+        types = schema["type"]
         if types == "object" or (isinstance(value, dict) and "object" in types):
             return self._mapping_wanted(schema, path)
         if "string" in types:
@@ -218,37 +266,18 @@ class _Check:
             return quoted(written)[1:-1]
         return "empty" if value is None else str(value).lower()
 
-    def _note_repeated(self, items: list[Any], schema: Schema, path: DataPath, names: tuple[str, ...]) -> None:
-        """Note items that repeat the id, the title or the whole of another one."""
-        noun = schema["title"]
-        named_by = next((key for key in ("id", "title") if key in schema.get("required", ())), None)
-        taken: dict[tuple[str, str], int] = {}
-        for number, item in enumerate(items, 1):
-            same = item.get(named_by) if named_by and isinstance(item, dict) else item
-            texts = same if isinstance(same, dict) else {"": same}
-            words = {(language, folded(text)) for language, text in texts.items() if isinstance(text, str)}
-            # A text by language repeats one in the same language, and one that is the same in all of them.
-            clashes = words | {("" if language else "*", text) for language, text in words}
-            first = min((taken[clash] for clash in clashes if clash in taken), default=None)
-            if first is not None:
-                what = f"{noun} {number} repeats {f'the {named_by} of ' if named_by else ''}{noun} {first}"
-                at = self._positions.value((*path, number - 1, *((named_by,) if named_by else ())))
-                self._problems.add(at, ": ".join((*names[:-1], what)), "change or remove one of them")
-            for language, text in words:
-                taken.setdefault((language, text), number)
-                taken.setdefault(("*", text), number)
+    def _prefix(self, path: DataPath) -> str:
+        return f"{self._name(path)}: " if path else ""
 
-
-_SIZES = {
-    "string": ("minLength", "maxLength"),
-    "array": ("minItems", "maxItems"),
-    "object": ("minProperties", "maxProperties"),
-}
-
-
-def _kind(value: Any) -> str:
-    """The JSON type of a value; 50.0 is a whole number."""
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return "integer" if value == int(value) else "number"
-    kinds: dict[type, str] = {bool: "boolean", str: "string", list: "array", dict: "object"}
-    return kinds.get(type(value), "null")
+    def _name(self, path: DataPath) -> str:
+        """How messages call a value: ``("sections", 0, "lines")`` is "section 1: lines"."""
+        names: list[str] = []
+        schema = self._schema
+        for part in path:
+            if isinstance(part, int):
+                schema = schema["items"]
+                names[-1] = f"{schema['title']} {part + 1}"
+            else:
+                schema = _below(schema, part)
+                names.append(part)
+        return ": ".join(names) or "the file"
