@@ -129,6 +129,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "revise": ("07 --section 1 --note Shorter",),
     "accept": ("07", "07 --undo"),
     "translate": ("07 --to zh",),
+    "serve": ("--no-open",),
     "export": ("07 --to html -o 07.html",),
     "reference add": ("file:///etc/hostname",),
     "init": (".",),

@@ -20,9 +20,7 @@ def terminal(*, batch: bool) -> Decide:
     if batch:
         raise InputError("a batch asks nobody", remedy="leave out --ask or --batch")
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InputError(
-            "--ask asks at a terminal, and this is none", remedy="leave out --ask, and look at the draft afterwards"
-        )
+        raise InputError("--ask asks at a terminal, and this is none", remedy="leave it out, or use `expand serve`")
     return ask
 
 

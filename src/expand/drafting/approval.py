@@ -14,7 +14,7 @@ from expand.checks import Finding, not_ignored
 from expand.document.draft import text_hash
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.events import SectionStatus
-from expand.drafting.read_record import LENGTHS, approve, approved
+from expand.drafting.read_record import approve, approved
 from expand.outline import Plan, Section
 from expand.schema.positions import read_yaml
 from expand.schema.source_text import Problems
@@ -111,7 +111,7 @@ class Approval:
             findings=(*not_ignored(told, draft_file.texts, chapter.ignored), *result.findings),
         )
         outline = ""
-        if any(one.kind in LENGTHS and one.severity != "note" for one in result.findings):
+        if any(one.kind in ("short", "long") and one.severity != "note" for one in result.findings):
             outline = _with_length(path, section.number, result.unit, result.counted)
             more: tuple[Choice, ...] = ("length", "again", "outline")
             more = more if outline and chapter.plan is Plan.FULL else more[:2]
@@ -135,5 +135,5 @@ def _with_length(path: Path, number: int, unit: str, length: int) -> str:
             place, written = document.positions.values[at], document.positions.written[at]
             row, column = rows[place.line - 1], place.column - 1
             rows[place.line - 1] = f"{row[:column]}{max(1, length)}{row[column + len(written) :]}"
-            return "\n".join(rows)
+            return "\n".join(rows) if row.startswith(written, column) else ""
     return ""

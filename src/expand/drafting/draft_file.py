@@ -43,7 +43,7 @@ from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, diffe
 from expand.drafting.events import SectionStatus
 from expand.drafting.memory import read_others
 from expand.drafting.model_setup import ModelSetup
-from expand.drafting.read_record import LENGTHS, approved, read_record
+from expand.drafting.read_record import approved, read_record
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
@@ -457,7 +457,7 @@ class DraftFile:
         text = self.texts[section.number]
         skeleton = self.chapter.skeletons[section.number]
         findings = self.chapter.check(section, text)
-        off = [one for one in findings if one.kind in LENGTHS]
+        off = [one for one in findings if one.kind in ("short", "long")]
         if off and f"length:{document.text_hash(text)}" in approved(self._workspace, self.chapter.id):
             said = f"{off[0].message}; taken as it is"
             findings = tuple(replace(one, severity="note", message=said) if one in off else one for one in findings)
@@ -607,11 +607,6 @@ class DraftStore:
         found = self.look(chapter)
         found.write()
         return found
-
-    def without_brief(self, chapter: str) -> Chapter:
-        """The chapter as if it had no brief."""
-        options = replace(self.options, brief=False)
-        return open_chapter(self._workspace, self._book, chapter, options=options, setup=self.setup)
 
     def close(self, chapter: str) -> None:
         """Write a draft that is finished, and let go of it. One that cannot be written stays open, for ``write``."""

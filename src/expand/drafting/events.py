@@ -37,8 +37,8 @@ class SectionStarted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionGrew:
-    """A section has more lines: an answer was added, or is arriving (``streaming``: its lines are counted as they come,
-    before they are cleaned). ``tokens`` are those that the section took in this run so far."""
+    """A section has more lines: an answer was added, or is arriving (``streaming``: its ``text`` so far, and its lines,
+    are as they come, before they are cleaned). ``tokens`` are those that the section took in this run so far."""
 
     chapter: str
     section: int
@@ -46,6 +46,7 @@ class SectionGrew:
     tokens: int
     remaining_tokens: int | None
     streaming: bool = False
+    text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

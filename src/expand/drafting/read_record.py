@@ -51,10 +51,6 @@ def _path(workspace: Workspace, draft: str) -> Path:
     return workspace.state_path("read", f"{PurePath(draft).stem}.json")
 
 
-LENGTHS = ("short", "long")
-"""The kinds of findings about a section's length, which a person may take as it is."""
-
-
 def approved(workspace: Workspace, chapter: str) -> set[str]:
     """What a person has taken of a chapter: the hashes of texts, and ``length:`` with that of one whose length they
     take as it is. Nothing where it cannot be read: they are asked again."""

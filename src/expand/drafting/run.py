@@ -26,7 +26,7 @@ from expand.client.client import RefusedError, StoppedError
 from expand.drafting.brief_request import BUDGET_SHARE, SECTION, begun_chapters, brief_order, make_brief, wants_brief
 from expand.drafting.budget_plan import BudgetPlan, DueSection, budget_plan, due_sections, expected_tokens
 from expand.drafting.chapter import Chapter
-from expand.drafting.draft_file import DraftFile, DraftStore
+from expand.drafting.draft_file import DraftFile, DraftStore, open_chapter
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
 from expand.drafting.read_record import hashes, read_record
@@ -412,7 +412,8 @@ class _Scheduler:
         """Have the brief written again by a person's note, or read again where they changed it."""
         if note:
             self._context.ledger.raise_edition(chapter_id, SECTION)
-            bare = self._drafts.without_brief(chapter_id)
+            options, book = replace(self._options, brief=False), self._workspace.book()
+            bare = open_chapter(self._workspace, book, chapter_id, options=options, setup=self._drafts.setup)
             made = await make_brief(self._context, bare, self._workspace, note=note)
             if why := made.stopped_by or next(iter(made.problems), None):
                 self._on_event(Notice(message=f"{chapter_id}: the brief: {why}"))

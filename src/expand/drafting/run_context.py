@@ -74,7 +74,7 @@ class UsageCounters:
         """A section's counter, which goes on counting."""
         return self.counters.setdefault((chapter, section), UsageCounter())
 
-    def show(self, chapter: str, section: int, *, streaming: bool = False) -> None:
+    def show(self, chapter: str, section: int, *, streaming: bool = False, text: str = "") -> None:
         """Tell how far a section is."""
         counter = self.of(chapter, section)
         self.on_event(
@@ -85,6 +85,7 @@ class UsageCounters:
                 tokens=counter.usage.total,
                 remaining_tokens=self.remaining_tokens(),
                 streaming=streaming,
+                text=text,
             )
         )
 
@@ -104,7 +105,7 @@ class UsageCounters:
             # A repair takes the place of lines that are counted already; what is for section 0 is no part of a section.
             if purpose != "repair" and section:
                 counter.streamed_lines = event.text.count("\n")
-                self.show(chapter, section, streaming=True)
+                self.show(chapter, section, streaming=True, text=event.text)
             return
         counter.streamed_lines = 0
         if event.kind == "sent":

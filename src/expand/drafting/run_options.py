@@ -4,8 +4,6 @@ A new option is a field here. ``expand chapter`` states it once more, with its h
 from here. Nothing in between has to name it.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
@@ -53,7 +51,7 @@ class RunOptions:
     api_key: str | None = field(default=None, repr=False)
     concurrency: int | None = None
     on_unknown: OnUnknown | None = None
-    decide: Decide | None = field(default=None, compare=False, repr=False)
+    decide: "Decide | None" = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
