@@ -290,23 +290,11 @@ async def test_an_author_that_cannot_be_reached_is_told(root: Path) -> None:
 async def test_a_call_that_is_cancelled_keeps_what_is_in_flight(root: Path, server: ScriptedServer) -> None:
     server.latency_seconds = 1.0
     async with drafting(root, server, 20_000) as client:
-        with anyio.move_on_after(0.1):
-            while not server.requests:
-                await anyio.sleep(0.01)
-        started = anyio.Event()
-
-        async def drafted(scope: anyio.CancelScope) -> None:
-            with scope:
-                started.set()
-                await client.call_tool("draft_section", SECTION)
-
-        scope = anyio.CancelScope()
         async with anyio.create_task_group() as group:
-            group.start_soon(drafted, scope)
-            await started.wait()
+            group.start_soon(client.call_tool, "draft_section", SECTION)
             while not server.requests:
                 await anyio.sleep(0.01)
-            scope.cancel()
+            group.cancel_scope.cancel()
         server.latency_seconds = 0
         status = await call(client, "status")
         assert status.structured_content["session"]["used"] == 0, "it is still in flight"
@@ -380,6 +368,24 @@ def test_the_client_goes_away_while_a_section_is_drafted(root: Path, server: Scr
     assert (wire.process.returncode, "Traceback" in err) == (0, False), err
     assert rows(root, "SELECT state FROM attempt") == [("settled",)]
     assert (root / "drafts" / "07.md").is_file()
+
+
+def test_a_client_that_reads_no_more_ends_the_server_in_good_order(root: Path, server: ScriptedServer) -> None:
+    server.chunk_seconds = 0.05
+    wire = Wire(root, "--budget", "20000", OPENAI_BASE_URL=server.base_url)
+    progress = {"_meta": {"progressToken": 1}}
+    wire.send(id=2, method="tools/call", params={"name": "draft_section", "arguments": SECTION, **progress})
+    wait_for(server)
+    assert wire.process.stdin
+    assert wire.process.stdout
+    wire.process.stdout.close()
+    time.sleep(2)
+    wire.process.stdin.close()
+    assert wire.process.wait(20) == 0
+    assert wire.process.stderr
+    with wire.process.stderr as said:
+        assert "Traceback" not in said.read()
+    assert set(rows(root, "SELECT state FROM attempt")) == {("settled",)}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no signals")

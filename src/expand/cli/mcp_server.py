@@ -22,6 +22,7 @@ from pydantic import Field
 from expand import __version__, api
 from expand.cli.run_command import show_notice, stop_on_signals
 from expand.cli.run_output import review_markdown
+from expand.cli.verbosity import warn
 from expand.doctor.outline_check import as_json as outline_json
 from expand.drafting.dry_run import dry_run_json
 from expand.drafting.events import Event, RunPlanned, SectionGrew
@@ -233,5 +234,10 @@ async def serve(workspace: Workspace, options: RunOptions, budget: int | None) -
         ending.append(asyncio.create_task(end()))
 
     stop_on_signals(on_signal)
-    await make_server(workspace, options, drafting).run_stdio_async()
-    await drafting.ended()
+    try:
+        await make_server(workspace, options, drafting).run_stdio_async()
+    except* BrokenPipeError:
+        warn("the client reads no more")
+    finally:
+        drafting.stop()
+        await drafting.ended()
