@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_texts import markdown_texts, titles_alike
 
 from expand.checks import source_findings
-from expand.checks.incoming_links import broken_incoming
+from expand.checks.links import broken_incoming
 from expand.document.source import PlacedBlocks, place, read_source, relinked
 from expand.markdown import blocks
 from expand.outline import Layout, Outline, Section, Text

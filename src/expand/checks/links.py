@@ -1,11 +1,13 @@
-"""Check links inside the chapter and to files beside it."""
+"""Check links inside the chapter and to files beside it, and links of other pages to the chapter."""
 
+import posixpath
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from expand.checks.finding import Finding, excerpt, finding
+from expand.document.source import fragments
 from expand.markdown import blocks
 from expand.markdown.blocks import anchor
 
@@ -17,6 +19,7 @@ _EXPLICIT = re.compile(
     | \s:id=(\S+)                                                # docsify
     """
 )
+_ENDING = re.compile(r"(?:(?:^|/)(?:index|readme))?(?:\.(?:mdx?|markdown|html?))?/?$", re.IGNORECASE)
 _NESTED_HEADING = re.compile(r"(?m)^[\s>*+-]*#{1,6}[ \t]+(.+?)[ \t#]*$")
 _INCLUDED_PAGE = re.compile(r"(?m)(?:include|--8<--|^import\b)[^\n]*\.(?:mdx?|markdown|rst|txt)\b")
 
@@ -75,3 +78,32 @@ def _letters(name: str) -> str:
     """An anchor without accents and what generators make of spaces and punctuation; not less than what it is."""
     bare = "".join(c for c in unicodedata.normalize("NFKD", name.lower()) if c.isalnum())
     return bare or name
+
+
+# Links of other pages that a draft would break: to anchors that its document has and the draft has not.
+
+
+def broken_incoming(pages: Iterable[tuple[str, str]], path: str, gone: set[str]) -> list[Finding]:
+    """A finding for each link of the ``pages``, given as path and text, to an anchor that is ``gone`` from the document
+    at ``path``."""
+    found = []
+    for own, text in pages:
+        for fragment in fragments(text) if own != path else ():
+            if fragment.anchor in gone and _leads_to(fragment.page, own, path):
+                line = text.count("\n", 0, fragment.place[0]) + 1
+                message = f"{own}:{line}: its link to #{excerpt(fragment.anchor)} would lead nowhere"
+                found.append(finding("breaks-link", 0, 1, message))
+    return found
+
+
+def _leads_to(target: str, page: str, path: str) -> bool:
+    """Whether a link of a page names the document at ``path``: by its file, its address without or with ``.html``, or
+    its folder's address; relative to the page or, for sites whose pages are folders, to its address."""
+    target, wanted = target.partition("?")[0], _ENDING.sub("", path)
+    if not target or ":" in target:
+        return False
+    if target.startswith("/"):
+        own = _ENDING.sub("", target).strip("/")
+        return bool(own) and f"/{wanted}".endswith(f"/{own}")
+    bases = {posixpath.dirname(page), _ENDING.sub("", page)}
+    return any(_ENDING.sub("", posixpath.normpath(posixpath.join(base, target))) == wanted for base in bases)

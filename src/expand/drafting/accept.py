@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from expand.checks import not_ignored
-from expand.checks.incoming_links import anchors_of, broken_incoming
+from expand.checks.links import anchors, broken_incoming
 from expand.document import draft as document
 from expand.document.layout import assembled, untouched
 from expand.document.page import Page
@@ -49,7 +49,7 @@ def review(
     draft_file = open_draft(workspace, settings, book, chapter_id, language)
     source = draft_file.chapter.outline.source
     present = decoded(workspace.source_bytes(draft_file.chapter.outline), workspace.source_path(source))
-    gone = anchors_of(present) - anchors_of(document.document_text(draft_file.text))
+    gone = anchors([present]) - anchors([document.document_text(draft_file.text)])
     links = not_ignored(
         broken_incoming(workspace.pages(), source, gone) if gone else (), {}, draft_file.chapter.ignored
     )

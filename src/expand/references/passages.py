@@ -116,8 +116,9 @@ def cut(lines: Lines, path: str) -> Iterator[Passage]:
     """The passages of some lines, in order; none without a letter or digit."""
     for start, end, within in _pieces(lines):
         for at, to, text in _bounded(lines, start, end):
-            first, last = lines.numbers[at], lines.numbers[to]
-            yield Passage(path=path, unit=lines.unit, first=first, last=last, text=text, within=within)
+            if any(map(str.isalnum, text)):
+                first, last, said = lines.numbers[at], lines.numbers[to], text.strip("\n")
+                yield Passage(path=path, unit=lines.unit, first=first, last=last, text=said, within=within)
 
 
 def _pieces(lines: Lines) -> Iterator[tuple[int, int, tuple[str, ...]]]:
@@ -184,18 +185,13 @@ def _bounded(lines: Lines, start: int, end: int) -> Iterator[tuple[int, int, str
     for at in range(start, end):
         row = lines.texts[at].rstrip()
         if held and len(held) + len(row) >= MOST_CHARACTERS:
-            yield from _if_said(first, at - 1, held)
+            yield first, at - 1, held
             first, held = at, ""
         while len(row) > MOST_CHARACTERS:
-            yield from _if_said(at, at, row[:MOST_CHARACTERS])
+            yield at, at, row[:MOST_CHARACTERS]
             row = row[MOST_CHARACTERS:]
         held = f"{held}\n{row}" if at > first else row
-    yield from _if_said(first, end - 1, held)
-
-
-def _if_said(first: int, last: int, text: str) -> Iterator[tuple[int, int, str]]:
-    if any(map(str.isalnum, text)):
-        yield first, last, text.strip("\n")
+    yield first, end - 1, held
 
 
 def _cells(text: str) -> Iterator[Lines]:

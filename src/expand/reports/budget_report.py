@@ -1,6 +1,6 @@
 """The budget report: used, reserved and remaining, what the rest may take, and how the tokens were spent."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import accumulate
@@ -10,7 +10,7 @@ from expand.ledger.aggregates import Day, Slice
 from expand.ledger.values import State
 from expand.reports import messages
 from expand.reports.data import BookData, slices_by_chapter
-from expand.reports.report_model import Fact, Facts, Notes, Report, Row, Table, columns, table
+from expand.reports.report_model import Block, Fact, Facts, Notes, Report, Row, Table, columns, table
 from expand.reports.rounding import money, percent, shares, signed_percent
 from expand.reports.scenarios import WEIGHTS, Scenario, full_plan
 
@@ -21,18 +21,11 @@ LATEST = 10
 def budget_report(data: BookData, language: str) -> Report:
     """The report as of now, in ``language``."""
     full = full_plan(data)
-    blocks = (
+    blocks: tuple[Block, ...] = (
         budget_facts(data, full, "budget"),
         burn_down(data, full),
         Notes("notes", budget_notes(data, language)),
-        by_chapter(data, full),
-        _spent(data, "by_section", "chapter section", lambda part: (part.chapter, part.section)),
-        by_model(data),
-        by_purpose(data),
-        by_day(data),
-        open_attempts(data),
-        errors(data),
-        latest(data),
+        *_tables(data, full),
     )
     title = messages.say(language, "title.budget", book=data.book.title.say(language))
     return Report("budget", title, language, data.now, blocks)
@@ -165,17 +158,45 @@ def _cost(parts: Sequence[Slice] | Sequence[Day]) -> Decimal | None:
     return None if any(part.unpriced for part in parts) else money(sum(part.cost_pico_usd for part in parts))
 
 
-def by_chapter(data: BookData, full: Scenario) -> Table:
-    """Tokens and attempts by chapter, and what its missing lines are expected to take."""
+def _tables(data: BookData, full: Scenario) -> Iterator[Table]:
+    found = data.aggregates
+    # Tokens and attempts by chapter, and what its missing lines are expected to take.
     estimated = {chapter.id: chapter.tokens.middle for chapter in full.chapters}
-    slices = slices_by_chapter(data.aggregates)
+    slices = slices_by_chapter(found)
     rows: list[Row] = []
     for chapter in dict.fromkeys([*estimated, *slices]):
         parts = slices.get(chapter, [])
         used, attempts = sum(part.tokens for part in parts), sum(part.attempts for part in parts)
         rows.append((chapter, used, estimated.get(chapter, 0), attempts))
     sums = "used estimated_remaining attempts"
-    return table("by_chapter", f"id {sums}", rows, sums=sums, least_rows=0)
+    yield table("by_chapter", f"id {sums}", rows, sums=sums, least_rows=0)
+    yield _spent(data, "by_section", "chapter section", lambda part: (part.chapter, part.section))
+    yield by_model(data)
+    yield by_purpose(data)
+    # What was left of the limit after each day.
+    days = zip(found.days, remaining_by_day(data), strict=True)
+    rows = [(day.day, day.attempts, day.tokens, _cost([day]), remaining) for day, remaining in days]
+    yield table("by_day", "day attempts tokens cost remaining", rows, sums="attempts tokens cost")
+    # What is in flight, and what is of unknown outcome.
+    rows = [
+        (part.chapter, part.section, part.model, str(part.state), part.attempts, part.tokens) for part in found.open
+    ]
+    yield table("open", "chapter section model state attempts tokens", rows, sums="attempts tokens")
+    # How far prompts were from their estimates, by model: mean and spread.
+    rows = []
+    for one in found.errors:
+        spread = map(signed_percent, (one.mean, one.deviation, one.least, one.greatest))
+        rows.append((one.model, one.attempts, one.estimated, one.prompt, *spread))
+    yield table("errors", "model attempts estimated billed mean deviation least greatest", rows)
+    # The latest attempts one by one: estimated against actual, reserved against used.
+    rows = []
+    for a in found.latest:
+        measured = a.usage_source == "provider" and a.prompt_estimate
+        error = signed_percent(a.usage.prompt / a.prompt_estimate - 1) if measured else None
+        prompts = a.chapter, a.section, a.purpose, str(a.state), a.prompt_estimate, a.usage.prompt, error
+        rows.append((*prompts, a.output_cap, a.usage.completion, a.reserved.tokens, a.used_tokens))
+    names = "chapter section purpose state estimated prompt error output_cap completion reserved_tokens used"
+    yield table("attempts_latest", names, rows)
 
 
 def by_model(data: BookData) -> Table:
@@ -196,42 +217,8 @@ def by_purpose(data: BookData) -> Table:
     )
 
 
-def by_day(data: BookData) -> Table:
-    """Tokens and cost by day, and what was left of the limit after each."""
-    days = zip(data.aggregates.days, remaining_by_day(data), strict=True)
-    rows: list[Row] = [(day.day, day.attempts, day.tokens, _cost([day]), remaining) for day, remaining in days]
-    return table("by_day", "day attempts tokens cost remaining", rows, sums="attempts tokens cost")
-
-
 def remaining_by_day(data: BookData) -> tuple[int | None, ...]:
     """What was left of the limit after each day; reservations in flight do not count."""
     limit = data.balance.limit.tokens
     spent = accumulate((day.tokens for day in data.aggregates.days), initial=data.balance.opening_tokens)
     return tuple(None if limit is None else limit - tokens for tokens in spent)[1:]
-
-
-def open_attempts(data: BookData) -> Table:
-    """What is in flight, and what is of unknown outcome."""
-    rows = [(p.chapter, p.section, p.model, str(p.state), p.attempts, p.tokens) for p in data.aggregates.open]
-    return table("open", "chapter section model state attempts tokens", rows, sums="attempts tokens")
-
-
-def errors(data: BookData) -> Table:
-    """How far prompts were from their estimates, by model: mean and spread."""
-    rows: list[Row] = [
-        (e.model, e.attempts, e.estimated, e.prompt, *map(signed_percent, (e.mean, e.deviation, e.least, e.greatest)))
-        for e in data.aggregates.errors
-    ]
-    return table("errors", "model attempts estimated billed mean deviation least greatest", rows)
-
-
-def latest(data: BookData) -> Table:
-    """The latest attempts one by one: estimated against actual, reserved against used."""
-    names = "chapter section purpose state estimated prompt error output_cap completion reserved_tokens used"
-    rows: list[Row] = []
-    for a in data.aggregates.latest:
-        measured = a.usage_source == "provider" and a.prompt_estimate
-        error = signed_percent(a.usage.prompt / a.prompt_estimate - 1) if measured else None
-        estimated = a.chapter, a.section, a.purpose, str(a.state), a.prompt_estimate, a.usage.prompt, error
-        rows.append((*estimated, a.output_cap, a.usage.completion, a.reserved.tokens, a.used_tokens))
-    return table("attempts_latest", names, rows)

@@ -112,7 +112,6 @@ def read_data(
     *,
     now: datetime,
     model: str,
-    language: str | None = None,
     pico_usd_per_token: Fraction | None = None,
     latest: int = 0,
 ) -> BookData:
@@ -139,11 +138,11 @@ def read_data(
         aggregates=aggregates,
         now=now,
         model=model,
-        language=language or book.language,
+        language=book.language,
         rate=rate(
             samples,
             model=model,
-            language=language or book.language,
+            language=book.language,
             opening_tokens=opening,
             opening_lines=opening_lines(book, chapters),
             pico_usd_per_token=pico_usd_per_token,
