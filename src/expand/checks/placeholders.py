@@ -48,7 +48,9 @@ def placeholders(text: str, *, section: int) -> Iterator[Finding]:
             if _IN_PROSE.search(row) or _is_comment(row):
                 yield _placeholder(section, block.start + number + 1, "a line of HTML", row)
     for paragraph in blocks.paragraphs(text):
-        if stands_in(paragraph.text) or _IN_PROSE.search(paragraph.prose) or _in_sentence(paragraph.prose):
+        parts = (*matching.sentences(paragraph.prose), *_BRACKETED.findall(paragraph.prose))
+        instead = stands_in(paragraph.text) or any(stands_in(said, alone=False) for said in parts)
+        if instead or _IN_PROSE.search(paragraph.prose):
             yield _placeholder(section, paragraph.line + 1, "a passage", paragraph.text)
 
 
@@ -82,12 +84,6 @@ def _is_body(rows: list[str], number: int) -> bool:
         return len(after) - len(after.lstrip()) < len(rows[number]) - len(rows[number].lstrip())
     opened = not before or before.rstrip().endswith("{")
     return opened and (not after or after.lstrip().startswith("}"))
-
-
-def _in_sentence(prose: str) -> bool:
-    """Whether a sentence of a passage, or what it has in brackets, says that something is left out."""
-    bracketed = (found["said"] for found in _BRACKETED.finditer(prose))
-    return any(stands_in(said, alone=False) for said in (*matching.sentences(prose), *bracketed))
 
 
 def _is_comment(row: str) -> bool:

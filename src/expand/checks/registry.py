@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from expand.checks import code_blocks, links, placeholders, pointers, repeats, requirements, talk, text_defects
+from expand.checks import links, placeholders, pointers, repeats, requirements, talk, text_defects
 from expand.checks.finding import Finding, Severity
 from expand.markdown import blocks
 from expand.markdown.names import definitions
@@ -15,8 +15,8 @@ def check_text(text: str, *, section: int, finished: Sequence[str] = ()) -> tupl
     """What is wrong with a text whatever its outline says, in the order of lines. ``finished`` are texts of the book's
     finished chapters."""
     return _by_line(
-        code_blocks.open_fences(text, section=section),
-        code_blocks.broken_code(text, section=section),
+        text_defects.open_fences(text, section=section),
+        text_defects.broken_code(text, section=section),
         text_defects.cut_texts(text, section=section),
         text_defects.forbidden_characters(text, section=section),
         placeholders.placeholders(text, section=section),

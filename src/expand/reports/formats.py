@@ -117,19 +117,8 @@ def renew(path: Path, report: Report) -> None:
     missing, or one stands there twice."""
     if not path.is_file():
         raise InputError("there is no such file", remedy="name one", place=Place(path=path))
-    data = path.read_bytes()
+    data, begin, end = path.read_bytes(), BEGIN.encode(), END.encode()
     decoded(data, path)
-    start, end = _between(data, path)
-    newline = "\r\n" if b"\r\n" in data else "\n"
-    tables = render(report, "markdown").replace("\n", newline)
-    new = data[:start] + f"{newline * 2}{tables}{newline}".encode() + data[end:]
-    if new != data:
-        write_bytes_atomically(path, new)
-
-
-def _between(data: bytes, path: Path) -> tuple[int, int]:
-    """Where the text between the markers begins and ends, in bytes."""
-    begin, end = BEGIN.encode(), END.encode()
     for marker in (begin, end):
         count = data.count(marker)
         if count != 1:
@@ -141,4 +130,8 @@ def _between(data: bytes, path: Path) -> tuple[int, int]:
     start, stop = data.index(begin) + len(begin), data.index(end)
     if stop < start:
         raise InputError(f"{END} stands before {BEGIN}", remedy="swap them", place=Place(path=path))
-    return start, stop
+    newline = "\r\n" if b"\r\n" in data else "\n"
+    tables = render(report, "markdown").replace("\n", newline)
+    new = data[:start] + f"{newline * 2}{tables}{newline}".encode() + data[stop:]
+    if new != data:
+        write_bytes_atomically(path, new)

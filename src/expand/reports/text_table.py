@@ -35,11 +35,12 @@ class TextColumn(NamedTuple):
 
 def text_columns(names: Sequence[str], figures: Sequence[bool], rows: Sequence[Sequence[str]]) -> list[TextColumn]:
     """The columns of a table of rows; ``figures`` says which of them hold figures."""
-    cells = list(zip(*rows, strict=True)) or [()] * len(names)
-    return [
-        TextColumn(name, own, figure, _least(name, own, figure))
-        for name, own, figure in zip(names, cells, figures, strict=True)
-    ]
+    columns = []
+    for name, cells, figure in zip(names, list(zip(*rows, strict=True)) or [()] * len(names), figures, strict=True):
+        widest = max(map(cell_len, cells), default=0)
+        least = max(widest if figure else min(widest, TEXT_WIDTH), *map(cell_len, name.split()))
+        columns.append(TextColumn(name, cells, figure, least))
+    return columns
 
 
 def fold(text: str, width: int) -> list[str]:
@@ -47,12 +48,6 @@ def fold(text: str, width: int) -> list[str]:
     if cell_len(text) <= width:
         return [text]
     return [line.plain.rstrip() for line in Text(text).wrap(_CONSOLE, max(width, 2))]  # room for one wide character
-
-
-def _least(name: str, cells: Sequence[str], is_figure: bool) -> int:
-    """The width without which something would not be shown."""
-    widest = max(map(cell_len, cells), default=0)
-    return max(widest if is_figure else min(widest, TEXT_WIDTH), *map(cell_len, name.split()))
 
 
 def room_of(widths: Iterable[int]) -> int:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -15,16 +15,7 @@ class NetworkForbiddenError(AssertionError):
 @contextmanager
 def this_machine_only() -> Iterator[None]:
     """While it holds, a connection elsewhere raises ``NetworkForbiddenError``."""
-    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
     lookup = socket.getaddrinfo
-
-    def guarded(self: socket.socket, address: Any) -> None:
-        _require_local(address)
-        connect(self, address)
-
-    def guarded_ex(self: socket.socket, address: Any) -> int:
-        _require_local(address)
-        return connect_ex(self, address)
 
     def guarded_lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host
@@ -33,16 +24,20 @@ def this_machine_only() -> Iterator[None]:
         return lookup(host, *args, **kwargs)
 
     with (
-        mock.patch.object(socket.socket, "connect", guarded),
-        mock.patch.object(socket.socket, "connect_ex", guarded_ex),
+        mock.patch.object(socket.socket, "connect", _guarded(socket.socket.connect)),
+        mock.patch.object(socket.socket, "connect_ex", _guarded(socket.socket.connect_ex)),
         mock.patch.object(socket, "getaddrinfo", guarded_lookup),
     ):
         yield
 
 
-def _require_local(address: Any) -> None:
-    if isinstance(address, tuple) and not _is_local(str(address[0])):  # else a Unix socket's path
-        raise NetworkForbiddenError(f"connection to {address!r}; tests stay on this machine")
+def _guarded(connect: Callable[[socket.socket, Any], Any]) -> Callable[[socket.socket, Any], Any]:
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if isinstance(address, tuple) and not _is_local(str(address[0])):  # else a Unix socket's path
+            raise NetworkForbiddenError(f"connection to {address!r}; tests stay on this machine")
+        return connect(self, address)
+
+    return guarded
 
 
 def _is_local(host: str) -> bool:

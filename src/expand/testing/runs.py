@@ -32,11 +32,9 @@ def copy_workspace(workspace: Workspace, folder: Path) -> Workspace:
     by_name = shutil.ignore_patterns(*LEFT_OUT)
 
     def left_out(place: str, names: list[str]) -> set[str]:
-        large = {
-            name for name in names if (path := Path(place, name)).is_file() and path.stat().st_size > LARGEST_BYTES
-        }
-        inside = {name for name in names if Path(place, name) == folder}
-        return {*by_name(place, names), *large, *inside}
+        paths = [Path(place, name) for name in names]
+        large = {path.name for path in paths if path.is_file() and path.stat().st_size > LARGEST_BYTES}
+        return {*by_name(place, names), *large, *(path.name for path in paths if path == folder)}
 
     shutil.copytree(workspace.root, folder, ignore=left_out, ignore_dangling_symlinks=True)
     return Workspace.open(folder)
