@@ -6,7 +6,7 @@ The endpoint is asked which models it has: that is free of charge, and it tries 
 import asyncio
 import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -143,13 +143,6 @@ def check_provider(settings: Settings) -> Iterator[CheckResult]:
         yield ok("provider", f"{provider.title}{found}")
     if provider.advice:
         yield note("provider", f"{provider.title} is set up outside of expand", provider.advice)
-
-
-def check_mends(advice: Sequence[str]) -> Iterator[CheckResult]:
-    """What had to be asked otherwise than the settings say, until the provider answered."""
-    for line in advice:
-        message = "the provider refused the request as the settings have it, and was asked another way"
-        yield warning("request", message, f"write into expand.toml: {line}")
 
 
 def check_endpoint(settings: Settings, endpoint: EndpointReply, profile: Profile) -> Iterator[CheckResult]:

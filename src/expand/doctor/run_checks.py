@@ -160,7 +160,10 @@ async def run_checks(
                 workspace, book, author=author or meant, profile=profile, counter=counter, price=price
             )
             found.append(result)
-            found += model_checks.check_mends(meant.advice(profile.name))
+            asked = "the provider refused the request as the settings have it, and was asked another way"
+            found += [
+                warning("request", asked, f"write into expand.toml: {line}") for line in meant.advice(profile.name)
+            ]
     return DoctorReport(findings=tuple(found))
 
 

@@ -114,24 +114,17 @@ def passages_of(data: bytes, path: str, wanted: range | None = None) -> tuple[Pa
 
 def cut(lines: Lines, path: str) -> Iterator[Passage]:
     """The passages of some lines, in order; none without a letter or digit."""
-    for start, end, within in _pieces(lines):
-        for at, to, text in _bounded(lines, start, end):
-            if any(map(str.isalnum, text)):
-                first, last, said = lines.numbers[at], lines.numbers[to], text.strip("\n")
-                yield Passage(path=path, unit=lines.unit, first=first, last=last, text=said, within=within)
-
-
-def _pieces(lines: Lines) -> Iterator[tuple[int, int, tuple[str, ...]]]:
-    """The lines ``[start, end)`` of each piece, and what it is within."""
-    if not lines.headings:
-        yield from _parts(lines.texts, 0, len(lines.texts), (), whole=lines.whole)
-        return
     open_titles: list[tuple[int, str]] = []
-    starts = [(0, 0, ""), *lines.headings]
-    for number, (start, level, title) in enumerate(starts):
-        end = starts[number + 1][0] if number + 1 < len(starts) else len(lines.texts)
+    ends = [*(start for start, _, _ in lines.headings), len(lines.texts)]
+    for (begin, level, title), stop in zip([(0, 0, ""), *lines.headings], ends, strict=True):
         open_titles = [(at, said) for at, said in open_titles if at < level]
-        yield from _parts(lines.texts, start, end, tuple(said for _, said in open_titles), whole=True)
+        around = tuple(said for _, said in open_titles)
+        whole = lines.whole or bool(lines.headings)
+        for start, end, within in _parts(lines.texts, begin, stop, around, whole=whole):
+            for at, to, text in _bounded(lines, start, end):
+                if any(map(str.isalnum, text)):
+                    first, last, said = lines.numbers[at], lines.numbers[to], text.strip("\n")
+                    yield Passage(path=path, unit=lines.unit, first=first, last=last, text=said, within=within)
         open_titles += [(level, title)] if title else []
 
 

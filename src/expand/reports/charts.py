@@ -17,7 +17,7 @@ from expand.reports import messages
 from expand.reports.budget_report import remaining_by_day
 from expand.reports.data import BookData, SectionData
 from expand.reports.plan_report import Plans
-from expand.reports.report_model import Chart, Series
+from expand.reports.report_model import Chart, Column, Table, has_content
 
 MOST_SECTIONS = 60
 """With more sections than these, a chart shows chapters."""
@@ -58,7 +58,7 @@ def charts(data: BookData, plans: Plans, language: str) -> dict[str, Chart]:
             tokens=list(purposes.values()),
         ),
     )
-    return {chart.id: chart for chart in found if chart.labels}
+    return {chart.id: chart for chart in found if has_content(chart.table)}
 
 
 def _chart(
@@ -69,14 +69,16 @@ def _chart(
     shape: Literal["bars", "line"] = "bars",
     **series: Sequence[int],
 ) -> Chart:
-    """A chart with a series for each keyword, which is the message that names it."""
-    named = [Series(messages.say(language, key), tuple(values)) for key, values in series.items()]
+    """A chart with a figure for each keyword, which is the message that names it."""
+    names = [messages.say(language, key) for key in series]
+    rows = tuple(zip(labels, *series.values(), strict=True))
     figures = "; ".join(
-        f"{label} " + ", ".join(f"{one.name} {one.values[at]:,}" for one in named) for at, label in enumerate(labels)
+        f"{label} " + ", ".join(f"{name} {value:,}" for name, value in zip(names, values, strict=True))
+        for label, *values in rows
     )
     title = messages.say(language, id_)
     alternative = messages.say(language, "say.picture", title=title, figures=figures)
-    return Chart(id_, axis, shape, tuple(labels), tuple(named), alternative)
+    return Chart(Table(id_, (Column(axis, "text"), *map(Column, names)), rows), shape, alternative)
 
 
 def _burn_down(data: BookData, language: str) -> Chart:
@@ -120,9 +122,12 @@ LONGEST_LABEL = 20
 
 def draw(chart: Chart) -> str:
     """One chart as an ``svg`` element, to stand in a page."""
-    graph = _graph(chart)
-    for series in chart.series:  # bars are drawn from the bottom up, and read from the top down
-        graph.add(series.name, series.values if chart.shape == "line" else series.values[::-1])
+    columns: list[Any] = list(zip(*chart.table.rows, strict=True))
+    labels, series = columns[0], columns[1:]
+    order = 1 if chart.shape == "line" else -1  # bars are drawn from the bottom up, and read from the top down
+    graph = _graph(chart.shape, labels[::order], series)
+    for column, values in zip(chart.table.columns[1:], series, strict=True):
+        graph.add(column.id, values[::order])
     root = ET.fromstring(graph.render())
     for parent in list(root.iter()):
         for child in list(parent):  # scripts, and what only they need
@@ -137,7 +142,7 @@ def draw(chart: Chart) -> str:
     return re.sub(r"chart-[0-9a-f-]{36}", chart.id.replace(".", "-"), text)
 
 
-def _graph(chart: Chart) -> Any:
+def _graph(shape: str, labels: Sequence[str], series: Sequence[Sequence[int]]) -> Any:
     import pygal  # 0.1 s, for HTML only
 
     # pygal leaves an import hook of the old kind behind, which Python 3.11 warns of; only its own plugins need it.
@@ -165,9 +170,9 @@ def _graph(chart: Chart) -> Any:
         "js": [],
         "disable_xml_declaration": True,
         "explicit_size": False,
-        "show_legend": len(chart.series) > 1,
+        "show_legend": len(series) > 1,
         "legend_at_bottom": True,
-        "legend_at_bottom_columns": len(chart.series),
+        "legend_at_bottom_columns": len(series),
         "legend_box_size": 10,
         "value_formatter": lambda value: f"{value:,.0f}",
         "truncate_label": LONGEST_LABEL,
@@ -175,10 +180,10 @@ def _graph(chart: Chart) -> Any:
         "print_values": False,
         "margin": 8,
         "no_data_text": "",
-        "y_labels": _scale([value for series in chart.series for value in series.values]),
+        "y_labels": _scale([value for values in series for value in values]),
     }
-    if chart.shape == "line":
-        every = max(1, -(-len(chart.labels) // 5))
+    if shape == "line":
+        every = max(1, -(-len(labels) // 5))
         return pygal.Line(
             **settings,
             height=260,
@@ -187,18 +192,18 @@ def _graph(chart: Chart) -> Any:
             include_x_axis=True,
             x_label_rotation=40,
             show_minor_x_labels=False,
-            x_labels=list(chart.labels),
-            x_labels_major=list(chart.labels[::every]),
+            x_labels=list(labels),
+            x_labels_major=list(labels[::every]),
         )
-    labels = [name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…" for name in chart.labels]
+    labels = [name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…" for name in labels]
     return pygal.HorizontalBar(
         **settings,
-        height=70 + len(labels) * (ROW * len(chart.series) + 12),
+        height=70 + len(labels) * (ROW * len(series) + 12),
         # What labels in wide characters need beyond the room that pygal gives to Latin ones.
         margin_left=8 + 5 * max(sum(east_asian_width(c) in "WF" for c in label) for label in labels),
         margin_right=24,
         zero=0,
-        x_labels=labels[::-1],
+        x_labels=labels,
     )
 
 

@@ -120,30 +120,19 @@ class Notes(NamedTuple):
     todo: bool = False
 
 
-class Series(NamedTuple):
-    """One line or one colour of a chart."""
-
-    name: str
-    values: tuple[int, ...]
-
-
 class Chart(NamedTuple):
-    """A chart, only where a format can show one; the table of the same figures comes with it.
+    """A chart, only where a format can show one: each figure of a table is a line or a colour over its first column.
 
-    ``alternative`` is its text alternative, ``axis`` what the labels are."""
+    ``alternative`` is its text alternative."""
 
-    id: str
-    axis: str
+    table: Table
     shape: Literal["bars", "line"]
-    labels: tuple[str, ...]
-    series: tuple[Series, ...]
     alternative: str
 
     @property
-    def table(self) -> Table:
-        """The chart's figures as a table."""
-        heads = (Column(self.axis, "text"), *(Column(series.name) for series in self.series))
-        return Table(self.id, heads, tuple(zip(self.labels, *(series.values for series in self.series), strict=True)))
+    def id(self) -> str:
+        """The table's."""
+        return self.table.id
 
 
 Block = Facts | Table | Notes | Chart

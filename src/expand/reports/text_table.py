@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from expand.redaction import printable
 from expand.reports import messages
 from expand.reports.messages import show_fact, show_heads, show_row
 from expand.reports.report_model import Chart, Facts, Notes, Report, Table, has_content
@@ -47,7 +48,8 @@ def fold(text: str, width: int) -> list[str]:
     """A text on lines of at most ``width`` columns, broken between words; a longer word within."""
     if cell_len(text) <= width:
         return [text]
-    return [line.plain.rstrip() for line in Text(text).wrap(_CONSOLE, max(width, 2))]  # room for one wide character
+    folded = Text(printable(text)).wrap(_CONSOLE, max(width, 2))  # room for one wide character
+    return [line.plain.rstrip() for line in folded]
 
 
 def room_of(widths: Iterable[int]) -> int:

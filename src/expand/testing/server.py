@@ -99,7 +99,7 @@ class ScriptedServer:
     billed_tokens: int = 0
     _generator: TextGenerator = field(default_factory=TextGenerator)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _released: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
     _listener: _Listener | None = None
 
     @property
@@ -118,16 +118,12 @@ class ScriptedServer:
     def __exit__(self, *_: object) -> None:
         """Ends; requests under way lose their connection."""
         assert self._listener is not None
-        self._released.set()
+        self.released.set()
         self._listener.stop()
 
     def write(self, received: Received) -> tuple[str, str]:
         """The text of an answer and its finish reason. Override it for answers of your own."""
         return written(received.question, received.behaviour, generator=self._generator, ratio=self.ratio)
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Waits, at most until the server stops."""
-        self._released.wait(seconds)
 
     def receive(self, headers: Mapping[str, str], body: dict[str, Any]) -> tuple[int, Received]:
         """Enters a request into the log. Returns its number."""
@@ -230,7 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
         index, received = scripted.receive(cast("Mapping[str, str]", self.headers), body)
         behaviour = received.behaviour
         if scripted.latency_seconds:
-            scripted.wait(scripted.latency_seconds)
+            scripted.released.wait(scripted.latency_seconds)
         status, error = _error(received)
         if 400 <= status < 500:
             headers = {"Retry-After": scripted.retry_after} if behaviour == "rate_limited" else {}
@@ -239,7 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
         usage = scripted.bill(index, received, text)
         if behaviour in ("drop", "timeout"):
             if behaviour == "timeout":
-                scripted.wait()
+                scripted.released.wait()
             return self._hang_up()
         if error:
             return self._reply_json(error, status=status)
@@ -285,9 +281,9 @@ class _Handler(BaseHTTPRequestHandler):
             payload = f"data: {event}\n\n".encode()
             self.wfile.write(b"%x\r\n%b\r\n" % (len(payload), payload))
             if scripted.chunk_seconds:
-                scripted.wait(scripted.chunk_seconds)
+                scripted.released.wait(scripted.chunk_seconds)
         if behaviour == "stalled_stream":
-            scripted.wait()
+            scripted.released.wait()
         if behaviour in ("broken_stream", "broken_stream_with_usage", "stalled_stream"):
             self._hang_up()
         else:
