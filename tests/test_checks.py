@@ -665,7 +665,8 @@ def test_a_message_quotes_60_characters(length: int, shown: str) -> None:
 
 
 def test_every_kind_of_finding_is_in_the_table_with_its_severities() -> None:
-    assert KINDS["short"].severity_text == "warning; blocking below 50 %"
+    taken = "note where a person has taken the length as it is"
+    assert KINDS["short"].severity_text == f"warning; blocking below 50 %; {taken}"
     assert all(kind.says and kind.remedy and kind.severities for kind in KINDS.values())
     assert finding("open-fence", 1, 2, "m").severity == "blocking"
     with pytest.raises(ValueError, match="a finding open-fence is never note"):
