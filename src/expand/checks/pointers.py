@@ -135,5 +135,4 @@ def _neighbours(sentence: str, section: int, line: int, texts: Mapping[int, str]
 
 
 def _stands(name: str, text: str) -> bool:
-    """Whether any part of a name stands in a text as a word."""
     return any(re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text) for part in re.findall(r"\w{2,}", name))

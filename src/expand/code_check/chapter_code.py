@@ -170,8 +170,6 @@ _LATER = unchecked("it was not judged yet")
 
 
 class _Job:
-    """One block to judge, with what it is judged with."""
-
     def __init__(self, block: CodeBlock, checker: Checker | None, blocks: Sequence[CodeBlock], *, run: bool) -> None:
         self.block = block
         self.run = run

@@ -282,7 +282,6 @@ def needs_of(program: Path) -> tuple[tuple[Path, ...], str]:
 
 
 def _read(checker: Checker, block: CodeBlock, name: str, outcome: Outcome) -> Verdict:
-    """The verdict that an outcome means."""
     if outcome.status in (sandbox.NOT_RUN, *NOT_FOUND):
         return unchecked(f"{block.language}: {outcome.stopped or outcome.output.strip()}")
     if "compile_fail" in block.flags and not outcome.stopped:
@@ -303,7 +302,6 @@ def _read(checker: Checker, block: CodeBlock, name: str, outcome: Outcome) -> Ve
 
 
 def _of_run(block: CodeBlock, ran: Outcome) -> Verdict:
-    """The verdict on a program that compiles and was run."""
     panics = "should_panic" in block.flags
     if ran.status == NO_PROGRAM or (not ran.stopped and bool(ran.status) == panics):
         return PASSED

@@ -272,7 +272,6 @@ class Package:
         return f"{first} of its package does not compile" if first else errors[first][0].message
 
     def _unused(self, block: CodeBlock) -> list[str]:
-        """The crates that a manifest names and no code of the chapter uses."""
         if not block.name.endswith("Cargo.toml") or not self._given[2].strip():
             return []
         with suppress(tomllib.TOMLDecodeError, RecursionError):

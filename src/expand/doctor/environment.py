@@ -85,7 +85,6 @@ def _check_ledger(place: LedgerPlace) -> CheckResult:
 
 
 def _check_absent(path: Path) -> CheckResult:
-    """Whether a ledger can be made where there is no file."""
     if path.exists():
         return failure("ledger", f"{path} is not a file", "move it away")
     nearest = next(folder for folder in path.parents if folder.exists())

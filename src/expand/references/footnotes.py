@@ -102,7 +102,6 @@ def outdated(section: int, texts: Mapping[int, str], known: Collection[str]) -> 
 
 
 def _says(passage: Passage) -> str:
-    """What a footnote says."""
     return f"<{passage.origin}> ({passage.saved}), `{passage.place}`." if passage.origin else f"`{passage.place}`."
 
 

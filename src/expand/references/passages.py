@@ -200,7 +200,6 @@ def _cells(text: str) -> Iterator[Lines]:
 
 
 def _pages(data: bytes) -> Iterator[Lines]:
-    """The pages of a PDF document as text."""
     import pypdfium2  # 0.1 s, and few books cite a PDF
 
     try:

@@ -112,16 +112,12 @@ def read_saved(path: Path) -> Saved | None:
     return None
 
 
-def repository_of(root: Path) -> Path:
-    """The repository around a workspace, or the workspace itself where there is none."""
-    return next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
-
-
 def _files(workspace: Workspace, reference: Reference) -> Iterator[tuple[Path, range | None, bool]]:
     """The files that a reference means, the lines wanted of a single one, and whether it is named itself."""
     said = _SAID.fullmatch(reference.said)
     assert said is not None  # every text that is not empty matches
-    name, root, repository = said["path"], workspace.root, repository_of(workspace.root)
+    name, root = said["path"], workspace.root
+    repository = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
     wild = _WILD.search(name)
     fixed = name[: name.rfind("/", 0, wild.start()) + 1] if wild else name
     path = Path(os.path.normpath(root / fixed))
@@ -179,7 +175,6 @@ def _refused(path: Path, workspace: Workspace, repository: Path) -> str:
 
 
 def _is_saved(path: Path, workspace: Workspace) -> bool:
-    """Whether a file is where pages are saved."""
     return path.is_relative_to(workspace.root) and path.relative_to(workspace.root).parts[:-1] == (FOLDER,)
 
 

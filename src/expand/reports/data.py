@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Container
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
@@ -117,14 +118,10 @@ def read_data(
 ) -> BookData:
     """Everything that reports are made from. Raises ``InputError`` and ``LedgerError``."""
     book = workspace.book()
-    ledger = Ledger.read(workspace.ledger_place)
-    if ledger is None:
-        aggregates = Aggregates(balance=Balance(scope="book", limit=Limit()))
-    else:
-        try:
+    aggregates = Aggregates(balance=Balance(scope="book", limit=Limit()))
+    if (ledger := Ledger.read(workspace.ledger_place)) is not None:
+        with closing(ledger):
             aggregates = ledger.overview(latest)
-        finally:
-            ledger.close()
     by_chapter = slices_by_chapter(aggregates)
     chapters = _chapters(workspace, book, bought=by_chapter)
     samples = [sample for chapter in chapters for sample in _samples(chapter, by_chapter.get(chapter.id, []))]

@@ -1,6 +1,7 @@
 """The drafts of a book held against their outlines, for the status report."""
 
 from collections.abc import Collection
+from contextlib import closing
 
 from expand.drafting.accept import review
 from expand.drafting.model_setup import profile_of
@@ -36,13 +37,10 @@ def reviews(workspace: Workspace, settings: Settings, data: BookData) -> Reviews
 def _cached(workspace: Workspace, settings: Settings, data: BookData, drafted: Collection[str]) -> Reviews:
     """What a run stored of chapters that it had nothing left to do for, as far as nothing changed since: a review would
     find the same."""
-    ledger = Ledger.read(workspace.ledger_place)
-    if ledger is None:
+    if (ledger := Ledger.read(workspace.ledger_place)) is None:
         return {}
-    try:
+    with closing(ledger):
         editions = ledger.editions()
-    finally:
-        ledger.close()
     by_kind: dict[tuple[Plan, str], list[str]] = {}
     for chapter in data.chapters:
         draft = chapter.draft

@@ -84,7 +84,6 @@ _CHAPTER = f"plan id title lines lines_after added {_TAKES}"
 
 
 def _chapter_rows(data: BookData, plan: Scenario, language: str) -> list[Row]:
-    """The chapters that a plan adds lines to."""
     titles = {chapter.id: chapter.title.say(language) for chapter in data.chapters}
     return [
         (c.plan, c.id, titles[c.id], c.lines_now, c.lines_after, c.added, *_takes(c)) for c in plan.chapters if c.added

@@ -222,7 +222,6 @@ def to_do(data: BookData, reviews: Reviews, language: str) -> Notes:
 
 
 def _step(chapter: ChapterData, result: ChapterResult | None, language: str) -> str:
-    """What is to be done next with a chapter."""
     title = chapter.title.say(language)
     if chapter.outlined is None:
         return messages.say(language, "say.todo.outline", id=chapter.id, title=title)

@@ -295,8 +295,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Answer(NamedTuple):
-    """A text as the API's objects."""
-
     number: int
     received: Received
     text: str
