@@ -18,8 +18,7 @@ from expand.drafting.length_loop import LengthLoop
 from expand.drafting.section_text import SectionText, Skeleton
 from expand.errors import InputErrors
 from expand.ledger import verify
-from expand.outline import Outline, Quality, Section, Text
-from expand.outline.lint import too_many_examples
+from expand.outline import Outline, Quality, Section, Text, too_many_examples
 from expand.testing import ScriptedAuthor, SentRequest
 from expand.testing.behaviours import TextGenerator, written
 

@@ -25,7 +25,6 @@ VARIABLE = "EXPAND_TRUST"
 
 ROUTING_KEYS = frozenset({"base_url", "headers", "hosts", "key_header", "key_variable", "port", "provider"})
 """Keys of ``[author]``, of a provider or of a model that decide where a request goes and what it carries."""
-_TABLES = ("models", "providers")
 _HARMLESS_PROVIDERS = frozenset({"openai", "embedded", "compatible"})
 """Where requests go if no file says anything, or nowhere."""
 
@@ -51,7 +50,10 @@ class Statement(NamedTuple):
             case list():
                 text = ", ".join(map(str, self.value))
             case str() if self.path == ("ledger",) and is_server(self.value):
-                text = _without_password(self.value)
+                try:
+                    text = str(read_server(self.value))
+                except InputError:
+                    text = "postgresql://…"  # opening it says what is wrong
             case _:
                 text = str(self.value)
         return text.encode("unicode_escape").decode("ascii")
@@ -169,7 +171,7 @@ def forget(root: Path) -> int:
 def _routing(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The keys that decide where requests go, and their values."""
     tables: list[tuple[tuple[str, ...], Any]] = [(("author",), data.get("author"))]
-    for kind in _TABLES:
+    for kind in ("models", "providers"):
         named = data.get(kind)
         tables += [((kind, name), table) for name, table in named.items()] if isinstance(named, Mapping) else []
     for outer, table in tables:
@@ -184,13 +186,6 @@ def _is_outside(root: Path, ledger: str) -> bool:
         return not Path(os.path.realpath(root / Path(ledger).expanduser())).is_relative_to(root)
     except (ValueError, RuntimeError):  # no path, or somebody's home whom nobody knows
         return True
-
-
-def _without_password(ledger: str) -> str:
-    try:
-        return str(read_server(ledger))
-    except InputError:
-        return "postgresql://…"  # opening it says what is wrong
 
 
 def _folder() -> Path | None:

@@ -13,8 +13,7 @@ from typing import Any, Literal, NamedTuple
 import yaml
 
 from expand.markdown.matching import title_key
-from expand.outline import Outline, Section
-from expand.outline.lint import too_many_examples
+from expand.outline import Outline, Section, too_many_examples
 from expand.outline.reading import BRIEF
 from expand.schema import Json
 from expand.schema.positions import parse_yaml, read_yaml

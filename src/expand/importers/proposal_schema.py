@@ -190,16 +190,17 @@ def _across(sections: Sequence[ProposedSection], count: SectionCount, headings: 
     if not count.least <= len(sections) <= count.most:
         wanted = f"{count.least} to {count.most}" if count.least < count.most else count.most
         yield f"there are {len(sections)} sections; give {wanted}"
-    titles = Counter(title_key(section.title) for section in sections)
-    for section in sections:
-        if titles.pop(title_key(section.title), 0) > 1:
-            yield f"the title {section.title[:_SHOWN]!r} is given twice; say it once"
-    keys = {title_key(section.title) for section in sections}
+    titles = [section.title for section in sections]
+    for title in _repeated(titles):
+        yield f"the title {title[:_SHOWN]!r} is given twice; say it once"
+    keys = set(map(title_key, titles))
     for heading in headings:
         if title_key(heading) not in keys:
             yield f"the section {heading[:_SHOWN]!r} of the document is missing; keep it"
-    topics = Counter(title_key(topic) for section in sections for topic in section.topics)
-    for section in sections:
-        for topic in section.topics:
-            if topics.pop(title_key(topic), 0) > 1:
-                yield f"the topic {topic[:_SHOWN]!r} is given twice; leave it in one section"
+    for topic in _repeated([topic for section in sections for topic in section.topics]):
+        yield f"the topic {topic[:_SHOWN]!r} is given twice; leave it in one section"
+
+
+def _repeated(texts: Sequence[str]) -> list[str]:
+    counts = Counter(map(title_key, texts))
+    return [text for text in texts if counts.pop(title_key(text), 0) > 1]

@@ -25,6 +25,10 @@ WORDS_A_LINE = 10
 CHARACTERS_A_WORD = Fraction(8, 5)
 """Chinese characters that say what an English word says."""
 CHARACTERS_A_LINE = WORDS_A_LINE * CHARACTERS_A_WORD
+LINES_AN_EXAMPLE = 20
+"""About what a complete code example takes, its fence included."""
+LEAST_TEXT = 15
+"""The lines of text that an example needs beside it, so that a chapter is more than a listing."""
 
 
 class Text(NamedTuple):
@@ -290,6 +294,18 @@ def under(plan: Plan, outline: Outline) -> Outline:
     if plan is Plan.LEAN and outline.target_lines > LEAN_LINES:
         return scaled(outline, LEAN_LINES)
     return outline
+
+
+def too_many_examples(examples: int, lines: int) -> str:
+    """Why so many code examples do not fit into so many lines, and how many would; "" where they do."""
+    if not examples or lines >= examples * (LINES_AN_EXAMPLE + LEAST_TEXT):
+        return ""
+    left = max(0, lines // examples - LINES_AN_EXAMPLE)
+    fits = lines // (LINES_AN_EXAMPLE + LEAST_TEXT)
+    return (
+        f"{examples} code examples of about {LINES_AN_EXAMPLE} lines leave {left} lines of text for each in "
+        f"{lines:,} lines; {fits} would fit"
+    )
 
 
 # --- allowances, by budget scope ----------------------------------------------------------------------------

@@ -6,15 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from expand.errors import Place
-from expand.outline import Book, Outline, Text
+from expand.outline import Book, Outline, Text, too_many_examples
 from expand.schema.positions import DataPath, Positions, read_yaml
 from expand.schema.source_text import Problems, quoted, shown_path
 
 LINES_A_TOPIC = 3
-LINES_AN_EXAMPLE = 20
-"""About what a complete code example takes, its fence included."""
-LEAST_TEXT = 15
-"""The lines of text that an example needs beside it, so that a chapter is more than a listing."""
 
 
 class Warning_(NamedTuple):  # noqa: N801 - Warning is taken
@@ -115,15 +111,3 @@ def _missing_languages(outline: Outline, book: Book) -> Iterator[tuple[DataPath,
         for language in text.by_language:
             if language not in book.languages:
                 yield where, f"{called} is given in {language}, which the book does not have; nobody reads it"
-
-
-def too_many_examples(examples: int, lines: int) -> str:
-    """Why so many code examples do not fit into so many lines, and how many would; "" where they do."""
-    if not examples or lines >= examples * (LINES_AN_EXAMPLE + LEAST_TEXT):
-        return ""
-    left = max(0, lines // examples - LINES_AN_EXAMPLE)
-    fits = lines // (LINES_AN_EXAMPLE + LEAST_TEXT)
-    return (
-        f"{examples} code examples of about {LINES_AN_EXAMPLE} lines leave {left} lines of text for each in "
-        f"{lines:,} lines; {fits} would fit"
-    )
