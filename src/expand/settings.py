@@ -310,14 +310,12 @@ class _Stated:
         return None if self._at(key) is None else self._file.positions.value(key).place(self._path)
 
     def _at(self, key: tuple[str | int, ...]) -> object:
-        """What the file states there, None for nothing."""
         value: Any = self._file.data
         for part in key:
             value = value.get(part) if isinstance(value, Mapping) else value[part] if value is not None else None
         return value
 
     def _model(self) -> str | None:
-        """The name of the model that drafts."""
         author, draft = self._author.get("model"), self._at(("roles", "draft"))
         if author and draft and author != draft and not self._model_given:
             raise InputError(

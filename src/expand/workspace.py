@@ -94,9 +94,7 @@ class Workspace:
     def ledger_place(self) -> LedgerPlace:
         """Where the ledger is: as the environment says, or ``ledger`` in ``expand.toml``, or else ``ledger_path``.
         Raises ``InputError``, and ``UntrustedError`` for a server or a file elsewhere that nobody has agreed to."""
-        stated, place = self.ledger, Place(path=LEDGER_VARIABLE)
-        if not stated:
-            stated, place = self._stated_ledger()
+        stated, place = (self.ledger, Place(path=LEDGER_VARIABLE)) if self.ledger else self._stated_ledger()
         if not stated:
             return self.ledger_path
         if is_server(stated):

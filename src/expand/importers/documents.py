@@ -101,16 +101,15 @@ def with_ids(entries: Iterable[SummaryEntry], taken: Iterable[str] = ()) -> list
     if len(set(numbered)) < len(numbered) or 2 * len(numbered) < len(every):
         numbers = [""] * len(every)
     folders = [0] * len(every)
+    above = [len(PurePosixPath(entry.file or "").parts) - 1 for entry in every]
     ids = [number or _name(entry, 0) for number, entry in zip(numbers, every, strict=True)]
-    while True:
-        shared = Counter(map(str.casefold, ids))
-        again = [
-            at
-            for at, entry in enumerate(every)
-            if shared[ids[at].casefold()] > 1 and entry.file and folders[at] < len(PurePosixPath(entry.file).parts) - 1
-        ]
-        if not again:
-            break
+
+    def shared() -> list[int]:
+        """Those whose ids others have too, and that have further folders."""
+        counts = Counter(map(str.casefold, ids))
+        return [at for at, one in enumerate(ids) if counts[one.casefold()] > 1 and folders[at] < above[at]]
+
+    while again := shared():
         for at in again:
             folders[at] += 1
             ids[at] = _name(every[at], folders[at])

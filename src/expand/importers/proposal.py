@@ -133,21 +133,15 @@ def converted(proposal: Proposal, per: Mapping[Unit, Length], *, place: Place) -
     def stated(length: Length | None, title: str, line: int) -> Length | None:
         if length is None or length.unit in ("lines", "words", "characters"):
             return length
+        if (one := per.get(length.unit)) is not None:
+            return Length(round(Fraction(length.amount) * Fraction(one.amount)), one.unit)
+        name = length.unit.removesuffix("s")
+        what = f"{title!r} is {length}, and an outline states lines, words or characters"
+        remedy = f"say what a {name} comes to: --{name} '300 words' (or lines, or characters)"
         if length.unit == "percent":
-            raise InputError(
-                f"{title!r} is a share of the chapter, and no length is stated for that",
-                remedy="state the chapter's, such as `Total: 2,000 words`",
-                place=place._replace(line=line),
-            )
-        one = per.get(length.unit)
-        if one is None:
-            name = length.unit.removesuffix("s")
-            raise InputError(
-                f"{title!r} is {length}, and an outline states lines, words or characters",
-                remedy=f"say what a {name} comes to: --{name} '300 words' (or lines, or characters)",
-                place=place._replace(line=line),
-            )
-        return Length(round(Fraction(length.amount) * Fraction(one.amount)), one.unit)
+            what = f"{title!r} is a share of the chapter, and no length is stated for that"
+            remedy = "state the chapter's, such as `Total: 2,000 words`"
+        raise InputError(what, remedy=remedy, place=place._replace(line=line))
 
     return replace(
         proposal,

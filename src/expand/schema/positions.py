@@ -113,19 +113,14 @@ def parse_yaml(text: str, problems: Problems) -> Document | None:
         return Document(data=reader.document(), positions=reader.positions)
     except _UnreadableError:
         return None
-    except yaml.YAMLError as error:
+    except yaml.MarkedYAMLError as error:
         if not unreadable:  # else the syntax may be wrong only because of what was noted before
-            _note_syntax(error, problems)
+            said = f"{error.context or ''} {error.problem or ''}".strip()
+            found: Mapping[str, Any] = next((row for row in _SYNTAX if any(words in said for words in row["says"])), {})
+            begun = error.context_mark if found.get("begun") else None
+            what, remedy = found.get("what", said), found.get("remedy", "compare it with the lines above")
+            problems.add(_at(begun or error.problem_mark), f"not YAML: {what}", remedy)
         return None
-
-
-def _note_syntax(error: yaml.YAMLError, problems: Problems) -> None:
-    marked = cast("yaml.MarkedYAMLError", error)
-    said = f"{marked.context or ''} {marked.problem or ''}".strip()
-    found: Mapping[str, Any] = next((row for row in _SYNTAX if any(words in said for words in row["says"])), {})
-    begun = marked.context_mark if found.get("begun") else None
-    what, remedy = found.get("what", said), found.get("remedy", "compare it with the lines above")
-    problems.add(_at(begun or marked.problem_mark), f"not YAML: {what}", remedy)
 
 
 class _UnreadableError(Exception):
