@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -31,8 +30,6 @@ ESTIMATE_MARGIN = Decimal("0.15")
 """By how much prompt counts of a model that tiktoken does not know are raised at first."""
 CAPS_LEARN, CAP_ROOM = 8, 2
 """From so many answers on a model's output caps are learnt: so many times the most that they took."""
-MARGIN_LEARNS, MARGIN_HOLDS = 64, 8
-"""The history of a model is looked up for each of so many questions, then for every eighth."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,17 +83,10 @@ def model_setup_for(workspace: Workspace, settings: Settings, *, ledger: Ledger 
     counter = TokenCounter(profile.known_as, encoding=profile.encoding)
     exact = counter.exact and settings.provider.exact_tokens
     floor = Decimal(0) if exact else ESTIMATE_MARGIN
-    latest = floor
-    asked = itertools.count()
 
     def margin() -> Decimal:
-        nonlocal latest
-        asking = next(asked)
-        if asking < MARGIN_LEARNS or asking % MARGIN_HOLDS == 0:
-            history = ledger.prompt_history(settings.model) if ledger else None
-            seen = Decimal(str(history.worst)) - 1 if history and history.answers else Decimal(0)
-            latest = max(floor, seen)
-        return latest
+        history = ledger.prompt_history(settings.model) if ledger else None
+        return max(floor, Decimal(str(history.worst)) - 1) if history and history.answers else floor
 
     return ModelSetup(
         profile=profile,

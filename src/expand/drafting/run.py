@@ -174,13 +174,7 @@ class Run:
                 code = partial(code_check, workspace, settings)
             workers = 1 if options.decide else settings.concurrency or setup.profile.concurrency
             self._scheduler = _Scheduler(
-                context,
-                drafts,
-                cache,
-                workspace,
-                workers=workers,
-                on_event=self._tell,
-                code=code,
+                context, drafts, cache, workspace, workers=workers, on_event=self._tell, code=code
             )
             for _ in range(self._stops):
                 self._scheduler.stop()
@@ -315,7 +309,16 @@ class _Scheduler:
             known = self._cache.result(chapter, self._revisions)
             if known is not None:
                 self._finished[chapter] = known
-                planned += _planned_already(known)
+                planned += [
+                    SectionPlanned(
+                        chapter=chapter,
+                        section=section.number,
+                        title=section.title,
+                        lines=section.target_lines,
+                        reason="edited" if section.status == "edited" else "",
+                    )
+                    for section in known.sections
+                ]
                 continue
             draft_file = self._drafts.look(chapter)
             checks = check_chapter_state(draft_file, self._options, self._revisions)
@@ -603,15 +606,3 @@ def _held(draft_file: DraftFile, section: Section, done: SectionResult | None) -
     """A section's result with what the checks find in it by now; ``done`` is None where it could not be begun."""
     now = draft_file.section_result(section, done.status if done else "failed")
     return replace(done, lines=now.lines, findings=(*done.findings, *now.findings)) if done else now
-
-
-def _planned_already(result: ChapterResult) -> Iterator[SectionPlanned]:
-    """What is announced of a chapter that is known to be finished."""
-    for section in result.sections:
-        yield SectionPlanned(
-            chapter=result.id,
-            section=section.number,
-            title=section.title,
-            lines=section.target_lines,
-            reason="edited" if section.status == "edited" else "",
-        )
