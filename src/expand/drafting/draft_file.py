@@ -15,10 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
-
-from filelock import FileLock
 
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
 from expand.checks.finding import finding
@@ -241,8 +238,7 @@ class DraftFile:
         anew = Begun(opening=opening) if revision.instruction and texts else NOT_BEGUN
         if not changed or not changed <= {"outline", *(("source",) if same_source else ())}:
             return anew
-        begun = SectionText(skeleton.opened(opening))
-        begun.bodies = [texts.get(slot, "") for slot in begun.slots]
+        begun = SectionText(skeleton.opened(opening), texts)
         whole = all(begun.bodies)
         share = begun.lines / section.lines
         less = found.others or not stamp.lines
@@ -252,7 +248,7 @@ class DraftFile:
 
     def write(self) -> None:
         """Write the draft as it is now; not at all where nothing changed."""
-        with drafts_lock(self._workspace):
+        with state_lock(self._workspace, "drafts.lock"):  # over all processes
             self._reread()
             self._keep_names_apart()
             text, with_edits = self._rendered(self.texts)
@@ -430,19 +426,18 @@ class DraftFile:
     def _with(self, former: Draft, number: int, carried: Carried) -> tuple[DraftSection, Stamp | None]:
         """A section with the topics that came to it from others. It is edited where any of them was."""
         section, stamp = former.section(number), former.stamps.get(number)
-        text = SectionText(self.chapter.skeletons[number])
-        named, topics = self.chapter.named[number - 1], text.skeleton.topics
+        skeleton, named = self.chapter.skeletons[number], self.chapter.named[number - 1]
         if section is not None and former.edited(number):
-            level = "#" * text.skeleton.body_level
             whole = section.text
             for slot, body in carried.texts.items():
-                heading = topic_heading(number, slot + 1, topics[slot])
-                heading = heading if former.layout == "numbered" else f"{level} {topics[slot]}"
+                heading = f"{'#' * skeleton.body_level} {skeleton.topics[slot]}"
+                if former.layout == "numbered":
+                    heading = topic_heading(number, slot + 1, skeleton.topics[slot])
                 whole = inserted(whole, slot, named.topics, f"{heading}\n\n{body}")
             return DraftSection(number=number, text=whole), stamp
         own = bodies(section.text if section else "", named.topics, self.chapter.authors)
-        text.skeleton = text.skeleton.opened(own.opening or None)
-        text.bodies = [carried.texts.get(slot) or own.texts.get(slot, "") for slot in text.slots]
+        carried_over = {slot: body for slot, body in carried.texts.items() if body}
+        text = SectionText(skeleton.opened(own.opening or None), {**own.texts, **carried_over})
         whole = text.render()
         before = stamp if stamp is not None and stamp.key not in ("", SOURCE_KEY) else carried.stamp
         if before is not None:
@@ -629,9 +624,3 @@ class DraftStore:
                 except InputError as error:
                     errors.append(error)
         return errors
-
-
-@lru_cache(maxsize=8)
-def drafts_lock(workspace: Workspace) -> FileLock:
-    """The lock on a workspace's drafts, over all processes; one for all of its drafts."""
-    return state_lock(workspace, "drafts.lock")

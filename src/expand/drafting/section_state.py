@@ -52,10 +52,9 @@ class SectionCheck:
 
     def text(self, chapter: Chapter) -> SectionText:
         """The section's text as its requests find it: the author's blocks, and what it goes on from."""
-        text = SectionText(chapter.skeletons[self.section.number].opened(self.begun.opening))
-        if self.begun.bodies:
-            text.bodies = [with_ids(body, text.skeleton.passages) for body in self.begun.bodies]
-        return text
+        skeleton = chapter.skeletons[self.section.number].opened(self.begun.opening)
+        bodies = enumerate(self.begun.bodies)
+        return SectionText(skeleton, {slot: with_ids(body, skeleton.passages) for slot, body in bodies})
 
     def planned(self, chapter: Chapter) -> SectionPlanned:
         """What a run announces of the section."""

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Self
 
 from expand.document.draft import section_heading, topic_heading
@@ -139,10 +140,11 @@ def imagined_line(number: int) -> str:
 class SectionText:
     """One section's text in the making. Topic indices count from 0; without topics, 0 is all."""
 
-    def __init__(self, skeleton: Skeleton) -> None:
+    def __init__(self, skeleton: Skeleton, bodies: Mapping[int, str] = MappingProxyType({})) -> None:
+        """``bodies`` is what there is of the topics' text already."""
         self.skeleton = skeleton
         self.slots = range(max(1, len(skeleton.topics)))
-        self.bodies = [""] * len(self.slots)
+        self.bodies = [bodies.get(slot, "") for slot in self.slots]
         self.cut = [False] * len(self.slots)
         self.doubts: list[tuple[str, str]] = []
         """Where nobody can tell how a continuation belongs to the text that was cut: the ends of both."""
