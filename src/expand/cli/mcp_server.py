@@ -45,8 +45,8 @@ Chapter = Annotated[str, Field(description='Its id, as text: "03".')]
 Section = Annotated[int, Field(ge=1, description="Its number in the chapter, from 1.")]
 Language = Annotated[str | None, Field(description="One of the book's languages; null for its own.")]
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-Progress = Callable[[float, float, str], Awaitable[None]]
 DRAFTS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
+Progress = Callable[[float, float, str], Awaitable[None]]
 
 
 class Server(MCPServer[Any]):
