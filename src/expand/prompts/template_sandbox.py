@@ -16,7 +16,7 @@ from typing import Any
 
 import jinja2
 from jinja2 import nodes, pass_context
-from jinja2.compiler import CodeGenerator, Frame
+from jinja2.compiler import CodeGenerator, Frame, operators
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
@@ -61,8 +61,8 @@ class TooMuchError(jinja2.TemplateRuntimeError):
 
 class _CodeGenerator(CodeGenerator):
     """Jinja2's, with payments: every body that may be rendered again and again costs a step and its own text each time,
-    what is in a body within it that one pays for. Lists are paid for where they are made, and texts where they are
-    joined."""
+    what is in a body within it that one pays for, and an item that a loop passes over a step. Lists and slices are paid
+    for where they are made, texts where they are joined, and what a comparison reads where it is read."""
 
     def blockvisit(self, body: Iterable[nodes.Node], frame: Frame) -> None:
         """A body: of a template, a block, a loop, a macro, a branch."""
@@ -80,12 +80,27 @@ class _CodeGenerator(CodeGenerator):
                 self.visit(part, *values)
                 self.write(", ")
             self.write(")")
-        elif isinstance(node, nodes.List | nodes.Dict) or (isinstance(node, nodes.Tuple) and node.ctx == "load"):
+        elif isinstance(node, nodes.Operand):
+            self.write(f" {operators[node.op]} environment.spend_for(")
+            self.visit(node.expr, *values)
+            self.write(")")
+        elif _makes_a_list(node):
             self.write("environment.spend_for(")
             super().visit(node, *values, **named)
             self.write(")")
         else:
+            if isinstance(node, nodes.For) and node.test is not None:
+                a_step: nodes.Expr = nodes.List([nodes.Const(0)])
+                node.test = nodes.And(a_step, node.test)
             super().visit(node, *values, **named)
+
+
+def _makes_a_list(node: nodes.Node) -> bool:
+    return (
+        isinstance(node, nodes.List | nodes.Dict)
+        or (isinstance(node, nodes.Tuple) and node.ctx == "load")
+        or (isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice))
+    )
 
 
 class MeteredEnvironment(SandboxedEnvironment):
@@ -101,6 +116,7 @@ class MeteredEnvironment(SandboxedEnvironment):
         for name in ("striptags", "urlize", "xmlattr"):
             del self.filters[name]
         self.filters = {name: self._metered(name, function) for name, function in self.filters.items()}
+        self.tests = {name: self._metered(name, function) for name, function in self.tests.items()}
 
     def begin(self) -> None:
         """Begin a rendering, with all its units."""
@@ -118,6 +134,8 @@ class MeteredEnvironment(SandboxedEnvironment):
             self.spend(len(value))
         elif isinstance(value, int):
             _refuse_huge(value.bit_length())
+        elif isinstance(value, range):
+            self.spend(len(value))
         elif isinstance(value, _CONTAINERS):
             # Without recursion, and not once for each list: a list may hold another twice, and that one a third twice.
             waiting: list[Iterator[Any]] = [_items(value)]
@@ -142,7 +160,7 @@ class MeteredEnvironment(SandboxedEnvironment):
                 values = tuple(map(_listed, values))
             self._estimate(function.__name__, (owner, *values), named)
         elif isinstance(owner, _CONTAINERS):  # it may be made longer
-            self.spend_for([*values, *named.values()])
+            self.spend_for([owner, *values, *named.values()])
         return self.spend_for(super().call(context, function, *values, **named))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -168,7 +186,7 @@ class MeteredEnvironment(SandboxedEnvironment):
             self.spend_for(value)
         return "".join(map(str, values))
 
-    def _metered(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _metered(self, name: str, function: Any) -> Any:
         @wraps(function)  # with the marks by which Jinja2 passes a context or itself
         def metered(*values: Any, **named: Any) -> Any:
             self.spend(STEP)
@@ -183,9 +201,11 @@ class MeteredEnvironment(SandboxedEnvironment):
     # --- what a step can make ---------------------------------------------------------------------
 
     def _estimate(self, name: str, values: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-        """Use up what a text function or a filter of this name can make of its arguments at most."""
+        """Use up what a function of this name reads, or, of a text's or a filter, can make of its arguments at most."""
         if values and name in (*_GROWING, *_BY_TEXT):
             self.spend(self._most_made(name, values[0], [*values[1:], *named.values()]))
+        else:
+            self.spend_for([*values, *named.values()])
 
     def _most_made(self, name: str, first: Any, others: list[Any]) -> int:
         given = [abs(int(each)) for each in others if isinstance(each, int | float) and abs(each) < _NO_NUMBER]
