@@ -597,7 +597,7 @@ def test_a_failed_inheritance_is_left_for_the_next_heir(site: Site, monkeypatch:
     site.die(dead)
     heir = Ledger.open(site.place)
     with monkeypatch.context() as patch:
-        patch.setattr("expand.ledger.attempts._end", None)
+        patch.setattr("expand.ledger.attempts._change", None)
         with pytest.raises(TypeError):
             heir.recover()
     assert heir.balance("book").reserved_tokens == RESERVED

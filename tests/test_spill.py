@@ -23,8 +23,15 @@ from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError
 from expand.ledger import Ledger, LedgerBusyError, Reservation, spill, verify
+from expand.ledger.sqlite import SqliteDatabase
 from expand.testing import ScriptedAuthor as WorkspaceAuthor
 from expand.workspace import Workspace
+
+
+def file_of(ledger: Ledger) -> SqliteDatabase:
+    """The database of a ledger in a file."""
+    assert isinstance(ledger.database, SqliteDatabase)
+    return ledger.database
 
 
 @pytest.fixture(autouse=True)
@@ -372,7 +379,7 @@ def test_a_ledger_that_goes_away_is_noticed_at_the_next_transaction(tmp_path: Pa
     ledger = Ledger.open(place(tmp_path))
     run = begin(ledger)
     ledger.reserve(order(run, "1"))
-    change(ledger.database.path)  # type: ignore[attr-defined]
+    change(file_of(ledger).path)
     with pytest.raises(LedgerError, match=f"{message} while this process used it; .*run again"):
         ledger.reserve(order(run, "2"))
     with pytest.raises(LedgerError):
@@ -453,7 +460,7 @@ async def test_a_run_whose_ledger_goes_away_stops_and_buys_nothing_again(
 def test_a_ledger_on_a_disk_that_turned_read_only_keeps_the_answer(at: Path, state: Path) -> None:
     ledger = Ledger.open(at / ".expand" / "ledger.db")
     run = begin(ledger)
-    ledger.database.connection.execute("PRAGMA query_only = ON")  # type: ignore[attr-defined]
+    file_of(ledger).connection.execute("PRAGMA query_only = ON")
 
     async def buy() -> None:
         client = client_of(ledger, Clock())
@@ -465,11 +472,11 @@ def test_a_ledger_on_a_disk_that_turned_read_only_keeps_the_answer(at: Path, sta
     plain = ledger.reserve
 
     def reserve(*values: Any, **named: Any) -> Any:
-        ledger.database.connection.execute("PRAGMA query_only = OFF")  # type: ignore[attr-defined]
+        file_of(ledger).connection.execute("PRAGMA query_only = OFF")
         try:
             return plain(*values, **named)
         finally:
-            ledger.database.connection.execute("PRAGMA query_only = ON")  # type: ignore[attr-defined]
+            file_of(ledger).connection.execute("PRAGMA query_only = ON")
 
     asyncio.run(buy())
     assert len(list(state.glob("*.json"))) == 1
@@ -482,7 +489,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     path = place(tmp_path)
     ledger = Ledger.open(path)
     run = begin(ledger)
-    connection = ledger.database.connection  # type: ignore[attr-defined]
+    connection = file_of(ledger).connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
 
     class Long(ScriptedAuthor):

@@ -6,15 +6,15 @@ from datetime import datetime, timedelta
 
 from expand.budget import Balance, Shortfall, shortfall
 from expand.ledger import attempts
-from expand.ledger.database import Connection, Reader
-from expand.ledger.values import Held, InFlight, ModelLimits, Order, Pause, Paused, Refused, StoredAnswer
+from expand.ledger.database import Connection
+from expand.ledger.values import Held, InFlight, Order, Paused, Refused, StoredAnswer
 
 WINDOW = timedelta(seconds=60)
 BUSY_SECONDS = 0.25
 """How long to wait before asking again whether a call in flight has ended."""
 
 _IN_FLIGHT = "state IN ('reserved', 'sent')"
-_LIVE = "NOT EXISTS (SELECT 1 FROM batch WHERE batch.id = attempt.owner)"
+_NO_BATCH = "NOT EXISTS (SELECT 1 FROM batch WHERE batch.id = attempt.owner)"
 """SQL: not in a batch, which has limits of its own."""
 
 
@@ -91,84 +91,47 @@ def _in_batches(connection: Connection, missing: Shortfall) -> int:
     return sum(row["held"] or 0 for row in found if missing.scope in json.loads(row["scopes"]))
 
 
-# What holds calls to a model back, over all processes: a pause, or its limits per minute.
-#
-# A call counts in the minute after it was reserved. Its tokens are its reservation while it is in flight, and what it
-# was charged afterwards, so a refused call costs a request and no tokens.
-
-
-def pause(connection: Connection, model: str, until: datetime) -> None:
-    """Let nobody call ``model`` before ``until``; a longer pause already set stays."""
-    connection.execute(
-        "INSERT INTO pause (model, until) VALUES (?, ?) ON CONFLICT (model) DO UPDATE SET until = excluded.until"
-        " WHERE pause.until < excluded.until",
-        (model, attempts.timestamp(until)),
-    )
-
-
-def pauses(reader: Reader, now: datetime) -> tuple[Pause, ...]:
-    """The pauses that are not over, by model."""
-    rows = reader.query("SELECT model, until FROM pause ORDER BY model")
-    found = (Pause(row["model"], (attempts.parse(row["until"]) - now).total_seconds()) for row in rows)
-    return tuple(pause for pause in found if pause.seconds > 0)
-
-
-def lift(connection: Connection, model: str) -> None:
-    """End the pause of ``model``."""
-    connection.execute("DELETE FROM pause WHERE model = ?", (model,))
-
-
 def obstacle(connection: Connection, order: Order, now: datetime) -> Paused | None:
-    """Why the order's model may not be called right now, and for how long; None when it may."""
+    """Why the order's model may not be called right now, by any process, and for how long: a pause, or its limits. None
+    when it may.
+
+    A call counts in the minute after it was reserved. Its tokens are its reservation while it is in flight, and what it
+    was charged afterwards, so a refused call costs a request and no tokens."""
     # After the limits, and only for live calls. An order that can never fit should be refused at once rather than wait
     # a minute for its turn and be refused then.
     model, limits = order.request.model, order.rates
-    return (
-        _paused(connection, model, now)
-        or _crowded(connection, model, limits)
-        or _too_fast(connection, model, limits, order.amount.tokens, now)
-    )
+    paused = connection.execute("SELECT until FROM pause WHERE model = ?", (model,)).fetchone()
+    left = 0.0 if paused is None else (attempts.parse(paused["until"]) - now).total_seconds()
+    if left > 0:
+        return Paused(seconds=left, reason=f"{model}: the provider asked for a pause", by_provider=True)
+    if limits.concurrency is not None:
+        # Counted in the ledger, over all processes. Each process's own limiter cannot know how many the others have
+        # out.
+        live: int = connection.execute(
+            f"SELECT count(*) FROM attempt WHERE model = ? AND {_IN_FLIGHT} AND {_NO_BATCH}", (model,)
+        ).fetchone()[0]
+        if live >= limits.concurrency:
+            return Paused(seconds=BUSY_SECONDS, reason=f"{model}: {live} calls at a time are in flight")
+    return None if limits.rpm is None and limits.tpm is None else _too_fast(connection, order, now)
 
 
-def _paused(connection: Connection, model: str, now: datetime) -> Paused | None:
-    row = connection.execute("SELECT until FROM pause WHERE model = ?", (model,)).fetchone()
-    left = 0.0 if row is None else (attempts.parse(row["until"]) - now).total_seconds()
-    reason = f"{model}: the provider asked for a pause"
-    return Paused(seconds=left, reason=reason, by_provider=True) if left > 0 else None
-
-
-def _crowded(connection: Connection, model: str, limits: ModelLimits) -> Paused | None:
-    if limits.concurrency is None:
-        return None
-    live: int = connection.execute(
-        f"SELECT count(*) FROM attempt WHERE model = ? AND {_IN_FLIGHT} AND {_LIVE}", (model,)
-    ).fetchone()[0]
-    # Counted in the ledger, over all processes. Each process's own limiter cannot know how many the others have out.
-    if live < limits.concurrency:
-        return None
-    return Paused(seconds=BUSY_SECONDS, reason=f"{model}: {live} calls at a time are in flight")
-
-
-def _too_fast(
-    connection: Connection, model: str, limits: ModelLimits, wanted_tokens: int, now: datetime
-) -> Paused | None:
-    if limits.rpm is None and limits.tpm is None:
-        return None
+def _too_fast(connection: Connection, order: Order, now: datetime) -> Paused | None:
     # A sliding minute over the attempts themselves. A token bucket would need a row of its own for each model, and
     # would not notice a settlement that turned out smaller than its reservation.
     calls, tokens, oldest = connection.execute(
         f"SELECT count(*), coalesce(sum(CASE WHEN {_IN_FLIGHT} THEN reserved_tokens ELSE prompt + completion END), 0),"
         " min(reserved_at) FROM attempt WHERE model = ? AND reserved_at > ?"
-        f" AND NOT (state = 'released' AND sent_at IS NULL) AND {_LIVE}",
-        (model, attempts.timestamp(now - WINDOW)),
+        f" AND NOT (state = 'released' AND sent_at IS NULL) AND {_NO_BATCH}",
+        (order.request.model, attempts.timestamp(now - WINDOW)),
     ).fetchone()
     if oldest is None:
         return None  # an order above the limit of a whole minute may go when it goes alone
     # Wait until the oldest call leaves the window, not longer: by then there may be room, and the question is asked
     # again.
     seconds = max(BUSY_SECONDS, (attempts.parse(oldest) + WINDOW - now).total_seconds())
+    model, limits = order.request.model, order.rates
     if limits.rpm is not None and calls >= limits.rpm:
         return Paused(seconds=seconds, reason=f"{model}: {calls:,} calls in the last minute")
-    if limits.tpm is not None and tokens + wanted_tokens > limits.tpm:
+    if limits.tpm is not None and tokens + order.amount.tokens > limits.tpm:
         return Paused(seconds=seconds, reason=f"{model}: {tokens:,} tokens in the last minute")
     return None

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from expand.budget import Amount, Balance, Limit
 from expand.errors import LedgerError
-from expand.ledger.database import Connection, DatabaseRow, Reader
+from expand.ledger.database import Connection, Reader
 from expand.ledger.values import AttemptRow, Order, Reservation, State, StoredAnswer, UsageSource
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Usage
 
@@ -28,13 +28,6 @@ MOST_TOKENS = 10**12
 MOST_PICO_USD = 10**18
 """So is one that would cost more than this, a million dollars, for one answer."""
 
-RELEASE_FROM = (State.RESERVED, State.SENT, State.UNKNOWN)
-SETTLE_FROM = (State.SENT, State.UNKNOWN, State.RECONCILED, State.SETTLED)
-"""An answer is kept however late it comes: another process may have taken this one for dead while its connection to the
-ledger was lost, or a first try to settle may have been lost half-way.
-"""
-
-BOOK = "book"
 TOTALS = ("settled_tokens", "settled_pico", "unknown_tokens", "unknown_pico", "reserved_tokens", "reserved_pico")
 """The columns that attempts add up to."""
 
@@ -148,7 +141,7 @@ def stored_answer(reader: Reader, key: str, question: str | None = None) -> Stor
     )
 
 
-def _usage(row: DatabaseRow) -> Usage:
+def _usage(row: Any) -> Usage:
     return Usage(prompt=row["prompt"], completion=row["completion"], cached=row["cached"], reasoning=row["reasoning"])
 
 
@@ -159,7 +152,7 @@ _AS_THEY_ARE = (
 """The columns of an attempt that are also the fields of its value."""
 
 
-def read(row: DatabaseRow) -> AttemptRow:
+def read(row: Any) -> AttemptRow:
     """A row of the table ``attempt`` as a value. Raises ``LedgerError`` for a damaged one."""
     try:
         return AttemptRow(
@@ -282,34 +275,24 @@ def in_flight(reader: Reader, owner: str) -> list[AttemptRow]:
 
 def mark_sent(connection: Connection, row: AttemptRow, now: datetime) -> None:
     """Reserved becomes sent; the reservation stays."""
-    _change(connection, row, State.SENT, now, columns={"sent_at": timestamp(now)}, history="")
+    _change(connection, row, State.SENT, now, columns={"sent_at": timestamp(now)})
 
 
-def release(connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime) -> None:
-    """The attempt was not billed: give its reservation back, or what it was charged for it."""
-    columns = _failure_columns(failed)
-    _end(connection, row, State.RELEASED, NOTHING, now, columns=columns, history=str(failed.failure))
-
-
-def leave_unknown(connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime) -> None:
-    """Nobody knows whether the attempt was billed: charge its reservation."""
-    _end(connection, row, State.UNKNOWN, at_reservation(row), now, columns=_failure_columns(failed))
-
-
-def give_up(
+def fail(
     connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime, *, unbilled: bool = False
 ) -> None:
-    """End an attempt that is in flight: release one that was not sent or is ``unbilled`` for certain, else leave it
-    unknown."""
+    """End an attempt without an answer: release one that was not sent or is ``unbilled`` for certain, and what it was
+    charged; else leave it unknown, charged at its reservation."""
+    columns = {"failure": failed.failure, "status": failed.status, "message": clean(failed.message)[:2000]}
     if unbilled or row.state is State.RESERVED:
-        release(connection, row, failed, now)
+        _change(connection, row, State.RELEASED, now, columns=columns, charge=NOTHING, history=str(failed.failure))
     else:
-        leave_unknown(connection, row, failed, now)
+        _change(connection, row, State.UNKNOWN, now, columns=columns, charge=at_reservation(row))
 
 
 def reconcile(connection: Connection, row: AttemptRow, charge: Charge, now: datetime) -> None:
     """An unknown outcome became known: charge what was really billed."""
-    _end(connection, row, State.RECONCILED, charge, now)
+    _change(connection, row, State.RECONCILED, now, columns={}, charge=charge)
 
 
 def settle(connection: Connection, row: AttemptRow, answer: Answer, cost_pico_usd: int | None, now: datetime) -> None:
@@ -326,7 +309,7 @@ def settle(connection: Connection, row: AttemptRow, answer: Answer, cost_pico_us
         "answered_by": clean(answer.model),
         "provider_request_id": clean(answer.provider_request_id),
     }
-    _end(connection, row, State.SETTLED, charge, now, columns=columns)
+    _change(connection, row, State.SETTLED, now, columns=columns, charge=charge)
     _keep_answer(connection, row, answer)
 
 
@@ -335,7 +318,9 @@ def settle_once(
 ) -> StoredAnswer:
     """Settle an attempt that may have been settled, or given up, before. Returns the answer that its request has from
     now on: an earlier one stays. Raises ``LedgerError``."""
-    row = fetch(connection, attempt_id, SETTLE_FROM)
+    # An answer is kept however late it comes: another process may have taken this one for dead while its connection to
+    # the ledger was lost.
+    row = fetch(connection, attempt_id, (State.SENT, State.UNKNOWN, State.RECONCILED, State.SETTLED))
     # Settled already: a connection broke after the commit and before its acknowledgement, and the caller tries again.
     # Charging once more would count one answer twice.
     if row.state is not State.SETTLED:
@@ -375,35 +360,6 @@ def _keep_answer(connection: Connection, row: AttemptRow, answer: Answer) -> Non
     )
 
 
-def _failure_columns(failed: AttemptFailedError) -> Columns:
-    return {"failure": failed.failure, "status": failed.status, "message": clean(failed.message)[:2000]}
-
-
-def _end(
-    connection: Connection,
-    row: AttemptRow,
-    state: State,
-    charge: Charge,
-    now: datetime,
-    *,
-    columns: Columns | None = None,
-    history: str | None = None,
-) -> None:
-    """Charge an attempt, and free what held its place. ``columns`` are further ones to set."""
-    usage, amount = charge.usage, charge.amount
-    charged: Columns = {
-        "prompt": usage.prompt,
-        "cached": usage.cached,
-        "completion": usage.completion,
-        "reasoning": usage.reasoning,
-        "usage_source": charge.source,
-        "cost_pico": charge.cost_pico_usd,
-        "ended_at": timestamp(now),
-    }
-    history = f"{amount.tokens} tokens by {charge.source}" if history is None else history
-    _change(connection, row, state, now, columns={**charged, **(columns or {})}, history=history, charged=amount)
-
-
 def _change(
     connection: Connection,
     row: AttemptRow,
@@ -411,15 +367,30 @@ def _change(
     now: datetime,
     *,
     columns: Columns,
-    history: str,
-    charged: Amount = NOTHING.amount,
+    charge: Charge | None = None,
+    history: str = "",
 ) -> None:
-    """Change an attempt's state, its history and its scopes' totals: the three always agree."""
+    """Change an attempt's state, its history and its scopes' totals: the three always agree. With a ``charge``, which
+    frees what held its place, the attempt ends."""
+    amount = NOTHING.amount
+    if charge is not None:
+        usage, amount = charge.usage, charge.amount
+        history = history or f"{amount.tokens} tokens by {charge.source}"
+        columns = {
+            "prompt": usage.prompt,
+            "cached": usage.cached,
+            "completion": usage.completion,
+            "reasoning": usage.reasoning,
+            "usage_source": charge.source,
+            "cost_pico": charge.cost_pico_usd,
+            "ended_at": timestamp(now),
+            **columns,
+        }
     names = ", ".join(f"{name} = ?" for name in columns)
     connection.execute(f"UPDATE attempt SET state = ?, {names} WHERE id = ?", (state, *columns.values(), row.id))
     _record(connection, row.id, state, timestamp(now), history)
     before = share(row.state, reserved=row.reserved, charged=row.charged)
-    after = share(state, reserved=row.reserved, charged=charged)
+    after = share(state, reserved=row.reserved, charged=amount)
     add_totals(connection, row.scopes, after, instead_of=before)
 
 
@@ -431,8 +402,6 @@ def _record(connection: Connection, attempt_id: str, state: State, at: str, deta
 
 # --- what scopes have used -------------------------------------------------------------------------
 
-_COLUMNS = ", ".join(("scope", "limit_tokens", "limit_pico", "opening_tokens", "opening_pico", *TOTALS))
-
 
 def ensure_scopes(connection: Connection, scopes: Iterable[str]) -> None:
     """Open an account, unlimited and empty, for every scope that has none."""
@@ -440,25 +409,11 @@ def ensure_scopes(connection: Connection, scopes: Iterable[str]) -> None:
         connection.execute("INSERT INTO budget (scope) VALUES (?) ON CONFLICT DO NOTHING", (scope,))
 
 
-def set_limits(connection: Connection, limits: Mapping[str, Limit]) -> None:
-    """Set what each scope may spend from now on."""
-    ensure_scopes(connection, limits)
-    for scope, limit in limits.items():
-        connection.execute(
-            "UPDATE budget SET limit_tokens = ?, limit_pico = ? WHERE scope = ?", (limit.tokens, limit.pico_usd, scope)
-        )
-
-
-def set_openings(connection: Connection, tokens: Mapping[str, int], pico_usd: Mapping[str, int]) -> None:
-    """Set what each scope had spent before this ledger was kept; a scope that only one of the two names has 0 of the
-    other."""
-    scopes = sorted(tokens.keys() | pico_usd.keys())
-    ensure_scopes(connection, scopes)
-    for scope in scopes:
-        connection.execute(
-            "UPDATE budget SET opening_tokens = ?, opening_pico = ? WHERE scope = ?",
-            (tokens.get(scope, 0), pico_usd.get(scope, 0), scope),
-        )
+def set_columns(connection: Connection, scope: str, **columns: int | None) -> None:
+    """Set limits or opening balances of a scope, which gets an account where it has none."""
+    ensure_scopes(connection, (scope,))
+    names = ", ".join(f"{name} = ?" for name in columns)
+    connection.execute(f"UPDATE budget SET {names} WHERE scope = ?", (*columns.values(), scope))
 
 
 def add_totals(
@@ -485,18 +440,17 @@ def balance(reader: Reader, scope: str) -> Balance:
 def balances(reader: Reader, scopes: tuple[str, ...] | None = None) -> tuple[Balance, ...]:
     """Where the scopes stand that have an account, by name; None for all there are."""
     where = "" if scopes is None else f" WHERE scope IN ({', '.join('?' * len(scopes))})"
-    return tuple(map(_balance, reader.query(f"SELECT {_COLUMNS} FROM budget{where} ORDER BY scope", scopes or ())))
-
-
-def _balance(row: DatabaseRow) -> Balance:
-    return Balance(
-        scope=row["scope"],
-        limit=Limit(tokens=row["limit_tokens"], pico_usd=row["limit_pico"]),
-        # Derived when it is read. A stored `used` would be one more figure that could disagree with its parts.
-        used_tokens=row["opening_tokens"] + row["settled_tokens"] + row["unknown_tokens"],
-        reserved_tokens=row["reserved_tokens"],
-        unknown_tokens=row["unknown_tokens"],
-        opening_tokens=row["opening_tokens"],
-        used_pico_usd=row["opening_pico"] + row["settled_pico"] + row["unknown_pico"],
-        reserved_pico_usd=row["reserved_pico"],
+    return tuple(
+        Balance(
+            scope=row["scope"],
+            limit=Limit(tokens=row["limit_tokens"], pico_usd=row["limit_pico"]),
+            # Derived when it is read. A stored `used` would be one more figure that could disagree with its parts.
+            used_tokens=row["opening_tokens"] + row["settled_tokens"] + row["unknown_tokens"],
+            reserved_tokens=row["reserved_tokens"],
+            unknown_tokens=row["unknown_tokens"],
+            opening_tokens=row["opening_tokens"],
+            used_pico_usd=row["opening_pico"] + row["settled_pico"] + row["unknown_pico"],
+            reserved_pico_usd=row["reserved_pico"],
+        )
+        for row in reader.query(f"SELECT * FROM budget{where} ORDER BY scope", scopes or ())
     )

@@ -101,7 +101,7 @@ def findings(database: Database, snapshot: Callable[[], AbstractContextManager[C
     """What does not add up, one line each; at most ``MOST_FINDINGS`` of each kind. Each check has a ``snapshot`` of its
     own, since an error ends a transaction in PostgreSQL, and what is broken for one check may be well for the next."""
     checks = {
-        "database": database.damage,
+        "database": lambda _: database.damage(),
         "requests": _requests,
         "answers": _answers,
         "histories": _histories,

@@ -19,11 +19,12 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from typing import Any
 
 from expand.errors import LedgerError
 from expand.ledger import admission_check, attempts
 from expand.ledger.attempts import insert, parse_optional, timestamp
-from expand.ledger.database import Connection, ConstraintError, DatabaseRow
+from expand.ledger.database import Connection, ConstraintError
 from expand.ledger.store import Ledger
 from expand.ledger.values import AttemptRow, Order, Reservation, Run, State, Verdict
 from expand.llm.types import Answer, AttemptFailedError
@@ -218,7 +219,7 @@ class Batches:
         elif result.failed is None:
             raise ValueError(f"{result.request_key}: neither an answer nor a failure")
         else:
-            attempts.give_up(connection, row, result.failed, now, unbilled=result.billed is False)
+            attempts.fail(connection, row, result.failed, now, unbilled=result.billed is False)
         return 1
 
     def end(
@@ -229,7 +230,7 @@ class Batches:
         with self._ledger.writing() as connection:
             now = self._ledger.clock()
             for row in attempts.in_flight(connection, batch.id):
-                attempts.give_up(connection, row, rest, now, unbilled=billed is False)
+                attempts.fail(connection, row, rest, now, unbilled=billed is False)
             found = connection.query("SELECT state, count(*) FROM attempt WHERE owner = ? GROUP BY state", (batch.id,))
             counts = dict(found)
             _set(
@@ -287,7 +288,7 @@ def _set(connection: Connection, batch: BatchRow, **columns: str | int | None) -
     connection.execute(f"UPDATE batch SET {names} WHERE id = ? AND ended_at IS NULL", (*columns.values(), batch.id))
 
 
-def read(row: DatabaseRow) -> BatchRow:
+def read(row: Any) -> BatchRow:
     """A row as a value."""
     values = {field.name: row[field.name] for field in fields(BatchRow)}
     values |= {name: parse_optional(row[name]) for name in ("began_at", "submitted_at", "expires_at", "ended_at")}

@@ -1,8 +1,9 @@
 """The boundary between the ledger's rules and a database, and the tables that a database keeps.
 
 The rules and their SQL are written once, in what SQLite and PostgreSQL have in common: ``?`` stands for a value, and a
-row is read by name or position. A back end is a module beside this one (``sqlite``, ``postgres``) with a ``Database``,
-opened by ``store``. No other module of this package knows which back end it talks to.
+row is read by name or position. A back end is a module beside this one (``sqlite``, ``postgres``) whose database and
+connection have the methods of ``SqliteDatabase`` and ``SqliteConnection``; ``store`` opens it. No other module of this
+package knows which back end it talks to.
 
 ``data/migrations/<n>.sql`` leads from version n - 1 of the tables to n. Statements are written as SQLite takes them;
 ``postgres`` translates them. They only ever append, so that a process of an older version that is still running can go
@@ -12,10 +13,7 @@ A batch is an owner as well, of the attempts in it: ``id`` is in both tables. ``
 its way to its provider, and then NULL, so that only one can be.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
-from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from expand.errors import LedgerError
 from expand.paths import DATA
@@ -36,96 +34,19 @@ class ConstraintError(Exception):
     """A row breaks a constraint of its table: a defect, unless the row came from outside."""
 
 
-class DatabaseRow(Protocol):
-    """A row: read by position or name, or unpacked."""
+if TYPE_CHECKING:
+    from expand.ledger.postgres import PostgresDatabase, Session
+    from expand.ledger.sqlite import SqliteConnection, SqliteDatabase
 
-    def __getitem__(self, key: int | str, /) -> Any: ...
+Database: TypeAlias = "SqliteDatabase | PostgresDatabase"
+"""An open database, for one thread. Its context managers turn driver errors into ``LedgerError``, and a broken
+constraint into ``ConstraintError``. Defects in the code (a wrong number of values, say) pass through."""
 
-    def __iter__(self) -> Iterator[Any]: ...
+Connection: TypeAlias = "SqliteConnection | Session"
+"""What ``snapshot`` and ``writing`` hand out."""
 
-    def keys(self) -> list[str]:
-        """The columns' names."""
-
-
-class Rows(Protocol):
-    """The result of a statement."""
-
-    def fetchone(self) -> Any:
-        """The next row; None after the last."""
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-
-class Reader(Protocol):
-    """What can be read from: an open database, or the connection of one transaction."""
-
-    def query(self, statement: str, values: Sequence[Any] = (), /) -> list[Any]:
-        """The rows that one statement reads."""
-
-
-class Connection(Reader, Protocol):
-    """What ``snapshot`` and ``writing`` hand out."""
-
-    def execute(self, statement: str, values: Sequence[Any] = (), /) -> Rows:
-        """Run one statement; ``?`` stands for a value."""
-
-    def exact(self, text: str, /) -> str | bytes:
-        """Encode a text for a column of exact texts, which holds any character, NUL too."""
-
-
-class Database(Reader, Protocol):
-    """An open database, for one thread.
-
-    Its context managers turn driver errors into ``LedgerError``, and a broken constraint into ``ConstraintError``.
-    Defects in the code (a wrong number of values, say) pass through."""
-
-    @property
-    def name(self) -> str:
-        """What messages call it: a path, or an address without a password."""
-
-    @property
-    def errors(self) -> tuple[type[BaseException], ...]:
-        """The exceptions that its driver raises."""
-
-    def now(self) -> datetime:
-        """The time in UTC, by the clock that everyone who shares the database shares."""
-
-    def mapped(self) -> AbstractContextManager[None]:
-        """Turn driver errors into the ledger's errors."""
-
-    def snapshot(self) -> AbstractContextManager[Connection]:
-        """Read; all statements see one and the same state."""
-
-    def writing(self) -> AbstractContextManager[Connection]:
-        """Write one transaction: all of it or nothing, durable when it ends. Writers follow one another: what a
-        transaction reads cannot change before it ends."""
-
-    def version(self) -> int:
-        """The version of the ledger's tables. Raises ``LedgerError`` for a newer one, and for no ledger."""
-
-    def prove_writable(self) -> None:
-        """Write what is there already."""
-
-    def damage(self, connection: Connection, /) -> Iterator[str]:
-        """What the database itself finds wrong with itself, one line each."""
-
-    def enter(self) -> str:
-        """Begin to own attempts, and return the new owner's id. The owner is alive until ``leave``, or until this
-        process ends, however it ends."""
-
-    def leave(self, owner: str, /) -> None:
-        """End an owner; harmless when repeated."""
-
-    def claim(self, owner: str, /) -> AbstractContextManager[bool]:
-        """Whether the owner is dead and nobody else is recovering it. Nobody else can within the context; when that
-        ends without an exception, what is left of the owner is removed."""
-
-    def discard(self) -> None:
-        """Close it, and remove it if opening it made it."""
-
-    def close(self) -> None:
-        """Close it; harmless when repeated."""
-
+Reader: TypeAlias = "Database | Connection"
+"""What can be read from: an open database, or the connection of one transaction."""
 
 APPLICATION_ID = 0x45585044
 """``EXPD``: how a ledger is told from any other database."""

@@ -31,19 +31,13 @@ from expand.errors import LedgerError
 from expand.ledger.database import (
     BUSY,
     REMAKE,
-    Connection,
     ConstraintError,
     LedgerBusyError,
-    Rows,
     later_migrations,
     refuse_newer,
 )
-from expand.ledger.sqlite import expected_schema
+from expand.ledger.sqlite import expected_schema, references
 from expand.ledger_location import Server
-
-CLOCK_SECONDS = 300.0
-"""How long a process counts on from the server's clock before it looks at it again."""
-
 
 RECONNECT_SECONDS = 0.25
 """How long to wait before trying to reach a server again."""
@@ -181,7 +175,7 @@ class Session:
     def __init__(self, raw: psycopg.Connection[Row]) -> None:
         self.raw = raw
 
-    def execute(self, statement: str, values: Sequence[Any] = (), /) -> Rows:
+    def execute(self, statement: str, values: Sequence[Any] = (), /) -> Any:
         """Run one statement; ``?`` stands for a value."""
         return self.raw.execute(translated(statement), values or None)
 
@@ -304,7 +298,8 @@ class PostgresDatabase:
         self._closed = False
         self._made = False
         self._pipeline: psycopg.Pipeline | None = None
-        self._then, self._read_at = datetime.now(UTC), time.monotonic()
+        self._then: datetime
+        self._read_at: float
         self._session = self._connect()
 
     @property
@@ -315,25 +310,17 @@ class PostgresDatabase:
     # --- time ------------------------------------------------------------------------------------
 
     def now(self) -> datetime:
-        """The server's clock, which all processes share; read now and then, counted on between."""
-        # One look every five minutes instead of one for each reservation: a round trip to a distant server takes longer
-        # than all of the statements. Between looks the monotonic clock counts on, which no time service moves.
-        if time.monotonic() - self._read_at > CLOCK_SECONDS and self._pipeline is None:
-            with contextlib.suppress(LedgerError):
-                self._read_clock(self._live())
+        """The server's clock, which all processes share: read once a session, and counted on monotonically."""
         return self._then + timedelta(seconds=time.monotonic() - self._read_at)
-
-    def _read_clock(self, session: Session) -> None:
-        began = time.monotonic()
-        with mapped(self.name):
-            ((moment,),) = session.query("SELECT clock_timestamp()")
-        self._then, self._read_at = moment.astimezone(UTC), (began + time.monotonic()) / 2
 
     # --- the session -----------------------------------------------------------------------------
 
     def _connect(self) -> Session:
         session = connect(self.server, self._patience, read_only=self._read_only)
-        self._read_clock(session)
+        began = time.monotonic()
+        with mapped(self.name):
+            ((moment,),) = session.query("SELECT clock_timestamp()")
+        self._then, self._read_at = moment.astimezone(UTC), (began + time.monotonic()) / 2
         return session
 
     def _live(self) -> Session:
@@ -482,33 +469,12 @@ class PostgresDatabase:
         with self.writing() as session:
             session.execute("UPDATE ledger_version SET version = version")
 
-    def damage(self, connection: Connection) -> Iterator[str]:
-        """Rows that point nowhere, as they may after a careless restore, and tables, columns, indexes and triggers that
-        are missing."""
-        yield from self._missing(connection)
-        found = connection.query(
-            "SELECT child.relname AS child, parent.relname AS parent, a.attname AS here,"
-            " b.attname AS there FROM pg_constraint c"
-            " JOIN pg_class child ON child.oid = c.conrelid"
-            " JOIN pg_class parent ON parent.oid = c.confrelid"
-            " JOIN pg_namespace n ON n.oid = child.relnamespace"
-            " JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]"
-            " JOIN pg_attribute b ON b.attrelid = c.confrelid AND b.attnum = c.confkey[1]"
-            " WHERE c.contype = 'f' AND n.nspname = ? ORDER BY 1, 3",
-            (self.server.schema,),
-        )
-        for child, parent, here, there in found:
-            (lost,) = connection.execute(
-                f"SELECT count(*) FROM {child} WHERE {here} IS NOT NULL AND NOT EXISTS"
-                f" (SELECT 1 FROM {parent} WHERE {parent}.{there} = {child}.{here})"
-            ).fetchone()
-            for _ in range(lost):
-                yield f"references: a row of {child} points to a row of {parent} that is not there"
-
-    def _missing(self, connection: Connection) -> Iterator[str]:
+    def damage(self) -> Iterator[str]:
+        """Rows that point nowhere, as they may after a careless restore, and tables, indexes and triggers that are
+        missing."""
         found = {
             tuple(row)
-            for row in connection.query(
+            for row in self.query(
                 "SELECT CASE relkind WHEN 'i' THEN 'index' ELSE 'table' END, relname FROM pg_class"
                 " JOIN pg_namespace n ON n.oid = relnamespace LEFT JOIN pg_index ON indexrelid = pg_class.oid"
                 " WHERE nspname = ? AND relkind IN ('r', 'i') AND indisvalid IS NOT FALSE"
@@ -520,6 +486,14 @@ class PostgresDatabase:
         for kind, name in expected_schema():
             if (kind, name) not in found:
                 yield f"schema: the {kind} {name} is missing or switched off; {REMAKE}"
+        for child, here, parent, there in references():
+            if not {("table", child), ("table", parent)} <= found:
+                continue
+            ((lost,),) = self.query(
+                f"SELECT count(*) FROM {child} WHERE {here} IS NOT NULL AND NOT EXISTS"
+                f" (SELECT 1 FROM {parent} WHERE {parent}.{there} = {child}.{here})"
+            )
+            yield from [f"references: a row of {child} points to a row of {parent} that is not there"] * lost
 
     # --- owners ----------------------------------------------------------------------------------
 

@@ -178,7 +178,7 @@ class SqliteDatabase:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             connection.execute(f"PRAGMA user_version = {version}")
 
-    def damage(self, connection: object) -> Iterator[str]:
+    def damage(self) -> Iterator[str]:
         """What SQLite's own check finds, rows that point nowhere, and what of the tables is not as it was made."""
         for (line,) in self.connection.execute("PRAGMA integrity_check"):
             if line != "ok":
@@ -336,6 +336,17 @@ def columns_of(table: str) -> Mapping[str, str]:
     """The columns of a table as the migrations make it, in order, each with its type."""
     with contextlib.closing(_newest()) as connection:
         return {name: kind for _, name, kind, *_ in connection.execute(f"PRAGMA table_info({table})")}
+
+
+def references() -> tuple[tuple[str, str, str, str], ...]:
+    """Which column of which table points to which: table, column, table, column."""
+    with contextlib.closing(_newest()) as connection:
+        return tuple(
+            (table, here, parent, there)
+            for kind, table in _schema(connection)
+            if kind == "table"
+            for _, _, parent, here, there, *_ in connection.execute(f"PRAGMA foreign_key_list({table})")
+        )
 
 
 def _newest() -> sqlite3.Connection:

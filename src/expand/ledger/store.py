@@ -139,9 +139,12 @@ class Ledger:
             connection.execute("INSERT INTO run (id, owner, began_at) VALUES (?, ?, ?)", (run.id, run.owner, now))
             # Limits are written at the start of each run, not read from the book at each reservation: every process
             # that shares the ledger then checks against the same figures, whichever checkout of the book it has.
-            attempts.ensure_scopes(connection, [attempts.BOOK])
-            attempts.set_limits(connection, {**limits, f"run:{run.id}": run_limit or Limit()})
-            attempts.set_openings(connection, openings, money)
+            attempts.ensure_scopes(connection, ["book"])
+            for scope, limit in {**limits, f"run:{run.id}": run_limit or Limit()}.items():
+                attempts.set_columns(connection, scope, limit_tokens=limit.tokens, limit_pico=limit.pico_usd)
+            for scope in sorted(openings.keys() | money.keys()):
+                opening = {"opening_tokens": openings.get(scope, 0), "opening_pico": money.get(scope, 0)}
+                attempts.set_columns(connection, scope, **opening)
         return run
 
     def recover(self) -> tuple[int, int]:
@@ -216,8 +219,8 @@ class Ledger:
         with self.writing() as connection:
             # Unknown is allowed here: this process may have been taken for dead while its connection was lost. It knows
             # that nothing was billed, which is better knowledge than the other's guess.
-            row = attempts.fetch(connection, attempt_id, attempts.RELEASE_FROM)
-            attempts.release(connection, row, failed, self.clock())
+            row = attempts.fetch(connection, attempt_id, (State.RESERVED, State.SENT, State.UNKNOWN))
+            attempts.fail(connection, row, failed, self.clock(), unbilled=True)
 
     def unknown(self, attempt_id: str, failed: AttemptFailedError) -> None:
         """Nobody knows whether the attempt was billed: it stays charged at its reservation."""
@@ -226,21 +229,27 @@ class Ledger:
             # Already unknown: another process recovered it meanwhile. Its charge is the same, so there is nothing to
             # change.
             if row.state is State.SENT:
-                attempts.leave_unknown(connection, row, failed, self.clock())
+                attempts.fail(connection, row, failed, self.clock())
 
     def pause(self, model: str, seconds: float) -> None:
         """Let no process call ``model`` for so many seconds; a longer pause already set stays."""
         with self.writing() as connection:
-            admission_check.pause(connection, model, self.clock() + timedelta(seconds=seconds))
+            connection.execute(
+                "INSERT INTO pause (model, until) VALUES (?, ?) ON CONFLICT (model) DO UPDATE"
+                " SET until = excluded.until WHERE pause.until < excluded.until",
+                (model, attempts.timestamp(self.clock() + timedelta(seconds=seconds))),
+            )
 
     def pauses(self) -> tuple[Pause, ...]:
         """The models that no process may call for now, and for how long."""
-        return admission_check.pauses(self.database, self.clock())
+        rows, now = self.database.query("SELECT model, until FROM pause ORDER BY model"), self.clock()
+        found = (Pause(row["model"], (attempts.parse(row["until"]) - now).total_seconds()) for row in rows)
+        return tuple(pause for pause in found if pause.seconds > 0)
 
     def resume(self, model: str) -> None:
         """Lift the pause of ``model``: processes that wait for its end go on within seconds."""
         with self.writing() as connection:
-            admission_check.lift(connection, model)
+            connection.execute("DELETE FROM pause WHERE model = ?", (model,))
 
     # --- editions ---------------------------------------------------------------------------------
 
@@ -344,7 +353,7 @@ def _end_owner(connection: Connection, owner: str, failed: AttemptFailedError, n
     # left this machine; releasing sent ones would let the bill pass the limit.
     found = attempts.in_flight(connection, owner)
     for row in found:
-        attempts.give_up(connection, row, failed, now)
+        attempts.fail(connection, row, failed, now)
     ended = (attempts.timestamp(now), owner)
     connection.execute("UPDATE owner SET ended_at = ? WHERE id = ?", ended)
     connection.execute("UPDATE run SET ended_at = ? WHERE owner = ? AND ended_at IS NULL", ended)

@@ -15,7 +15,7 @@ from typing import Any
 from expand.errors import LedgerError
 from expand.ledger import attempts, audit
 from expand.ledger.attempts import insert, parse, timestamp
-from expand.ledger.database import Connection, ConstraintError, DatabaseRow, LedgerBusyError
+from expand.ledger.database import Connection, ConstraintError, LedgerBusyError
 from expand.ledger.sqlite import columns_of
 from expand.ledger.store import LARGEST, Ledger
 from expand.ledger_location import LedgerPlace
@@ -73,7 +73,7 @@ def _line(kind: str, values: dict[str, Any]) -> str:
     return json.dumps({"kind": kind, **values}, ensure_ascii=False)
 
 
-def _attempt(connection: Connection, row: DatabaseRow, *, texts: bool) -> dict[str, Any]:
+def _attempt(connection: Connection, row: Any, *, texts: bool) -> dict[str, Any]:
     values: dict[str, Any] = {name: row[name] for name in _columns("attempt")}
     values["history"] = [
         list(event)
