@@ -88,26 +88,6 @@ class RefusedError(BudgetExceededError):
 class HeldError(AuthorError):
     """An earlier outcome of the same request is unknown, and unknowns are to be held; or the request is in a batch."""
 
-    @classmethod
-    def by_batch(cls, order: Order, batch: str) -> HeldError:
-        """The request is in a batch, which takes hours."""
-        return cls(
-            f"{_name(order)}: it is asked in {batch}; "
-            "take its answers with `expand chapter --batch collect` once it has ended"
-        )
-
-    @classmethod
-    def by_unknown(cls, order: Order, attempt_id: str) -> HeldError:
-        """The outcome of an earlier attempt is unknown."""
-        return cls(
-            f"{_name(order)}: the outcome of attempt {attempt_id} is unknown; settle it with "
-            f"`expand ledger reconcile {attempt_id}`, or run with --on-unknown retry"
-        )
-
-
-def _name(order: Order) -> str:
-    return f"chapter {order.address.chapter} section {order.address.section}"
-
 
 PILOT_SECONDS = 0.2
 """How long the first attempt is ahead of the others: a wrong key is refused sooner than that."""
@@ -142,34 +122,13 @@ async def always_ready(model: str) -> None:
     """An author that is always ready."""
 
 
-class _Keeping:
+@dataclass(slots=True)
+class _Unsettled:
     """An answer that may have to wait for its ledger, and the file that holds it meanwhile."""
 
-    def __init__(self, ledger: Ledger, order: Order, attempt_id: str, answer: Answer, cost: int | None) -> None:
-        self.attempt_id = attempt_id
-        self.answer = answer
-        self.path: Path | None = None
-        self._ledger = ledger
-        self._order = order
-        self._cost = cost
-
-    def keep(self) -> None:
-        """Write the file, unless it is there; what cannot be written may be writable at the next try."""
-        if self.path is None:
-            with contextlib.suppress(LedgerError):
-                self.path = self._ledger.keep_elsewhere(
-                    self._order, self.attempt_id, self.answer, cost_pico_usd=self._cost
-                )
-
-    def discard(self) -> None:
-        """Remove the file: the ledger has the answer."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
-
-    @property
-    def place(self) -> str:
-        """Where it is, for a message."""
-        return "" if self.path is None else f", and is kept as {self.path}"
+    attempt_id: str
+    answer: Answer
+    path: Path | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -210,7 +169,7 @@ class BudgetedClient:
         self._in_flight: set[asyncio.Task[Outcome]] = set()
         self._storing: set[asyncio.Task[Outcome] | None] = set()
         """Those of them whose answer is there and is being stored."""
-        self._unsettled: list[_Keeping] = []
+        self._unsettled: list[_Unsettled] = []
         self._unsettled_by = ""
         self._stopped = asyncio.Event()
         self._abandoned = asyncio.Event()
@@ -298,6 +257,7 @@ class BudgetedClient:
         """A reservation, marked as sent and counted as out, or an answer. A smaller ``rank`` goes before a greater one:
         what was begun goes on before anything else is."""
         model, told = order.request.model, ""
+        name = f"chapter {order.address.chapter} section {order.address.section}"
         while True:
             with self._limiter.queue(model, rank) as place:
                 while True:
@@ -311,11 +271,17 @@ class BudgetedClient:
                         case InFlight(in_batch=True) as other:
                             # A batch takes up to a day, and this run may be what its user does meanwhile. Do not wait
                             # for it.
-                            raise HeldError.by_batch(order, other.owner)
+                            raise HeldError(
+                                f"{name}: it is asked in {other.owner}; take its answers with `expand chapter --batch "
+                                "collect` once it has ended"
+                            )
                         case InFlight():
                             break  # wait outside the queue: others need not wait for this one
-                        case Held() as held:
-                            raise HeldError.by_unknown(order, held.attempt_id)
+                        case Held(attempt_id=held):
+                            raise HeldError(
+                                f"{name}: the outcome of attempt {held} is unknown; settle it with `expand ledger "
+                                f"reconcile {held}`, or run with --on-unknown retry"
+                            )
                         case Paused(seconds=seconds, reason=reason, by_provider=by_provider):
                             if by_provider and seconds > self._retry.longest_wait_seconds:
                                 raise self._paused_too_long(model, seconds, reason)
@@ -452,7 +418,18 @@ class BudgetedClient:
             # charge for it. What the order still needs is asked for as a continuation.
             cut = _cut(pieces, failed)
             if cut is None:
-                self._record_failure(order, attempt_id, failed, seconds, final=tries.ends_run(failed))
+                record = self._ledger.release if RULES[failed.failure].billed == "no" else self._ledger.unknown
+                record(attempt_id, failed)
+                self._on_event(
+                    Event(
+                        kind="failed",
+                        order=order,
+                        attempt_id=attempt_id,
+                        seconds=seconds,
+                        message=f"{failed.message}; {failed.mended}" if failed.mended else failed.message,
+                        final=tries.ends_run(failed),
+                    )
+                )
                 return failed
             answer = cut
         # Everything, Ctrl-C and defects in an author too. Whatever happens after sending, the ledger has to be told, or
@@ -471,29 +448,19 @@ class BudgetedClient:
             raise
         return await self._settle(order, attempt_id, answer)
 
-    def _record_failure(
-        self, order: Order, attempt_id: str, failed: AttemptFailedError, seconds: float, *, final: bool
-    ) -> None:
-        rule = RULES[failed.failure]
-        record = self._ledger.release if rule.billed == "no" else self._ledger.unknown
-        record(attempt_id, failed)
-        self._on_event(
-            Event(
-                kind="failed",
-                order=order,
-                attempt_id=attempt_id,
-                seconds=seconds,
-                message=f"{failed.message}; {failed.mended}" if failed.mended else failed.message,
-                final=final,
-            )
-        )
-
     async def _settle(self, order: Order, attempt_id: str, answer: Answer) -> StoredAnswer:
         """Store the answer and charge it. While the disk is full or the ledger is locked, it is kept elsewhere and
         tried again; after a second stop it is stored at once, or stays there."""
         self._storing.add(asyncio.current_task())
         cost = None if answer.usage is None else order.cost(answer.usage)
-        keeping = _Keeping(self._ledger, order, attempt_id, answer, cost)
+        kept = _Unsettled(attempt_id, answer)
+
+        def keep() -> None:
+            """Write the file, unless it is there; what cannot be written may be writable at the next try."""
+            if kept.path is None:
+                with contextlib.suppress(LedgerError):
+                    kept.path = self._ledger.keep_elsewhere(order, attempt_id, answer, cost_pico_usd=cost)
+
         deadline = time.monotonic() + SETTLE_SECONDS
         tries = 0
         while True:
@@ -502,33 +469,35 @@ class BudgetedClient:
                 break
             except LedgerBusyError as error:
                 # At once, not after the last try: a kill meanwhile would take the text along.
-                keeping.keep()
+                keep()
                 tries += 1
                 # One that was given up is proof enough that the others need not wait as long.
                 over = tries == SETTLE_TRIES or time.monotonic() > deadline or self._unsettled
                 if over or self._abandoned.is_set():
-                    raise self._not_settled(keeping, error) from error
+                    raise self._not_settled(kept, error) from error
                 if tries == 1:
-                    message = f"an answer waits to be stored{keeping.place}: {error}"
+                    where = "" if kept.path is None else f", and is kept as {kept.path}"
+                    message = f"an answer waits to be stored{where}: {error}"
                     self._on_event(Event(kind="waiting", order=order, seconds=1.0, message=message))
             # A ledger that is damaged or replaced: any further try would end like this one.
             except Exception as error:
-                keeping.keep()
-                raise self._not_settled(keeping, error) from error
+                keep()
+                raise self._not_settled(kept, error) from error
             try:
                 await self._wait(1.0, self._abandoned)
             except asyncio.CancelledError as error:
-                raise self._not_settled(keeping, error) from error
-        keeping.discard()
+                raise self._not_settled(kept, error) from error
+        if kept.path is not None:
+            kept.path.unlink(missing_ok=True)
         self._on_event(Event(kind="settled", order=order, attempt_id=attempt_id, usage=stored.usage))
         return stored
 
-    def _not_settled(self, keeping: _Keeping, error: BaseException) -> ExpandError:
+    def _not_settled(self, kept: _Unsettled, error: BaseException) -> ExpandError:
         """Note an answer that the ledger did not take. After a second stop the error is that of all stopped orders."""
-        self._unsettled.append(keeping)
+        self._unsettled.append(kept)
         self._unsettled_by = self._unsettled_by or str(error)
         if self._abandoned.is_set():
-            return StoppedError(f"stopped; the answer of attempt {keeping.attempt_id} cannot be stored: {error}")
+            return StoppedError(f"stopped; the answer of attempt {kept.attempt_id} cannot be stored: {error}")
         return self._storage_error()
 
     def _raise_unsettled(self) -> None:

@@ -6,7 +6,7 @@ there for its answer to change.
 """
 
 import asyncio
-import heapq
+import bisect
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,14 +81,12 @@ class QueuePlace:
     number: int
     changed: asyncio.Event = field(compare=False, default_factory=asyncio.Event)
     """Set when the head of the queue had better look again."""
-    gone: bool = field(compare=False, default=False)
 
 
 class Limiter:
     """The orders of one event loop that may not go out yet, queueing per model.
 
-    Within a rank it is first come, first served, so that a big order is not overtaken for ever by small ones. Only the
-    heads of the queues are woken, so that ten thousand may wait."""
+    Within a rank it is first come, first served, so that a big order is not overtaken for ever by small ones."""
 
     def __init__(self) -> None:
         self._queues: dict[str, list[QueuePlace]] = {}
@@ -99,16 +97,11 @@ class Limiter:
         """Queue for a model; a smaller ``rank`` goes before a greater one."""
         place = QueuePlace(rank, next(self._numbers))
         queue = self._queues.setdefault(model, [])
-        # The number breaks ties, so equal ranks keep their order; a heap alone is not stable.
-        heapq.heappush(queue, place)
+        bisect.insort(queue, place)
         try:
             yield place
         finally:
-            place.gone = True
-            # Removing from the middle of a heap is expensive, so whoever leaves is marked, and dropped when it comes to
-            # the head. Ten thousand orders may be cancelled at once.
-            while queue and queue[0].gone:
-                heapq.heappop(queue)
+            del queue[bisect.bisect_left(queue, place)]
             self.wake()
 
     async def turn(self, model: str, place: QueuePlace) -> None:

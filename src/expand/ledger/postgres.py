@@ -212,8 +212,22 @@ def connect(server: Server, patience_seconds: float, *, read_only: bool) -> Sess
     raw.prepared_max = 300
     raw.adapters.register_loader("numeric", _Whole)
     raw.adapters.register_dumper(int, Int8Dumper)
+    # The schema, durable commits, and an end to everything that could wait for ever.
+    settings = {
+        "search_path": server.schema,
+        "synchronous_commit": "on",
+        "default_transaction_isolation": "read committed",
+        "default_transaction_read_only": "on" if read_only else "off",
+        "lock_timeout": f"{max(1, int(patience_seconds * 1000))}ms",
+        "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+        "tcp_keepalives_idle": str(SILENT_SECONDS // 2),
+        "tcp_keepalives_interval": str(SILENT_SECONDS // 6),
+        "tcp_keepalives_count": "3",
+        "client_min_messages": "warning",
+    }
+    calls = ", ".join("set_config(%s, %s, false)" for _ in settings)
     with mapped(str(server)):
-        _set_up(raw, server, patience_seconds, read_only=read_only)
+        raw.execute(f"SELECT {calls}", [text for pair in settings.items() for text in pair], prepare=False)
     return Session(raw)
 
 
@@ -228,25 +242,6 @@ def _unreachable(server: Server, error: psycopg.Error) -> LedgerError:
     if "role " in said and "does not exist" in said:
         return LedgerError(f"{server}: {said}; create it (createuser), or name another")
     return LedgerBusyError(f"{server}: {said}; see whether the server runs and can be reached")
-
-
-def _set_up(raw: psycopg.Connection[Row], server: Server, patience_seconds: float, *, read_only: bool) -> None:
-    """The schema, durable commits, and an end to everything that could wait for ever."""
-    settings = {
-        "search_path": server.schema,
-        "synchronous_commit": "on",
-        "default_transaction_isolation": "read committed",
-        "default_transaction_read_only": "on" if read_only else "off",
-        "lock_timeout": f"{max(1, int(patience_seconds * 1000))}ms",
-        "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
-        "tcp_keepalives_idle": str(SILENT_SECONDS // 2),
-        "tcp_keepalives_interval": str(SILENT_SECONDS // 6),
-        "tcp_keepalives_count": "3",
-        "client_min_messages": "warning",
-    }
-    calls = ", ".join("set_config(%s, %s, false)" for _ in settings)
-    values = [text for pair in settings.items() for text in pair]
-    raw.execute(f"SELECT {calls}", values, prepare=False)
 
 
 # --- the database ---------------------------------------------------------------------------------------
@@ -449,20 +444,16 @@ class PostgresDatabase:
             raw.execute("SELECT pg_advisory_xact_lock(%s)", (self._key,))
             version = self.version()
             if version == 0:
-                self._create_schema()
+                there = raw.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (self.server.schema,)).fetchone()
+                if there is None:
+                    raw.execute(f'CREATE SCHEMA "{self.server.schema}"'.encode())
+                    self._made = True
                 raw.execute("CREATE TABLE ledger_version (version BIGINT PRIMARY KEY)")
             for number, statements in enumerate(later_migrations(version), version + 1):
                 for statement in statements:
                     for each in definition(statement):
                         raw.execute(each.encode())
                 raw.execute("INSERT INTO ledger_version (version) VALUES (%s)", (number,))
-
-    def _create_schema(self) -> None:
-        raw = self._session.raw
-        there = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
-        if raw.execute(there, (self.server.schema,)).fetchone() is None:
-            raw.execute(f'CREATE SCHEMA "{self.server.schema}"'.encode())
-            self._made = True
 
     def prove_writable(self) -> None:
         """Write the version that is there already."""

@@ -6,7 +6,7 @@ An attempt is reconciled once; its history keeps that it was unknown, and at wha
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from expand.errors import InputError, Place
@@ -105,31 +105,23 @@ def _billed(lines: Iterable[str], name: str) -> dict[str, Usage]:
             place=Place(path=name, line=1),
         )
     billed: dict[str, Usage] = {}
-    for row in _rows(table, name):
-        # The header ends in the attempt's id, and an export may put something before it.
-        key = (row.get("attempt_id") or row.get("client_request_id") or "").rpartition("/")[2]
-        before = billed.get(key, UNBILLED)
-        try:
-            usage = Usage(
+    try:
+        for row in table:
+            # The header ends in the attempt's id, and an export may put something before it.
+            key = (row.get("attempt_id") or row.get("client_request_id") or "").rpartition("/")[2]
+            before = billed.get(key, UNBILLED)
+            billed[key] = Usage(
                 prompt=before.prompt + _figure(row["prompt_tokens"]),
                 completion=before.completion + _figure(row["completion_tokens"]),
                 cached=before.cached + _figure(row.get("cached_tokens") or "0"),
             )
-        except ValueError as error:
-            raise InputError(
-                f"{error}", remedy="give whole numbers from 0", place=Place(path=name, line=table.line_num)
-            ) from None
-        billed[key] = usage
-    return billed
-
-
-def _rows(table: csv.DictReader[str], name: str) -> Iterator[dict[str, str]]:
-    """The rows. Raises ``InputError`` for a quote that is never closed, and what else is no CSV."""
-    try:
-        yield from table
-    except csv.Error as error:
+    except csv.Error as error:  # a quote that is never closed, say
         place = Place(path=name, line=table.line_num)
         raise InputError(f"this is no CSV: {error}", remedy="export it again", place=place) from error
+    except ValueError as error:
+        place = Place(path=name, line=table.line_num)
+        raise InputError(f"{error}", remedy="give whole numbers from 0", place=place) from None
+    return billed
 
 
 def _figure(text: str | None) -> int:

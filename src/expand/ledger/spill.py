@@ -20,11 +20,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from expand.errors import LedgerError
+from expand.errors import InputError, LedgerError
 from expand.ledger import attempts
 from expand.ledger.database import Connection, ConstraintError, Database
 from expand.ledger.values import Order, State
 from expand.llm.types import Answer, Finish, Usage
+from expand.workspace import write_bytes_atomically
 
 FORMAT = 1
 
@@ -47,8 +48,8 @@ def write(database: Database, owner: str, order: Order, attempt_id: str, answer:
     for folder in folders():
         try:
             return _write(folder, f"{attempt_id}.json", data)
-        except OSError as error:
-            reasons.append(f"{folder}: {error.strerror or error}")
+        except (OSError, InputError) as error:
+            reasons.append(f"{folder}: {error}")
     raise LedgerError(f"the answer cannot be kept elsewhere: {'; '.join(reasons)}")
 
 
@@ -98,24 +99,14 @@ def _write(folder: Path, name: str, data: bytes) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _is_ours(folder):
         raise OSError("others may write there")
-    path, made = folder / name, folder / f".{name}.{os.getpid()}"
-    try:
-        handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-        made.replace(path)
-    except BaseException:
-        made.unlink(missing_ok=True)
-        raise
+    write_bytes_atomically(folder / name, data, private=True)
     with contextlib.suppress(OSError):  # no folder can be opened on Windows
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
-    return path
+    return folder / name
 
 
 def _files() -> Iterator[Path]:
