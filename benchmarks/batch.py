@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,10 +32,11 @@ from batch_server import BatchServer
 from expand.batch import batch_backend
 from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger, Order, verify
-from expand.ledger.batches import Batches, BatchRow, Settlement, Stage
+from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.ledger.values import Verdict
-from expand.llm.batch_api import BatchAuthor, RemoteBatch
+from expand.llm.batch_api import BatchAuthor, BatchLine, RemoteBatch
 from expand.llm.endpoint import Endpoint
+from expand.llm.types import Usage
 from expand.outline import Plan
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace
@@ -90,8 +91,8 @@ class FusedBatches(Batches):
     def submitted(self, batch: BatchRow, **more: Any) -> BatchRow:
         return self._done("noted the batch", super().submitted(batch, **more))
 
-    def settle(self, batch: BatchRow, results: Iterable[Settlement]) -> int:
-        done = super().settle(batch, results)
+    def settle(self, batch: BatchRow, lines: Iterable[BatchLine], cost: Callable[[Usage], int | None]) -> int:
+        done = super().settle(batch, lines, cost)
         FUSE.step(f"settled {done}")
         return done
 

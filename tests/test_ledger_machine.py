@@ -35,8 +35,9 @@ from expand.ledger import (
     reconcile,
     verify,
 )
-from expand.ledger.batches import Batches, BatchRow, Settlement, Stage
+from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.ledger.values import Verdict
+from expand.llm.batch_api import BatchLine
 from expand.llm.types import Failure, Finish
 
 REQUESTS = st.integers(min_value=0, max_value=5).map(str)
@@ -211,16 +212,18 @@ class LedgerMachine(RuleBasedStateMachine):
         key = order(self.run, text, pico=PICO).request.key
         assert self.batch is not None
         if billed == "answer":
-            result = Settlement(request_key=key, answer=answer(f"batched {text}"), cost_pico_usd=45)
+            result = BatchLine(custom_id=key, answer=answer(f"batched {text}"))
             self.settled[text] = f"batched {text}"
             self.arrived += 1
             self.used += 45
         else:
-            unbilled = False if billed == "no" else None
-            result = Settlement(request_key=key, failed=failed(Failure.SERVER_ERROR), billed=unbilled)
-            if unbilled is None:
+            unknown = billed == "unknown"
+            kind = Failure.GARBLED if unknown else Failure.SERVER_ERROR
+            result = BatchLine(custom_id=key, failed=failed(kind))
+            assert result.billed is (None if unknown else False)
+            if unknown:
                 self.unknown[attempt] = RESERVED
-        assert self.batches.settle(self.batch, [result, result]) == 1
+        assert self.batches.settle(self.batch, [result, result], lambda _: 45) == 1
 
     @precondition(lambda self: self.batch is not None)
     @rule()

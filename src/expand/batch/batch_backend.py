@@ -27,7 +27,7 @@ from expand.drafting.run_context import ignore_event, open_ledger
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, Order, Run, State
-from expand.ledger.batches import Batches, BatchRow, Settlement, Stage, SubmittingError
+from expand.ledger.batches import Batches, BatchRow, Stage, SubmittingError
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import BatchAuthor, BatchLine, RemoteBatch, result_line
 from expand.llm.profile import Profile
@@ -172,8 +172,16 @@ class BatchBackend:
                 await Submission(batches, author, sleep=self._sleep, tell=self._tell).withdraw(left)
             for batch in map(batches.get, [batch.id for batch in chosen]):
                 self._require_same_provider(batch)
-                if not batch.stage.ended:
-                    await _cancel_at_provider(batches, author, batch)
+                if batch.stage.ended:
+                    continue
+                try:
+                    await author.cancel(batch.remote)
+                except AttemptFailedError as failed:
+                    if failed.failure is Failure.NOT_FOUND:
+                        lost = AttemptFailedError(failed.failure, f"given up: {failed.message}")
+                        batches.end(batch, Stage.LOST, rest=lost, billed=None)
+                    elif failed.status != 409:  # it has ended already
+                        raise AuthorError(f"batch {batch.id} was not cancelled: {failed.message}") from failed
             return tuple(batches.get(batch.id) for batch in chosen)
 
     async def _status(self, ledger: Ledger, batches: Batches, batch: BatchRow, author: BatchAuthor) -> BatchStatus:
@@ -247,17 +255,6 @@ class BatchBackend:
                 remedy="set OPENAI_API_KEY, or give --base-url and --model of a provider that does",
             )
         require_author(self._settings, path=self._workspace.settings_path)
-
-
-async def _cancel_at_provider(batches: Batches, author: BatchAuthor, batch: BatchRow) -> None:
-    try:
-        await author.cancel(batch.remote)
-    except AttemptFailedError as failed:
-        if failed.failure is Failure.NOT_FOUND:
-            lost = AttemptFailedError(failed.failure, f"given up: {failed.message}")
-            batches.end(batch, Stage.LOST, rest=lost, billed=None)
-        elif failed.status != 409:  # it has ended already
-            raise AuthorError(f"batch {batch.id} was not cancelled: {failed.message}") from failed
 
 
 def terms_of(options: RunOptions, profile: Profile) -> dict[str, Json]:
@@ -343,7 +340,7 @@ class _Results:
     async def read(self, lines: AsyncIterator[bytes]) -> None:
         """Settle the lines of a file, ``AT_ONCE`` at a time: a large file is never in memory as a whole, and others who
         write to the ledger are not kept waiting."""
-        waiting: list[Settlement] = []
+        waiting: list[BatchLine] = []
         try:
             async for raw in lines:
                 line = result_line(raw)
@@ -353,27 +350,17 @@ class _Results:
                 if line.billed is not False:
                     self._answered.add(line.custom_id)
                 if line.custom_id in self._open:
-                    waiting.append(self._settlement(line))
+                    waiting.append(line)
+                    if line.failed is not None:
+                        self.reasons[line.failed.message] += 1
                 if len(waiting) >= AT_ONCE:
-                    self.settled += self._batches.settle(self._batch, waiting)
+                    self.settled += self._batches.settle(self._batch, waiting, self._cost)
                     waiting = []
         except AttemptFailedError as failed:
             if failed.failure is not Failure.NOT_FOUND:
                 raise
             self._file_missing = True
-        self.settled += self._batches.settle(self._batch, waiting)
-
-    def _settlement(self, line: BatchLine) -> Settlement:
-        if line.failed is not None:
-            self.reasons[line.failed.message] += 1
-        usage = line.answer.usage if line.answer else None
-        return Settlement(
-            request_key=line.custom_id,
-            answer=line.answer,
-            cost_pico_usd=None if usage is None else self._cost(usage),
-            failed=line.failed,
-            billed=line.billed,
-        )
+        self.settled += self._batches.settle(self._batch, waiting, self._cost)
 
     def end(self, remote: RemoteBatch) -> BatchRow:
         """End the batch, and with it whatever neither file mentions."""

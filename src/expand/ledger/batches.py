@@ -16,10 +16,10 @@ from __future__ import annotations
 import enum
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from expand.errors import LedgerError
 from expand.ledger import admission_check, attempts
@@ -27,8 +27,11 @@ from expand.ledger.attempts import insert, parse_optional, timestamp
 from expand.ledger.database import Connection, ConstraintError
 from expand.ledger.store import Ledger
 from expand.ledger.values import AttemptRow, Order, Reservation, Run, State, Verdict
-from expand.llm.types import Answer, AttemptFailedError
+from expand.llm.types import AttemptFailedError, Usage
 from expand.schema import Json
+
+if TYPE_CHECKING:
+    from expand.llm.batch_api import BatchLine  # it loads the client of a provider, and reports only read
 
 
 class Stage(enum.StrEnum):
@@ -80,18 +83,6 @@ class BatchRow:
     def file_name(self) -> str:
         """What its input file is called, here and there."""
         return f"expand-{self.id}.jsonl"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settlement:
-    """What became of one request of a batch: an answer and its price, or a failure; with a failure, whether the request
-    was ``billed`` (None: nobody knows)."""
-
-    request_key: str
-    answer: Answer | None = None
-    cost_pico_usd: int | None = None
-    failed: AttemptFailedError | None = None
-    billed: bool | None = None
 
 
 class SubmittingError(LedgerError):
@@ -200,27 +191,28 @@ class Batches:
 
     # --- what comes back ----------------------------------------------------------------------
 
-    def settle(self, batch: BatchRow, results: Iterable[Settlement]) -> int:
+    def settle(self, batch: BatchRow, lines: Iterable[BatchLine], cost: Callable[[Usage], int | None]) -> int:
         """Settle, release or leave unknown what is still in flight of these; returns how many. What was settled before
-        stays as it is."""
+        stays as it is. ``cost`` prices what an answer used."""
+        done = 0
         with self._ledger.writing() as connection:
-            return sum(self._settle(connection, batch, result) for result in results)
-
-    def _settle(self, connection: Connection, batch: BatchRow, result: Settlement) -> int:
-        found = connection.execute(
-            "SELECT * FROM attempt WHERE request_key = ? AND owner = ? AND state IN ('reserved', 'sent')",
-            (result.request_key, batch.id),
-        ).fetchone()
-        if found is None:
-            return 0
-        row, now = attempts.read(found), self._ledger.clock()
-        if result.answer is not None:
-            attempts.settle(connection, row, result.answer, result.cost_pico_usd, now)
-        elif result.failed is None:
-            raise ValueError(f"{result.request_key}: neither an answer nor a failure")
-        else:
-            attempts.fail(connection, row, result.failed, now, unbilled=result.billed is False)
-        return 1
+            now = self._ledger.clock()
+            for line in lines:
+                found = connection.execute(
+                    "SELECT * FROM attempt WHERE request_key = ? AND owner = ? AND state IN ('reserved', 'sent')",
+                    (line.custom_id, batch.id),
+                ).fetchone()
+                if found is None:
+                    continue
+                row, done = attempts.read(found), done + 1
+                if line.answer is not None:
+                    pico = None if line.answer.usage is None else cost(line.answer.usage)
+                    attempts.settle(connection, row, line.answer, pico, now)
+                elif line.failed is not None:
+                    attempts.fail(connection, row, line.failed, now, unbilled=line.billed is False)
+                else:
+                    raise ValueError(f"{line.custom_id}: neither an answer nor a failure")
+        return done
 
     def end(
         self, batch: BatchRow, stage: Stage, *, rest: AttemptFailedError, billed: bool | None, status: str = ""
