@@ -27,7 +27,7 @@ from expand.drafting.run_context import ignore_event, open_ledger
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, Order, Run, State
-from expand.ledger.batches import Batches, BatchRow, Stage, SubmittingError
+from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Stage, SubmittingError
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import BatchAuthor, BatchLine, RemoteBatch, result_line
 from expand.llm.profile import Profile
@@ -39,9 +39,6 @@ from expand.settings import Settings, require_author
 from expand.workspace import Workspace
 
 Tell = Callable[[str], None]
-
-AT_ONCE = 200
-"""How many answers of a batch are settled in one transaction."""
 
 
 class BatchBackend:

@@ -195,7 +195,7 @@ def _batches(connection: Connection) -> Iterator[str]:
         if (stage in (Stage.SUBMITTED, Stage.COLLECTED)) and not row["remote"]:
             yield f"{name}: is {stage}, and its provider's id is not known"
         total = sum(states.values())
-        counted = row["requests"] or row["stage"] not in ("open", Stage.WITHDRAWN)  # "open": of an earlier version
+        counted = row["requests"] or stage not in (Stage.PREPARED, Stage.WITHDRAWN)
         if counted and row["requests"] != total:
             yield f"{name}: has {row['requests']} requests and {total} attempts"
         if stage.ended:

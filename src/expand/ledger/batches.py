@@ -16,7 +16,7 @@ from __future__ import annotations
 import enum
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,11 @@ from expand.schema import Json
 
 if TYPE_CHECKING:
     from expand.llm.batch_api import BatchLine  # it loads the client of a provider, and reports only read
+
+
+AT_ONCE = 200
+"""How many attempts are reserved, or settled, in one transaction: a distant server takes seconds for so many, and
+others wait for its end."""
 
 
 class Stage(enum.StrEnum):
@@ -90,7 +95,7 @@ class SubmittingError(LedgerError):
 
 
 class Batches:
-    """The batches of a ledger. Every method is one transaction, and each may be repeated after a kill."""
+    """The batches of a ledger. Every method but ``prepare`` is one transaction, and may be repeated after a kill."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -100,7 +105,7 @@ class Batches:
     def prepare(
         self,
         run: Run,
-        orders: Iterable[Order],
+        orders: Sequence[Order],
         *,
         model: str,
         base_url: str,
@@ -109,7 +114,8 @@ class Batches:
     ) -> tuple[BatchRow, list[tuple[Order, Verdict]]]:
         """Write down a batch that this run will submit: reserve a place in the budget for each order, or say what
         stands in its way. Nothing is marked as sent before ``creating``. Limits per minute are for live calls, and do
-        not count here. Raises ``SubmittingError``."""
+        not count here. It has no ``requests`` before all are reserved, so what a kill leaves is withdrawn by the next
+        submission. Raises ``SubmittingError``."""
         batch = f"batch-{attempts.new_id(8)}"
         now = self._ledger.clock()
         stated = json.dumps(dict(terms), ensure_ascii=False, sort_keys=True)
@@ -121,14 +127,17 @@ class Batches:
                 self._ledger.database.version()
                 insert(connection, "owner", {"id": batch, "pid": 0, "began_at": values["began_at"]})
                 insert(connection, "batch", values)
-                for order in orders:
+        except ConstraintError as error:
+            raise self._busy() from error
+        for first in range(0, len(orders), AT_ONCE):
+            with self._ledger.writing() as connection:
+                for order in orders[first : first + AT_ONCE]:
                     objection = admission_check.objection(connection, order, hold_unknown=hold_unknown)
                     opened = objection or attempts.open_attempt(connection, order, owner=batch, now=now, sent=False)
                     verdicts.append((order, opened))
-                reserved = sum(isinstance(verdict, Reservation) for _, verdict in verdicts)
-                connection.execute("UPDATE batch SET requests = ? WHERE id = ?", (reserved, batch))
-        except ConstraintError as error:
-            raise self._busy() from error
+        reserved = sum(isinstance(verdict, Reservation) for _, verdict in verdicts)
+        with self._ledger.writing() as connection:
+            connection.execute("UPDATE batch SET requests = ? WHERE id = ?", (reserved, batch))
         return self.get(batch), verdicts
 
     def unfinished(self, run: Run) -> BatchRow | None:
