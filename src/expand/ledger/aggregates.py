@@ -111,6 +111,8 @@ class Aggregates(NamedTuple):
 
 def aggregates(connection: Connection, latest: int) -> Aggregates:
     """The ledger added up; ``connection`` sees one consistent state of it."""
+    # A run that a crash ended has no end, and does not count.
+    spans = connection.query("SELECT began_at, ended_at FROM run WHERE ended_at IS NOT NULL ORDER BY id")
     return Aggregates(
         balance=attempts.balance(connection, "book"),
         # The columns of each statement are the fields of what is made of its rows, in order.
@@ -124,11 +126,5 @@ def aggregates(connection: Connection, latest: int) -> Aggregates:
         latest=tuple(
             map(attempts.read, connection.query("SELECT * FROM attempt ORDER BY seq DESC LIMIT ?", (latest,)))
         ),
-        seconds=_seconds(connection),
+        seconds=sum((attempts.parse(ended) - attempts.parse(began)).total_seconds() for began, ended in spans),
     )
-
-
-def _seconds(connection: Connection) -> float:
-    """What the runs took; one that a crash ended has no end and does not count."""
-    spans = connection.query("SELECT began_at, ended_at FROM run WHERE ended_at IS NOT NULL ORDER BY id")
-    return sum((attempts.parse(ended) - attempts.parse(began)).total_seconds() for began, ended in spans)

@@ -16,7 +16,7 @@ from expand.ledger import attempts, store
 from expand.ledger.attempts import TOTALS
 from expand.ledger.batches import Stage
 from expand.ledger.database import Connection, ConstraintError, Database, later_migrations
-from expand.ledger.values import AttemptRow, State
+from expand.ledger.values import State
 from expand.ledger_location import LedgerPlace
 
 MOST_FINDINGS = 50
@@ -27,7 +27,6 @@ PATIENCE_SECONDS = 30.0
 
 _DAMAGE = (LedgerError, ConstraintError, ValueError, TypeError, KeyError, OverflowError, RecursionError, zlib.error)
 
-_UNDER_WAY = (Stage.PREPARED, Stage.CREATING)
 _COUNTS = (("answered", ("settled",)), ("unbilled", ("released",)), ("unknown", ("unknown", "reconciled")))
 _NEXT: dict[str | None, frozenset[str]] = {
     None: frozenset({State.RESERVED}),
@@ -190,7 +189,7 @@ def _batches(connection: Connection) -> Iterator[str]:
             yield f"{name}: is {stage}, and its end is {row['ended_at']}"
         if (row["ended_at"] is None) != (row["owner_ended"] is None):
             yield f"{name}: ended {row['ended_at']}, as an owner {row['owner_ended']}"
-        if (row["submitting"] is not None) != (stage in _UNDER_WAY):
+        if (row["submitting"] is not None) != (stage in (Stage.PREPARED, Stage.CREATING)):
             yield f"{name}: is {stage}, but {'' if row['submitting'] else 'not '}being submitted"
         if (stage in (Stage.SUBMITTED, Stage.COLLECTED)) and not row["remote"]:
             yield f"{name}: is {stage}, and its provider's id is not known"
@@ -209,7 +208,11 @@ def _totals(connection: Connection) -> Iterator[str]:
     derived: dict[str, list[int]] = defaultdict(lambda: [0] * len(TOTALS))
     for found in connection.execute("SELECT * FROM attempt"):
         row = attempts.read(found)
-        yield from _figures(row)
+        charged = row.state in (State.SETTLED, State.UNKNOWN, State.RECONCILED)
+        if charged != (row.usage_source is not None) or (not charged and row.used_tokens):
+            yield f"attempt {row.id}: is {row.state} and charged {row.used_tokens} tokens"
+        if row.usage_source == "reservation" and row.used_tokens != row.reserved.tokens:
+            yield f"attempt {row.id}: charged {row.used_tokens} tokens at a reservation of {row.reserved.tokens}"
         share = attempts.share(row.state, reserved=row.reserved, charged=row.charged)
         for scope in row.scopes:
             derived[scope] = [total + figure for total, figure in zip(derived[scope], share, strict=True)]
@@ -220,11 +223,3 @@ def _totals(connection: Connection) -> Iterator[str]:
                 yield f"{found['scope']}: {name} is {found[name]}, its attempts give {figure}"
     for scope in derived:
         yield f"{scope}: has attempts, but no account"
-
-
-def _figures(row: AttemptRow) -> Iterator[str]:
-    charged = row.state in (State.SETTLED, State.UNKNOWN, State.RECONCILED)
-    if charged != (row.usage_source is not None) or (not charged and row.used_tokens):
-        yield f"attempt {row.id}: is {row.state} and charged {row.used_tokens} tokens"
-    if row.usage_source == "reservation" and row.used_tokens != row.reserved.tokens:
-        yield (f"attempt {row.id}: charged {row.used_tokens} tokens at a reservation of {row.reserved.tokens}")
