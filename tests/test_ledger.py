@@ -462,13 +462,14 @@ def test_editions(ledger: Ledger) -> None:
     assert ledger.edition("03", 2) == 0
 
 
-def test_many_attempts_are_read_in_pages(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("expand.ledger.store.PAGE", 2)
+def test_attempts_are_listed_in_the_order_in_which_they_were_reserved(ledger: Ledger) -> None:
     run = begin(ledger, None)
-    for number in range(5):
-        sent(ledger, order(run, str(number)))
+    orders = [order(run, str(number)) for number in range(5)]
+    for each in orders:
+        sent(ledger, each)
+    assert [row.request_key for row in ledger.attempts()] == [each.request.key for each in orders]
     assert [row.reserved for row in ledger.attempts()] == [Amount(tokens=RESERVED)] * 5
-    assert len({row.id for row in ledger.attempts()}) == 5
+    assert ledger.attempts(State.SETTLED) == []
 
 
 def test_no_reservation_without_a_run(ledger: Ledger) -> None:

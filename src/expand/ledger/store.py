@@ -13,7 +13,7 @@ These hold after every transaction, and so after a kill at any instant:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -46,9 +46,6 @@ LARGEST = 2**62
 
 SEVERAL_LINES = 8
 """Lines from which an answer says what a line takes."""
-
-PAGE = 500
-"""How many attempts are read at a time."""
 
 CRASHED = AttemptFailedError(Failure.CRASHED, "the process ended while it was in flight")
 ENDED = AttemptFailedError(Failure.CANCELLED, "the run ended while it was in flight")
@@ -300,17 +297,10 @@ class Ledger:
         )
         return frozenset((chapter, section) for chapter, section in found)
 
-    def attempts(self, state: State | None = None) -> Iterator[AttemptRow]:
-        """The attempts, or those in one state, oldest first, read page by page."""
-        # Page by page, by sequence number: a cursor kept open would hold back SQLite's checkpoint while a caller takes
-        # its time.
-        where, values = ("", ()) if state is None else (" AND state = ?", (state,))
-        last = 0
-        while found := self.database.query(
-            f"SELECT * FROM attempt WHERE seq > ?{where} ORDER BY seq LIMIT {PAGE}", (last, *values)
-        ):
-            last = found[-1]["seq"]
-            yield from map(attempts.read, found)
+    def attempts(self, state: State | None = None) -> list[AttemptRow]:
+        """The attempts, or those in one state, oldest first."""
+        where, values = ("", ()) if state is None else (" WHERE state = ?", (state,))
+        return list(map(attempts.read, self.database.query(f"SELECT * FROM attempt{where} ORDER BY seq", values)))
 
     def overview(self, latest: int = 0) -> Aggregates:
         """All of it added up for reports, and the ``latest`` attempts, the newest first."""
