@@ -429,7 +429,7 @@ def _parts(ledger: Ledger, number: int) -> list[StoredAnswer]:
     """What the ledger has of a text: its answer, and what continued that as long as it was cut."""
     found: list[StoredAnswer] = []
     while not found or found[-1].finish is Finish.CUT:
-        stored = ledger.answer(order(number, "".join(part.text for part in found)).request.key)
+        stored = ledger.known(order(number, "".join(part.text for part in found)))
         if stored is None:
             break
         found.append(stored)

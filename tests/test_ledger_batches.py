@@ -41,7 +41,7 @@ def test_only_what_is_in_flight_is_settled(ledger: Ledger) -> None:
     assert ledger.balance("book").reserved_tokens == RESERVED
     assert batches.settle(batch, [BatchLine(custom_id=one, answer=answer("kept"))], no_price) == 1
     assert batches.settle(batch, [BatchLine(custom_id=one, answer=answer("again"))], no_price) == 0
-    stored = ledger.answer(one)
+    stored = ledger.known(order(run, "one"))
     assert stored is not None
     assert stored.text == "kept"
 

@@ -437,9 +437,9 @@ def balance(reader: Reader, scope: str) -> Balance:
     return next(iter(balances(reader, (scope,))), Balance(scope=scope, limit=Limit()))
 
 
-def balances(reader: Reader, scopes: tuple[str, ...] | None = None) -> tuple[Balance, ...]:
-    """Where the scopes stand that have an account, by name; None for all there are."""
-    where = "" if scopes is None else f" WHERE scope IN ({', '.join('?' * len(scopes))})"
+def balances(reader: Reader, scopes: tuple[str, ...]) -> tuple[Balance, ...]:
+    """Where those of the scopes stand that have an account, by name."""
+    marks = ", ".join("?" * len(scopes))
     return tuple(
         Balance(
             scope=row["scope"],
@@ -452,5 +452,5 @@ def balances(reader: Reader, scopes: tuple[str, ...] | None = None) -> tuple[Bal
             used_pico_usd=row["opening_pico"] + row["settled_pico"] + row["unknown_pico"],
             reserved_pico_usd=row["reserved_pico"],
         )
-        for row in reader.query(f"SELECT * FROM budget{where} ORDER BY scope", scopes or ())
+        for row in reader.query(f"SELECT * FROM budget WHERE scope IN ({marks}) ORDER BY scope", scopes)
     )

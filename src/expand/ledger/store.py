@@ -274,10 +274,6 @@ class Ledger:
 
     # --- what it holds ----------------------------------------------------------------------------
 
-    def answer(self, request_key: str) -> StoredAnswer | None:
-        """The answer that was bought for a request; None if there is none."""
-        return attempts.stored_answer(self.database, request_key)
-
     def known(self, order: Order) -> StoredAnswer | None:
         """The answer that serves an order: to its question, or to its very request."""
         return attempts.stored_answer(self.database, order.request.key, order.question)
@@ -285,10 +281,6 @@ class Ledger:
     def balance(self, scope: str) -> Balance:
         """Where a scope stands; empty and unlimited when it was never used."""
         return attempts.balance(self.database, scope)
-
-    def balances(self) -> tuple[Balance, ...]:
-        """Every scope, by name."""
-        return attempts.balances(self.database)
 
     def bought(self, plan: str) -> frozenset[tuple[str, int]]:
         """The sections, by chapter and number, that have answers bought under a plan."""
