@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from buying import RESERVED, answer, begin, failed, order
 from ledgers import Site
 
 from expand.errors import LedgerError
-from expand.ledger import Ledger, Refused, Reservation, Run, State, no_price, verify
+from expand.ledger import Ledger, Order, Refused, Reservation, Run, State, no_price, verify
 from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.llm.batch_api import BatchLine
 from expand.llm.types import Failure
@@ -65,6 +66,27 @@ def test_a_step_out_of_turn_names_where_the_batch_is(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="batch-none: not in this ledger; check its id"):
         batches.get("batch-none")
     batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), billed=False)
+
+
+def test_a_batch_that_another_process_gave_up_takes_nothing_more(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, batches = begin(ledger), Batches(ledger)
+
+    class GivenUp(list[Order]):
+        """Orders whose batch is withdrawn before the second part of them is reserved."""
+
+        def __getitem__(self, part: Any) -> Any:
+            for batch in batches.living() if part.start else ():
+                assert (batch.requests, len(batches.in_flight(batch))) == (0, 1)
+                batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), billed=False)
+            return list(self)[part]
+
+    monkeypatch.setattr("expand.ledger.batches.AT_ONCE", 1)
+    with pytest.raises(LedgerError, match="is withdrawn, not prepared; another process went on with it"):
+        batches.prepare(run, GivenUp([order(run, "one"), order(run, "two")]), model="m", base_url="", terms={})
+    assert [row.state for row in ledger.attempts()] == [State.RELEASED]
+    assert ledger.balance("book").reserved_tokens == 0
 
 
 def test_what_a_batch_holds_is_not_waited_for_and_what_calls_hold_is(ledger: Ledger) -> None:

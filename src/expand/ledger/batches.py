@@ -129,14 +129,16 @@ class Batches:
                 insert(connection, "batch", values)
         except ConstraintError as error:
             raise self._busy() from error
-        for first in range(0, len(orders), AT_ONCE):
+        for part in (orders[first : first + AT_ONCE] for first in range(0, len(orders), AT_ONCE)):
             with self._ledger.writing() as connection:
-                for order in orders[first : first + AT_ONCE]:
+                _require(connection, batch, Stage.PREPARED)
+                for order in part:
                     objection = admission_check.objection(connection, order, hold_unknown=hold_unknown)
                     opened = objection or attempts.open_attempt(connection, order, owner=batch, now=now, sent=False)
                     verdicts.append((order, opened))
         reserved = sum(isinstance(verdict, Reservation) for _, verdict in verdicts)
         with self._ledger.writing() as connection:
+            _require(connection, batch, Stage.PREPARED)
             connection.execute("UPDATE batch SET requests = ? WHERE id = ?", (reserved, batch))
         return self.get(batch), verdicts
 
@@ -166,7 +168,7 @@ class Batches:
         """Its input file is with the provider, which is about to be asked to make it: from now on it may cost
         something."""
         with self._ledger.writing() as connection:
-            self._at(connection, batch, Stage.PREPARED)
+            _require(connection, batch.id, Stage.PREPARED)
             now = self._ledger.clock()
             # Marked before the call that may cost something, in one transaction with the stage. After the call, a crash
             # in between would give back what the provider is about to work on.
@@ -194,7 +196,7 @@ class Batches:
 
     def _created(self, batch: BatchRow, **columns: str | int | None) -> BatchRow:
         with self._ledger.writing() as connection:
-            self._at(connection, batch, Stage.CREATING)
+            _require(connection, batch.id, Stage.CREATING)
             _set(connection, batch, **columns)
         return self.get(batch.id)
 
@@ -277,11 +279,13 @@ class Batches:
             ((form,),) = self._ledger.database.query("SELECT form FROM request WHERE key = ?", (row.request_key,))
             yield row.request_key, zlib.decompress(form).decode(), row.output_cap
 
-    def _at(self, connection: Connection, batch: BatchRow, stage: Stage) -> None:
-        found = connection.execute("SELECT stage FROM batch WHERE id = ?", (batch.id,)).fetchone()
-        now = "gone" if found is None else Stage(found["stage"])
-        if now != stage:
-            raise LedgerError(f"batch {batch.id}: is {now}, not {stage}; another process went on with it")
+
+def _require(connection: Connection, batch: str, stage: Stage) -> None:
+    """Refuse a step of a process that was taken for dead, and whose batch another one went on with."""
+    found = connection.execute("SELECT stage FROM batch WHERE id = ?", (batch,)).fetchone()
+    now = "gone" if found is None else Stage(found["stage"])
+    if now != stage:
+        raise LedgerError(f"batch {batch}: is {now}, not {stage}; another process went on with it")
 
 
 def _set(connection: Connection, batch: BatchRow, **columns: str | int | None) -> None:
