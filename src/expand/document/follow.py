@@ -74,11 +74,9 @@ def _known_as(section: DraftSection | None, named: Named) -> Named:
     if section is None or named.wanted.stated:
         return named
     page = Page(section.text)
-    places = _topic_places(page, named.topics)
-    topics = (
-        Wanted((*topic.titles, page.headings[places[slot]].title), topic.stated) if slot in places else topic
-        for slot, topic in enumerate(named.topics)
-    )
+    topics = list(named.topics)
+    for slot, at in _topic_places(page, topics).items():
+        topics[slot] = Wanted((*topics[slot].titles, page.headings[at].title), topics[slot].stated)
     wanted = Wanted((*named.wanted.titles, _heading_of(section).title))
     return named._replace(wanted=wanted, topics=tuple(topics))
 
@@ -151,7 +149,8 @@ class _Less(NamedTuple):
 
 
 def _less(page: Page, start: int, end: int, authors: Sequence[str]) -> _Less:
-    """The text of some lines without the author's blocks, and these alone."""
+    """The text of some lines without the author's blocks, and these alone. A block of the author's may begin another
+    one, as a list that the model went on with."""
     known = {" ".join(text.split()) for text in authors}
     body, rest = "", ""
     for span in page.spans:
@@ -162,14 +161,10 @@ def _less(page: Page, start: int, end: int, authors: Sequence[str]) -> _Less:
         elif " ".join(span.text.split()) in known:
             rest += span.text
         else:
-            own = next((text for text in authors if not body and _begins(span.text, text)), "")
+            begins = (text for text in authors if text and span.text.startswith((f"{text}\n", f"{text}\r")))
+            own = "" if body else next(begins, "")
             rest, body = rest + own, body + span.text[len(own) :].lstrip("\r\n")
     return _Less(body.strip("\r\n").replace("\r\n", "\n"), rest.strip("\r\n"))
-
-
-def _begins(text: str, beginning: str) -> bool:
-    """Whether a block begins with another one, as a list does that the model went on with."""
-    return bool(beginning) and text.startswith(beginning) and text[len(beginning) :][:1] in ("\r", "\n")
 
 
 class Carried(NamedTuple):
@@ -190,25 +185,19 @@ def with_topics_moved(
     carried: dict[int, Carried] = {}
     for number, named in enumerate(sections, 1):
         own = draft.section(number)
-        topics = named.topics or (named.wanted,)
         if own is not None and not named.topics:
             continue
         there = _topic_places(Page(own.text), named.topics) if own else {}
-        for slot, topic in enumerate(topics):
-            if slot in there:
+        for slot, topic in enumerate(named.topics or (named.wanted,)):
+            others = (one for one in draft.sections if one.number != number and one.number in changed)
+            places = ((other, at) for other in others if (at := _unwanted(other, topic, sections)) is not None)
+            other, at = next(places, (None, 0)) if slot not in there else (None, 0)
+            if other is None:
                 continue
-            for other in draft.sections:
-                if (
-                    other.number == number
-                    or other.number not in changed
-                    or (at := _unwanted(other, topic, sections)) is None
-                ):
-                    continue
-                draft, text = _taken(draft, other, at, authors)
-                former = carried.get(number, Carried({}, False, draft.stamps.get(other.number)))
-                edited = former.edited or draft.edited(other.number)
-                carried[number] = former._replace(texts={**former.texts, slot: text}, edited=edited)
-                break
+            draft, text = _taken(draft, other, at, authors)
+            former = carried.get(number, Carried({}, False, draft.stamps.get(other.number)))
+            edited = former.edited or draft.edited(other.number)
+            carried[number] = former._replace(texts={**former.texts, slot: text}, edited=edited)
     emptied = [s.number for s in draft.sections if s.number > len(sections) and not bodies(s.text, (), authors).texts]
     for number in emptied:
         draft = draft.without(number)
@@ -221,14 +210,8 @@ def _unwanted(section: DraftSection, topic: Wanted, sections: Sequence[Named]) -
     known = section.number <= len(sections)
     wanted = _topic_places(page, sections[section.number - 1].topics).values() if known else ()
     keys = {matching.title_key(title) for title in topic.titles} - {""}
-    return next(
-        (
-            at
-            for at, heading in enumerate(page.headings)
-            if at not in wanted and (at or not known) and matching.title_key(heading.title) in keys
-        ),
-        None,
-    )
+    titled = (at for at, heading in enumerate(page.headings) if matching.title_key(heading.title) in keys)
+    return next((at for at in titled if at not in wanted and (at or not known)), None)
 
 
 def _taken(draft: Draft, section: DraftSection, at: int, authors: Sequence[str]) -> tuple[Draft, str]:

@@ -53,8 +53,7 @@ _CODE_SPAN = re.compile(r"(?P<tick>`+)(?:(?!`).)+(?P=tick)", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}", re.DOTALL)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Lines ``[start, end)`` of a document, ``text`` verbatim with their endings.
 
     ``block`` is what the lines are, None for a mark, front matter, blank lines and containers."""
@@ -107,10 +106,14 @@ class Page:
     def headings(self) -> tuple[Heading, ...]:
         """The headings outside containers, in order."""
         found = []
-        for index, span in enumerate(self.spans):
-            if span.block is not None and span.block.kind == "heading":
-                lead = self._lead(index)
-                found.append(_heading(span.block, span.text, lead, above=self.cut(lead, span.start)))
+        lead: int | None = None  # the first line of what belongs to the next heading
+        for span in self.spans:
+            block = span.block
+            if block is not None and block.kind == "heading":
+                first = span.start if lead is None else lead
+                found.append(_heading(block, span.text, first, above=self.cut(first, span.start)))
+            if span.kind != "blank":
+                lead = (span.start if lead is None else lead) if block is not None and _leads(block) else None
         return tuple(found)
 
     @property
@@ -125,38 +128,23 @@ class Page:
 
     def _spans(self) -> Iterator[Span]:
         if self.mark:
-            yield Span(kind="mark", start=0, end=0, text=self.mark)
-        front = blocks.front_matter_lines(self.lines)
-        if front:
-            yield Span(kind="front-matter", start=0, end=front, text=self.cut(0, front))
+            yield Span("mark", 0, 0, self.mark)
+        at = blocks.front_matter_lines(self.lines)
+        if at:
+            yield Span("front-matter", 0, at, self.cut(0, at))
         # Parsed as blank lines, so that the numbers of the lines stay.
-        every = blocks.blocks("\n" * front + self.cut(front, len(self.lines)))
-        at = front
+        every = blocks.blocks("\n" * at + self.cut(at, len(self.lines)))
         for first, last in _containers(every):
             start, end = every[first].start, every[last].end
-            yield from self._blanks(at, start)
-            text = self.cut(start, end)
+            if at < start:
+                yield Span("blank", at, start, self.cut(at, start))
             if first == last:
-                yield Span(kind="block", start=start, end=end, text=text, block=every[first])
+                yield Span("block", start, end, self.cut(start, end), every[first])
             else:
-                yield Span(kind="container", start=start, end=end, text=text)
+                yield Span("container", start, end, self.cut(start, end))
             at = end
-        yield from self._blanks(at, len(self.lines))
-
-    def _blanks(self, start: int, end: int) -> Iterator[Span]:
-        if start < end:
-            yield Span(kind="blank", start=start, end=end, text=self.cut(start, end))
-
-    def _lead(self, index: int) -> int:
-        """The first line of what belongs to the heading in a span: anchors and comments right above it."""
-        first = self.spans[index].start
-        for span in reversed(self.spans[:index]):
-            if span.kind == "blank":
-                continue
-            if span.block is None or not _leads(span.block):
-                break
-            first = span.start
-        return first
+        if at < len(self.lines):
+            yield Span("blank", at, len(self.lines), self.cut(at, len(self.lines)))
 
 
 def anchors(headings: Sequence[Heading]) -> list[str]:
@@ -199,7 +187,8 @@ def _leads(block: Block) -> bool:
 def _containers(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
     """The blocks in order, as first and last index: those of a container together, any other by itself."""
     ends: dict[int, int] = {}
-    for first, last in (*_directives(every), *_elements(every), *_expressions(every)):
+    directives = ((opened.block, last) for opened, last in _directives(every) if last is not None)
+    for first, last in (*directives, *_elements(every), *_expressions(every)):
         ends[first] = max(ends.get(first, first), last)
     at = 0
     while at < len(every):
@@ -210,11 +199,6 @@ def _containers(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
         yield first, last
 
 
-def _directives(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
-    """The ``:::`` and ``///`` containers, as indices of the blocks where they open and close."""
-    return ((opened.block, last) for opened, last in _opened_directives(every) if last is not None)
-
-
 class _Directive(NamedTuple):
     block: int
     line: int
@@ -222,7 +206,7 @@ class _Directive(NamedTuple):
     name: str
 
 
-def _opened_directives(every: Sequence[Block]) -> Iterator[tuple[_Directive, int | None]]:
+def _directives(every: Sequence[Block]) -> Iterator[tuple[_Directive, int | None]]:
     """Where each directive opens, and the index of the block where it closes; None for one that never does."""
     open_runs: list[_Directive] = []
     for index, block in enumerate(every):
@@ -256,7 +240,7 @@ def first_fault(page: Page) -> Fault | None:
         Fault(
             opened.line, f"the directive {opened.run} {opened.name.strip()} never ends", f"close it with {opened.run}"
         )
-        for opened, last in _opened_directives(every)
+        for opened, last in _directives(every)
         if last is None and _KNOWN_DIRECTIVE.match(opened.name)
     ]
     for block in every[-1:]:
@@ -276,14 +260,11 @@ def _elements(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
         if block.kind not in ("html", "paragraph"):
             continue
         for found in _TAG.finditer(_CODE_SPAN.sub("", block.text)):
-            name = next((found[key] for key in ("name", "block", "code") if found[key] is not None), None)
-            if name is None:
-                if "tabs:" not in found[0]:
-                    continue  # another comment
-                name = "tabs:"
-            if found["void"] or name.lower() in _VOID_TAGS:
-                continue
-            if not (found["close"] or found["close_block"] or found["close_code"] or found["close_tabs"]):
+            names = (found[key] for key in ("name", "block", "code") if found[key] is not None)
+            name = next(names, "tabs:" if "tabs:" in found[0] else None)
+            if name is None or found["void"] or name.lower() in _VOID_TAGS:
+                continue  # None: another comment
+            if not any(found[key] for key in ("close", "close_block", "close_code", "close_tabs")):
                 opened.setdefault(name, []).append(index)
             elif opened.get(name):
                 first = opened[name].pop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -72,12 +73,12 @@ def page_state(text: str, file: str) -> PageState:
     page = Page(text)
     words, placeholders, other = 0, 0, False
     for span in page.spans:
-        block = span.block
-        if block is not None and is_placeholder(block):
+        what = span.block.kind if span.block else span.kind
+        if span.block is not None and is_placeholder(span.block):
             placeholders += 1
-        elif span.kind == "container" or (block is not None and block.kind not in ("heading", "fence", "code", "html")):
-            words += sum(matching.sizes([span.text])[0][:1]) + matching.cjk_letters(span.text) // 2
-        other = other or span.kind == "container" or (block is not None and block.kind in ("html", "fence"))
+        elif what not in ("heading", "fence", "code", "html", "mark", "front-matter", "blank"):
+            words += matching.sizes([span.text])[0][0] + matching.cjk_letters(span.text) // 2
+        other = other or what in ("container", "html", "fence")
     made = other and not page.headings and words < WORDS_A_PAGE
     enough = words >= max(WORDS_A_PAGE, WORDS_A_HEADING * len(page.headings))
     finished = kind == "changelog" or made or (enough and not placeholders)
@@ -211,12 +212,12 @@ def _site(root: Path) -> tuple[Site, Sequence[Site]]:
 
 
 def _size(root: Path, site: Site) -> int:
-    """How many documents a site has."""
+    """How many documents a site has, 0 for one that is not to be used."""
     try:
         folder = site.configuration().folder
-        return len(_documents(folder)[0]) if _inside(root, folder) is not None else 0
     except InputError:
         return 0
+    return len(_documents(folder)[0]) if _inside(root, folder) is not None else 0
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -261,36 +262,35 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts]
 
 
-def _without_translations(files: Sequence[str], language: str) -> tuple[list[str], dict[str, int]]:
+def _without_translations(files: Sequence[str], language: str) -> tuple[list[str], Mapping[str, int]]:
     """The files in one language, and how many there are in each of the others.
 
     A folder that is named as a locale holds a translation if a quarter of its files stand in the main language too: in
     the folder of ``language``, else outside of such folders, else in that of English or the largest. A file that is
     named as another one, with a locale behind the name, is a translation of it."""
-    names = set(files)
     groups: dict[str, set[str]] = {}
     for file in files:
         first, _, rest = file.partition("/")
         if rest and _LOCALE.fullmatch(first):
             groups.setdefault(first, set()).add(rest)
     outside = {file for file in files if file.partition("/")[0] not in groups}
+
+    def is_copy(rest: set[str], of: set[str]) -> bool:
+        return 4 * len(rest & of) >= len(rest)
+
     main = next((one for one in (language, language[:2]) if one in groups), "")
-    if not main and groups and not any(_overlap(rest, outside) for rest in groups.values()):
+    if not main and groups and not any(is_copy(rest, outside) for rest in groups.values()):
         main = "en" if "en" in groups else max(groups, key=lambda one: len(groups[one]))
     here = groups.get(main, outside)
-    copies = {one: len(rest) for one, rest in groups.items() if one != main and _overlap(rest, here)}
-    kept = []
+    copies = Counter({one: len(rest) for one, rest in groups.items() if one != main and is_copy(rest, here)})
+    names, kept = set(files), []
     for file in files:
         ending = _LOCALE_ENDING.fullmatch(file)
         if ending and f"{ending['name']}{PurePosixPath(file).suffix}" in names:
-            copies[ending["locale"]] = copies.get(ending["locale"], 0) + 1
+            copies[ending["locale"]] += 1
         elif file.partition("/")[0] not in copies:
             kept.append(file)
     return kept, copies
-
-
-def _overlap(some: set[str], others: set[str]) -> bool:
-    return 4 * len(some & others) >= len(some)
 
 
 def _ordered(site: Site, stated: Configuration, files: Sequence[str]) -> list[SummaryEntry]:
@@ -298,8 +298,10 @@ def _ordered(site: Site, stated: Configuration, files: Sequence[str]) -> list[Su
     what a nav or a summary names need not exist."""
     generator = site.generator
     index = PageIndex(files)
-    heads = {file: _head(stated.folder / file) for file in files}
-    for file, head in heads.items():
+    heads = {}
+    for file in files:
+        rows = blocks.rows(text_of(stated.folder / file)[:HEAD])
+        heads[file] = head = "".join(rows[: blocks.front_matter_lines(rows)])
         if name := _FRONT_ID.search(head):
             index.add((PurePosixPath(file).parent / name[1]).as_posix(), file)
     found: dict[str, SummaryEntry] = {}
@@ -311,24 +313,17 @@ def _ordered(site: Site, stated: Configuration, files: Sequence[str]) -> list[Su
     if generator.name == "mdBook" and found:
         return list(found.values())
     rest = [file for file in files if file not in found and (generator is not PLAIN or not _NO_CHAPTERS.match(file))]
-    positions = {file: _POSITION.search(head) for file, head in heads.items()}
+    positions = {file: float(own[1]) if (own := _POSITION.search(heads[file])) else math.inf for file in rest}
     folders = {
         folder: _folder_position(stated.folder / folder) for file in rest for folder in PurePosixPath(file).parents
     }
 
     def place(file: str) -> list[tuple[float, list[tuple[int, int, str]]]]:
-        path, own = PurePosixPath(file), positions[file]
+        path = PurePosixPath(file)
         above = [(folders[folder], _natural(folder.name)) for folder in (*reversed(path.parents),)[1:]]
-        return [*above, (float(own[1]) if own else math.inf, _natural(path.name))]
+        return [*above, (positions[file], _natural(path.name))]
 
     return [*found.values(), *(SummaryEntry("", file) for file in sorted(rest, key=place))]
-
-
-def _head(path: Path) -> str:
-    """The front matter of a document, "" without one."""
-    text = text_of(path)
-    lines = blocks.rows(text[:HEAD])
-    return "".join(lines[: blocks.front_matter_lines(lines)])
 
 
 def _folder_position(folder: Path) -> float:

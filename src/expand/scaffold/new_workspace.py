@@ -87,33 +87,28 @@ def create_workspace(
     files |= dict(_outline(root, chapter, known=bool(tree.chapters)) for chapter in (chapters if every else (first,)))
     if tree.kind == "empty" and not tree.unsupported:
         files[_FIRST.source] = f"# {_FIRST.title}\n"
-    written: list[str] = []
-    renewed: list[str] = []
-    kept: list[str] = []
+    done: dict[str, list[str]] = {"written": [], "renewed": [], "kept": []}
     for name, text in files.items():
         own = name.startswith(f"{STATE}/")
         path = workspace.state_path(*name.split("/")[1:]) if own else workspace.inside(name)
-        if not path.exists():
+        stale = name in _GENERATED and path.is_file() and text_of(path) != text
+        what = "written" if not path.exists() else "renewed" if stale else "kept"
+        if what != "kept":
             write_atomically(path, text, private=own)
-            written.append(name)
-        elif name in _GENERATED and path.is_file() and text_of(path) != text:
-            write_atomically(path, text)
-            renewed.append(name)
-        else:
-            kept.append(name)
+        done[what].append(name)
     if prompts:
         # Only the templates that do not exist: init changes no file.
         missing = [file for file in template_files(workspace) if file.own is None and file.packaged]
-        written += eject_templates(workspace, missing, force=False)
+        done["written"] += eject_templates(workspace, missing, force=False)
     above = next((folder for folder in root.resolve().parents if (folder / MARKER).is_file()), None)
     return NewWorkspace(
         workspace=workspace,
         tree=tree,
-        written=tuple(written),
-        kept=tuple(kept),
+        written=tuple(done["written"]),
+        kept=tuple(done["kept"]),
         first=first.id,
         above=above,
-        renewed=tuple(renewed),
+        renewed=tuple(done["renewed"]),
         further=_further(tree, chapters, first, workspace.chapter_ids()),
     )
 
@@ -197,17 +192,14 @@ def _common_files(
 
 def _outline(root: Path, chapter: TreeChapter, *, known: bool) -> tuple[str, str]:
     proposal = Proposal(id=chapter.id, title=chapter.title, sections=_FIRST_SECTIONS)
+    target = chapter.state.target
     if known:
-        read = read_headings(text_of(root / chapter.source), file=chapter.source, chapter=chapter.id)
-        target = chapter.state.target
-        sections = (
-            [replace(s, length=Length(s.present or target, "lines")) for s in read.sections]
-            if chapter.state.finished
-            else read.sections
-        )
-        proposal = replace(proposal, sections=tuple(sections))
+        sections = read_headings(text_of(root / chapter.source), file=chapter.source, chapter=chapter.id).sections
+        if chapter.state.finished:
+            sections = tuple(replace(s, length=Length(s.present or target, "lines")) for s in sections)
+        proposal = replace(proposal, sections=sections)
     text = outline_yaml.new_outline(
-        settled(proposal, lines=chapter.state.target),
+        settled(proposal, lines=target),
         source=chapter.source,
         language=OutlineLanguage(code="en", several=False),
         schema=SCHEMA_FILE,
