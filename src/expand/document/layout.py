@@ -92,9 +92,13 @@ def located(headings: Sequence[Heading], wanted: Sequence[Wanted]) -> dict[int, 
     for _, run in groupby(missing, key=lambda index: sum(other < index for other in found)):
         indexes = list(run)
         free = between(found, indexes[0], indexes[-1], len(headings))
-        if len(indexes) == len(free) == 1 and _contains(headings[free[0]].title, wanted[indexes[0]]):
-            found[indexes[0]] = free[0]  # nothing else could be meant
-            continue
+        if len(indexes) == len(free) == 1:
+            # All words of the one in the other's title: "Installation" and "Installation on Linux". Nothing else could
+            # be meant.
+            said, others = matching.terms(headings[free[0]].title), map(matching.terms, wanted[indexes[0]].titles)
+            if any(said and other and (said <= other or other <= said) for other in others):
+                found[indexes[0]] = free[0]
+                continue
         likely = [[_likeness(headings[at], wanted[index], usual) for at in free] for index in indexes]
         found |= {indexes[row]: free[column] for row, column in _in_order(likely)}
     return dict(sorted(found.items()))
@@ -134,13 +138,6 @@ def _is_stated(heading: Heading, stated: str) -> bool:
     if stated.startswith("#"):
         return stated[1:] in (*heading.identifiers, anchor(heading.title))
     return matching.title_key(heading.title) == matching.title_key(stated)
-
-
-def _contains(title: str, item: Wanted) -> bool:
-    """Whether all words of the one are in the other's title: "Installation" and "Installation on Linux"."""
-    own = matching.terms(title)
-    others = map(matching.terms, item.titles)
-    return any(own and other and (own <= other or other <= own) for other in others)
 
 
 def _likeness(heading: Heading, item: Wanted, usual: int) -> float:
@@ -207,11 +204,14 @@ def style_of(siblings: Sequence[Heading], *, level: int) -> HeadingStyle:
         return HeadingStyle(level=level)
     own = [heading.title for heading in siblings]
     titles = all_unnumbered(own)
+    # A capital in every word; what stands first says nothing, and one word may be a name.
+    behind = [title.partition(" ")[2] for title in titles]
+    words = sum(len(_LONG_WORD.findall(rest)) for rest in behind)
     numbered = all(one != title and one.endswith(title) for one, title in zip(own, titles, strict=True))
     return HeadingStyle(
         level=siblings[0].level,
         setext=all(heading.setext for heading in siblings),
-        title_case=_is_title_case(titles),
+        title_case=words > 1 and all(_title_case(rest) == rest for rest in behind),
         number=own[-1].removesuffix(titles[-1]) if numbered else "",
     )
 
@@ -223,13 +223,6 @@ def _counted_on(counter: str, ahead: int) -> str:
     if counter.isascii():
         return chr(min(ord("Z"), ord(counter) + ahead))
     return _NUMERALS[min(len(_NUMERALS) - 1, _NUMERALS.index(counter) + ahead)] if counter in _NUMERALS else counter
-
-
-def _is_title_case(titles: Sequence[str]) -> bool:
-    """Whether the titles have a capital in every word; what stands first says nothing, and one word may be a name."""
-    behind = [title.partition(" ")[2] for title in titles]
-    words = [word for rest in behind for word in _LONG_WORD.findall(rest)]
-    return len(words) > 1 and all(_title_case(rest) == rest for rest in behind)
 
 
 def _title_case(title: str) -> str:
@@ -281,7 +274,10 @@ def arrange(page: Page, sections: Sequence[Named], *, end: int | None = None) ->
     def add_missing(after: int, *, last: bool) -> None:
         for ahead, index in enumerate(missing.get(after, ()), 1):
             heading = style.heading(sections[index].title, page.newline, ahead=ahead if last else 0)
-            parts[index + 1] = _new_section(heading, sections[index], style, page.newline)
+            below = HeadingStyle(level=style.level + 1, title_case=style.title_case)
+            topics = enumerate(sections[index].topic_titles)
+            slots = [Slot(topic, below.heading(title, page.newline)) for topic, title in topics]
+            parts[index + 1] = (NewHeading(heading), *(slots or [Slot(0)]))
             pieces.append(index + 1)
 
     at = headings[found[order[0]]].lead if order else _insertion_line(page, 0, body_end)
@@ -305,13 +301,6 @@ def arrange(page: Page, sections: Sequence[Named], *, end: int | None = None) ->
         present=frozenset(index + 1 for index in found),
         newline=page.newline,
     )
-
-
-def _new_section(heading: str, section: Named, style: HeadingStyle, newline: str) -> tuple[Part, ...]:
-    """A section that the document does not have: its heading, and a place for each topic under a heading of its own."""
-    below = HeadingStyle(level=style.level + 1, title_case=style.title_case)
-    slots = [Slot(topic, below.heading(title, newline)) for topic, title in enumerate(section.topic_titles)]
-    return (NewHeading(heading), *(slots or [Slot(0)]))
 
 
 def _section_parts(page: Page, own: Heading, end: int, section: Named, style: HeadingStyle) -> tuple[Part, ...]:
@@ -425,20 +414,18 @@ def _parted(text: str) -> tuple[str, str]:
     """A text up to its last heading with the blanks below it, and the rest."""
     page = Page(text)
     end = max((heading.end for heading in page.headings), default=0)
-    while end < len(page.lines) and not page.lines[end].strip():
-        end += 1
+    end = next((at for at in range(end, len(page.lines)) if page.lines[at].strip()), len(page.lines))
     return page.cut(0, end), page.cut(end, len(page.lines))
 
 
 def own_texts(parts: Sequence[Part]) -> dict[int, str]:
     """The author's text on each topic that has any, without its heading: what stands right before the topic's place."""
-    found = {}
-    for before, part in pairwise(parts):
-        if isinstance(part, Slot) and not part.heading and isinstance(before, str):
-            text = _without_headings(before)
-            if text.strip():
-                found[part.topic] = text
-    return found
+    texts = {
+        part.topic: _without_headings(before)
+        for before, part in pairwise(parts)
+        if isinstance(part, Slot) and not part.heading and isinstance(before, str)
+    }
+    return {topic: text for topic, text in texts.items() if text.strip()}
 
 
 def _without_headings(text: str) -> str:

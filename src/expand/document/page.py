@@ -43,11 +43,6 @@ _KNOWN_DIRECTIVE = re.compile(
     r"(?i)\{[\w:.-]+\}|(?:note|tip|info|important|warning|caution|danger|details|code-group|raw|abstract|success|question"
     r"|failure|bug|example|quote|admonition|tab|html|hint|attention|error|seealso)\b(?![.\w])"
 )
-_HTML_ENDS = (
-    ("<!--", "-->"), (r"<script\b", "</script>"), (r"<pre\b", "</pre>"), (r"<style\b", "</style>"),
-    (r"<textarea\b", "</textarea>"), (r"<\?", "?>"), (r"<!\[CDATA\[", "]]>"), (r"<![a-z]", ">"),
-)  # fmt: skip
-"""What an HTML block that blank lines do not end begins with, and what ends it (CommonMark, HTML blocks 1 to 5)."""
 _INNER_HEADING = re.compile(r"(?m)^[ \t>]*#{1,6}[ \t]+(?P<title>\S.*?)[ \t#]*$")
 _CODE_SPAN = re.compile(r"(?P<tick>`+)(?:(?!`).)+(?P=tick)", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}", re.DOTALL)
@@ -247,8 +242,7 @@ def first_fault(page: Page) -> Fault | None:
         if block.kind == "fence" and not block.closed:
             said = f"{block.marker}{block.info}"
             found.append(Fault(block.start, f"the code block {said} never ends", f"close it with {block.marker}"))
-        ending = next((end for begin, end in _HTML_ENDS if re.match(rf"\s*{begin}", block.text, re.IGNORECASE)), "")
-        if block.kind == "html" and ending not in block.text.lower():
+        if ending := blocks.missing_html_end(block):
             found.append(Fault(block.start, f"the HTML {block.text.split()[0]} never ends", f"close it with {ending}"))
     return min(found, default=None)
 

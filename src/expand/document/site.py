@@ -150,9 +150,9 @@ def files_of_link(site: Site, page: Path, target: str, *, docs: Path | None = No
     path = re.split(r"[?#]", target)[0].strip()
     if generator.name == "Sphinx":
         path = re.sub(r"^(?:project|path|doc):", "", path)
-    if not path or _ADDRESS.match(path) or re.search(r"[{}<>$@]", path):
-        return ()
-    if path.startswith("/") and not generator.rooted:
+    is_label = generator.name == "Sphinx" and "." not in PurePosixPath(path).name  # one of another page looks the same
+    rootless = path.startswith("/") and not generator.rooted
+    if not path or is_label or rootless or _ADDRESS.match(path) or re.search(r"[{}<>$@]", path):
         return ()
     docs = docs or documents_folder(site)
     starts = [page.parent]
@@ -165,8 +165,6 @@ def files_of_link(site: Site, page: Path, target: str, *, docs: Path | None = No
     if generator.folders and not path.lower().endswith(MARKDOWN):
         starts.append(page.with_suffix(""))
         starts += [docs / name for name in generator.served]
-    if generator.name == "Sphinx" and "." not in PurePosixPath(path).name:
-        return ()  # a label of another page looks the same
     names = list(_files(generator, unquote(path).lstrip("/")))
     return tuple(dict.fromkeys(Path(os.path.normpath(start / name)) for start in starts for name in names))
 

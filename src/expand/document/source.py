@@ -99,7 +99,9 @@ def read_source(text: str, *, own: Container[str] = ()) -> Source:
     header_end = _header_end(every)
     footer = _footer_start(every, header_end)
     end = every[footer].start if footer < len(every) else len(page.lines)
-    while starts and _is_closing_title(starts[-1].title) and matching.title_key(starts[-1].title) not in own:
+    while starts and matching.title_key(title := starts[-1].title) not in own:
+        if not (_CLOSING_TITLE.match(title) or _CLOSING_TITLE.match(unnumbered(title))):
+            break
         end = min(end, starts.pop().lead)
     starts = [heading for heading in starts if heading.line < end]
     body = every[header_end].start if header_end < len(every) else len(page.lines)
@@ -118,10 +120,6 @@ def read_source(text: str, *, own: Container[str] = ()) -> Source:
         text = _cut(page.lines, heading.end, stop)
         sections.append(SourceSection(heading.title, heading.level, text, own_names, _above(page, heading)))
     return Source(_cut(page.lines, 0, body).rstrip(), tuple(sections), _closing(page, end))
-
-
-def _is_closing_title(title: str) -> bool:
-    return any(_CLOSING_TITLE.match(said) for said in (title, unnumbered(title)))
 
 
 def _blocks_of(page: Page) -> list[Block]:
@@ -192,22 +190,18 @@ def _section_level(every: Sequence[Block]) -> int:
     return min(levels, default=2)
 
 
-def _is_closing(block: Block) -> bool:
-    if block.kind == "rule" or _is_definition(block):
-        return True
-    if block.kind not in ("paragraph", "list", "html", "other") or block.end - block.start > CLOSING_LINES:
-        return False
-    return _is_meta(block) or bool(_CLOSING_WORDS.match(block.text))
-
-
 def _footer_start(every: Sequence[Block], after: int) -> int:
     """The index of the block with which the footer begins; the number of blocks without one.
 
     A footer begins with a rule and holds only references and maintenance lines."""
-    at = start = len(every)
-    while at > after and _is_closing(every[at - 1]):
-        at -= 1
-        if (every[at].kind == "rule" and at + 1 < len(every)) or all(map(_is_definition, every[at:])):
+    start = len(every)
+    for at in range(len(every) - 1, after - 1, -1):
+        block = every[at]
+        short = block.kind in ("paragraph", "list", "html", "other") and block.end - block.start <= CLOSING_LINES
+        said = short and (_is_meta(block) or _CLOSING_WORDS.match(block.text))
+        if not (block.kind == "rule" or _is_definition(block) or said):
+            break
+        if (block.kind == "rule" and at + 1 < len(every)) or all(map(_is_definition, every[at:])):
             start = at
     return start
 

@@ -109,7 +109,10 @@ def _passage(
     if title and (attributes := _ATTRIBUTES.search(parts[-1])):
         end -= len(parts[-1]) - attributes.start()
         parts[-1] = parts[-1][: attributes.start()]
-    text = _on_one_line([parts[0][skip:], *parts[1:]])
+    text = parts[0][skip:]
+    for part in parts[1:]:  # on one line, without a space between Chinese characters
+        close = text and part and matching.is_cjk(text[-1]) and matching.is_cjk(part[0])
+        text += part if close else f" {part}"
     if len(run) == 1 and (link := _LINK.match(text)):
         skip, end, text = skip + link.start("text"), end - (len(text) - link.end("text")), link["text"]
         title = True
@@ -119,15 +122,6 @@ def _passage(
     yield Passage(
         text, starts[line] + start + skip, starts[last] + end, line, "cell" if kind == "cell" else "text", title
     )
-
-
-def _on_one_line(parts: Sequence[str]) -> str:
-    """Rows of a paragraph as one, without a space between Chinese characters."""
-    text = parts[0]
-    for part in parts[1:]:
-        close = text and part and matching.is_cjk(text[-1]) and matching.is_cjk(part[0])
-        text += part if close else f" {part}"
-    return text
 
 
 def replaced(text: str, new: Mapping[Passage, str]) -> str:

@@ -28,30 +28,16 @@ SUMMARY_LINES = 10
 SUMMARY_COLUMNS = 160
 """Characters of each line of it."""
 
-_RAW_HTML = re.compile(r" {0,3}<(!--|\?|!\[CDATA\[|(?:pre|script|style|textarea)(?=[\s>]|$))", re.IGNORECASE)
-_RAW_ENDS = {"!--": "-->", "?": "?>", "![cdata[": "]]>"}
-
 
 def close(text: str) -> str:
     """The text with the fence or raw HTML closed in which it ends; else as it is.
 
     Raw HTML is what runs on over blank lines: a comment, ``<pre>``, ``<script>`` and their like."""
     # A loop: a fence may be open within raw HTML, and closing one shows the other.
-    while (closing := blocks.closing_fence(text) or _html_end(text)) is not None:
+    while closing := blocks.closing_fence(text) or "".join(map(blocks.missing_html_end, blocks.blocks(text)[-1:])):
         newline = newline_of(text)
         text = text + ("" if text.endswith(("\n", "\r")) else newline) + closing + newline
     return text
-
-
-def _html_end(text: str) -> str | None:
-    """What ends the raw HTML in which a text ends, None where it ends in none."""
-    last = blocks.blocks(text)[-1:]
-    opening = _RAW_HTML.match(last[0].text) if last and last[0].kind == "html" else None
-    if opening is None:
-        return None
-    tag = opening[1].lower()
-    end = _RAW_ENDS.get(tag, f"</{tag}>")
-    return None if end in last[0].text[opening.end() :].lower() else end
 
 
 def split_by_topics(answer: str, titles: Sequence[str]) -> tuple[str, dict[int, str]]:

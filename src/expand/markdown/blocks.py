@@ -32,6 +32,11 @@ _FRONT_MATTER_KEY = re.compile(r"""#|["']?[A-Za-z_@$][\w.$-]*["']?\s*:""")
 _FRONT_MATTER_ENDS = {"---": ("---", "..."), "+++": ("+++",), "{": ("}",)}
 _HTML_LINK = re.compile(r"""(?is)<(?:a|img)\s[^<>]*?(?<![\w:@.-])(?:href|src)\s*=\s*(["'])(?P<target>[^"'{}]*)\1""")
 _ATTRIBUTES = re.compile(r"[ \t]*(?:\{:?[^{}\n]*\}|:id=\S+)[ \t]*$")
+_HTML_ENDS = (
+    ("!--", "-->"), ("script", "</script>"), ("pre", "</pre>"), ("style", "</style>"), ("textarea", "</textarea>"),
+    (r"\?", "?>"), (r"!\[cdata\[", "]]>"), ("![a-z]", ">"),
+)  # fmt: skip
+"""What an HTML block that blank lines do not end begins with, and what ends it (CommonMark, HTML blocks 1 to 5)."""
 _FENCE_OPEN = re.compile(r"(`{3,}|~{3,})([^\r\n]*)")
 _INLINE_MARKUP = re.compile(r"(?P<tick>`+)(?P<code>.+?)(?P=tick)|!?\[(?P<link>[^\]]*)\]\([^)]*\)|<[^>]+>")
 _KINDS: dict[str, Kind] = {
@@ -354,6 +359,17 @@ def closing_fence(text: str) -> str | None:
     before = row[: marker.start()] if marker else ""  # what lists and quotes put before it
     # A list marker becomes the indentation of its item; a quote's marker stays.
     return re.sub(r"[^>\t]", " ", before) + fence.marker
+
+
+def missing_html_end(block: Block) -> str:
+    """What would end the HTML, such as a comment or ``<pre>``, that runs on over blank lines to the end of the text;
+    "" for a block that is none."""
+    text = block.text.strip().lower() if block.kind == "html" else ""
+    for begin, end in _HTML_ENDS:
+        opening = re.match(rf"<{begin}(?![\w:-])" if begin.isalpha() else f"<{begin}", text)
+        if opening:
+            return "" if end in text[opening.end() :] else end
+    return ""
 
 
 def anchor(heading: str) -> str:

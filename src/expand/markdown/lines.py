@@ -40,6 +40,7 @@ _ENDS = (*".!?:;|。！？：；…\\>", "  ")
 _ITEM = re.compile(r"[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]")
 _HAN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_HAN}]|[^\s{_HAN}]*[^\W_{_HAN}][^\s{_HAN}]*")
+_COMMENT = re.compile(r"<!--(?:(?!-->).)*(?:-->)?", re.DOTALL)
 _INVISIBLE = re.compile(r"(?:<br\s*/?>|&nbsp;|\\|\u200b|\u3000|\s)*")
 
 
@@ -80,7 +81,9 @@ class _Counter:
                 self._add("---")
         elif block.kind == "fence":
             self._fence(block, lines)
-        elif _is_comment(block) or (block.kind not in ("heading", "html") and self._again("block", block.text)):
+        elif (block.kind == "html" and _COMMENT.fullmatch(block.text.strip())) or (
+            block.kind not in ("heading", "html") and self._again("block", block.text)
+        ):
             self.blank()
         else:
             self._other(block, lines, in_fences)
@@ -189,11 +192,6 @@ def _is_narrow(run: Sequence[str]) -> bool:
         for row, width, following in zip(run, widths, run[1:], strict=False)
     )
     return 2 * full >= len(run) - 1
-
-
-def _is_comment(block: Block) -> bool:
-    text = block.text.strip()
-    return block.kind == "html" and text.startswith("<!--") and text.find("-->") in (-1, len(text) - 3)
 
 
 def effective(text: str) -> int:

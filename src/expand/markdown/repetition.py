@@ -184,7 +184,11 @@ def loops(text: str) -> tuple[Loop, ...]:
         if detector.looping and start is None:
             start = _rounded(text, detector.start(), token.end())
         elif start is not None and not detector.looping:
-            found.append(Loop(start, _line_start(text, start, token.start())))
+            # Up to where the line begins in which it ends; the sentence, where it is on one line.
+            end = token.start()
+            line = max(text.rfind("\n", start, end), text.rfind("\r", start, end)) + 1
+            sentences = (sentence.end() for sentence in _SENTENCE_END.finditer(text, start, end))
+            found.append(Loop(start, line or max(sentences, default=end)))
             start = None
     if start is not None:
         found.append(Loop(start, len(text)))
@@ -210,9 +214,3 @@ def _rounded(text: str, start: int, end: int) -> int:
         return start
     sentence_end = _SENTENCE_END.search(text, start, end)
     return sentence_end.end() if sentence_end else start
-
-
-def _line_start(text: str, start: int, end: int) -> int:
-    """Where the line begins in which a loop from ``start`` ends at ``end``; the sentence, where it is on one line."""
-    line_end = max(text.rfind("\n", start, end), text.rfind("\r", start, end)) + 1
-    return line_end or max((found.end() for found in _SENTENCE_END.finditer(text, start, end)), default=end)

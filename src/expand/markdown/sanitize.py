@@ -120,7 +120,9 @@ def clean(answer: str, *, own_headings: Sequence[str], body_level: int, cut: boo
     before = None
     while text != before:  # ends: each pass takes something away or finds all in order
         before = text
-        text = _one_pass(_unwrap(bare(text)[0], keys), keys, body_level, cut)
+        text = without_greeting(_trim(_unwrap(bare(text)[0], keys), cut), keys)
+        text = _with_blank_before_rules(_without_own(text, keys, cut))
+        text = _trim(_with_levels(text, body_level), cut)
     return text
 
 
@@ -131,11 +133,6 @@ def unwrapped(answer: str, titles: Sequence[str]) -> str:
     inner = without_greeting(_trim(text, cut=True), keys)
     content = _unwrap(inner, keys)
     return text if content == inner else content
-
-
-def _one_pass(text: str, keys: frozenset[str], body_level: int, cut: bool) -> str:
-    text = _without_own(without_greeting(_trim(text, cut), keys), keys, cut)
-    return _trim(_with_levels(_with_blank_before_rules(text), body_level), cut)
 
 
 def _trim(text: str, cut: bool) -> str:

@@ -164,19 +164,16 @@ def _after_leading(text: str, marks: Sequence[_Mark], removed: list[Removed]) ->
             if end is None and inner is not None and _holds_all(text, around):
                 removed.append(Removed("thinking", text[around.end() : inner]))
                 return text[begin : around.end(2)] + newline_of(text), _after_blank(text, inner)
-        elif token and not _closes_span(text, token.end()):
+        elif token:
+            # A backtick that opens no code span of its line closes one that the answer before began.
+            line = text[token.end() :].partition("\n")[0]
+            in_span = line.startswith("`") and line.count("`") % 2 == 1
             struck = token[0].lower() == "<s>" and "</s>" in text[begin : begin + _LONGEST_STRUCK]
-            what, end = "special tokens", None if struck else token.end()
+            what, end = "special tokens", None if in_span or struck else token.end()
         if end is None:
             return "", _after_blank(text, at) if at else 0
         removed.append(Removed(what, text[begin:end]))
         at = end
-
-
-def _closes_span(text: str, at: int) -> bool:
-    """Whether a backtick at a place opens no code span of its line: it closes one that the answer before began."""
-    line = text[at:].partition("\n")[0]
-    return line.startswith("`") and line.count("`") % 2 == 1
 
 
 def _leading_end(text: str, marks: Sequence[_Mark], number: int) -> int | None:

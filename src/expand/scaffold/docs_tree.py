@@ -105,6 +105,7 @@ _LOCALE = re.compile(rf"(?:{_LANGUAGES})(?:[-_][A-Za-z]{{2,4}})?")
 _LOCALE_ENDING = re.compile(rf"(?P<name>.+)[._-](?P<locale>(?:{_LANGUAGES})(?:[-_][A-Za-z]{{2,4}})?)\.\w+")
 _FRONT_ID = re.compile(r"""(?m)^id:[ \t]*["']?([^"'\r\n]+?)["']?[ \t]*\r?$""")
 _POSITION = re.compile(r"(?m)^[ \t]*(?:sidebar_position|nav_order|weight|order):[ \t]*(\d+(?:\.\d+)?)")
+_FOLDER_POSITION = re.compile(r"(?m)^\s*\"?position\"?\s*:\s*([\d.]+)")
 _ANOTHER_SCRIPT = re.compile(r"(?i)-(?:[a-z]{4}|tw|hk|mo|br)\b")
 HEAD = 4_000
 """Characters of a document in which its front matter is read."""
@@ -314,9 +315,12 @@ def _ordered(site: Site, stated: Configuration, files: Sequence[str]) -> list[Su
         return list(found.values())
     rest = [file for file in files if file not in found and (generator is not PLAIN or not _NO_CHAPTERS.match(file))]
     positions = {file: float(own[1]) if (own := _POSITION.search(heads[file])) else math.inf for file in rest}
-    folders = {
-        folder: _folder_position(stated.folder / folder) for file in rest for folder in PurePosixPath(file).parents
-    }
+    folders = {}
+    for folder in {folder for file in rest for folder in PurePosixPath(file).parents}:
+        # What Docusaurus' file of a folder says of its place; the last one without it.
+        said = (stated.folder / folder / f"_category_.{ending}" for ending in ("json", "yml", "yaml"))
+        own = _FOLDER_POSITION.search(next((text_of(path) for path in said if path.is_file()), ""))
+        folders[folder] = float(own[1]) if own else math.inf
 
     def place(file: str) -> list[tuple[float, list[tuple[int, int, str]]]]:
         path = PurePosixPath(file)
@@ -324,13 +328,6 @@ def _ordered(site: Site, stated: Configuration, files: Sequence[str]) -> list[Su
         return [*above, (positions[file], _natural(path.name))]
 
     return [*found.values(), *(SummaryEntry("", file) for file in sorted(rest, key=place))]
-
-
-def _folder_position(folder: Path) -> float:
-    """What Docusaurus' file of a folder says of its place; the last one without it."""
-    text = next((text_of(p) for e in ("json", "yml", "yaml") if (p := folder / f"_category_.{e}").is_file()), "")
-    found = re.search(r"(?m)^\s*\"?position\"?\s*:\s*([\d.]+)", text)
-    return float(found[1]) if found else math.inf
 
 
 def _language(stated: str, prose: str) -> str:
