@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from expand.document.page import BYTE_ORDER_MARK, Page, anchors
 from expand.document.source import footer_line
@@ -354,21 +355,24 @@ def _kept_parts(body: str, stamps: Mapping[int, Stamp]) -> tuple[tuple[str | int
     starts = {number: by_anchor[stamp.name] for number, stamp in stamps.items() if stamp.name in by_anchor}
     own = {heading.line for heading in starts.values()}
     pieces: list[str | int] = []
-    sections: list[DraftSection] = []
+    sections: dict[int, DraftSection] = {}
     at = 0
     for number, heading in sorted(starts.items(), key=lambda item: item[1].line):
         later = (h for h in every if h.line > heading.line and (h.line in own or h.level <= heading.level))
         end = next((other.lead for other in later), closing)
         pieces += [page.cut(at, heading.line), number]
-        sections.append(DraftSection(number=number, text=page.cut(heading.line, end)))
+        sections[number] = DraftSection(number=number, text=page.cut(heading.line, end))
         at = end
     pieces.append(page.cut(at, len(page.lines)))
     pieces[0] = f"{page.mark}{pieces[0]}" if page.mark else pieces[0]
-    return tuple(piece for piece in pieces if piece != ""), tuple(sorted(sections, key=lambda s: s.number))
+    return tuple(piece for piece in pieces if piece != ""), tuple(sections[number] for number in sorted(sections))
 
 
 def _parts(body: str, footer_hash: str) -> tuple[str, tuple[DraftSection, ...], str]:
-    """Head, sections and footer."""
+    """Head, sections and footer.
+
+    Sections may contain rules, and so may a footer: the hash tells which rule begins the one that
+    the tool wrote. Where a person changed it, it is what follows the last rule."""
     lines = rows(body)
     starts: dict[int, int] = {}
     rules: list[int] = []
@@ -379,23 +383,15 @@ def _parts(body: str, footer_hash: str) -> tuple[str, tuple[DraftSection, ...], 
             rules = []
         elif block.kind == "rule" and starts:
             rules.append(block.start)
-    end, footer = _footer(lines, rules, footer_hash)
-    borders = [*list(starts.values())[1:], end]
-    sections = tuple(
-        DraftSection(number=number, text="".join(lines[start:border]).strip("\n"))
-        for (number, start), border in zip(starts.items(), borders, strict=False)
-    )
-    first = next(iter(starts.values()), len(lines))
-    return "".join(lines[:first]).strip("\n"), sections, footer
 
+    def text(start: int, end: int) -> str:
+        return "".join(lines[start:end]).strip("\n")
 
-def _footer(lines: Sequence[str], rules: Sequence[int], footer_hash: str) -> tuple[int, str]:
-    """The line where the last section ends, and the footer behind it.
-
-    Sections may contain rules, and so may a footer: the hash tells which rule begins the one that
-    the tool wrote. Where a person changed it, it is what follows the last rule."""
-    if footer_hash == text_hash("") or not rules:
-        return len(lines), ""
-    behind = {rule: "".join(lines[rule + 1 :]).strip("\n") for rule in rules}
-    start = next((rule for rule, text in behind.items() if text_hash(text) == footer_hash), rules[-1])
-    return start, behind[start]
+    end, footer = len(lines), ""
+    if rules and footer_hash != text_hash(""):
+        own = (rule for rule in rules if text_hash(text(rule + 1, len(lines))) == footer_hash)
+        end = next(own, rules[-1])
+        footer = text(end + 1, len(lines))
+    borders = [*starts.values(), end]
+    sections = (DraftSection(number=n, text=text(*ends)) for n, ends in zip(starts, pairwise(borders), strict=True))
+    return text(0, borders[0]), tuple(sections), footer

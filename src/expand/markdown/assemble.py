@@ -146,10 +146,10 @@ def ends_in_the_middle(text: str) -> bool:
 
 def _is_half_row(table: Block) -> bool:
     """Whether a table ends in a row without the ``|`` that its other rows end in, or with fewer of them."""
-    first, *others, last = (line.rstrip() for line in blocks.bare_rows(table.text))
+    *others, last = (line.rstrip() for line in blocks.bare_rows(table.text))
     if not last.endswith("|"):
-        return len(others) > 0 and first.endswith("|") and all(line.endswith("|") for line in others)
-    return len(others) > 0 and last.count("|") < min(line.count("|") for line in (first, *others))
+        return len(others) > 1 and all(line.endswith("|") for line in others)
+    return len(others) > 1 and last.count("|") < min(line.count("|") for line in others)
 
 
 def _last_piece(text: str, every: tuple[Block, ...]) -> tuple[str, list[str]]:

@@ -132,7 +132,11 @@ def _first_error(grammar: str, reading: _Reading) -> int | None:
         code = _BEYOND_ASCII.sub("x", code)
     root = _parser(grammar).parse(code.encode("utf-8", "replace")).root_node
     if root.has_error:
-        return _error_line(root)
+        broken: Node | None = root
+        while broken is not None and not (broken.is_error or broken.is_missing):
+            root = broken  # where nothing below is broken, the grammar gave up without saying where
+            broken = next((child for child in root.children if child.has_error), None)
+        return (broken or root).start_point[0]
     if grammar == "python":
         return _indentation_error(code)
     if not reading.shift:
@@ -151,24 +155,13 @@ def _indentation_error(code: str) -> int | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ast.parse(code)
-    except IndentationError as error:
-        return (error.lineno or 1) - 1
     except SyntaxError as error:
         # Of other mistakes the grammar has the say: it knows younger versions of Python than the one that runs this.
-        return (error.lineno or 1) - 1 if error.msg.startswith("expected 'except'") else None
+        indentation = isinstance(error, IndentationError) or error.msg.startswith("expected 'except'")
+        return (error.lineno or 1) - 1 if indentation else None
     except (ValueError, RecursionError, MemoryError):
-        return None
+        pass
     return None
-
-
-def _error_line(root: Node) -> int:
-    node = root
-    while not (node.is_error or node.is_missing):
-        broken = next((child for child in node.children if child.has_error), None)
-        if broken is None:
-            break  # the grammar gave up here without saying where
-        node = broken
-    return node.start_point[0]
 
 
 def _elided(code: str, *, blank: str, word: str) -> str:
