@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from expand.checks.finding import Finding, excerpt, finding
 from expand.markdown import blocks, matching, sanitize, thinking
-from expand.markdown.blocks import Paragraph
+from expand.markdown.blocks import Inline
 
 ERROR_CHARACTERS = 200
 """A longer paragraph tells of an error message and is none."""
@@ -53,7 +53,7 @@ def talk(text: str, *, section: int) -> Iterator[Finding]:
                 break
 
 
-def _said(paragraph: Paragraph, announces: bool) -> Iterator[tuple[str, str, str]]:
+def _said(paragraph: Inline, announces: bool) -> Iterator[tuple[str, str, str]]:
     """What a passage is, as kind, words for it, and the sentence; nothing for text."""
     prose = paragraph.prose.strip()
     if len(prose) <= ERROR_CHARACTERS and prose == paragraph.text.strip() and _ERROR.match(prose):

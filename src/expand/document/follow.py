@@ -111,14 +111,14 @@ def bodies(text: str, topics: Sequence[Wanted], authors: Sequence[str]) -> Bodie
     it is under 0."""
     page = Page(text)
     places = _topic_places(page, topics) if topics else {0: 0}
-    found = {slot: _less(page, *_extent(page, at, whole=not topics), authors).body for slot, at in places.items()}
+    found = {slot: _less(page, *_extent(page, at, whole=not topics), authors)[0] for slot, at in places.items()}
     others = bool(topics) and any(
         heading.level <= page.headings[at].level and index not in places.values()
         for at in places.values()
         for index, heading in enumerate(page.headings[1:], 1)
     )
     first = min((heading.lead for heading in page.headings[1:]), default=len(page.lines))
-    opening = _less(page, _extent(page, 0)[0], first, authors).body if topics else ""
+    opening = _less(page, _extent(page, 0)[0], first, authors)[0] if topics else ""
     return Bodies({slot: body for slot, body in found.items() if body.strip()}, others, opening)
 
 
@@ -143,12 +143,7 @@ def _extent(page: Page, at: int, *, whole: bool = False) -> tuple[int, int]:
     return own.end, next(iter(later), len(page.lines))
 
 
-class _Less(NamedTuple):
-    body: str
-    rest: str
-
-
-def _less(page: Page, start: int, end: int, authors: Sequence[str]) -> _Less:
+def _less(page: Page, start: int, end: int, authors: Sequence[str]) -> tuple[str, str]:
     """The text of some lines without the author's blocks, and these alone. A block of the author's may begin another
     one, as a list that the model went on with."""
     known = {" ".join(text.split()) for text in authors}
@@ -164,7 +159,7 @@ def _less(page: Page, start: int, end: int, authors: Sequence[str]) -> _Less:
             begins = (text for text in authors if text and span.text.startswith((f"{text}\n", f"{text}\r")))
             own = "" if body else next(begins, "")
             rest, body = rest + own, body + span.text[len(own) :].lstrip("\r\n")
-    return _Less(body.strip("\r\n").replace("\r\n", "\n"), rest.strip("\r\n"))
+    return body.strip("\r\n").replace("\r\n", "\n"), rest.strip("\r\n")
 
 
 class Carried(NamedTuple):

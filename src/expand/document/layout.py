@@ -460,7 +460,7 @@ def fill(parts: Sequence[Part], bodies: Sequence[str], newline: str, *, headings
             joiner.insert(part.heading)
             start = joiner.insert(bodies[part.topic].strip("\n").replace("\n", newline))
             lines[part.topic] = (start, joiner.lines)
-    return Filled(joiner.text(), {topic: place for topic, place in lines.items() if place[0] < place[1]})
+    return Filled(joiner.text, {topic: place for topic, place in lines.items() if place[0] < place[1]})
 
 
 def untouched(parts: Sequence[Part], newline: str) -> str:
@@ -488,18 +488,21 @@ def assembled(arrangement: Arrangement, texts: Mapping[int, str]) -> Assembled:
             starts[piece] = joiner.keep(text, changed=changed)
         elif texts[piece].strip():
             starts[piece] = joiner.insert(texts[piece])
-    return Assembled(joiner.text(), starts)
+    return Assembled(joiner.text, starts)
 
 
 class Joiner:
     """Joins what is kept, as it is, with what is inserted, which gets a blank line around it where there is none."""
 
     def __init__(self, newline: str) -> None:
-        self.lines = 0
+        self.text = ""
         self._newline = newline
-        self._pieces: list[str] = []
-        self._tail = newline * 2
         self._inserted = False
+
+    @property
+    def lines(self) -> int:
+        """The lines so far."""
+        return len(_LINE_END.findall(self.text))
 
     def keep(self, text: str, *, changed: bool = False) -> int:
         """Add a text as it is; what follows one that was ``changed`` gets a blank line before it. Returns the line
@@ -507,31 +510,24 @@ class Joiner:
         if text.strip() and self._inserted and not text.startswith(("\n", "\r")):
             self._blank()
         start = self.lines
-        self._add(text)
+        self.text += text
         self._inserted = changed or (self._inserted and not text.strip())
         return start
 
     def insert(self, text: str) -> int:
         """Add a text with a line ending and a blank line before it. Returns the line where it begins."""
-        if text.strip():
-            self._blank()
-            start = self.lines
-            self._add(text if text.endswith(("\n", "\r")) else text + self._newline)
-            self._inserted = True
-            return start
-        return self.lines
-
-    def text(self) -> str:
-        """What was added so far."""
-        return "".join(self._pieces)
+        if not text.strip():
+            return self.lines
+        self._blank()
+        start = self.lines
+        self.text += text if text.endswith(("\n", "\r")) else text + self._newline
+        self._inserted = True
+        return start
 
     def _blank(self) -> None:
-        if not self._tail.endswith(("\n", "\r")):
-            self._add(self._newline)
-        if not _BLANK_END.search(self._tail):
-            self._add(self._newline)
-
-    def _add(self, text: str) -> None:
-        self._pieces.append(text)
-        self._tail = (self._tail + text)[-TAIL:]
-        self.lines += len(_LINE_END.findall(text))
+        tail = (self._newline * 2 + self.text)[-TAIL:]
+        if not tail.endswith(("\n", "\r")):
+            self.text += self._newline
+            tail += self._newline
+        if not _BLANK_END.search(tail):
+            self.text += self._newline

@@ -72,7 +72,7 @@ def passages(text: str) -> tuple[Passage, ...]:
     reached = (-1, 0)  # the row of a table, and where its last cell ended
     for inline in blocks.inlines("".join(lines)):
         run: list[tuple[int, int, int]] = []
-        for at, one in enumerate(inline.text.split("\n"), inline.start):
+        for at, one in enumerate(inline.text.split("\n"), inline.line):
             raw, said = lines[at].rstrip("\r\n"), one.strip()
             if inline.kind == "cell":
                 after = reached[1] if reached[0] == at else 0

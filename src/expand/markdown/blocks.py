@@ -80,15 +80,19 @@ class Block:
         return language_of(self.info)
 
 
-class Paragraph(NamedTuple):
-    """A paragraph at any depth (also of a list item or quote): first line and inline source.
+class Inline(NamedTuple):
+    """The inline source of a paragraph (also of a list item or quote), heading or table cell at any depth, and its
+    lines ``[line, end)``."""
 
-    ``prose`` is the text without code spans, link targets and addresses."""
-
+    kind: Literal["paragraph", "heading", "cell"]
     line: int
     end: int
     text: str
-    prose: str
+
+    @property
+    def prose(self) -> str:
+        """The text without code spans, link targets and addresses."""
+        return matching.prose(self.text)
 
 
 class Link(NamedTuple):
@@ -259,19 +263,9 @@ def fences(text: str) -> tuple[Block, ...]:
 
 
 @lru_cache(maxsize=64)
-def paragraphs(text: str) -> tuple[Paragraph, ...]:
+def paragraphs(text: str) -> tuple[Inline, ...]:
     """The paragraphs at any depth, in order; no headings, tables, code or HTML."""
-    found = (one for one in inlines(text) if one.kind == "paragraph" and one.text.strip())
-    return tuple(Paragraph(one.start, one.end, one.text, matching.prose(one.text)) for one in found)
-
-
-class Inline(NamedTuple):
-    """The inline source of a paragraph, heading or table cell at any depth, and its lines ``[start, end)``."""
-
-    kind: Literal["paragraph", "heading", "cell"]
-    start: int
-    end: int
-    text: str
+    return tuple(one for one in inlines(text) if one.kind == "paragraph" and one.text.strip())
 
 
 def inlines(text: str) -> Iterator[Inline]:
