@@ -66,19 +66,18 @@ def new_numbers(draft: Draft, sections: Sequence[Named]) -> Mapping[int, int]:
 def known_by_draft(draft: Draft, sections: Sequence[Named]) -> tuple[Named, ...]:
     """The outline's sections, with the headings that a draft has for them among their titles."""
     numbers = new_numbers(draft, sections)
-    own = {numbers[section.number]: section for section in draft.sections}
-    return tuple(_known_as(own.get(number), named) for number, named in enumerate(sections, 1))
-
-
-def _known_as(section: DraftSection | None, named: Named) -> Named:
-    if section is None or named.wanted.stated:
-        return named
-    page = Page(section.text)
-    topics = list(named.topics)
-    for slot, at in _topic_places(page, topics).items():
-        topics[slot] = Wanted((*topics[slot].titles, page.headings[at].title), topics[slot].stated)
-    wanted = Wanted((*named.wanted.titles, _heading_of(section).title))
-    return named._replace(wanted=wanted, topics=tuple(topics))
+    known = list(sections)
+    for section in draft.sections:
+        at = numbers[section.number] - 1
+        if at >= len(known) or known[at].wanted.stated:
+            continue
+        page, named = Page(section.text), known[at]
+        topics = list(named.topics)
+        for slot, place in _topic_places(page, topics).items():
+            topics[slot] = Wanted((*topics[slot].titles, page.headings[place].title), topics[slot].stated)
+        wanted = Wanted((*named.wanted.titles, _heading_of(section).title))
+        known[at] = named._replace(wanted=wanted, topics=tuple(topics))
+    return tuple(known)
 
 
 def _renamed(

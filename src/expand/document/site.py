@@ -5,10 +5,12 @@ so (a base path, a rewrite) is made up for by the ends of paths, see ``PageIndex
 """
 
 import os
+import posixpath
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
@@ -200,25 +202,14 @@ class PageIndex:
         """Lets a document be found under another name too."""
         self._by_end[f"^{name.casefold()}"] = file
 
-    def find(self, target: str, *, folder: str = "") -> str | None:
-        """The document that a listing in ``folder`` names; None if it is none of them."""
-        path = unquote(re.split(r"[?#]", target)[0])
-        base = PurePosixPath("" if path.startswith("/") else folder)
-        for key in (_key((base / path.lstrip("/")).as_posix()), _key(path.lstrip("/"))):
-            found = self._by_end.get(f"^{key}") or self._by_end.get(key)
-            if found is not None:
-                return found
-        return None
+    def find(self, target: str) -> str | None:
+        """The document that a listing names; None if it is none of them."""
+        key = _key(unquote(re.split(r"[?#]", target)[0]))
+        return self._by_end.get(f"^{key}") or self._by_end.get(key)
 
 
 def _key(path: str) -> str:
-    parts: list[str] = []
-    for part in path.casefold().split("/"):
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
-    return re.sub(r"\.(?:mdx?|markdown|html?)$", "", "/".join(parts))
+    return re.sub(r"\.(?:mdx?|markdown|html?)$", "", posixpath.normpath(f"/{path.casefold()}").lstrip("/"))
 
 
 def _keys(file: str) -> Iterator[str]:
@@ -234,13 +225,10 @@ def read_summary(text: str, *, bare: bool = False) -> tuple[SummaryEntry, ...]:
     """The chapters that a list of links names in their order, each document once. ``bare``: links without an ending
     are documents too."""
     found: dict[str, SummaryEntry] = {}
-    for block in blocks.blocks(text):
-        if block.kind not in ("list", "paragraph"):
-            continue
-        for line in blocks.rows(block.text):
-            entry = _entry(line, bare=bare)
-            if entry is not None:
-                found.setdefault(entry.file or f"\0{entry.title}", entry)
+    listed = (block.text for block in blocks.blocks(text) if block.kind in ("list", "paragraph"))
+    for row in chain.from_iterable(map(blocks.rows, listed)):
+        if entry := _entry(row, bare=bare):
+            found.setdefault(entry.file or f"\0{entry.title}", entry)
     return tuple(found.values())
 
 
@@ -353,9 +341,8 @@ def _sphinx(folder: Path) -> Configuration:
     settings = _text(folder / "conf.py")
     first = _stated(settings, r"(?:master_doc|root_doc)", sign="=") or "index"
     entries = tuple(SummaryEntry("", name) for name in _toctrees(folder, first))
-    return Configuration(
-        folder, entries, _stated(settings, "project", sign="="), _stated(settings, "language", sign="=")
-    )
+    title, language = (_stated(settings, key, sign="=") for key in ("project", "language"))
+    return Configuration(folder, entries, title, language)
 
 
 def _toctrees(folder: Path, first: str) -> Iterator[str]:

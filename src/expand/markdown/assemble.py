@@ -212,6 +212,8 @@ QUOTED = 32
 _NEW_BLOCK = re.compile(r" {0,3}(?:#{2,6}[ \t]+\S|[-*+][ \t]+\S|\d{1,9}[.)][ \t]+\S|(?:`{3,}|~{3,})[^`\r\n]*[\r\n])")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s")
 _SENTENCE_END = re.compile(r"\w\w[.!?:;][\"'”’)*_]*$")
+_IN_NAME = re.compile(r"\]\([^)\s]*$|[\w`](?:[/_.:=<\\@-]+\w+|[/_=<\\@-]+|::)$")
+"""Ends within a link's target or a name such as ``std::fs``."""
 _WORD_BEFORE = re.compile(r"(?<![^\s(\"'“‘*_])[^\W\d_]+$")
 _WORD_AFTER = re.compile(r"[^\W\d_]+")
 
@@ -355,7 +357,8 @@ def _between(before: str, more: str, *, inside: bool) -> tuple[str, bool]:
     if inside:
         # A marker can only stand at the start of a line: elsewhere the block would run on to the end of the draft.
         return (newline if ANY_FENCE_ROW.match(rows(more)[0]) else ""), False
-    if _is_in_code(last):
+    plain = re.sub(r"(`+)[^`]+\1", "", last)
+    if "`" in plain or _IN_NAME.search(last):
         return "", False
     ended = _SENTENCE_END.search(last) is not None
     is_row = last.startswith("|") and last.endswith("|") and right == "|"
@@ -380,12 +383,6 @@ def _between_words(before: str, more: str) -> tuple[str, bool]:
 def _is_half_marker(before: str) -> bool:
     """Whether a text ends in one or two of the three characters that open a fence."""
     return re.search(r"(?:^|[\r\n])[ \t>]*(?:`{1,2}|~{1,2})$", before) is not None
-
-
-def _is_in_code(line: str) -> bool:
-    """Whether a line ends within a code span, a link's target or a name such as ``std::fs``."""
-    plain = re.sub(r"(`+)[^`]+\1", "", line)
-    return "`" in plain or re.search(r"\]\([^)\s]*$|[\w`](?:[/_.:=<\\@-]+\w+|[/_=<\\@-]+|::)$", line) is not None
 
 
 def _is_one_list_or_table(before: str, more: str) -> bool:

@@ -70,7 +70,7 @@ def detected(text: str, expected: str = "") -> str | None:
             return "ja"
         return "zh" if han >= LEAST_HAN and not kana and not hangul else None
     words = _WORD.findall(text)
-    if sum(word[0].islower() or not word[0].isupper() for word in words) <= PLAIN_WORDS * len(words):
+    if sum(not word[0].isupper() for word in words) <= PLAIN_WORDS * len(words):
         return None
     guess = _identifier().FindLanguage(_CJK.sub(" ", text))
     certain = guess.is_reliable and guess.probability >= CERTAIN

@@ -159,7 +159,13 @@ def apart(text: str, taken: Mapping[str, str], *, keep: Container[str] = ()) -> 
             start, end = use.label
             new = f"[{use.said}{suffix}]" if use.form == "shortcut" else f"{use.said}{suffix}"
             text = text[:start] + new + text[end:]
-    return _without(text, dropped)
+    lines = rows(text)
+    for _, start, end, _ in dropped:
+        # Two blank lines would be left where one parted it from each neighbour.
+        if start and end < len(lines) and is_blank(lines[start - 1]) and is_blank(lines[end]):
+            lines[end] = ""
+        lines[start:end] = [""] * (end - start)
+    return "".join(lines)
 
 
 def lacking(texts: Collection[str], known: Container[str] = ()) -> set[str]:
@@ -173,20 +179,9 @@ def completed(text: str, wanted: Collection[str], others: Iterable[str]) -> str:
     left = set(wanted)
     added = []
     for other in others if left else ():
-        for definition in definitions(other):
-            if definition.name in left:
-                left.remove(definition.name)
-                added.append("".join(rows(other)[definition.start : definition.end]).strip("\r\n"))
-    body = text.rstrip("\r\n")
-    newline = newline_of(text)
+        for name, start, end, _ in definitions(other):
+            if name in left:
+                left.remove(name)
+                added.append("".join(rows(other)[start:end]).strip("\r\n"))
+    body, newline = text.rstrip("\r\n"), newline_of(text)
     return body + newline * 2 + newline.join(added) + (text[len(body) :] or newline) if added else text
-
-
-def _without(text: str, dropped: Iterable[Definition]) -> str:
-    lines = rows(text)
-    for _, start, end, _ in dropped:
-        # Two blank lines would be left where one parted it from each neighbour.
-        if start and end < len(lines) and is_blank(lines[start - 1]) and is_blank(lines[end]):
-            lines[end] = ""
-        lines[start:end] = [""] * (end - start)
-    return "".join(lines)

@@ -152,9 +152,7 @@ def _trim(text: str, cut: bool) -> str:
 def _solid_start(text: str) -> int:
     """Where the first line begins that is not blank."""
     first = len(text) - len(text.lstrip(_BLANK))
-    if first == len(text):
-        return first
-    return max(text.rfind("\n", 0, first), text.rfind("\r", 0, first)) + 1
+    return first if first == len(text) else max(text.rfind("\n", 0, first), text.rfind("\r", 0, first)) + 1
 
 
 def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:

@@ -161,7 +161,10 @@ def _after_leading(text: str, marks: Sequence[_Mark], removed: list[Removed]) ->
             number = numbers[around.end()]
             end = _end_in_fence(text, marks, number, around)
             inner = _leading_end(text, marks, number)
-            if end is None and inner is not None and _holds_all(text, around):
+            # Whether the fence holds the text to its end, as far as its name or the text's last line tells.
+            last = _FENCE.match(text.rstrip().rpartition("\n")[2])
+            holds_all = around[2].lower() not in ("", "text") or (last and not last[2].strip())
+            if end is None and inner is not None and holds_all:
                 removed.append(Removed("thinking", text[around.end() : inner]))
                 return text[begin : around.end(2)] + newline_of(text), _after_blank(text, inner)
         elif token:
@@ -183,12 +186,6 @@ def _leading_end(text: str, marks: Sequence[_Mark], number: int) -> int | None:
         return mark.end if mark.kind == "ends" else None
     end = _end_of(marks, number)
     return len(text) if end is None and _WRAPPERS[mark.wrapper].get("certain", True) else end
-
-
-def _holds_all(text: str, fence: re.Match[str]) -> bool:
-    """Whether a fence that begins a text holds it to its end, as far as its name or its last line tells."""
-    last = _FENCE.match(text.rstrip().rpartition("\n")[2])
-    return (bool(fence[2]) and fence[2].lower() != "text") or (last is not None and not last[2].strip())
 
 
 def _solid(text: str, at: int) -> int:

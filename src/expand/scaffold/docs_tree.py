@@ -202,23 +202,23 @@ def find_tree(root: Path, *, language: str | None = None, site: Site | None = No
 
 def _site(root: Path) -> tuple[Site, Sequence[Site]]:
     """The site in a folder, or the largest of those that are the fewest folders below it; and the others."""
+
+    def size(site: Site) -> int:
+        """How many documents a site has, 0 for one that is not to be used."""
+        try:
+            folder = site.configuration().folder
+        except InputError:
+            return 0
+        return len(_documents(folder)[0]) if _inside(root, folder) is not None else 0
+
     level = [root]
     for _ in range(SITE_DEPTH + 1):
         found = [site for site in map(site_at, level) if site is not None]
         if found:
-            found.sort(key=lambda site: (-_size(root, site), site.folder))
+            found.sort(key=lambda site: (-size(site), site.folder))
             return found[0], found[1:]
         level = [folder for above in level for folder in _folders(above) if folder.name not in _NO_SITES]
     return Site(PLAIN, root), ()
-
-
-def _size(root: Path, site: Site) -> int:
-    """How many documents a site has, 0 for one that is not to be used."""
-    try:
-        folder = site.configuration().folder
-    except InputError:
-        return 0
-    return len(_documents(folder)[0]) if _inside(root, folder) is not None else 0
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -147,9 +147,7 @@ def _further(
 ) -> str | None:
     """A document that more outlines can be imported from: the listing, else the next chapter's own."""
     rest = [chapter for chapter in chapters if chapter.id not in outlined]
-    if not rest:
-        return None
-    if tree.listing is not None and tree.listing.endswith(".md"):
+    if rest and tree.listing is not None and tree.listing.endswith(".md"):
         return tree.listing
     there = [chapter for chapter in rest if chapter.exists]
     after = [chapter for chapter in there if chapters.index(chapter) > chapters.index(first)]
