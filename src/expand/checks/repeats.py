@@ -58,7 +58,7 @@ def _units(text: str, *, section: int) -> list[Unit]:
     paragraphs = blocks.paragraphs(text)
     texts = [_NO_WORDS.sub("", paragraph.text) for paragraph in paragraphs]
     found = []
-    for paragraph, tokens, size in zip(paragraphs, matching.tokenized(texts), matching.sizes(texts), strict=True):
+    for paragraph, tokens, size in zip(paragraphs, map(matching.tokens, texts), matching.sizes(texts), strict=True):
         if _is_long_enough(size) and not paragraph.text.startswith(":::"):  # a directive of the site's generator
             little = len(tokens) - size[1] < LITTLE * (1 - size[1] / LITTLE_CJK)
             words = () if little else tuple(tokens)
@@ -123,7 +123,7 @@ def _looped_sentence(text: str, repeated_lines: set[int]) -> tuple[str, int, int
         for sentence in matching.sentences(paragraph.text)
     ]
     found: dict[tuple[str, ...], list[tuple[str, int]]] = {}
-    for (sentence, line), tokens in zip(sentences, matching.tokenized([one for one, _ in sentences]), strict=True):
+    for (sentence, line), tokens in zip(sentences, [matching.tokens(one) for one, _ in sentences], strict=True):
         found.setdefault(tuple(tokens), []).append((sentence, line))
     for same in found.values():
         long_enough = []

@@ -8,7 +8,7 @@ hold none. What has to be in a translation as it is in its original, ``faults`` 
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 from typing import Literal, NamedTuple
 
@@ -71,7 +71,7 @@ def passages(text: str) -> tuple[Passage, ...]:
     ]
     reached = (-1, 0)  # the row of a table, and where its last cell ended
     for inline in blocks.inlines("".join(lines)):
-        run: list[tuple[int, int, int]] = []
+        runs: list[list[tuple[int, int, int]]] = [[]]  # of rows that make one passage
         for at, one in enumerate(inline.text.split("\n"), inline.line):
             raw, said = lines[at].rstrip("\r\n"), one.strip()
             if inline.kind == "cell":
@@ -82,13 +82,12 @@ def passages(text: str) -> tuple[Passage, ...]:
             else:
                 place = raw.rfind(said)
             broken = raw.endswith("  ") or said.endswith("\\")
-            if place >= 0 and said and not _MARKS.match(said):
-                run.append((at, place, place + len(said.rstrip("\\") if broken else said)))
-                if not broken:
-                    continue
-            found += _passage(lines, starts, run, inline.kind)
-            run = []
-        found += _passage(lines, starts, run, inline.kind)
+            is_prose = place >= 0 and said and not _MARKS.match(said)
+            if is_prose:
+                runs[-1].append((at, place, place + len(said.rstrip("\\") if broken else said)))
+            if broken or not is_prose:
+                runs.append([])
+        found += [_passage(lines, starts, run, inline.kind) for run in runs if run]
     return tuple(one for one in found if languages.letters(matching.prose(one.text)))
 
 
@@ -97,10 +96,8 @@ def _passage(
     starts: Sequence[int],
     run: Sequence[tuple[int, int, int]],
     kind: Literal["paragraph", "heading", "cell"],
-) -> Iterator[Passage]:
+) -> Passage:
     """The passage in some rows, without what stands before and behind its prose."""
-    if not run:
-        return
     parts = [lines[at][start:end] for at, start, end in run]
     (line, start, _), (last, _, end) = run[0], run[-1]
     lead = _LEAD.match(parts[0]) if kind == "paragraph" else None
@@ -119,9 +116,8 @@ def _passage(
     bare = matching.unnumbered(text)
     if title and len(run) == 1 and text.endswith(bare):
         skip, text = skip + len(text) - len(bare), bare
-    yield Passage(
-        text, starts[line] + start + skip, starts[last] + end, line, "cell" if kind == "cell" else "text", title
-    )
+    begin = starts[line] + start + skip
+    return Passage(text, begin, starts[last] + end, line, "cell" if kind == "cell" else "text", title)
 
 
 def replaced(text: str, new: Mapping[Passage, str]) -> str:

@@ -128,15 +128,10 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text.casefold())
 
 
-def tokenized(texts: Iterable[str]) -> list[list[str]]:
-    """The tokens of each of several texts."""
-    return [tokens(text) for text in texts]
-
-
 def sizes(texts: Iterable[str]) -> list[tuple[int, int]]:
     """How many words and how many Chinese characters each of several inline texts has, less code and addresses."""
     found = []
-    for words in tokenized(map(prose, texts)):
+    for words in map(tokens, map(prose, texts)):
         cjk = cjk_letters("".join(words))
         found.append((len(words) - cjk, cjk))
     return found

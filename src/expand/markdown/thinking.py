@@ -27,6 +27,7 @@ or tags that a text may hold as well, and counts at the start of an answer only.
 other: some models open ``<think>`` and close ``</thinking>``."""
 
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)[^\n]*?(?<!`)\1(?!`)")
+"""It looks through the rest of a line for each length of a run of backticks that nothing closes: a line has few."""
 _FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 _THINKING_FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*(?:think(?:ing)?|thoughts?|reasoning)[ \t]*\r?\n", re.IGNORECASE)
 _FENCE_AROUND = re.compile(r"(`{3,}|~{3,})[ \t]*(markdown|mdx?|text|)[ \t]*\r?\n\s*", re.IGNORECASE)
