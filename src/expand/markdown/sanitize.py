@@ -272,10 +272,9 @@ def _without_own(text: str, keys: frozenset[str], cut: bool) -> str:
     leading = True
     for at, block in enumerate(every):
         title = standing_title(block) if leading or block.kind == "heading" else ""
-        bare = re.sub(r"^[\s*_]*\d+(?:\.\d+)*\s+", "", title)
-        if (title and not keys.isdisjoint(map(matching.title_key, (title, bare)))) or (
-            at == 0 and block.kind == "rule"
-        ):
+        unnumbered_title = re.sub(r"^[\s*_]*\d+(?:\.\d+)*\s+", "", title)
+        said = {matching.title_key(title), matching.title_key(unnumbered_title)} if title else set()
+        if said & keys or (at == 0 and block.kind == "rule"):
             edits[at] = (block.start, block.end, "")
         else:
             leading = leading and block.kind == "rule"
