@@ -210,7 +210,6 @@ QUOTED = 32
 """Characters on each side of a doubtful place that are quoted."""
 
 _NEW_BLOCK = re.compile(r" {0,3}(?:#{2,6}[ \t]+\S|[-*+][ \t]+\S|\d{1,9}[.)][ \t]+\S|(?:`{3,}|~{3,})[^`\r\n]*[\r\n])")
-_LIST_ITEM = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s")
 _SENTENCE_END = re.compile(r"\w\w[.!?:;][\"'”’)*_]*$")
 _IN_NAME = re.compile(r"\]\([^)\s]*$|[\w`](?:[/_.:=<\\@-]+\w+|[/_=<\\@-]+|::)$")
 """Ends within a link's target or a name such as ``std::fs``."""
@@ -391,4 +390,4 @@ def _is_one_list_or_table(before: str, more: str) -> bool:
     if last.startswith("|") and last.endswith("|"):
         return more.lstrip().startswith("|")
     ours = blocks.blocks(before)[-1:]
-    return bool(ours) and ours[0].kind == "list" and bool(_LIST_ITEM.match(more))
+    return bool(ours) and ours[0].kind == "list" and bool(_ITEM.match(more))

@@ -62,10 +62,11 @@ def _parser(grammar: str) -> Parser:
 
 
 _NO_CODE = frozenset({"", "text", "txt", "plain", "plaintext", "output", "console", "markdown", "md"})
-_HASH_COMMENTS = frozenset(
+HASH_COMMENTS = frozenset(
     "python py python3 bash sh shell zsh fish yaml yml toml ruby rb perl r make makefile dockerfile ini conf elixir "
     "powershell cmake nix julia".split()
 )
+"""The languages in which ``#`` begins a comment."""
 _DASH_COMMENTS = frozenset({"sql", "lua", "haskell", "hs", "ada", "elm"})
 
 
@@ -76,9 +77,7 @@ def is_programming(language: str) -> bool:
 
 def is_comment(row: str, language: str) -> bool:
     """Whether a line of code is nothing but a comment."""
-    marks = (
-        ("#",) if language in _HASH_COMMENTS else ("--",) if language in _DASH_COMMENTS else ("//", "/*", "*/", "* ")
-    )
+    marks = ("#",) if language in HASH_COMMENTS else ("--",) if language in _DASH_COMMENTS else ("//", "/*", "*/", "* ")
     return row.strip() == "*" or row.lstrip().startswith((*marks, "<!--"))
 
 

@@ -6,14 +6,13 @@ content. Everything works on the blocks of ``blocks.py``, so that what stands in
 for a heading, a rule or a greeting. Lines that need no change survive byte for byte.
 """
 
-# ruff: noqa: SIM905 - words are easier to read than a list of strings
-
 import re
 import unicodedata
 from collections.abc import Collection, Sequence
 
 from expand.markdown import blocks, matching, thinking
 from expand.markdown.blocks import Block, is_blank, newline_of, rows
+from expand.markdown.code import HASH_COMMENTS
 from expand.markdown.matching import unnumbered
 from expand.markdown.thinking import Removed
 
@@ -37,10 +36,8 @@ _BLANK = " \t\r\n"
 _ROW_END = re.compile(r"\r\n?|\n")
 _ATX = re.compile(r"( {0,3})(#{1,6})([ \t]+|(?=[\r\n]|$))(.*)", re.DOTALL)
 _SENTENCE_END = re.compile(r"[.!?:;。！？：；…][\"'”’）)*_`]*\s*$")
-_HASH_COMMENTS = frozenset(  # the languages in which ## is a comment
-    "python py bash sh shell zsh fish yaml yml toml ruby rb perl r make makefile dockerfile ini "
-    "conf markdown md text txt console".split()
-)
+_NO_HEADINGS = HASH_COMMENTS | {"markdown", "md", "text", "txt", "console"}
+"""The languages in which a line of ``##`` is no heading that ends the block."""
 
 _PREAMBLE = matching.phrase("preamble")
 _SIGN_OFF = matching.phrase("sign-off")
@@ -82,7 +79,7 @@ def continues_fence(more: str, fence: str) -> bool:
             return True
         return without_reopening(more, fence) != more
     first = next((row for row in rows(more) if not is_blank(row)), "")
-    return fence_language(fence) in _HASH_COMMENTS or not re.match(r" {0,3}#{2,6}\s+\S", first)
+    return fence_language(fence) in _NO_HEADINGS or not re.match(r" {0,3}#{2,6}\s+\S", first)
 
 
 def without_reopening(more: str, fence: str) -> str:
