@@ -94,12 +94,15 @@ def test_works_offline_when_the_users_cache_has_no_file(tmp_path: Path, monkeypa
 
 @pytest.mark.usefixtures("unloaded")
 @pytest.mark.parametrize(("content", "word"), [(b"IQ== 0\n", "damaged"), (None, "missing")])
-def test_a_bad_rank_file_is_named_and_left_alone(tmp_path: Path, content: bytes | None, word: str) -> None:
+def test_a_bad_rank_file_is_named_and_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, word: str
+) -> None:
+    monkeypatch.setattr(tokens, "RANKS_FOLDER", tmp_path)
     path = tmp_path / "fb374d419588a4632f3f557e76b4b70aebbca790"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=f"{word}; install the package again") as caught:
-        TokenCounter("gpt-4o", ranks_folder=tmp_path).count("a")
+        TokenCounter("gpt-4o").count("a")
     assert str(caught.value).startswith(str(path))
     assert path.exists() is (content is not None)
 

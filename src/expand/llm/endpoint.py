@@ -32,7 +32,6 @@ class Endpoint:
     key_header: str = "Authorization"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     for_openai: bool = True
-    connect_seconds: float = CONNECT_SECONDS
     read_seconds: float = READ_SECONDS
     total_seconds: float | None = None
     clock: Callable[[], float] = time.time

@@ -20,7 +20,7 @@ import openai
 
 from expand.errors import chain
 from expand.llm.completion import StreamedAnswer
-from expand.llm.endpoint import Endpoint, is_loopback
+from expand.llm.endpoint import CONNECT_SECONDS, Endpoint, is_loopback
 from expand.llm.failures import garbled, one_line, refused, request_id_in, said_in
 from expand.llm.framing import JsonReader
 from expand.llm.request_form import RequestForm
@@ -65,7 +65,7 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._clock, self._total_seconds = endpoint.clock, endpoint.longest_seconds
-        timeout = httpx2.Timeout(endpoint.read_seconds, connect=endpoint.connect_seconds, pool=None)
+        timeout = httpx2.Timeout(endpoint.read_seconds, connect=CONNECT_SECONDS, pool=None)
         self.client = openai.AsyncOpenAI(
             api_key=endpoint.api_key or "",
             base_url=endpoint.url,

@@ -77,9 +77,8 @@ class TokenCounter:
     first count (0.4 s). Raises ``InputError`` when the encoding is not one of ``RANK_FILES`` or
     when its file is damaged."""
 
-    def __init__(self, model: str, *, encoding: str | None = None, ranks_folder: Path = RANKS_FOLDER) -> None:
+    def __init__(self, model: str, *, encoding: str | None = None) -> None:
         self.model = model
-        self._ranks_folder = ranks_folder
         self._count_system = lru_cache(maxsize=SYSTEMS_KEPT)(self.count)
         if encoding is not None and encoding not in RANK_FILES:
             raise InputError(
@@ -127,7 +126,7 @@ class TokenCounter:
     @cached_property
     def _loaded(self) -> tiktoken.Encoding:
         with _loading:
-            return load_ranks(self.encoding, self._ranks_folder)
+            return load_ranks(self.encoding, RANKS_FOLDER)
 
 
 def raised(tokens: int, margin: Decimal) -> int:
