@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 import yaml
 from scripted_server import ScriptedServer
-from workspaces import OUTLINE, draft_of, expand, small
+from workspaces import OUTLINE, TITLES, draft_of, expand, small
 
-from expand import Decision, Question, RunResult, Workspace, expand_chapter, expanding, review
+from expand import Decision, Event, Notice, Question, RunResult, Workspace, expand_chapter, expanding, review
 from expand.drafting.approval import Choice
-from expand.testing import ScriptedAuthor
+from expand.testing import ScriptedAuthor, SentRequest
 
 TAKE = Decision(choice="take")
 
@@ -202,6 +202,24 @@ async def test_under_the_lean_plan_the_outline_is_left_alone(place: Workspace) -
     assert person.questions[1].choices[5:] == ("length", "again")
 
 
+async def test_a_length_that_the_section_does_not_state_is_not_written(place: Workspace) -> None:
+    place.outline_path("07").write_text(
+        OUTLINE.replace("    lines: 20\n", "").replace("sections:", "words: 600\nsections:")
+    )
+    person = Person(Decision(choice="edit", text="Short.\n"))
+    await approve(place, person, ScriptedAuthor(), sections=[3])
+    assert person.questions[1].choices[5:] == ("length", "again")
+
+
+async def test_characters_are_written_under_the_key_that_the_outline_has(place: Workspace) -> None:
+    outline = LONG.replace("lines: 20  #", "字数: 300  #")
+    place.outline_path("07").write_text(outline)
+    person = Person(Decision(choice="edit", text="很短的一句话。\n"), "outline")
+    await approve(place, person, ScriptedAuthor(), sections=[3], language="zh")
+    delivered = person.questions[1].length.split()[0]
+    assert place.outline_path("07").read_text() == outline.replace("字数: 300", f"字数: {delivered}")
+
+
 # --- briefs ------------------------------------------------------------------------------------------
 
 
@@ -218,6 +236,20 @@ async def test_the_brief_is_decided_on_before_any_section(place: Workspace) -> N
     again = Person()
     await approve(place, again, ScriptedAuthor(), model="gpt-4.1")
     assert again.asked == []
+
+
+async def test_a_brief_that_cannot_be_written_again_stays_and_is_asked_about(place: Workspace) -> None:
+    briefs = iter(["sections:\n" + "".join(f"- title: {title}\n" for title in TITLES)])
+
+    def write(sent: SentRequest) -> str:
+        return next(briefs, "No brief.") if not sent.section else "Words and lines.\n" * 30
+
+    events: list[Event] = []
+    person = Person(Decision(choice="back", note="Better."), "take", "quit")
+    await approve(place, person, ScriptedAuthor(write=write), model="gpt-4.1", on_event=events.append)
+    assert person.asked == [0, 0, 1]
+    assert person.questions[0].text == person.questions[1].text
+    assert any(isinstance(one, Notice) and one.message.startswith("07: the brief: ") for one in events)
 
 
 async def test_an_edited_brief_counts_and_one_that_is_skipped_is_asked_about_again(place: Workspace) -> None:

@@ -71,10 +71,6 @@ class LiveBook:
             self._changed.wait_for(lambda: self._version != seen, SECONDS)
             return self._version, self._shown
 
-    def text(self, number: int) -> str:
-        """A section of the chapter that is shown, as the draft has it."""
-        return printable(self._texts(self._state["chapter"]).get(number, ""))
-
     def stop(self, *, server: bool = True) -> None:
         """Begin nothing new, and let what is in flight arrive; called again, that is left unknown. The ``server`` ends
         with the run."""
@@ -162,10 +158,11 @@ class LiveBook:
     def _look(self) -> None:
         """Take in what the workspace says by now."""
         data, chapter, language = figures(self._workspace, priced=False), self._state["chapter"], self._options.language
-        sections: dict[int, dict[str, Any]] = {}
+        bare = {"lines": 0, "status": "", "findings": [], "text": "", "approved": False}
+        drafted, sections = self._drafted(chapter) if chapter else {}, dict[int, dict[str, Any]]()
         for one in self._workspace.outline(chapter).sections if chapter else ():
-            row = {"title": one.title.say(language), "target": one.lines, "lines": 0, "status": "", "findings": []}
-            sections[one.number] = row | {"approved": one.number in self._approved(chapter)}
+            stated = {"title": one.title.say(language), "target": one.lines}
+            sections[one.number] = bare | stated | drafted.get(one.number, {})
         with suppress(InputError):  # there is no draft yet
             for done in review(self._workspace, chapter, language=language).sections if chapter else ():
                 found = [finding_json(finding) for finding in done.findings]
@@ -182,13 +179,10 @@ class LiveBook:
         }
         self._publish()
 
-    def _texts(self, chapter: str) -> dict[int, str]:
+    def _drafted(self, chapter: str) -> dict[int, dict[str, Any]]:
         draft = self._workspace.draft(self._workspace.book().draft_name(chapter, self._options.language))
-        return {section.number: section.text for section in draft.sections} if draft else {}
-
-    def _approved(self, chapter: str) -> set[int]:
-        taken = approved(self._workspace, chapter)
-        return {number for number, text in self._texts(chapter).items() if text_hash(text) in taken}
+        taken, found = approved(self._workspace, chapter), draft.sections if draft else ()
+        return {one.number: {"text": one.text, "approved": text_hash(one.text) in taken} for one in found}
 
     def _show(self, event: Event) -> None:
         state = self._state
@@ -202,8 +196,8 @@ class LiveBook:
                     self._before = state["text"] + "\n\n" * bool(state["text"])
                 state["sections"][number]["lines"] = lines
             case SectionDone(chapter=chapter, section=number, lines=lines, status=status):
-                approved_now = number in self._approved(chapter)
-                state["sections"][number] |= {"lines": lines, "status": status, "approved": approved_now}
+                done = self._drafted(chapter).get(number, {})
+                state["sections"][number] |= {"lines": lines, "status": status, **done}
             case AttemptChanged():
                 ledger = Ledger.read(self._workspace.ledger_place)
                 if ledger is not None:
@@ -259,8 +253,6 @@ class _Request(BaseHTTPRequestHandler):
         elif path in FILES:
             name, kind = FILES[path]
             self._send(200, (DATA / "page" / name).read_text(encoding="utf-8"), kind)
-        elif path.startswith("/section/") and path[9:].isdecimal() and len(path) < 20:
-            self._send(200, self.server.book.text(int(path[9:])))
         else:
             self._send(404, "there is no such page")
 

@@ -378,7 +378,14 @@ class _Scheduler:
             decision = await self._approval.brief(chapter_id)
             if decision.choice in ("take", "skip"):
                 break
-            await self._change_brief(chapter_id, decision.note)
+            if decision.choice == "back":
+                self._context.ledger.raise_edition(chapter_id, SECTION)
+                bare, book = replace(self._options, brief=False), self._workspace.book()
+                chapter = open_chapter(self._workspace, book, chapter_id, options=bare, setup=self._drafts.setup)
+                made = await make_brief(self._context, chapter, self._workspace, note=decision.note)
+                if made.brief is None or made.problems:
+                    self._on_event(Notice(message=f"{chapter_id}: the brief: {made.stopped_by or made.problems[0]}"))
+            self._drafts.forget(chapter_id)
         draft_file = self._drafts.take(chapter_id)
         section = draft_file.chapter.outline.sections[number - 1]
         self._on_event(SectionStarted(chapter=chapter_id, section=number))
@@ -410,17 +417,6 @@ class _Scheduler:
             if self._code and draft_file.texts != before:
                 verdicts = await asyncio.to_thread(self._code(draft_file.chapter).judge, draft_file.texts)
             self._finish(draft_file, verdicts)
-
-    async def _change_brief(self, chapter_id: str, note: str) -> None:
-        """Have the brief written again by a person's note, or read again where they changed it."""
-        if note:
-            self._context.ledger.raise_edition(chapter_id, SECTION)
-            options, book = replace(self._options, brief=False), self._workspace.book()
-            bare = open_chapter(self._workspace, book, chapter_id, options=options, setup=self._drafts.setup)
-            made = await make_brief(self._context, bare, self._workspace, note=note)
-            if why := made.stopped_by or next(iter(made.problems), None):
-                self._on_event(Notice(message=f"{chapter_id}: the brief: {why}"))
-        self._drafts.forget(chapter_id)
 
     def _result(
         self, draft_file: DraftFile, section: Section, status: SectionStatus, told: Sequence[Finding]

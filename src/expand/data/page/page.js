@@ -4,7 +4,7 @@ const WORDS = {
   take: "Approve", back: "Send back with the note", skip: "Leave for later", quit: "Stop here",
   length: "Take the length as it is", again: "Ask again", outline: "Change the outline to this length",
 };
-let state = {}, chosen = 0, shownText = "", asked = 0;
+let state = {}, chosen = 0, asked = 0;
 
 const put = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 const make = (name, text, className = "") => {
@@ -78,7 +78,7 @@ function render() {
   listed(at("sections"), Object.entries(state.sections).map(([key, one]) => {
     const number = Number(key), said = stateOf(number, one);
     const className = state.question?.section === number ? "asked" : one.approved ? "approved" : "";
-    return [[number, one, said, number === current], () => row(
+    return [[number, one.title, one.lines, one.target, said, number === current], () => row(
       [make("span", `${number}. ${one.title}`), make("small", `${figure(one.lines)} / ${figure(one.target)}`),
         bar(one.lines, one.target), make("small", said, "state")],
       number === current, className, () => { chosen = number; render(); })];
@@ -87,7 +87,7 @@ function render() {
   read(current);
 }
 
-async function read(number) {
+function read(number) {
   const { question } = state, section = state.sections[number];
   const asking = question && question.section === number && !(chosen && chosen !== number);
   const live = asking || (state.running && number === state.section && !chosen);
@@ -108,17 +108,10 @@ async function read(number) {
   }
   const findings = asking ? question.findings : live || !section ? [] : section.findings;
   listed(at("findings"), findings.map((one) => [one, () => make("li", `${one.kind}: ${one.message}`, one.severity)]));
-  if (live) return show(asking ? question.text : state.text, !asking);
-  if (!section) return;
-  const key = `${state.chapter}/${number}/${section.lines}/${section.status}/${section.approved}`;
-  if (shownText === key) return;
-  shownText = key;
-  const answer = await fetch(`/section/${number}`);
-  if (answer.ok && shownText === key) put(at("text"), await answer.text());
+  show(asking ? question.text : live ? state.text : section?.text ?? "", live && !asking);
 }
 
 function show(text, growing) {
-  shownText = "";
   const reader = at("reader"), low = reader.scrollTop + reader.clientHeight > reader.scrollHeight - 80;
   put(at("text"), text);
   if (growing && low) reader.scrollTop = reader.scrollHeight;
