@@ -15,7 +15,7 @@ from expand.cli.progress import (
     PlainProgress,
     progress,
 )
-from expand.cli.progress_messages import MOST_REASONS, REPEAT_SECONDS, ProgressMessages, RunStats, duration, plan_lines
+from expand.cli.progress_messages import MOST_REASONS, REPEAT_SECONDS, RunProgress, duration, plan_lines
 from expand.cli.run_log import log_into, prune
 from expand.cli.verbosity import Verbosity
 from expand.drafting.events import (
@@ -104,7 +104,7 @@ class Clock:
 
 def test_the_figures_add_up_and_the_time_left_goes_by_lines() -> None:
     clock = Clock()
-    figures = RunStats(clock)
+    figures = RunProgress(clock=clock)
     figures.take(STORY[0])
     assert (figures.total_lines, figures.done_lines, figures.tokens) == (200, 0, 0)
     assert figures.left == "-:--"
@@ -127,7 +127,7 @@ def test_the_figures_add_up_and_the_time_left_goes_by_lines() -> None:
 
 def test_what_was_there_before_the_run_says_nothing_of_its_pace() -> None:
     clock = Clock()
-    figures = RunStats(clock)
+    figures = RunProgress(clock=clock)
     figures.take(RunPlanned(sections=(planned(1, 100, ""), planned(2, 100), planned(3, 100))))
     figures.take(done(1, 100, "reused"))
     clock.now = 10
@@ -137,7 +137,7 @@ def test_what_was_there_before_the_run_says_nothing_of_its_pace() -> None:
 
 
 def test_the_summary_gives_up_what_matters_least() -> None:
-    figures = RunStats(Clock())
+    figures = RunProgress(clock=Clock())
     for event in STORY:
         figures.take(event)
     said = {width: figures.summary(width) for width in (100, 60, 40, 20, 5)}
@@ -394,11 +394,3 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         log_into(tmp_path / "logs", now=lambda: NOW),
     ):
         pass
-
-
-def test_a_story_told_twice_is_the_same_story() -> None:
-    figures = RunStats(Clock())
-    telling = ProgressMessages(figures, Verbosity.NORMAL, clock=Clock())
-    for event in STORY:
-        figures.take(event)
-    assert list(telling.lines(STORY[0])) == list(telling.lines(STORY[0]))

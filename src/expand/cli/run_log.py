@@ -4,14 +4,13 @@ Bounded: only the newest files are kept. No key is in it.
 """
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from expand.cli.progress_messages import ProgressMessages, RunStats
+from expand.cli.progress_messages import RunProgress
 from expand.cli.verbosity import Verbosity, counted
 from expand.drafting.events import Event, SectionGrew
 from expand.drafting.results import RunResult
@@ -27,27 +26,19 @@ KEPT_BYTES = 64 * 2**20
 class RunLog:
     """Writes what happens in a run into ``file``, one line each, as it happens."""
 
-    def __init__(
-        self,
-        file: TextIO,
-        *,
-        now: Callable[[], datetime],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """``now`` gives the time in UTC, ``clock`` seconds."""
+    def __init__(self, file: TextIO, *, now: Callable[[], datetime]) -> None:
+        """``now`` gives the time in UTC."""
         self._file = file
         self._now = now
-        self._stats = RunStats(clock)
-        self._messages = ProgressMessages(self._stats, Verbosity.VERBOSE, clock=clock)
+        self._run = RunProgress(Verbosity.VERBOSE)
 
     def __call__(self, event: Event) -> None:
         """Notes an event."""
-        self._stats.take(event)
-        for line in self._messages.lines(event):
+        for line in self._run.take(event):
             self.say(line)
         if isinstance(event, SectionGrew) and not event.streaming:
-            target = self._stats.target((event.chapter, event.section))
-            self.say(f"{event.chapter}/{event.section}: {event.lines:,} of {target:,} lines; {self._stats.summary()}")
+            target = self._run.sections[event.chapter, event.section].lines
+            self.say(f"{event.chapter}/{event.section}: {event.lines:,} of {target:,} lines; {self._run.summary()}")
 
     def end(self, result: RunResult) -> None:
         """Notes what the run came to."""
