@@ -15,6 +15,7 @@ import pytest
 
 from expand.errors import InputError
 from expand.prompts.context import (
+    PURPOSES,
     REVIEW_TEMPLATES,
     BriefContext,
     ChangeContext,
@@ -26,7 +27,7 @@ from expand.prompts.context import (
     TranslationContext,
     context_of,
 )
-from expand.prompts.rendering import DRAFTING_TEMPLATES, TEMPLATES, Prompts, packaged_folder
+from expand.prompts.rendering import DRAFTING_TEMPLATES, Prompts, packaged_folder
 
 GOLDEN = Path(__file__).parent / "golden" / "prompts"
 FOLDER = packaged_folder()
@@ -240,7 +241,7 @@ def test_each_template_renders_as_agreed(case: str) -> None:
 def test_each_template_has_a_golden_rendering() -> None:
     shipped = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.j2")}
     assert {f"{style}/{name}" if style else name for name, style, _ in CASES.values()} == shipped
-    assert set(TEMPLATES) == {name for name in shipped if "/" not in name}
+    assert set(PURPOSES) == {name for name in shipped if "/" not in name}
     assert {name.split("/")[1] for name in shipped if name.startswith("styles")} == {*HOUSE_STYLES}
     assert {path.stem for path in GOLDEN.iterdir()} == set(CASES)
 

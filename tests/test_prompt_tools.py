@@ -24,7 +24,7 @@ from expand.prompts.context import (
     SuggestionContext,
     context_of,
 )
-from expand.prompts.rendering import TEMPLATES, packaged_folder
+from expand.prompts.rendering import packaged_folder
 from expand.prompts.template_files import blocks_of, eject_templates, template_files
 from expand.workspace import Workspace
 
@@ -101,7 +101,7 @@ def written_in(workspace: Workspace) -> set[str]:
 
 def test_templates_for_a_kind_of_model(workspace: Workspace) -> None:
     result = run(workspace, "eject", "--model-style", "short")
-    assert written_in(workspace) == {f"prompts/short/{name}" for name in TEMPLATES}
+    assert written_in(workspace) == {f"prompts/short/{name}" for name in PURPOSES}
     assert result.stdout.endswith('profile says style = "short", in expand.toml\n')
     run(workspace, "eject", "brief/section", "--model-style", "terse")
     text = (workspace.prompts_folder / "terse" / "section.j2").read_text()
@@ -234,7 +234,6 @@ def test_an_unknown_template(workspace: Workspace) -> None:
 
 
 def test_every_template_and_every_variable_is_documented() -> None:
-    assert set(PURPOSES) == set(TEMPLATES)
     page = (Path(__file__).parents[1] / "docs/reference/templates.md").read_text(encoding="utf-8")
     for kind in (ChapterContext, RequestContext, SectionContext, SuggestionContext):
         hints = get_type_hints(kind, include_extras=True)

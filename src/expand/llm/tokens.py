@@ -119,10 +119,6 @@ class TokenCounter:
         counts = [(self._count_system if m.role == "system" else self.count)(m.content) for m in messages]
         return TOKENS_FOR_REPLY + sum(counts) + len(counts) * (TOKENS_PER_MESSAGE + TOKENS_PER_ROLE)
 
-    def load(self) -> None:
-        """Load the ranks now. Raises ``InputError`` as ``count`` does."""
-        _ = self._loaded
-
     @cached_property
     def _loaded(self) -> tiktoken.Encoding:
         with _loading:

@@ -36,7 +36,6 @@ from expand.llm.types import Message
 from expand.outline import Style, Unit
 from expand.paths import require_inside
 from expand.prompts.context import (
-    REVIEW_TEMPLATES,
     SAMPLES,
     UNITS,
     BriefContext,
@@ -158,8 +157,6 @@ class TemplateLookup:
 
 DRAFTING_TEMPLATES = ("system.j2", "section.j2", "continue.j2", "repair.j2", "length.j2")
 """The templates that drafts are made from: a draft is current while none of them changes."""
-TEMPLATES = (*DRAFTING_TEMPLATES, "brief.j2", "suggest.j2", "translate.j2", *REVIEW_TEMPLATES)
-"""Every template that a request is made from."""
 MOST_CHARACTERS = 4_000_000
 """The longest message: a million tokens, as much as any model reads."""
 LAST_MESSAGES = ("section.j2", "continue.j2", "repair.j2")
@@ -259,7 +256,10 @@ class Prompts:
         self._folder = folder
         self._style = style
         self._environment = _Environment(self.lookup)
-        self._sources: dict[str, tuple[Path, ...]] = {}
+        self.sources = cache(self._sources)
+        """The file of a template and all that it takes text from, each once, in order.
+
+        Where a template names another only while it renders, all that it may mean are in it."""
         self._checked: set[tuple[str, ...]] = set()
         self._of_chapters: dict[tuple[str, str], Prompts] = {}
 
@@ -280,18 +280,13 @@ class Prompts:
         """The file that ``name`` (such as ``section.j2``) is read from, as it was at first."""
         return self.sources(name)[0]
 
-    def sources(self, name: str) -> tuple[Path, ...]:
-        """The file of a template and all that it takes text from, each once, in order.
-
-        Where a template names another only while it renders, all that it may mean are in it."""
-        if name not in self._sources:
-            first = self.lookup.find(name)
-            if first is None:
-                folder = self.lookup.places[0].folder
-                remedy = f"add it to {folder}"
-                raise InputError(f"there is no template {name}", remedy=remedy, place=Place(path=folder / name))
-            self._sources[name] = tuple(self._with_references(first))
-        return self._sources[name]
+    def _sources(self, name: str) -> tuple[Path, ...]:
+        first = self.lookup.find(name)
+        if first is None:
+            folder = self.lookup.places[0].folder
+            remedy = f"add it to {folder}"
+            raise InputError(f"there is no template {name}", remedy=remedy, place=Place(path=folder / name))
+        return tuple(self._with_references(first))
 
     def _with_references(self, first: Path) -> dict[Path, None]:
         found: dict[Path, None] = {}
