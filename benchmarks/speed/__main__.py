@@ -89,9 +89,7 @@ def growth(size: Size) -> None:
         print(f"  CPU a section {large.cpu / size.large / usual:.2f} x the small books' median")
         again = in_process(expand_side, root, ids, port, 16)
         _row("second run", again, size.large)
-        print(
-            f"  the budget report of it takes {_timed(root, ['budget']):.2f} s, then {_timed(root, ['budget']):.2f} s"
-        )
+        print(f"  the budget report of it takes {_timed(root, ['budget']):.2f} s")
 
 
 def _small(size: Size) -> Measured:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from expand.budget import Balance, Limit, pico_from_usd
 from expand.drafting.acceptance_record import Acceptances
-from expand.drafting.draft_counts import DraftCounts, DraftSummary
+from expand.drafting.draft_counts import DraftSummary, draft_summary
 from expand.ledger import Ledger
 from expand.ledger.aggregates import Aggregates, Slice
 from expand.markdown import lines
@@ -174,7 +174,7 @@ def _chapters(workspace: Workspace, book: Book, *, bought: Container[str]) -> tu
     """The book's chapters in its order, then those that only have an outline."""
     recorded = {chapter.id: chapter for chapter in book.chapters}
     outlined = dict.fromkeys(workspace.chapter_ids())
-    drafts, replaced = DraftCounts(workspace), Acceptances(workspace).replaced()
+    replaced = Acceptances(workspace).replaced()
     chapters = []
     for chapter in dict.fromkeys([*recorded, *outlined]):
         outline = workspace.outline(chapter) if chapter in outlined else None
@@ -188,9 +188,8 @@ def _chapters(workspace: Workspace, book: Book, *, bought: Container[str]) -> tu
             draft = read_text(draft_path)
         elif text is not None and chapter in bought and lines.count(text) != (record.lines if record else None):
             draft = text  # what the draft became
-        summary = None if draft is None else drafts.summary(draft)
+        summary = None if draft is None else draft_summary(draft)
         chapters.append(_chapter(record, outline, text, summary, replaced.get(chapter)))
-    drafts.save()
     return tuple(chapters)
 
 
