@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple
 
 from expand.checks import Finding, check_section, not_ignored
 from expand.checks.pointers import Contents
@@ -63,11 +63,6 @@ OTHERS_SHARE = 16
 _DIGITS = 8
 _FRONT_TITLE = re.compile(r"(?m)^[\"']?title[\"']?[ \t]*[:=]")
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
-class _Briefed(TypedDict):
-    opening: str
-    weights: tuple[int, ...]
 
 
 class Revision(NamedTuple):
@@ -293,6 +288,7 @@ class Chapter:
         else:
             placed = [(block.topic, block.text) for block in self._placed.get(number, ())]
         title, topics = self._titles[number]
+        opening, weights = self._briefed(section)
         by_topic: dict[int, list[str]] = {}
         for topic, text in placed if topics else ():
             if topic is not None:
@@ -308,7 +304,8 @@ class Chapter:
             placed={topic: tuple(texts) for topic, texts in by_topic.items()},
             revised=self._revises(section),
             passages=self.passages_for(number),
-            **self._briefed(section),
+            opening=opening,
+            weights=weights,
         )
         if kept is None:
             return skeleton
@@ -375,16 +372,16 @@ class Chapter:
         """The section's entry in the chapter's brief, None where there is none."""
         return self.brief.section(section) if self.brief else None
 
-    def _briefed(self, section: Section) -> _Briefed:
-        """What the brief says of a section's form. Topics that it gives no lines get an even share of them."""
+    def _briefed(self, section: Section) -> tuple[str, tuple[int, ...]]:
+        """A section's opening by the brief, and the lines that it gives each topic; topics without any get an even
+        share."""
         entry = self.brief_of(section)
         if entry is None or section.topic_lines:
-            return {"opening": entry.opening if entry else "", "weights": section.topic_lines}
+            return entry.opening if entry else "", section.topic_lines
         found = [entry.topic(topic.every()) for topic in section.topics]
         given = [topic["lines"] for topic in found if topic.get("lines")]
         even = round(sum(given) / len(given)) if given else 0
-        weights = tuple(topic.get("lines") or even for topic in found) if given else ()
-        return {"opening": entry.opening, "weights": weights}
+        return entry.opening, tuple(topic.get("lines") or even for topic in found) if given else ()
 
     @cached_property
     def contents(self) -> Contents:

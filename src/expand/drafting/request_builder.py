@@ -201,14 +201,28 @@ class RequestBuilder:
             ask = replace(ask, lines=min(ask.lines, profile.lines_per_request))
         if not profile.writes(self._chapter.language):
             raise InputError(f"model {profile.name} does not write {self._chapter.language}")
-        request = self._request(ask, section_text, attempt)
-        estimate = self._setup.counter.count_messages(request.messages)
+        prompts, system = self._chapter.templates_for(self._setup)
+        context = self._context(ask, section_text)
+        messages = (system, prompts.message(TEMPLATE_OF[ask.purpose], context))
+        estimate = self._setup.counter.count_messages(messages)
         prompt = prompt_bound(estimate, self._setup)
-        output = self._thinking.cap(profile, request.max_output_tokens, profile.context_window - prompt)
+        # Reserved whole, so it should be near what will come. With the model's maximum, one request could take the rest
+        # of a small budget.
+        cap = min(max(LEAST_OUTPUT_TOKENS, profile.output_cap(ask.lines)), profile.max_output_tokens)
+        output = self._thinking.cap(profile, cap, profile.context_window - prompt)
         if most_tokens is not None and prompt + output > most_tokens >= prompt + LEAST_CAP * output:
             output = most_tokens - prompt
-        if output != request.max_output_tokens:
-            request = replace(request, max_output_tokens=output)
+        request = Request(
+            model=profile.name,
+            messages=messages,
+            max_output_tokens=output,
+            parameters=profile.request_parameters(
+                lines=ask.lines,
+                aspect=context.aspect,
+                topic=context.topics[0] if context.topics else context.section_title,
+            ),
+            edition=self._check.revision.number * TRIES_STRIDE + attempt,
+        )
         return _order(
             request,
             self._setup,
@@ -219,25 +233,6 @@ class RequestBuilder:
             question=self._question(ask, attempt),
             rank=0 if any(body.strip() for body in section_text.bodies) else 1,
             remedy="shorten the house rules or the topics, or take a model with a larger one",
-        )
-
-    def _request(self, ask: Ask, section_text: SectionText, attempt: int) -> Request:
-        profile = self.profile
-        prompts, system = self._chapter.templates_for(self._setup)
-        context = self._context(ask, section_text)
-        # Reserved whole, so it should be near what will come. With the model's maximum, one request could take the rest
-        # of a small budget.
-        cap = max(LEAST_OUTPUT_TOKENS, profile.output_cap(ask.lines))
-        return Request(
-            model=profile.name,
-            messages=(system, prompts.message(TEMPLATE_OF[ask.purpose], context)),
-            max_output_tokens=min(cap, profile.max_output_tokens),
-            parameters=profile.request_parameters(
-                lines=ask.lines,
-                aspect=context.aspect,
-                topic=context.topics[0] if context.topics else context.section_title,
-            ),
-            edition=self._check.revision.number * TRIES_STRIDE + attempt,
         )
 
     def _question(self, ask: Ask, attempt: int) -> str:
