@@ -339,8 +339,7 @@ class _Scheduler:
     def _expected_tokens(self, due: DueSection) -> int:
         draft_file = self._drafts.look(due.chapter)
         section = draft_file.chapter.outline.sections[due.section - 1]
-        revision = revision_of(draft_file, section, self._revisions)
-        check = check_section_state(draft_file, section, self._options, revision)
+        check = check_section_state(draft_file, section, self._options, self._revisions)
         return expected_tokens(draft_file.chapter, check, self._context.ledger)
 
     async def _draft(self, chapters: Mapping[str, Sequence[int]]) -> None:
@@ -514,8 +513,7 @@ class _Scheduler:
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""
         chapter, number = draft_file.chapter, section.number
-        revision = revision_of(draft_file, section, self._revisions)
-        check = check_section_state(draft_file, section, self._options, revision)
+        check = check_section_state(draft_file, section, self._options, self._revisions)
         if check.state == "edited":
             return "edited", ()
         if check.state == "stale":

@@ -68,10 +68,10 @@ class SectionCheck:
 
 
 def check_section_state(
-    draft_file: DraftFile, section: Section, options: RunOptions, revision: Revision
+    draft_file: DraftFile, section: Section, options: RunOptions, revisions: Revisions
 ) -> SectionCheck:
     """The state of a section in its draft as it is now."""
-    chapter, number = draft_file.chapter, section.number
+    chapter, number, revision = draft_file.chapter, section.number, revision_of(draft_file, section, revisions)
     if draft_file.edited(number):
         return SectionCheck(section=section, state="edited", reason="edited", revision=revision)
     key = chapter.key(section, revision)
@@ -120,10 +120,7 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
             remedy=f"renew it with `expand translate {chapter.id} --to {chapter.language}`, or delete it",
             place=Place(path=draft_file.path),
         )
-    checks = [
-        check_section_state(draft_file, section, options, revision_of(draft_file, section, revisions))
-        for section in options.chosen(chapter.outline)
-    ]
+    checks = [check_section_state(draft_file, one, options, revisions) for one in options.chosen(chapter.outline)]
     due = [check for check in checks if check.state == "due" and not check.begun.whole]
     if due:
         chapter.require_sound_source()
