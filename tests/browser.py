@@ -61,7 +61,7 @@ class Tab:
     async def click(self, words: str) -> None:
         """Clicks the button that says this."""
         button = f"[...document.querySelectorAll('button')].find(one => one.innerText.includes({json.dumps(words)}))"
-        await self.until(f"{button}?.disabled === false")
+        await self.until(f"{button}?.disabled === false && {button}.offsetParent")
         await self.value(f"{button}.click()")
 
     async def picture(self, path: Path, width: int, height: int) -> None:

@@ -42,8 +42,7 @@ async def ask(question: Question) -> Decision:
 
 async def _line(prompt: str) -> str:
     """A line from the terminal, "" at its end. Signals reach the run meanwhile, which then ends the waiting."""
-    sys.stderr.write(prompt)
-    sys.stderr.flush()
+    print(prompt, end="", file=sys.stderr, flush=True)
     loop, typed = asyncio.get_running_loop(), asyncio.Event()
     with suppress(NotImplementedError):  # on Windows, readline waits
         loop.add_reader(sys.stdin, typed.set)

@@ -6,7 +6,7 @@ take is remembered by the hash of its text, so that no later run asks for the sa
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +23,7 @@ from expand.workspace import Workspace, read_text, write_atomically
 Choice = Literal["take", "back", "edit", "skip", "quit", "length", "again", "outline"]
 """Take the text, send it back with a note, put another in its place, leave it for later, end the run; of a section
 whose length is off also: take the length as it is, buy the section anew, have the outline ask for its length."""
+ALWAYS: tuple[Choice, ...] = ("take", "back", "edit", "skip", "quit")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +36,7 @@ class Question:
     title: str
     path: str
     text: str
-    choices: tuple[Choice, ...] = ("take", "back", "edit", "skip", "quit")
+    choices: tuple[Choice, ...] = ALWAYS
     length: str = ""
     findings: tuple[Finding, ...] = ()
 
@@ -101,21 +102,20 @@ class Approval:
         draft_file.write()
         chapter, text = draft_file.chapter, draft_file.texts[section.number]
         result, path = draft_file.section_result(section, status), self._workspace.outline_path(chapter.id)
+        off = any(one.kind in ("short", "long") and one.severity != "note" for one in result.findings)
+        follows = off and chapter.plan is Plan.FULL
+        outline = _with_length(path, section.number, result.unit, result.counted) if follows else ""
+        more: tuple[Choice, ...] = ("length", "again", "outline") if outline else ("length", "again") if off else ()
         question = Question(
             chapter=chapter.id,
             section=section.number,
             title=result.title,
             path=draft_file.path,
             text=text,
+            choices=(*ALWAYS, *more),
             length=f"{result.counted:,} of {result.target:,} {result.unit}",
             findings=(*not_ignored(told, draft_file.texts, chapter.ignored), *result.findings),
         )
-        outline = ""
-        if any(one.kind in ("short", "long") and one.severity != "note" for one in result.findings):
-            outline = _with_length(path, section.number, result.unit, result.counted)
-            more: tuple[Choice, ...] = ("length", "again", "outline")
-            more = more if outline and chapter.plan is Plan.FULL else more[:2]
-            question = replace(question, choices=question.choices + more)
         decision = await self._answer(question)
         if decision.choice == "edit":  # below the heading by which the section is found, and above what follows
             heading, edit = text.split("\n", 1)[0].rstrip(), decision.text.strip()
