@@ -95,7 +95,7 @@ async def _next_orders(context: RunContext, chapter: Chapter, check: SectionChec
         if isinstance(ended_by, InputError):
             raise ended_by
         found.append(lookahead.wanted)
-        if len(lookahead.wanted) <= 1 or not lookahead.imagining:
+        if len(lookahead.wanted) <= 1 or not lookahead.imagined:
             break
     certain = set.intersection(*(set(wanted) for wanted in found))
     return tuple(order for question, order in found[0].items() if question in certain)
@@ -106,7 +106,8 @@ class _OpenQuestionError(Exception):
 
 
 class Lookahead(SectionRun):
-    """A section worked through without buying: ``wanted`` gathers its open questions by name."""
+    """A section worked through without buying: ``wanted`` gathers its open questions by name, and
+    ``imagined`` the slots of text that is imagined."""
 
     def __init__(self, context: RunContext, chapter: Chapter, check: SectionCheck, *, factor: float) -> None:
         super().__init__(context, chapter, check)
@@ -115,24 +116,19 @@ class Lookahead(SectionRun):
         self._answered = 0
         self._outcomes: list[Outcome] = []
         self._real: SectionText | None = None
-        self._imagined: set[int] = set()
+        self.imagined: set[int] = set()
         self._serial = itertools.count(1)
-
-    @property
-    def imagining(self) -> bool:
-        """Whether some of the text is imagined."""
-        return bool(self._imagined)
 
     async def _ask(self, ask: Ask) -> tuple[int, bool]:
         """Ask once, and learn from a real answer that was not cut how much the model delivers."""
         grown, cut = await super()._ask(ask)
-        if not self._imagined and not cut:
+        if not self.imagined and not cut:
             self._outcomes.append(Outcome(ask=ask, grown=grown))
         return grown, cut
 
     async def _usable(self, ask: Ask) -> Answer | None:
         """The stored answer to a question, or an imagined one, or None for a repair."""
-        if not self._imagined.isdisjoint(ask.slots):
+        if not self.imagined.isdisjoint(ask.slots):
             return self._imagine(ask)
         try:
             return await super()._usable(ask)
@@ -158,7 +154,7 @@ class Lookahead(SectionRun):
         return self._imagine(ask)
 
     def _imagine(self, ask: Ask) -> Answer:
-        self._imagined.update(ask.slots)
+        self.imagined.update(ask.slots)
         titles = [self.text.skeleton.topics[slot] for slot in ask.slots[1:]]
         count = round(ask.lines * delivery_ratio(self._outcomes) * self._factor)
         text = _imagined_text(titles, count, self._serial)
@@ -166,7 +162,7 @@ class Lookahead(SectionRun):
 
     async def _repair(self) -> None:
         """Repairs are for text that is there."""
-        if not self._imagined:
+        if not self.imagined:
             await super()._repair()
 
     @property

@@ -455,11 +455,6 @@ class PostgresDatabase:
                         raw.execute(each.encode())
                 raw.execute("INSERT INTO ledger_version (version) VALUES (%s)", (number,))
 
-    def prove_writable(self) -> None:
-        """Write the version that is there already."""
-        with self.writing() as session:
-            session.execute("UPDATE ledger_version SET version = version")
-
     def damage(self) -> Iterator[str]:
         """Rows that point nowhere, as they may after a careless restore, and tables, indexes and triggers that are
         missing."""

@@ -98,6 +98,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, connection: SqliteConnection, *, made: bool = False) -> None:
         self.path = path
+        self.name = str(path)
         self.connection = connection
         self._made = made
         self._locks: dict[str, FileLock] = {}
@@ -105,11 +106,6 @@ class SqliteDatabase:
         """Device and inode of the file and of its log, as they were at the first transaction."""
         self._bytes = 0
         """How large the file was at the last one. It only grows."""
-
-    @property
-    def name(self) -> str:
-        """The path."""
-        return str(self.path)
 
     def now(self) -> datetime:
         """This machine's clock: only its own processes share the file."""
@@ -171,12 +167,6 @@ class SqliteDatabase:
         """The ledger's version. Raises ``LedgerError`` for a foreign file or a newer ledger."""
         with mapped(self.path):
             return check_identity(self.connection, self.path)
-
-    def prove_writable(self) -> None:
-        """Write the version that is there already."""
-        with self.writing() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            connection.execute(f"PRAGMA user_version = {version}")
 
     def damage(self) -> Iterator[str]:
         """What SQLite's own check finds, rows that point nowhere, and what of the tables is not as it was made."""

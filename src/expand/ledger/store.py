@@ -169,8 +169,10 @@ class Ledger:
         return unknown, released
 
     def prove_writable(self) -> None:
-        """Write what is there already, so that whatever refuses a run's first write is found."""
-        self.database.prove_writable()
+        """Write something and take it back, so that whatever refuses a run's first write is found."""
+        with self.writing() as connection:
+            connection.execute("INSERT INTO pause (model, until) VALUES ('', '')")
+            connection.execute("DELETE FROM pause WHERE model = ''")
 
     # --- attempts ---------------------------------------------------------------------------------
 
