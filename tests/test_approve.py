@@ -287,6 +287,14 @@ async def test_a_run_that_is_stopped_leaves_its_question(place: Workspace) -> No
     assert result.exit_code == 130
 
 
+async def test_a_run_that_is_stopped_before_its_first_question_asks_nothing(place: Workspace) -> None:
+    person, author = Person(), ScriptedAuthor()
+    async with expanding(place, "07", author=author, decide=person) as run:
+        run.stop()
+        result = await run.result()
+    assert (result.exit_code, person.asked, author.requests) == (130, [], [])
+
+
 async def test_an_answer_that_was_not_offered_is_a_defect_of_the_asker(place: Workspace) -> None:
     with pytest.raises(ValueError, match="is no answer to 07/1"):
         await approve(place, Person("outline"), ScriptedAuthor())

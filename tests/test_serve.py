@@ -260,6 +260,30 @@ def test_a_run_from_its_start_to_its_end(place: Path, page: Page, server: Script
     assert page.end() == 130
 
 
+def test_a_brief_and_a_length_that_is_off_are_decided_on_too(place: Path) -> None:
+    (place / "briefs").mkdir()
+    (place / "briefs" / "07.yaml").write_text("sections:\n- title: Checklist\n  opening: Check this.\n")
+
+    class Long(ScriptedServer):
+        def write(self, received: Any) -> tuple[str, str]:
+            return "\n".join(f"Sentence {n} of section {received.question.section}." for n in range(60)), "stop"
+
+    with Long() as server, serving(place, "--base-url", server.base_url) as page:
+        page.act("/start", chapter="07")
+        brief = page.asked(0)
+        assert (brief["path"], brief["title"]) == ("briefs/07.yaml", "brief")
+        assert "Check this." in brief["text"]
+        page.act("/decide", id=brief["id"], choice="take")
+        long = page.asked(1)
+        assert long["choices"][-3:] == ["length", "again", "outline"]
+        assert [one["kind"] for one in long["findings"] if one["kind"] == "long"] == ["long"]
+        page.act("/decide", id=long["id"], choice="length")
+        assert (
+            "length"
+            not in page.until(lambda state: (state["question"] or long)["id"] > long["id"])["question"]["choices"]
+        )
+
+
 def test_the_draft_is_seen_while_it_grows(place: Path) -> None:
     with (
         ScriptedServer(chunk_characters=30, chunk_seconds=0.05) as server,
