@@ -37,7 +37,6 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    context: typer.Context,
     workspace: WorkspaceFolder = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -46,7 +45,6 @@ def root(
     ),
 ) -> None:
     """Options that every command takes."""
-    context.obj = workspace
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

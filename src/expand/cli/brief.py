@@ -24,12 +24,9 @@ def brief(
     base_url: options.BaseUrl = None,
     budget: options.Budget = None,
     as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Show what a chapter's sections share, or have it written."""
-    place = workspace_of(context, workspace)
+    place = workspace_of(context)
     path = place.brief_path(chapter)
     place.outline(chapter)
     code = 0

@@ -68,15 +68,13 @@ def chapter(
         bool, typer.Option("--ask", help="Decide on the brief and on each section before the next.")
     ] = False,
     as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Expand chapters into drafts; reuse every section that is current."""
-    require_choice("--plan", plan, "full", "lean")
-    require_choice("--context", section_context, "outline", "text")
-    require_choice("--on-unknown", on_unknown, "retry", "hold")
-    opened = workspace_of(context, workspace)
+    require_choice("--plan", plan, ("full", "lean"))
+    require_choice("--context", section_context, ("outline", "text"))
+    if on_unknown is not None:
+        require_choice("--on-unknown", on_unknown, ("retry", "hold"))
+    opened = workspace_of(context)
     every = all_chapters or (batch not in (None, "submit") and not chapters)
     decide = None
     if ask:

@@ -3,8 +3,9 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import typer
 
@@ -13,19 +14,25 @@ from expand.cli.verbosity import note
 from expand.errors import InputError
 from expand.redaction import printable
 from expand.schema import Json
+from expand.schema.validators import suggestion
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace, find_workspace, write_atomically
 
+Choice = TypeVar("Choice", bound=str)
 
-def workspace_of(context: typer.Context, given: Path | None) -> Workspace:
+
+def workspace_of(context: typer.Context, given: Path | None = None) -> Workspace:
     """The workspace that the command line names, else the one around the current folder. Raises ``InputError``."""
     return find_workspace(Path.cwd(), given=given or context.obj)
 
 
-def require_choice(option: str, given: str | None, *choices: str) -> None:
-    """Refuse a value that an option cannot have, naming the option as it was typed. Raises ``InputError``."""
-    if given is not None and given not in choices:
-        raise InputError(f"{option} is {given!r}", remedy=f"give {' or '.join(choices)}")
+def require_choice(option: str, given: str, choices: Sequence[Choice]) -> Choice:
+    """The choice that an option names. Raises ``InputError`` for another, naming the option as it was typed."""
+    for choice in choices:
+        if choice == given:
+            return choice
+    remedy = f"give {' or '.join(choices)}" if len(choices) == 2 else suggestion(given, choices)
+    raise InputError(f"{option} is {given!r}", remedy=remedy)
 
 
 def settings_of(workspace: Workspace, overrides: Overrides | None = None) -> Settings:

@@ -25,7 +25,6 @@ def doctor(
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     as_json: options.Json = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Check what is installed, reachable and priced; name remedies.
 
@@ -38,7 +37,7 @@ def doctor(
     report = asyncio.run(
         run_checks(
             Path.cwd(),
-            given=workspace or context.obj,
+            given=context.obj,
             environment=os.environ,
             overrides=Overrides(model=model, base_url=base_url),
             terminal=terminal,

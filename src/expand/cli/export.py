@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import workspace_of
+from expand.cli.common import require_choice, workspace_of
 from expand.drafting.accept import draft_text
 from expand.drafting.export import FORMATS, export_text, require_pandoc
 from expand.errors import InputError, Place
-from expand.schema.validators import suggestion
 from expand.workspace import read_text
 
 
@@ -22,16 +21,13 @@ def export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="The file; else CHAPTER.FORMAT here.")
     ] = None,
-    workspace: options.Workspace = None,
 ) -> None:
     """Make an EPUB, DOCX or HTML file of a chapter with pandoc.
 
     It is made of the draft, or of the document where there is no draft."""
-    known = next((name for name in FORMATS if name == form), None)
-    if known is None:
-        raise InputError(f"--to is {form!r}", remedy=suggestion(form, FORMATS))
+    known = require_choice("--to", form, FORMATS)
     require_pandoc()
-    place = workspace_of(context, workspace)
+    place = workspace_of(context)
     book = place.book()
     written = place.draft_language(book, chapter, language)
     outline = place.outline(chapter, written)

@@ -5,6 +5,7 @@ A cli module may therefore import all it needs at its top: nothing of it is load
 
 from collections.abc import Mapping
 from importlib import import_module
+from inspect import signature
 from typing import Any, NamedTuple
 
 import typer
@@ -12,6 +13,7 @@ from typer.core import TyperCommand
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
+from expand.cli.verbosity import everywhere
 from expand.paths import packaged_table
 
 
@@ -61,9 +63,12 @@ class LazyCommand(TyperCommand):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         module, _, function = self.function.partition(":")
         imported = getattr(import_module(f"expand.cli.{module}"), function)
-        info = CommandInfo(name=self.name, callback=imported)
-        made = get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode=self.rich_markup_mode)
-        self.params, self.callback, self.help = made.params, made.callback, made.help
+        plain: Any = {"pretty_exceptions_short": True, "rich_markup_mode": self.rich_markup_mode}
+        made = get_command_from_info(CommandInfo(name=self.name, callback=imported), **plain)
+        shared = get_command_from_info(CommandInfo(callback=everywhere), **plain).params
+        if "context" not in signature(imported).parameters:  # a command that works in no workspace
+            shared = [option for option in shared if option.name != "workspace"]
+        self.params, self.callback, self.help = [*made.params, *shared], made.callback, made.help
         return getattr(self, name)
 
 

@@ -30,9 +30,9 @@ LedgerOption = Annotated[
 ]
 
 
-def _path(context: typer.Context, workspace: Path | None, given: str | None) -> LedgerPlace:
+def _path(context: typer.Context, given: str | None) -> LedgerPlace:
     if given is None:
-        return workspace_of(context, workspace).ledger_place
+        return workspace_of(context).ledger_place
     return read_server(given) if is_server(given) else Path(given)
 
 
@@ -40,10 +40,9 @@ def verify(
     context: typer.Context,
     ledger: LedgerOption = None,
     as_json: options.Json = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Recompute every total, key and hash; exit 2 if one is wrong."""
-    report = audit.verify(_path(context, workspace, ledger))
+    report = audit.verify(_path(context, ledger))
     if as_json:
         figures = {name: value for name, value in asdict(report).items() if name != "path"}
         print_json({"ok": report.ok, **figures, "findings": [*report.findings]})
@@ -63,11 +62,10 @@ def export(
     texts: Annotated[bool, typer.Option("--texts/--no-texts", help="With requests and answers, or without.")] = True,
     output: options.Output = None,
     ledger: LedgerOption = None,
-    workspace: options.Workspace = None,
 ) -> None:
     """Write the ledger as JSON lines, one record a line."""
 
-    lines = transfer.export(_path(context, workspace, ledger), texts=texts)
+    lines = transfer.export(_path(context, ledger), texts=texts)
     if output is not None:
         write_atomically(output, "".join(f"{line}\n" for line in lines))  # the answers as they came
         note(f"{output} written")
@@ -81,11 +79,10 @@ def import_(
     context: typer.Context,
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="What was exported; else stdin.")] = None,
     ledger: LedgerOption = None,
-    workspace: options.Workspace = None,
 ) -> None:
     """Fill a new ledger from JSON lines, completely or not at all."""
 
-    target = _path(context, workspace, ledger)
+    target = _path(context, ledger)
     if file is None:
         filled = transfer.import_(target, getattr(sys.stdin, "buffer", sys.stdin), name="stdin")
     elif not file.is_file():
@@ -107,11 +104,10 @@ def reconcile(
     complete: Annotated[
         bool, typer.Option("--complete", help="The export holds all: what it lacks was not billed.")
     ] = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Settle attempts of unknown outcome, or list them."""
 
-    place = workspace_of(context, workspace)
+    place = workspace_of(context)
     if attempt is not None and usage is not None:
         raise InputError("an attempt and --usage were given", remedy="give one attempt with --as, or --usage")
     there = Ledger.read(place.ledger_place)
@@ -135,10 +131,9 @@ def resume(
     context: typer.Context,
     model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="The paused model.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every paused model.")] = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """List paused models, or lift the pause of one."""
-    place = workspace_of(context, workspace)
+    place = workspace_of(context)
     if model is not None and every:
         raise InputError("a model and --all were given", remedy="give one of the two")
     paused = pauses_in(place.ledger_place)

@@ -20,8 +20,6 @@ def mcp(
     ] = None,
     model: options.Model = None,
     base_url: options.BaseUrl = None,
-    quiet: options.Quiet = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Serve an assistant on stdin and stdout (MCP).
 
@@ -31,7 +29,7 @@ def mcp(
         raise InputError("the extra mcp is not installed", remedy="run `pip install 'chapter-expand[mcp]'`")
     from expand.cli.mcp_server import serve
 
-    opened = workspace_of(context, workspace)
+    opened = workspace_of(context)
     allowed = f"it may draft for {budget:,} tokens" if budget is not None else "without --budget it cannot draft"
     note(f"an MCP server for {opened.root}, on stdin and stdout; {allowed}")
     asyncio.run(serve(opened, RunOptions(model=model, base_url=base_url), budget))

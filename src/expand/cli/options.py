@@ -5,25 +5,19 @@ from typing import Annotated
 
 import typer
 
-from expand.cli import verbosity
 from expand.errors import ExpandError
 from expand.workspace import find_workspace
 
 
 def complete_chapter(context: typer.Context, incomplete: str) -> list[str]:
     """The workspace's chapter ids that begin with ``incomplete``, for shell completion; never an error."""
-    parent = context.parent.params if context.parent is not None else {}
-    given = context.params.get("workspace") or parent.get("workspace")
     try:
-        workspace = find_workspace(Path.cwd(), given=Path(given) if given else None)
+        workspace = find_workspace(Path.cwd(), given=context.obj)
     except ExpandError:
         return []
     return [chapter for chapter in workspace.chapter_ids() if chapter.startswith(incomplete)]
 
 
-Workspace = verbosity.WorkspaceFolder
-Quiet = verbosity.Quiet
-Verbose = verbosity.Verbose
 Chapter = Annotated[str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)]
 Chapters = Annotated[list[str], typer.Argument(metavar="ID...", help="Chapters.", autocompletion=complete_chapter)]
 SomeChapters = Annotated[

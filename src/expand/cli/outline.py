@@ -6,34 +6,26 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, print_text, workspace_of
+from expand.cli.common import print_json, print_text, require_choice, workspace_of
 from expand.cli.verbosity import counted
 from expand.doctor.outline_check import as_github, as_json, as_sarif, check_outlines
-from expand.errors import InputError, InputErrors
+from expand.errors import InputErrors
 from expand.outline.reading import BOOK, BRIEF, MEMORY, OUTLINE
-from expand.schema.validators import suggestion
 from expand.settings import SETTINGS
-
-CHECK_FORMATS = ("text", "json", "github", "sarif")
 
 
 def check(
     context: typer.Context,
     chapters: options.SomeChapters = None,
-    form: Annotated[
-        str,
-        typer.Option("--format", metavar="FORMAT", help="text, json, github or sarif."),
-    ] = "text",
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text, json, github or sarif.")] = "text",
     output: options.Output = None,
-    workspace: options.Workspace = None,
 ) -> None:
     """Check settings, book and outlines; list mistakes by line.
 
     github are annotations for a pull request, sarif is for code scanning; both name files from
     the current folder. With a mistake in any file the exit code is 2, whatever the format."""
-    if form not in CHECK_FORMATS:
-        raise InputError(f"--format is {form!r}", remedy=suggestion(form, CHECK_FORMATS))
-    place = workspace_of(context, workspace)
+    require_choice("--format", form, ("text", "json", "github", "sarif"))
+    place = workspace_of(context)
     asked = tuple(chapters or place.chapter_ids())
     found = check_outlines(place, asked)
     here = Path.cwd().resolve()

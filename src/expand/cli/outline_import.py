@@ -10,14 +10,13 @@ import typer
 
 from expand.budget import usd_from_pico
 from expand.cli import options
-from expand.cli.common import print_json, settings_of, workspace_of
+from expand.cli.common import print_json, require_choice, settings_of, workspace_of
 from expand.cli.output import write_data
-from expand.cli.run_command import note_author, stop_on_signals
+from expand.cli.run_command import note_author, show_notice, stop_with_signals
+from expand.cli.run_output import spent
 from expand.cli.tables import TableColumn, console, print_table
 from expand.cli.verbosity import counted, note, warn
-from expand.client.client import BudgetedClient
 from expand.doctor.environment import shell_command
-from expand.drafting.events import Event, Notice
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.importers.import_run import (
@@ -26,7 +25,6 @@ from expand.importers.import_run import (
     MAX_NAMED,
     DocumentReading,
     ImportRequest,
-    ImportResult,
     WrittenOutline,
     read_document,
     write_outlines,
@@ -36,7 +34,6 @@ from expand.importers.suggest import MAX_REQUESTS, SuggestRequest, suggest
 from expand.importers.suggest import dry_run as plan_suggestion
 from expand.ledger import Order
 from expand.schema import Json
-from expand.schema.validators import suggestion
 from expand.settings import Overrides, Settings
 from expand.workspace import Workspace
 
@@ -94,17 +91,16 @@ def import_(
     unpriced: options.Unpriced = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="With --suggest: ask anew, whatever is stored.")] = False,
     as_json: options.Json = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Make outlines from a plan, a SUMMARY.md or a document's headings.
 
     What was understood is shown before anything is written. With --suggest the author model proposes the sections,
     under the same budget and ledger."""
-    opened = workspace_of(context, workspace)
+    opened = workspace_of(context)
     _refuse_given(context, *((_DOCUMENTS_ONLY, "with") if suggested else (_SUGGEST_ONLY, "without")))
     if not suggested:
         request = ImportRequest(
-            kind=next((name for name in KINDS if name == kind), "auto"),
+            kind=require_choice("--from", kind, KINDS),
             chapters=tuple(chapter or ()),
             id=new_id,
             language=language,
@@ -113,8 +109,6 @@ def import_(
             force=force,
             dry_run=dry_run,
         )
-        if kind not in KINDS:
-            raise InputError(f"--from is {kind!r}", remedy=suggestion(kind, KINDS))
         _import(opened, Path(document), request, as_json=as_json)
         return
     settings = settings_of(opened, Overrides(model=model, base_url=base_url, on_unknown=on_unknown))
@@ -154,24 +148,29 @@ def _import(workspace: Workspace, document: Path, request: ImportRequest, *, as_
     """Shows what a document says, then writes its outlines."""
     reading = read_document(workspace, document, request)
     if not as_json:
-        _show_reading(workspace, reading)
+        _show_reading(reading)
     result = write_outlines(workspace, reading, request)
-    if not as_json:
-        _show_outlines(workspace, result.outlines, dry_run=request.dry_run)
-        _show_next(result, dry_run=request.dry_run)
+    if as_json:
+        print_json(
+            {
+                "read_as": reading.kind,
+                "dry_run": request.dry_run,
+                "understood": list(_entries(reading)),
+                "outlines": [_outline_json(workspace, outline) for outline in result.outlines],
+                "left_alone": dict(reading.plan.unplanned),
+                "lines_left": [{"line": one.line, "text": one.text} for one in reading.plan.left],
+                "added_to_book": list(result.added_to_book),
+                "reopened": list(result.reopened),
+            }
+        )
         return
-    print_json(
-        {
-            "read_as": reading.kind,
-            "dry_run": request.dry_run,
-            "understood": list(_entries(reading)),
-            "outlines": [_outline_json(workspace, outline) for outline in result.outlines],
-            "left_alone": dict(reading.plan.unplanned),
-            "lines_left": [{"line": one.line, "text": one.text} for one in reading.plan.left],
-            "added_to_book": list(result.added_to_book),
-            "reopened": list(result.reopened),
-        }
-    )
+    _show_outlines(workspace, result.outlines, result.added_to_book, dry_run=request.dry_run)
+    if not request.dry_run:
+        if result.reopened:
+            reopened = ", ".join(result.reopened)
+            typer.echo(f"outlines/book.yaml: no longer finished, with the lengths planned: {reopened}")
+        name = shell_command().name
+        typer.echo(f"next: {name} outline check, then {name} chapter {result.outlines[0].id} --dry-run")
 
 
 def _entries(reading: DocumentReading) -> Iterator[dict[str, Json]]:
@@ -200,7 +199,7 @@ _COLUMNS: tuple[TableColumn[dict[str, Json]], ...] = (
 )
 
 
-def _show_reading(workspace: Workspace, reading: DocumentReading) -> None:
+def _show_reading(reading: DocumentReading) -> None:
     """What was understood, as a table, and what was not, by line: on stderr, as nothing may be written yet."""
     what = {"plan": "a plan", "summary": "a list of chapters"}.get(reading.kind, "the chapter itself, by its headings")
     other = "; if it is a plan, take --from plan" if reading.kind == "headings" else ""
@@ -232,8 +231,11 @@ def _outline_json(workspace: Workspace, outline: WrittenOutline) -> dict[str, Js
     }
 
 
-def _show_outlines(workspace: Workspace, outlines: Sequence[WrittenOutline], *, dry_run: bool = False) -> None:
-    """A line for each outline on stdout, the sections that it loses on stderr; in a dry run its text."""
+def _show_outlines(
+    workspace: Workspace, outlines: Sequence[WrittenOutline], added: Sequence[str], *, dry_run: bool = False
+) -> None:
+    """A line for each outline on stdout, the sections that it loses on stderr; in a dry run its text. Then the chapters
+    that the book got."""
     for outline in outlines:
         path = workspace.relative(outline.path)
         state = {"new": "written", "changed": "changed", "same": "unchanged"}[outline.state]
@@ -247,22 +249,8 @@ def _show_outlines(workspace: Workspace, outlines: Sequence[WrittenOutline], *, 
             typer.echo(summary)
         for title in outline.dropped:
             warn(f"{path}: section {title!r} is not in the document and was removed")
-
-
-def _show_next(result: ImportResult, *, dry_run: bool) -> None:
-    if not dry_run:
-        _show_added(result.added_to_book)
-        if result.reopened:
-            typer.echo(
-                f"outlines/book.yaml: no longer finished, with the lengths planned: {', '.join(result.reopened)}"
-            )
-        name = shell_command().name
-        typer.echo(f"next: {name} outline check, then {name} chapter {result.outlines[0].id} --dry-run")
-
-
-def _show_added(chapters: Sequence[str]) -> None:
-    if chapters:
-        typer.echo(f"added to outlines/book.yaml: {', '.join(chapters)}")
+    if added and not dry_run:
+        typer.echo(f"added to outlines/book.yaml: {', '.join(added)}")
 
 
 def _show_order(order: Order, *, as_json: bool) -> None:
@@ -296,7 +284,7 @@ def _show_order(order: Order, *, as_json: bool) -> None:
 def _suggest(workspace: Workspace, settings: Settings, request: SuggestRequest, *, as_json: bool) -> int:
     """Buys a proposal, writes the outline and shows both. Returns the exit code."""
     note_author(settings)
-    result = asyncio.run(suggest(workspace, settings, request, on_event=_show_event, on_ready=_on_ready))
+    result = asyncio.run(suggest(workspace, settings, request, on_event=show_notice, on_ready=stop_with_signals))
     if result.stopped_by:
         warn(("the budget refused: " if result.exit_code == 3 else "") + str(result.stopped_by))
     outlines = [result.outline] if result.outline else []
@@ -312,25 +300,11 @@ def _suggest(workspace: Workspace, settings: Settings, request: SuggestRequest, 
             }
         )
         return result.exit_code
-    _show_outlines(workspace, outlines)
-    chapter, balance = result.chapter, result.balance
+    _show_outlines(workspace, outlines, result.added_to_book)
+    chapter = result.chapter
     for finding in result.findings:
         warn(f"outlines/{chapter}.yaml: {finding}")
-    _show_added(result.added_to_book)
-    limit = f" of {balance.limit.tokens:,}" if balance.limit.tokens is not None else ""
-    typer.echo(
-        f"{counted(result.attempts, 'attempt')}, {counted(result.answers, 'answer')}, {result.usage.total:,} tokens; "
-        f"budget: {balance.used_tokens:,}{limit} tokens used"
-    )
+    typer.echo(spent(result.attempts, result.answers, f"{result.usage.total:,} tokens", result.balance))
     if result.outline:
         typer.echo(f"next: look at outlines/{chapter}.yaml, then {shell_command().name} chapter {chapter} --dry-run")
     return result.exit_code
-
-
-def _show_event(event: Event) -> None:
-    if isinstance(event, Notice):
-        warn(event.message)
-
-
-def _on_ready(client: BudgetedClient) -> None:
-    stop_on_signals(lambda _: client.stop())

@@ -45,13 +45,12 @@ def show(
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     as_json: options.Json = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Print the messages of a section's first request; send nothing.
 
     The messages are printed as they would be sent, with their token counts."""
-    require_choice("--plan", plan, "full", "lean")
-    opened = workspace_of(context, workspace)
+    require_choice("--plan", plan, ("full", "lean"))
+    opened = workspace_of(context)
     run_options = RunOptions.of(
         opened, chapter, sections=[section], plan=plan, language=language, model=model, base_url=base_url
     )
@@ -77,10 +76,9 @@ def list_(
     chapter: ChapterOption = None,
     model: options.Model = None,
     as_json: options.Json = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """List the templates and their origin, or those of a chapter."""
-    opened = workspace_of(context, workspace)
+    opened = workspace_of(context)
     if chapter is not None:
         _list_chapter(opened, chapter, model, as_json=as_json)
         return
@@ -153,10 +151,9 @@ def eject(
         str | None, typer.Option("--model-style", metavar="NAME", help="For models whose profile names this style.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace templates that were changed.")] = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Copy templates, or one block, into prompts/ to change them."""
-    opened = workspace_of(context, workspace)
+    opened = workspace_of(context)
     if block is not None and not templates:
         raise InputError("--block needs the template that the block is in", remedy="give its name")
     if chapter is not None and not templates:

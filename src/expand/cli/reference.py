@@ -1,5 +1,6 @@
 """``expand reference add``: save a page into the workspace, to be cited."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -15,23 +16,13 @@ def add(
     url: Annotated[str, typer.Argument(metavar="URL", help="The page or file; http or https.")],
     name: Annotated[str, typer.Option("--name", metavar="FILE", help="Its name in references/.")] = "",
     as_json: options.Json = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Save a web page or file into references/, to be cited.
 
     Beside it stands a YAML file with its address, the date and its hash. Name it under `references:` in an outline."""
-    made = save(workspace_of(context, workspace), url, name=name)
+    made = save(workspace_of(context), url, name=name)
     if as_json:
-        print_json(
-            {
-                "path": made.path,
-                "url": made.saved.url,
-                "date": made.saved.date,
-                "sha256": made.saved.sha256,
-                "bytes": made.size,
-                "changed": made.changed,
-            }
-        )
+        print_json({"path": made.path, **asdict(made.saved), "bytes": made.size, "changed": made.changed})
     else:
         typer.echo(made.path)
         note(f"{made.size:,} bytes saved" if made.changed else f"unchanged since {made.saved.date}")

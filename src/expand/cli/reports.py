@@ -10,7 +10,7 @@ import typer
 
 from expand.api import figures
 from expand.cli import options
-from expand.cli.common import print_json, print_text, settings_of, workspace_of
+from expand.cli.common import print_json, print_text, require_choice, settings_of, workspace_of
 from expand.cli.verbosity import warn
 from expand.errors import InputError
 from expand.ledger import pauses_in
@@ -33,16 +33,8 @@ REPORT_FILES: dict[str, Format] = {
 }
 
 
-def format_of(text: str, *, json: bool = False) -> Format:
-    """The format that ``--format`` or ``--json`` names. Raises ``InputError``."""
-    for form in FORMATS:
-        if form == ("json" if json else text):
-            return form
-    raise InputError(f"--format is {text!r}", remedy=f"give one of: {', '.join(FORMATS)}")
-
-
-def print_report(report: Report, form: Format, output: Path | None) -> None:
-    """Prints the report on stdout, or into a file; on a terminal its tables keep to the terminal's width."""
+def _print(report: Report, form: Format, output: Path | None) -> None:
+    """On stdout or into a file; on a terminal the tables keep to the terminal's width."""
     if form == "json":
         print_json(as_json(report), output)
         return
@@ -57,13 +49,12 @@ def budget(
     json: options.FormatJson = False,
     language: ReportLanguageOption = None,
     output: options.Output = None,
-    workspace: options.Workspace = None,
 ) -> None:
     """Show tokens used, reserved, remaining and estimated for the rest."""
-    wanted = format_of(form, json=json)
-    opened = workspace_of(context, workspace)
+    wanted = require_choice("--format", "json" if json else form, FORMATS)
+    opened = workspace_of(context)
     data = figures(opened, priced=False, latest=LATEST)
-    print_report(budget_report(data, report_language(data.book.language, language)), wanted, output)
+    _print(budget_report(data, report_language(data.book.language, language)), wanted, output)
     for pause in pauses_in(opened.ledger_place):
         warn(f"{pause}; lift it with `expand ledger resume {shlex.quote(pause.model)}`")
 
@@ -77,11 +68,10 @@ def plan(
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     output: options.Output = None,
-    workspace: options.Workspace = None,
 ) -> None:
     """Compare the plans: lines, tokens, cost, hours and completion."""
-    wanted = format_of(form, json=json)
-    data = figures(workspace_of(context, workspace), model=model, base_url=base_url)
+    wanted = require_choice("--format", "json" if json else form, FORMATS)
+    data = figures(workspace_of(context), model=model, base_url=base_url)
     known = [chapter.id for chapter in data.chapters]
     for chapter in chapters or []:
         if chapter not in known:
@@ -89,7 +79,7 @@ def plan(
             hint = f"did you mean {near}? it has" if near else "it has"
             raise InputError(f"the book has no chapter {chapter!r}", remedy=f"{hint} {', '.join(known)}")
     chosen = frozenset(chapters) if chapters else None
-    print_report(plan_report(data, report_language(data.book.language, language), chosen), wanted, output)
+    _print(plan_report(data, report_language(data.book.language, language), chosen), wanted, output)
 
 
 def status(
@@ -104,16 +94,15 @@ def status(
         Path | None,
         typer.Option("--update", metavar="FILE", help="Renew the table between the markers in FILE."),
     ] = None,
-    workspace: options.Workspace = None,
 ) -> None:
     """Show lines against targets, the forecast and the to-do list."""
-    wanted = format_of(form, json=json)
-    opened = workspace_of(context, workspace)
+    wanted = require_choice("--format", "json" if json else form, FORMATS)
+    opened = workspace_of(context)
     data = figures(opened, model=model, base_url=base_url)
     if update is not None:
         renew(update, status_tables(data, report_language(data.book.language, language)))
         return
-    print_report(_status_report(opened, data, language, "title.status"), wanted, output)
+    _print(_status_report(opened, data, language, "title.status"), wanted, output)
 
 
 def report(
@@ -122,10 +111,9 @@ def report(
         "reports"
     ),
     language: ReportLanguageOption = None,
-    workspace: options.Workspace = None,
 ) -> None:
     """Write the book's completion report: Markdown, HTML, JSON, CSV."""
-    opened = workspace_of(context, workspace)
+    opened = workspace_of(context)
     completion = _status_report(opened, figures(opened), language, "title.completion")
     for name, form in REPORT_FILES.items():
         print_text(render(completion, form), output / name)

@@ -8,7 +8,7 @@ import typer
 from expand.api import read_draft
 from expand.checks.finding import KINDS
 from expand.cli import options
-from expand.cli.common import print_json, print_text, settings_of, workspace_of
+from expand.cli.common import print_json, print_text, require_choice, settings_of, workspace_of
 from expand.cli.run_command import note_author, run, show_notice, stop_with_signals
 from expand.cli.run_output import locations_of, review_markdown, review_table
 from expand.cli.verbosity import counted, note, warn
@@ -62,15 +62,10 @@ def review(
     base_url: options.BaseUrl = None,
     budget: options.Budget = None,
     explain: Explain = None,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Check drafts against their outlines; exit 5 if one falls short."""
-    form = "json" if as_json else form
-    if form not in ("table", "json", "markdown"):
-        raise InputError(f"--format is {form!r}", remedy="give table, json or markdown")
-    place = workspace_of(context, workspace)
+    form = require_choice("--format", "json" if as_json else form, ("table", "json", "markdown"))
+    place = workspace_of(context)
     settings, book = settings_of(place), place.book()
     code = code or settings.code.check
     asked = {"language": language, "model": model, "base_url": base_url, "budget": budget}
@@ -111,12 +106,9 @@ def revise(
     fresh: Annotated[bool, typer.Option("--fresh", help="Also if the section was edited by hand.")] = False,
     restore: Annotated[bool, typer.Option("--restore", help="Bring back the edit that was replaced last.")] = False,
     as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Redraw one section with an instruction."""
-    place = workspace_of(context, workspace)
+    place = workspace_of(context)
     if restore:
         draft_file = open_draft(place, settings_of(place), place.book(), chapter, language)
         RunOptions(sections=frozenset({section})).chosen(draft_file.chapter.outline)
@@ -159,10 +151,9 @@ def accept(
     commit: Annotated[bool, typer.Option("--commit", help="Commit each chapter to git: its files only.")] = False,
     language: options.DraftLanguage = None,
     as_json: options.Json = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Replace a chapter's source by its reviewed draft, or --undo that."""
-    place = workspace_of(context, workspace)
+    place = workspace_of(context)
     if undo and (sections or diff):
         raise InputError("--undo takes back the last acceptance as a whole", remedy="leave out --section and --diff")
     if commit and (undo or diff):

@@ -120,4 +120,4 @@ def stop_with_signals(client: BudgetedClient) -> None:
 def show_notice(event: Event) -> None:
     """Says a run's notices on stderr, and nothing else of it."""
     if isinstance(event, Notice):
-        warn(event.message)
+        note(event.message)

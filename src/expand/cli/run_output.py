@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from rich.console import Console
-
+from expand.budget import Balance
 from expand.checks import Finding
 from expand.cli.tables import TableColumn, console, print_table, say
 from expand.cli.verbosity import counted
@@ -33,6 +32,10 @@ class Locations:
     def of(self, finding: Finding) -> str:
         """``drafts/03.md:162``; a finding about the whole chapter is at its first line."""
         return f"{self._path}:{self._starts.get(finding.section, 0) + finding.line}"
+
+    def line(self, finding: Finding) -> str:
+        """A finding with its location, kind and remedy."""
+        return f"{self.of(finding)}: {finding.severity}: {finding.kind}: {finding.message}; {finding.remedy}"
 
 
 def locations_of(workspace: Workspace, chapter: ChapterResult) -> Locations:
@@ -82,10 +85,10 @@ def review_table(chapter: ChapterResult, workspace: Workspace) -> str:
     """A review for a terminal: the sections, and every finding."""
     shown, places = console(), locations_of(workspace, chapter)
     with shown.capture() as captured:
-        _head(shown, chapter)
+        shown.print(f"\n{_title(chapter)}", style="bold")
         print_table(shown, _REVIEW_COLUMNS, chapter.sections)
         for finding in chapter.every_finding:
-            say(shown, _line(places, finding))
+            say(shown, places.line(finding))
         say(shown, _score(chapter))
     return captured.get()
 
@@ -93,36 +96,32 @@ def review_table(chapter: ChapterResult, workspace: Workspace) -> str:
 def review_markdown(chapter: ChapterResult, workspace: Workspace) -> str:
     """A review as Markdown."""
     places = locations_of(workspace, chapter)
-    rows = [
-        f"| {s.number}. {escaped(s.title)} | {s.lines:,} | {s.target_lines:,} | {s.status} |" for s in chapter.sections
+    lines = [
+        f"## {escaped(_title(chapter))}",
+        "",
+        "| Section | Lines | Target | Status |",
+        "| --- | ---: | ---: | --- |",
     ]
-    found = [f"- {escaped(_line(places, finding))}" for finding in chapter.every_finding]
-    return "\n".join(
-        [
-            f"## {escaped(_title(chapter))}",
-            "",
-            "| Section | Lines | Target | Status |",
-            "| --- | ---: | ---: | --- |",
-            *rows,
-            "",
-            *(found or ["No findings."]),
-            "",
-            escaped(_score(chapter)),
-            "",
-        ]
-    )
+    for s in chapter.sections:
+        lines.append(f"| {s.number}. {escaped(s.title)} | {s.lines:,} | {s.target_lines:,} | {s.status} |")
+    found = [f"- {escaped(places.line(finding))}" for finding in chapter.every_finding]
+    return "\n".join([*lines, "", *(found or ["No findings."]), "", escaped(_score(chapter)), ""])
 
 
 def show_result(result: RunResult, workspace: Workspace) -> None:
     """Prints what became of each chapter, what is missing, and where the budget stands."""
     shown = console()
     for chapter in result.chapters:
-        _head(shown, chapter)
+        shown.print(f"\n{_title(chapter)}", style="bold")
         print_table(shown, _COLUMNS, chapter.sections)
         say(shown, _score(chapter))
         for line in _findings(chapter, locations_of(workspace, chapter)):
             say(shown, line)
-    balance = result.balance
+    say(shown, spent(result.attempts, result.answers, f"{result.seconds:.1f} s", result.balance))
+
+
+def spent(attempts: int, answers: int, extent: str, balance: Balance) -> str:
+    """What was asked and answered, ``extent`` (the time or the tokens that it took), and where the budget stands."""
     limit = f" of {balance.limit.tokens:,}" if balance.limit.tokens is not None else ""
     opening = balance.opening_tokens
     before = f" ({opening:,} of them before this ledger)" if opening else ""
@@ -130,12 +129,8 @@ def show_result(result: RunResult, workspace: Workspace) -> None:
     left = f", {remaining:,} remaining" if remaining is not None else ""
     if remaining is not None and remaining < 0:
         left += " (a provider billed more than was reserved)"
-    say(
-        shown,
-        f"{counted(result.attempts, 'attempt')}, {counted(result.answers, 'answer')}, "
-        f"{result.seconds:.1f} s; "
-        f"budget: {balance.used_tokens:,}{limit} tokens used{before}{left}",
-    )
+    asked = f"{counted(attempts, 'attempt')}, {counted(answers, 'answer')}, {extent}"
+    return f"{asked}; budget: {balance.used_tokens:,}{limit} tokens used{before}{left}"
 
 
 def refusals(refused: Iterable[Refusal]) -> Iterator[str]:
@@ -149,31 +144,17 @@ def refusals(refused: Iterable[Refusal]) -> Iterator[str]:
     for group in by_limit.values():
         where = named((refusal.chapter, refusal.section) for refusal in group)
         what = where if len(group) == 1 else f"{counted(len(group), 'section')}, {where}"
-        yield f"the budget refused {what}: {_reason(group)}"
-
-
-def _reason(group: list[Refusal]) -> str:
-    short = [refusal.shortfall for refusal in group if refusal.shortfall is not None]
-    if not short:
-        return group[0].message
-    last = min(short, key=lambda shortfall: shortfall.remaining)
-    most = max(short, key=lambda shortfall: shortfall.needed)
-    least = min(shortfall.needed for shortfall in short)
-    said = replace(most, remaining=last.remaining).said(at_least=least)
-    return f"{said}; raise the limit, or ask for less"
+        reason = group[0].message
+        if found := [refusal.shortfall for refusal in group if refusal.shortfall is not None]:
+            most = max(found, key=lambda shortfall: shortfall.needed)
+            worst = replace(most, remaining=min(shortfall.remaining for shortfall in found))
+            said = worst.said(at_least=min(shortfall.needed for shortfall in found))
+            reason = f"{said}; raise the limit, or ask for less"
+        yield f"the budget refused {what}: {reason}"
 
 
 def _title(chapter: ChapterResult) -> str:
     return f"Chapter {chapter.id} ({chapter.language}, plan {chapter.plan})"
-
-
-def _head(shown: Console, chapter: ChapterResult) -> None:
-    shown.print(f"\n{_title(chapter)}", style="bold")
-
-
-def _line(places: Locations, finding: Finding) -> str:
-    what = f"{finding.severity}: {finding.kind}: {finding.message}"
-    return f"{places.of(finding)}: {what}; {finding.remedy}"
 
 
 def _score(chapter: ChapterResult) -> str:
@@ -197,7 +178,7 @@ def _findings(chapter: ChapterResult, places: Locations) -> Iterator[str]:
         and (finding.section not in unfinished or finding.kind == "not-asked")
     ]
     for finding in found[:MOST_FINDINGS]:
-        yield _line(places, finding)
+        yield places.line(finding)
     if len(found) > MOST_FINDINGS:
         yield f"and {len(found) - MOST_FINDINGS:,} more: expand review {chapter.id}"
     if unfinished:

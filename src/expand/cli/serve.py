@@ -24,11 +24,9 @@ def serve(
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     budget: options.Budget = None,
-    quiet: options.Quiet = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Show the book on a live page: run, watch, decide on each section."""
-    place = workspace_of(context, workspace)
+    place = workspace_of(context)
     given = RunOptions(language=language or place.book().language, model=model, base_url=base_url, budget=budget)
     settings = given.settings(place)
     note_author(settings, *other_roles(place, settings, given))

@@ -8,10 +8,9 @@ import typer
 from expand.cli import options
 from expand.cli.common import print_json, workspace_of
 from expand.cli.dry_run_output import show_dry_run
-from expand.cli.run_command import note_author, stop_on_signals
+from expand.cli.run_command import note_author, show_notice, stop_with_signals
 from expand.cli.run_output import Locations
-from expand.cli.verbosity import counted, note, warn
-from expand.drafting.events import Notice
+from expand.cli.verbosity import counted, warn
 from expand.drafting.run_options import RunOptions
 from expand.drafting.translation import dry_run as plan_translation
 from expand.drafting.translation import settings_of
@@ -32,12 +31,9 @@ def translate(
     unpriced: options.Unpriced = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")] = False,
     as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Translate a finished chapter; buy only what changed."""
-    place = workspace_of(context, workspace)
+    place = workspace_of(context)
     run_options = RunOptions.of(
         place, chapter, language=to, model=model, base_url=base_url, budget=budget, unpriced=unpriced
     )
@@ -50,15 +46,14 @@ def translate(
             place,
             run_options,
             source_language=original,
-            on_event=lambda event: note(event.message) if isinstance(event, Notice) else None,
-            on_ready=lambda client: stop_on_signals(lambda _: client.stop()),
+            on_event=show_notice,
+            on_ready=stop_with_signals,
         )
     )
     if result.findings:
         places = Locations(result.draft, read_text(place.inside(result.draft)))
         for finding in result.findings:
-            said = f"{finding.severity}: {finding.kind}: {finding.message}"
-            warn(f"{places.of(finding)}: {said}; {finding.remedy}")
+            warn(places.line(finding))
     if result.stopped_by is not None:
         warn(f"{result.stopped_by}; {counted(result.missing, 'passage')} not translated yet")
     if as_json:

@@ -26,13 +26,12 @@ def trust(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Trust it without a question.")] = False,
     revoke: Annotated[bool, typer.Option("--revoke", help="Take back what you said about this folder.")] = False,
     as_json: options.Json = False,
-    workspace: options.Workspace = None,
 ) -> None:
     """Show which hosts, keys and ledger a workspace names; trust it.
 
     Until you trust a workspace, nothing is sent to what its expand.toml names, and no key is read for it. Your consent
     holds for this folder and for what the file says now; it is kept in your own configuration directory."""
-    path = workspace_of(context, folder or workspace).settings_path
+    path = workspace_of(context, folder).settings_path
     named = read_destinations(path)
     if revoke:
         count = forget(path.parent)

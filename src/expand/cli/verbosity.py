@@ -51,13 +51,30 @@ def _sets(wanted: Verbosity) -> Callable[[bool], bool]:
     return callback
 
 
+def _set_workspace(context: typer.Context, given: Path | None) -> None:
+    if given is not None:
+        context.obj = given
+
+
 WorkspaceFolder = Annotated[
     Path | None,
-    typer.Option("--workspace", metavar="DIR", help="The folder with expand.toml; by default this one or one above."),
+    typer.Option(
+        "--workspace",
+        metavar="DIR",
+        callback=_set_workspace,
+        expose_value=False,
+        help="The folder with expand.toml; by default this one or one above.",
+    ),
 ]
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", callback=_sets(Verbosity.QUIET), help="Show results and errors only, no progress."),
+    typer.Option(
+        "--quiet",
+        "-q",
+        callback=_sets(Verbosity.QUIET),
+        expose_value=False,
+        help="Show results and errors only, no progress.",
+    ),
 ]
 Verbose = Annotated[
     bool,
@@ -65,9 +82,14 @@ Verbose = Annotated[
         "--verbose",
         "-v",
         callback=_sets(Verbosity.VERBOSE),
-        help="Show every attempt of a run on stderr, and keep a log under .expand/logs.",
+        expose_value=False,
+        help="Show every attempt of a run; keep a log in .expand/logs.",
     ),
 ]
+
+
+def everywhere(quiet: Quiet = False, verbose: Verbose = False, workspace: WorkspaceFolder = None) -> None:
+    """States the options that stand before a command or behind it. Their callbacks do what they ask for."""
 
 
 def warn(message: str) -> None:
