@@ -103,18 +103,14 @@ def _at_provider(status: BatchStatus) -> str:
 
 
 def _outcome(batch: BatchRow) -> str:
-    if not batch.stage.ended:
-        return ""
     counts = ((batch.answered, "answered"), (batch.unbilled, "unbilled"), (batch.unknown, "unknown"))
     said = ", ".join(f"{count:,} {name}" for count, name in counts if count)
-    return f": {said}" if said else ""
+    return f": {said}" if said and batch.stage.ended else ""
 
 
 def _span(seconds: float) -> str:
-    if seconds < 0:
-        return f"-{_span(-seconds)}"
-    minutes = int(seconds // 60)
-    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"
+    sign, minutes = "-" if seconds < 0 else "", int(abs(seconds) // 60)
+    return sign + (f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min")
 
 
 def _show_collected(report: CollectReport, workspace: Workspace, *, as_json: bool) -> int:

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from expand.cli import batch_output, dry_run_output, options
+from expand.cli import batch_output, options
 from expand.cli.common import require_choice, workspace_of
 from expand.cli.run_command import run
+from expand.cli.run_output import show_dry_run
 from expand.drafting.dry_run import dry_run as plan_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
@@ -108,7 +109,7 @@ def chapter(
     if batch is not None:
         code = batch_output.run_batch(batch, opened, run_options, dry_run=dry_run, as_json=as_json)
     elif dry_run:
-        code = dry_run_output.show_dry_run(plan_run(opened, run_options.settings(opened), run_options), as_json=as_json)
+        code = show_dry_run(plan_run(opened, run_options.settings(opened), run_options), as_json=as_json)
     else:
         code = run(opened, run_options, as_json=as_json)
     raise typer.Exit(code)

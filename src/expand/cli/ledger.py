@@ -2,6 +2,7 @@
 
 import io
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -16,11 +17,10 @@ from expand.drafting.model_setup import cost_of
 from expand.errors import InputError, Place
 from expand.ledger import Ledger, State, audit, pauses_in, transfer
 from expand.ledger.attempts import MOST_TOKENS
+from expand.ledger.reconciliation import Cost, reconcile_export
 from expand.ledger.reconciliation import reconcile as settle
-from expand.ledger.reconciliation import reconcile_export
 from expand.ledger_location import LedgerPlace, is_server, read_server
-from expand.settings import Settings
-from expand.workspace import Workspace, read_text, write_atomically
+from expand.workspace import read_text, write_atomically
 
 MOST_EXPORT_BYTES = 1_000_000_000
 """Of a usage export, which has a line for each attempt."""
@@ -64,7 +64,6 @@ def export(
     ledger: LedgerOption = None,
 ) -> None:
     """Write the ledger as JSON lines, one record a line."""
-
     lines = transfer.export(_path(context, ledger), texts=texts)
     if output is not None:
         write_atomically(output, "".join(f"{line}\n" for line in lines))  # the answers as they came
@@ -81,7 +80,6 @@ def import_(
     ledger: LedgerOption = None,
 ) -> None:
     """Fill a new ledger from JSON lines, completely or not at all."""
-
     target = _path(context, ledger)
     if file is None:
         filled = transfer.import_(target, getattr(sys.stdin, "buffer", sys.stdin), name="stdin")
@@ -106,7 +104,6 @@ def reconcile(
     ] = False,
 ) -> None:
     """Settle attempts of unknown outcome, or list them."""
-
     place = workspace_of(context)
     if attempt is not None and usage is not None:
         raise InputError("an attempt and --usage were given", remedy="give one attempt with --as, or --usage")
@@ -114,17 +111,16 @@ def reconcile(
     if there is None:
         raise InputError("there is no ledger yet", remedy="expand a chapter first: nothing is unknown")
     there.close()
-    ledger = Ledger.open(place.ledger_place)
-    try:
+    with closing(Ledger.open(place.ledger_place)) as ledger:
         ledger.recover()
         if usage is not None:
-            _from_export(ledger, settings_of(place), place, usage, complete=complete)
+            _from_export(ledger, usage, cost_of(place, settings_of(place)), complete=complete)
         elif attempt is not None:
-            _by_hand(ledger, settings_of(place), place, attempt, outcome)
+            tokens = _tokens(outcome)
+            row = settle(ledger, attempt, tokens=tokens, cost=cost_of(place, settings_of(place)))
+            typer.echo(f"{row.id}: {tokens:,} tokens in the place of {row.used_tokens:,}")
         else:
             _list(ledger)
-    finally:
-        ledger.close()
 
 
 def resume(
@@ -142,33 +138,25 @@ def resume(
         listed = f"paused are: {', '.join(names)}" if names else "no model is paused"
         raise InputError(f"{model} is not paused", remedy=listed)
     if model is None and not every:
-        for pause in paused:
-            typer.echo(str(pause))
-        if not paused:
-            typer.echo("no model is paused")
+        typer.echo("\n".join(map(str, paused)) or "no model is paused")
         return
-    ledger = Ledger.open(place.ledger_place)
-    try:
+    with closing(Ledger.open(place.ledger_place)) as ledger:
         for name in names if every else [model or ""]:
             ledger.resume(name)
             typer.echo(f"{name}: the pause is lifted")
-    finally:
-        ledger.close()
 
 
 def _list(ledger: Ledger) -> None:
-    found = False
-    for row in ledger.attempts(state=State.UNKNOWN):
-        found = True
-        typer.echo(
-            f"{row.id}  {row.chapter}/{row.section} {row.purpose}  {row.model}  "
-            f"{row.used_tokens:,} tokens charged  {row.failure}: {row.message}"
-        )
-    if not found:
+    rows = ledger.attempts(state=State.UNKNOWN)
+    for row in rows:
+        what = f"{row.id}  {row.chapter}/{row.section} {row.purpose}  {row.model}"
+        typer.echo(f"{what}  {row.used_tokens:,} tokens charged  {row.failure}: {row.message}")
+    if not rows:
         typer.echo("no attempt of unknown outcome")
 
 
-def _by_hand(ledger: Ledger, settings: Settings, place: Workspace, attempt: str, outcome: str | None) -> None:
+def _tokens(outcome: str | None) -> int:
+    """What ``--as`` says that an attempt took. Raises ``InputError``."""
     words = "used=N (tokens in all) or unbilled"
     if outcome is None:
         raise InputError("--as is missing", remedy=f"say --as {words}")
@@ -178,20 +166,14 @@ def _by_hand(ledger: Ledger, settings: Settings, place: Workspace, attempt: str,
     tokens = 0 if outcome == "unbilled" else int(number)
     if tokens > MOST_TOKENS:
         raise InputError(f"{tokens:,} tokens for one attempt", remedy="give what was billed")
-    row = settle(ledger, attempt, tokens=tokens, cost=cost_of(place, settings))
-    typer.echo(f"{row.id}: {tokens:,} tokens in the place of {row.used_tokens:,}")
+    return tokens
 
 
-def _from_export(ledger: Ledger, settings: Settings, place: Workspace, usage: Path, *, complete: bool) -> None:
+def _from_export(ledger: Ledger, usage: Path, cost: Cost, *, complete: bool) -> None:
     if not usage.is_file():
         raise InputError("there is no such file", remedy="check the path", place=Place(path=usage))
-    done = reconcile_export(
-        ledger,
-        io.StringIO(read_text(usage, most=MOST_EXPORT_BYTES), newline=""),
-        name=str(usage),
-        cost=cost_of(place, settings),
-        complete=complete,
-    )
+    rows = io.StringIO(read_text(usage, most=MOST_EXPORT_BYTES), newline="")
+    done = reconcile_export(ledger, rows, name=str(usage), cost=cost, complete=complete)
     typer.echo(f"{len(done.settled):,} attempts settled, {done.still_unknown:,} still unknown")
     for attempt in done.differing:
         warn(f"attempt {attempt} was settled before, and the export says otherwise")

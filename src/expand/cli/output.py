@@ -43,11 +43,7 @@ class SafeStream:
 
 def guard() -> None:
     """Put safe streams in the place of stdout and stderr; they stay when a command ends, for a traceback."""
-    sys.stdout, sys.stderr = _safe(sys.stdout), _safe(sys.stderr)
-
-
-def _safe(stream: TextIO) -> TextIO:
-    return stream if isinstance(stream, SafeStream) else cast(TextIO, SafeStream(stream))
+    sys.stdout, sys.stderr = (cast(TextIO, SafeStream(unguarded(stream))) for stream in (sys.stdout, sys.stderr))
 
 
 def unguarded(stream: TextIO) -> TextIO:

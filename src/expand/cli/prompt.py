@@ -83,23 +83,18 @@ def list_(
         _list_chapter(opened, chapter, model, as_json=as_json)
         return
     files = template_files(opened)
+    purposes = [(file, _purpose(file, opened)) for file in files]
     if as_json:
         listed: list[Json] = [
-            {
-                "name": file.name,
-                "origin": file.origin,
-                "state": file.state,
-                "path": str(file.used),
-                "purpose": _purpose(file, opened),
-            }
-            for file in files
+            {"name": one.name, "origin": one.origin, "state": one.state, "path": str(one.used), "purpose": purpose}
+            for one, purpose in purposes
         ]
         print_json({"templates": listed})
         return
     names = max(len(file.name) for file in files)
     origins = max(len(file.origin) for file in files)
-    for file in files:
-        typer.echo(f"{file.name:<{names}}  {file.origin:<{origins}}  {file.state:<7}  {_purpose(file, opened)}")
+    for file, purpose in purposes:
+        typer.echo(f"{file.name:<{names}}  {file.origin:<{origins}}  {file.state:<7}  {purpose}")
 
 
 def _list_chapter(workspace: Workspace, chapter: str, model: str | None, *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from expand.checks.finding import KINDS
 from expand.cli import options
 from expand.cli.common import print_json, print_text, require_choice, settings_of, workspace_of
 from expand.cli.run_command import note_author, run, show_notice, stop_with_signals
-from expand.cli.run_output import locations_of, review_markdown, review_table
+from expand.cli.run_output import Locations, review_markdown, review_table
 from expand.cli.verbosity import counted, note, warn
 from expand.client.client import StoppedError
 from expand.drafting.accept import accept_drafts, open_draft, undo_acceptance
@@ -109,8 +109,10 @@ def revise(
 ) -> None:
     """Redraw one section with an instruction."""
     place = workspace_of(context)
+    if not (restore or note.strip()):
+        raise InputError("--note is empty", remedy="say what is to change, or give --restore")
+    draft_file = open_draft(place, settings_of(place), place.book(), chapter, language)
     if restore:
-        draft_file = open_draft(place, settings_of(place), place.book(), chapter, language)
         RunOptions(sections=frozenset({section})).chosen(draft_file.chapter.outline)
         draft_file.restore(section)
         if as_json:
@@ -118,9 +120,6 @@ def revise(
         else:
             typer.echo(f"{draft_file.path}: section {section} is again what was replaced last")
         return
-    if not note.strip():
-        raise InputError("--note is empty", remedy="say what is to change, or give --restore")
-    draft_file = open_draft(place, settings_of(place), place.book(), chapter, language)
     if draft_file.edited(section) and not fresh:
         raise InputError(
             f"section {section} of {draft_file.path} was edited by hand",
@@ -168,7 +167,8 @@ def accept(
         taken_back = [(chapter, undo_acceptance(place, chapter, source)) for chapter, source in pairs]
         if as_json:
             print_json({"undone": [{"chapter": c, "source": r.source, "existed": r.existed} for c, r in taken_back]})
-        for _, restored in () if as_json else taken_back:
+            return
+        for _, restored in taken_back:
             done = "the former text is back" if restored.existed else "taken away: there was none"
             typer.echo(f"{restored.source}: {done}")
         return
@@ -186,11 +186,12 @@ def accept(
         print_json(handover.as_json(commits))
     elif diff:
         typer.echo("".join(accepted.diff for accepted in handover.accepted), nl=False)
-    for accepted in () if as_json or diff else handover.accepted:
-        done = f"replaced by {accepted.draft}" if accepted.changed else "accepted before"
-        made = commits.get(accepted.chapter)
-        told = "" if made is None else f", commit {made}" if made else ", nothing to commit"
-        typer.echo(f"{accepted.source}: {done}{told}")
+    else:
+        for accepted in handover.accepted:
+            done = f"replaced by {accepted.draft}" if accepted.changed else "accepted before"
+            made = commits.get(accepted.chapter)
+            told = "" if made is None else f", commit {made}" if made else ", nothing to commit"
+            typer.echo(f"{accepted.source}: {done}{told}")
     for refused in handover.refused:
         _warn_blocking(place, refused)
     if handover.refused and len(set(chapters)) > 1:
@@ -199,7 +200,7 @@ def accept(
 
 
 def _warn_blocking(place: Workspace, chapter: ChapterResult) -> None:
-    places = locations_of(place, chapter)
+    places = Locations(place, chapter.draft)
     for finding in chapter.blocking:
         warn(f"{places.of(finding)}: {finding.message}; {finding.remedy}")
     count = counted(len(chapter.blocking), "blocking finding")

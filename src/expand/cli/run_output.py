@@ -1,14 +1,16 @@
-"""The result of a run, and of a review, for people: places named as editors do, ``drafts/03.md:162``, ``03/1-4``."""
+"""What runs, reviews and dry runs come to, for people: places as editors name them, ``drafts/03.md:162``."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from expand.budget import Balance
+from expand.budget import Balance, usd_from_pico
 from expand.checks import Finding
+from expand.cli.common import print_json
 from expand.cli.tables import TableColumn, console, print_table, say
 from expand.cli.verbosity import counted
 from expand.document import draft
+from expand.drafting.dry_run import DryRun, dry_run_json, sum_of
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
 from expand.markdown.escape import escaped
 from expand.workspace import Workspace, read_text
@@ -17,8 +19,10 @@ from expand.workspace import Workspace, read_text
 class Locations:
     """The locations of a draft's findings, in lines of the file on the disk."""
 
-    def __init__(self, path: str, text: str) -> None:
-        """``path`` is the file's name in messages, ``text`` its content."""
+    def __init__(self, workspace: Workspace, path: str) -> None:
+        """``path`` is the draft's name in the workspace and in messages."""
+        file = workspace.inside(path)
+        text = read_text(file) if file.is_file() else ""
         self._path = path
         self._starts: dict[int, int] = {}
         at = line = 0
@@ -36,12 +40,6 @@ class Locations:
     def line(self, finding: Finding) -> str:
         """A finding with its location, kind and remedy."""
         return f"{self.of(finding)}: {finding.severity}: {finding.kind}: {finding.message}; {finding.remedy}"
-
-
-def locations_of(workspace: Workspace, chapter: ChapterResult) -> Locations:
-    """The locations of a chapter's findings."""
-    path = workspace.inside(chapter.draft)
-    return Locations(chapter.draft, read_text(path) if path.is_file() else "")
 
 
 def named(sections: Iterable[tuple[str, int]]) -> str:
@@ -83,7 +81,7 @@ _REVIEW_COLUMNS: Sequence[TableColumn[SectionResult]] = (
 
 def review_table(chapter: ChapterResult, workspace: Workspace) -> str:
     """A review for a terminal: the sections, and every finding."""
-    shown, places = console(), locations_of(workspace, chapter)
+    shown, places = console(), Locations(workspace, chapter.draft)
     with shown.capture() as captured:
         shown.print(f"\n{_title(chapter)}", style="bold")
         print_table(shown, _REVIEW_COLUMNS, chapter.sections)
@@ -95,7 +93,7 @@ def review_table(chapter: ChapterResult, workspace: Workspace) -> str:
 
 def review_markdown(chapter: ChapterResult, workspace: Workspace) -> str:
     """A review as Markdown."""
-    places = locations_of(workspace, chapter)
+    places = Locations(workspace, chapter.draft)
     lines = [
         f"## {escaped(_title(chapter))}",
         "",
@@ -115,7 +113,7 @@ def show_result(result: RunResult, workspace: Workspace) -> None:
         shown.print(f"\n{_title(chapter)}", style="bold")
         print_table(shown, _COLUMNS, chapter.sections)
         say(shown, _score(chapter))
-        for line in _findings(chapter, locations_of(workspace, chapter)):
+        for line in _findings(chapter, Locations(workspace, chapter.draft)):
             say(shown, line)
     say(shown, spent(result.attempts, result.answers, f"{result.seconds:.1f} s", result.balance))
 
@@ -184,3 +182,43 @@ def _findings(chapter: ChapterResult, places: Locations) -> Iterator[str]:
     if unfinished:
         which = named((chapter.id, number) for number in unfinished)
         yield f"{which} not finished; run again to go on from there"
+
+
+def _planned(p: DryRun) -> str:
+    """The section, and why nothing would be sent for it."""
+    reason = " (edited)" if p.edited else " (current)" if p.reused else ""
+    return f"{p.chapter}/{p.section} {p.title}{reason}" if p.chapter else "Sum"
+
+
+def _usd(p: DryRun) -> str:
+    return "unknown" if p.cost_pico_usd is None else f"{usd_from_pico(p.cost_pico_usd):.4f}"
+
+
+_DRY_RUN_COLUMNS: Sequence[TableColumn[DryRun]] = (
+    TableColumn("Section", _planned, False),
+    TableColumn("Lines", lambda p: p.lines, spare=1),
+    TableColumn("Requests", lambda p: p.requests, spare=2),
+    TableColumn("Prompt tokens", lambda p: p.prompt_tokens, spare=4),
+    TableColumn("Answer tokens", lambda p: p.completion_tokens, spare=3),
+    TableColumn("Reserved at most", lambda p: p.reserved_tokens),
+    TableColumn("USD at most", _usd),
+)
+
+
+def show_dry_run(planned: Sequence[DryRun], *, as_json: bool) -> int:
+    """Prints requests, tokens, reservation and cost by section, and their sums. Returns the exit code."""
+    if as_json:
+        print_json(dry_run_json(planned))
+        return 0
+    total = sum_of(planned)
+    shown = console()
+    shown.print("\nDry run: nothing was sent", style="bold")
+    print_table(shown, _DRY_RUN_COLUMNS, planned, total=total)
+    say(
+        shown,
+        "Each request reserves the most that it can cost until its answer arrives; answers are expected to take about "
+        "the tokens shown.",
+    )
+    if total.cost_pico_usd is None:
+        say(shown, "The model has no known price, so the cost is unknown.")
+    return 0

@@ -7,15 +7,13 @@ import typer
 
 from expand.cli import options
 from expand.cli.common import print_json, workspace_of
-from expand.cli.dry_run_output import show_dry_run
 from expand.cli.run_command import note_author, show_notice, stop_with_signals
-from expand.cli.run_output import Locations
+from expand.cli.run_output import Locations, show_dry_run
 from expand.cli.verbosity import counted, warn
 from expand.drafting.run_options import RunOptions
 from expand.drafting.translation import dry_run as plan_translation
 from expand.drafting.translation import settings_of
 from expand.drafting.translation import translate as translate_chapter
-from expand.workspace import read_text
 
 
 def translate(
@@ -51,7 +49,7 @@ def translate(
         )
     )
     if result.findings:
-        places = Locations(result.draft, read_text(place.inside(result.draft)))
+        places = Locations(place, result.draft)
         for finding in result.findings:
             warn(places.line(finding))
     if result.stopped_by is not None:
