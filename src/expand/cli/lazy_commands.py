@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
-from expand.cli.verbosity import everywhere
+from expand.cli.verbosity import shared_options
 from expand.paths import packaged_table
 
 
@@ -65,7 +65,7 @@ class LazyCommand(TyperCommand):
         imported = getattr(import_module(f"expand.cli.{module}"), function)
         plain: Any = {"pretty_exceptions_short": True, "rich_markup_mode": self.rich_markup_mode}
         made = get_command_from_info(CommandInfo(name=self.name, callback=imported), **plain)
-        shared = get_command_from_info(CommandInfo(callback=everywhere), **plain).params
+        shared = get_command_from_info(CommandInfo(callback=shared_options), **plain).params
         if "context" not in signature(imported).parameters:  # a command that works in no workspace
             shared = [option for option in shared if option.name != "workspace"]
         self.params, self.callback, self.help = [*made.params, *shared], made.callback, made.help

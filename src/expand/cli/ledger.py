@@ -1,6 +1,7 @@
 """``expand ledger``: integrity, transfer, and settling what was unknown."""
 
 import io
+import json
 import sys
 from contextlib import closing
 from dataclasses import asdict
@@ -11,7 +12,7 @@ import typer
 
 from expand.cli import options
 from expand.cli.common import print_json, settings_of, workspace_of
-from expand.cli.output import escaped, is_unicode, write_data
+from expand.cli.output import is_unicode, write_data
 from expand.cli.verbosity import note, warn
 from expand.drafting.model_setup import cost_of
 from expand.errors import InputError, Place
@@ -70,8 +71,8 @@ def export(
         note(f"{output} written")
         return
     whole = is_unicode(sys.stdout)
-    for line in lines:
-        write_data(f"{line if whole else escaped(line)}\n")
+    for line in lines:  # in ASCII where the encoding would lose some of it
+        write_data(f"{line if whole else json.dumps(json.loads(line))}\n")
 
 
 def import_(

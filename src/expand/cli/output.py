@@ -12,7 +12,6 @@ A stream whose encoding is a Windows code page or ASCII gets plain dashes, bars 
 
 import codecs
 import io
-import json
 import sys
 import unicodedata
 from collections.abc import Iterable
@@ -112,12 +111,6 @@ def prepare(stream: TextIO) -> Losses:
     return losses
 
 
-def is_unicode(stream: TextIO | None = None) -> bool:
-    """Whether a stream, or else stdout, can show every character."""
-    encoding = (sys.stdout if stream is None else stream).encoding
-    return not encoding or encoding.lower().replace("_", "-").startswith("utf")
-
-
-def escaped(line: str) -> str:
-    """A line of JSON that says the same in ASCII, so that no encoding loses any of it."""
-    return json.dumps(json.loads(line))
+def is_unicode(stream: TextIO) -> bool:
+    """Whether a stream can show every character."""
+    return not stream.encoding or stream.encoding.lower().replace("_", "-").startswith("utf")

@@ -40,7 +40,7 @@ def show(
     context: typer.Context,
     chapter: options.Chapter,
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")] = 1,
-    plan: Annotated[str, typer.Option("--plan", help="full or lean.")] = "full",
+    plan: options.Plan = "full",
     language: options.Language = None,
     model: options.Model = None,
     base_url: options.BaseUrl = None,

@@ -202,6 +202,6 @@ def accept(
 def _warn_blocking(place: Workspace, chapter: ChapterResult) -> None:
     places = Locations(place, chapter.draft)
     for finding in chapter.blocking:
-        warn(f"{places.of(finding)}: {finding.message}; {finding.remedy}")
+        warn(places.line(finding))
     count = counted(len(chapter.blocking), "blocking finding")
     warn(f"chapter {chapter.id} has {count}; mend them, or give --force")

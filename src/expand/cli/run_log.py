@@ -26,8 +26,7 @@ KEPT_BYTES = 64 * 2**20
 class RunLog:
     """Writes what happens in a run into ``file``, one line each, as it happens."""
 
-    def __init__(self, file: TextIO, *, now: Callable[[], datetime]) -> None:
-        """``now`` gives the time in UTC."""
+    def __init__(self, file: TextIO, now: Callable[[], datetime]) -> None:
         self._file = file
         self._now = now
         self._run = RunProgress(Verbosity.VERBOSE)
@@ -58,7 +57,7 @@ class RunLog:
 
 @contextmanager
 def log_into(folder: Path, *, now: Callable[[], datetime]) -> Iterator[tuple[Path, RunLog]]:
-    """A new log in ``folder``, after old ones were pruned. Raises ``InputError``."""
+    """A new log in ``folder``, after old ones were pruned; ``now`` gives the time in UTC. Raises ``InputError``."""
     path = folder / f"{now():%Y-%m-%dT%H%M%SZ}-{os.getpid()}.log"
     try:
         private_folder(folder)
@@ -72,7 +71,7 @@ def log_into(folder: Path, *, now: Callable[[], datetime]) -> Iterator[tuple[Pat
             place=Place(path=path),
         ) from error
     with file:
-        yield path, RunLog(file, now=now)
+        yield path, RunLog(file, now)
 
 
 def prune(folder: Path, *, files: int = KEPT_FILES - 1, size: int = KEPT_BYTES) -> None:

@@ -33,13 +33,10 @@ class Locations:
                 at = found
                 self._starts[section.number] = line
 
-    def of(self, finding: Finding) -> str:
-        """``drafts/03.md:162``; a finding about the whole chapter is at its first line."""
-        return f"{self._path}:{self._starts.get(finding.section, 0) + finding.line}"
-
     def line(self, finding: Finding) -> str:
-        """A finding with its location, kind and remedy."""
-        return f"{self.of(finding)}: {finding.severity}: {finding.kind}: {finding.message}; {finding.remedy}"
+        """A finding after its location, ``drafts/03.md:162``; one about the whole chapter is at its first line."""
+        at = self._starts.get(finding.section, 0) + finding.line
+        return f"{self._path}:{at}: {finding.severity}: {finding.kind}: {finding.message}; {finding.remedy}"
 
 
 def named(sections: Iterable[tuple[str, int]]) -> str:

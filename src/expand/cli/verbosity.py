@@ -88,7 +88,7 @@ Verbose = Annotated[
 ]
 
 
-def everywhere(quiet: Quiet = False, verbose: Verbose = False, workspace: WorkspaceFolder = None) -> None:
+def shared_options(quiet: Quiet = False, verbose: Verbose = False, workspace: WorkspaceFolder = None) -> None:
     """States the options that stand before a command or behind it. Their callbacks do what they ask for."""
 
 
