@@ -10,7 +10,7 @@ import typer
 
 from expand.api import figures
 from expand.cli import options
-from expand.cli.common import print_json, print_text, require_choice, settings_of, workspace_of
+from expand.cli.common import print_json, print_text, settings_of, workspace_of
 from expand.cli.verbosity import warn
 from expand.errors import InputError
 from expand.ledger import pauses_in
@@ -33,6 +33,13 @@ REPORT_FILES: dict[str, Format] = {
 }
 
 
+def _format(form: str, *, json: bool) -> Format:
+    for known in FORMATS:
+        if known == ("json" if json else form):
+            return known
+    raise InputError(f"--format is {form!r}", remedy=f"give one of: {', '.join(FORMATS)}")
+
+
 def _print(report: Report, form: Format, output: Path | None) -> None:
     """On stdout or into a file; on a terminal the tables keep to the terminal's width."""
     if form == "json":
@@ -51,7 +58,7 @@ def budget(
     output: options.Output = None,
 ) -> None:
     """Show tokens used, reserved, remaining and estimated for the rest."""
-    wanted = require_choice("--format", "json" if json else form, FORMATS)
+    wanted = _format(form, json=json)
     opened = workspace_of(context)
     data = figures(opened, priced=False, latest=LATEST)
     _print(budget_report(data, report_language(data.book.language, language)), wanted, output)
@@ -70,7 +77,7 @@ def plan(
     output: options.Output = None,
 ) -> None:
     """Compare the plans: lines, tokens, cost, hours and completion."""
-    wanted = require_choice("--format", "json" if json else form, FORMATS)
+    wanted = _format(form, json=json)
     data = figures(workspace_of(context), model=model, base_url=base_url)
     known = [chapter.id for chapter in data.chapters]
     for chapter in chapters or []:
@@ -96,7 +103,7 @@ def status(
     ] = None,
 ) -> None:
     """Show lines against targets, the forecast and the to-do list."""
-    wanted = require_choice("--format", "json" if json else form, FORMATS)
+    wanted = _format(form, json=json)
     opened = workspace_of(context)
     data = figures(opened, model=model, base_url=base_url)
     if update is not None:
