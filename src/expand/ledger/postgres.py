@@ -39,6 +39,9 @@ from expand.ledger.database import (
 from expand.ledger.sqlite import expected_schema, references
 from expand.ledger_location import Server
 
+CLOCK_SECONDS = 300.0
+"""How long a process counts on from the server's clock before it looks at it again."""
+
 RECONNECT_SECONDS = 0.25
 """How long to wait before trying to reach a server again."""
 
@@ -305,17 +308,25 @@ class PostgresDatabase:
     # --- time ------------------------------------------------------------------------------------
 
     def now(self) -> datetime:
-        """The server's clock, which all processes share: read once a session, and counted on monotonically."""
+        """The server's clock, which all processes share; read now and then, and counted on monotonically between."""
+        # A look for each reservation would take longer than all of its statements, on a distant server. One look a
+        # session would leave this process behind for good once its machine has slept: then the monotonic clock stands.
+        if time.monotonic() - self._read_at > CLOCK_SECONDS and self._pipeline is None:
+            with contextlib.suppress(LedgerError):
+                self._read_clock(self._live())
         return self._then + timedelta(seconds=time.monotonic() - self._read_at)
+
+    def _read_clock(self, session: Session) -> None:
+        began = time.monotonic()
+        with mapped(self.name):
+            ((moment,),) = session.query("SELECT clock_timestamp()")
+        self._then, self._read_at = moment.astimezone(UTC), (began + time.monotonic()) / 2
 
     # --- the session -----------------------------------------------------------------------------
 
     def _connect(self) -> Session:
         session = connect(self.server, self._patience, read_only=self._read_only)
-        began = time.monotonic()
-        with mapped(self.name):
-            ((moment,),) = session.query("SELECT clock_timestamp()")
-        self._then, self._read_at = moment.astimezone(UTC), (began + time.monotonic()) / 2
+        self._read_clock(session)
         return session
 
     def _live(self) -> Session:
