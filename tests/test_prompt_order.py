@@ -4,6 +4,7 @@ of them takes from the next.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -252,6 +253,17 @@ def test_all_unknown_names_are_said_at_once(tmp_path: Path) -> None:
     put(tmp_path, "system.j2", "{% for s in sections %}{{ s.titel }}{% endfor %}")
     with pytest.raises(InputError, match=r"nothing here has 'titel'; did you mean \"title\"\?"):
         Prompts(tmp_path).message("system.j2", CHAPTER)
+
+
+def test_in_a_checkout_the_packaged_templates_are_the_book_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(packaged_folder(), tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr("expand.prompts.rendering.packaged_folder", lambda: tmp_path)
+    put(tmp_path, "section.j2", "{% if lines > 100000 %}{{ nonsense }}{% endif %}{{ lines }} lines")
+    with pytest.raises(InputErrors, match="'nonsense' is undefined"):
+        Prompts(tmp_path).check("en")
+    Prompts(None).check("en")
 
 
 def test_a_template_may_name_what_is_not_there(tmp_path: Path) -> None:

@@ -113,7 +113,8 @@ class TemplateLookup:
             places.append(TemplateFolder("chapter", folder / CHAPTERS / chapter))
         if house_style is not None and house_style != PLAIN:
             places += [TemplateFolder("style", root / STYLES / house_style) for root in roots]
-        if folder is not None and folder.resolve() != self._packaged.resolve():
+        self._book_is_packaged = folder is not None and folder.resolve() == self._packaged.resolve()
+        if folder is not None and not self._book_is_packaged:
             places.append(TemplateFolder("book", folder))
         places.append(TemplateFolder("shipped", self._packaged))
         self.places = tuple(place for place in places if self.inside(place.folder).is_dir())
@@ -149,6 +150,10 @@ class TemplateLookup:
         if parent in found:
             found = found[found.index(parent) + 1 :]
         return found[0] if found else None
+
+    def are_packaged(self, paths: Sequence[Path]) -> bool:
+        """Whether files are packaged ones, and not a book's own as well: in a checkout of the tool they are both."""
+        return not self._book_is_packaged and all(path.is_relative_to(self._packaged) for path in paths)
 
     def origin(self, path: Path) -> Origin:
         """Whose a file is."""
@@ -324,8 +329,7 @@ class Prompts:
         Raises ``InputErrors``."""
         if (language, *units) in self._checked:
             return
-        shipped = packaged_folder()
-        own = [n for n in DRAFTING_TEMPLATES if not all(path.is_relative_to(shipped) for path in self.sources(n))]
+        own = [name for name in DRAFTING_TEMPLATES if not self.lookup.are_packaged(self.sources(name))]
         errors = {str(error): error for name in own for error in self._unknown_names(name)}
         if errors:
             raise InputErrors(list(errors.values()))
