@@ -1,14 +1,12 @@
 """Texts that nobody would write and somebody will: for tests that nothing but an input error comes of them.
 
-``yaml_texts`` and ``toml_texts`` make files, ``json_values`` what a line of JSON may hold, ``ids`` chapters' ids.
+``outline_files``, ``book_files`` and ``settings_files`` make files, ``ids`` chapters' ids.
 ``HOSTILE_EXAMPLES`` in the environment says how many of each a test tries, 200 if it says nothing.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -135,13 +133,3 @@ def _files(seed: str) -> st.SearchStrategy[bytes]:
 outline_files = _files(OUTLINE)
 book_files = _files(BOOK)
 settings_files = _files(SETTINGS)
-
-
-def json_values() -> st.SearchStrategy[str]:
-    """A JSON value as it may stand on a line: sound, of odd sizes, deep, or not JSON at all."""
-    plain: st.SearchStrategy[Any] = st.recursive(
-        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20)),
-        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-        max_leaves=8,
-    )
-    return st.one_of(plain.map(json.dumps), pieces)

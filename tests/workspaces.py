@@ -21,7 +21,6 @@ from typing import Any
 from expand.cli import main
 
 ROOT = Path(__file__).parents[1]
-PROMPTS = ROOT / "prompts"
 
 BOOK = """\
 title: {en: A small book, zh: 一本小书}

@@ -8,7 +8,6 @@ from dataclasses import replace
 from behaviours.server import HANG_UP, Behaviour, Call, Reply, answer, chunk, event, pieces_of, stream_reply, usage
 
 THOUGHT = "Okay, the user wants a section. I should think about it first."
-NEW_LINES = "\n\n"
 
 
 def _with(put: Callable[[str], str]) -> Callable[[Call], Reply]:

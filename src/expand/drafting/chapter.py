@@ -215,11 +215,11 @@ class Chapter:
         own = next((heading for heading in page.headings if heading.level == 1), None)
         front = blocks.front_matter_lines(page.lines)
         # It gives way where it is the outline's in another language, or plainly not in the draft's: Latin for Chinese.
-        others = own is not None and (
+        is_foreign = own is not None and (
             own.title in self.outline.title.every()
             or bool(matching.cjk_letters(own.title)) != matching.is_cjk_language(self.language)
         )
-        if own is not None and own.title != title and others:
+        if own is not None and own.title != title and is_foreign:
             lines[own.line : own.end] = [f"# {title}"]
         elif own is None and not _FRONT_TITLE.search("".join(page.lines[:front])):
             lines[front:front] = [""] * bool(front) + [f"# {title}", ""]

@@ -49,7 +49,7 @@ def write(database: Database, owner: str, order: Order, attempt_id: str, answer:
         try:
             return _write(folder, f"{attempt_id}.json", data)
         except (OSError, InputError) as error:
-            reasons.append(f"{folder}: {error}")
+            reasons.append(f"{folder}: {getattr(error, 'strerror', None) or error}")
     raise LedgerError(f"the answer cannot be kept elsewhere: {'; '.join(reasons)}")
 
 
