@@ -227,8 +227,8 @@ def test_a_template_an_edition_and_an_instruction_count_too(place: Workspace, tm
     other = chapter(place, setup=setup(tmp_path))
 
     assert differences(key, other.key(section, NO_REVISION)) == ("templates",)
-    assert differences(key, opened.key(section, Revision(number=1))) == ("edition",)
-    assert differences(key, opened.key(section, Revision(instruction="more"))) == ("edition",)
+    assert differences(key, opened.key(section, Revision(number=1))) == ("revision",)
+    assert differences(key, opened.key(section, Revision(instruction="more"))) == ("revision",)
     assert differences(key, "0123456789abcdef") == PARTS, "a key of an older form"
     assert opened.key(section, NO_REVISION) == key
 

@@ -370,6 +370,9 @@ def test_finished_pages_stubs_and_what_fits_their_kind(tmp_path: Path) -> None:
         "docs/nearly.md": f"# Signals\n\n## Sending\n\n{PROSE}\n\n## Handling\n\nTODO\n",
         "docs/api/read.md": "# read\n",
         "docs/CHANGELOG.md": "# 1.0\n",
+        "docs/about.md": '--8<-- "CONTRIBUTING.md"\n',
+        "docs/cli.md": "# Command line\n\n::: mkdocs-click\n    :module: pipes.cli\n",
+        "docs/ref/half.md": "# Half\n\n## One\n\n{{#include one.md}}\n\n## Two\n",
         "docs/team.md": "---\nlayout: page\n---\n\n<script setup>\nimport x from 'x'\n</script>\n\n<Team />\n",
     }
     made = create_workspace(plant(tmp_path, files), every=True)
@@ -379,15 +382,18 @@ def test_finished_pages_stubs_and_what_fits_their_kind(tmp_path: Path) -> None:
     assert states == {
         "index.md": ("index", False, 60),
         "stub.md": ("chapter", False, 600),
-        "done.md": ("chapter", True, 7),
+        "done.md": ("chapter", True, 9),
         "nearly.md": ("chapter", False, 600),
         "api/read.md": ("reference", False, 200),
         "CHANGELOG.md": ("changelog", True, 1),
+        "about.md": ("chapter", True, 1),
+        "cli.md": ("chapter", True, 4),
+        "ref/half.md": ("reference", False, 200),
         "team.md": ("chapter", True, 9),
     }
     assert made.first == "nearly"
     assert [s.lines for s in made.workspace.outline("done").sections] == [4, 4]
-    assert [c.id for c in made.workspace.book().chapters if c.finished] == ["CHANGELOG", "done", "team"]
+    assert [c.id for c in made.workspace.book().chapters if c.finished] == ["about", "CHANGELOG", "cli", "done", "team"]
 
 
 @pytest.mark.parametrize("words", [49, 50])

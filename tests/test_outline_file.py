@@ -606,6 +606,25 @@ def test_what_is_odd_is_a_warning_with_its_place(tmp_path: Path) -> None:
     assert {str(warning.place) for warning in gone} == {"03.yaml:1:1"}
 
 
+@pytest.mark.parametrize(
+    ("target", "own", "warned"),
+    [(90, "", False), (91, "", True), (100, "target_lines: 100\n", False), (None, "", False)],
+)
+def test_a_target_in_the_book_that_is_not_the_outlines_is_a_warning(
+    tmp_path: Path, target: int | None, own: str, warned: bool
+) -> None:
+    stated = f", target_lines: {target}" if target else ""
+    (tmp_path / "book.yaml").write_text(f"title: B\nlanguage: en\nchapters:\n- {{id: '03', title: P{stated}}}\n")
+    book = read_book(tmp_path / "book.yaml", root=tmp_path)
+    outline = outline_of(tmp_path, f"id: '03'\ntitle: P\nsource: a.md\n{own}sections: [{{title: S, lines: 90}}]\n")
+    found = [str(warning) for warning in lint(outline, book, tmp_path / "03.yaml", root=tmp_path)]
+    message = (
+        "book.yaml says 91 lines, the outline 90; the reports count against 91: state 90 there, "
+        "or leave target_lines out"
+    )
+    assert [one for one in found if "book.yaml says" in one] == ([f"03.yaml:1:5: warning: {message}"] if warned else [])
+
+
 def test_another_source_in_the_book_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "chapters").mkdir()
     (tmp_path / "chapters" / "03.md").write_text("# Stub\n")

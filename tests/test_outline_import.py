@@ -932,6 +932,54 @@ def a_book(folder: Path) -> Workspace:
     return create_workspace(folder).workspace
 
 
+TABLES_BY_CHAPTER = """# What I want to write this month
+
+## {}
+
+| Part | Topics | Length |
+|---|---|---|
+| Reading | blocking; polling | ~20 lines |
+| Writing | buffers | 35 lines |
+
+## {}
+
+| Part | Length |
+|---|---|
+| Making one | 30 lines |
+"""
+
+
+@pytest.mark.parametrize(
+    ("titles", "chapters"),
+    [(("Pipes", "FIFOs"), ["pipes", "fifos"]), (("Pipes", "Else"), ["what-i-want-to-write-this-month"])],
+)
+def test_headings_with_the_titles_of_the_book_are_chapters(
+    tmp_path: Path, titles: tuple[str, str], chapters: list[str]
+) -> None:
+    workspace = a_book(tmp_path)
+    plan = tmp_path / "month.md"
+    plan.write_text(TABLES_BY_CHAPTER.format(*titles))
+    result = import_document(workspace, plan, ImportRequest(force=True))
+    assert [one.id for one in result.outlines] == chapters
+    topics = [topic.say("en") for topic in workspace.outline(chapters[0]).sections[0].topics]
+    one = ["Reading", "Writing", "blocking", "polling", "buffers"]  # sections of their own are topics here
+    assert topics == (["blocking", "polling"] if len(chapters) == 2 else one)
+
+
+def test_a_chapter_of_the_book_whose_sections_have_titles_of_others_stays_one(tmp_path: Path) -> None:
+    workspace = a_book(tmp_path)
+    plan = tmp_path / "one.md"
+    plan.write_text(TABLES_BY_CHAPTER.replace("What I want to write this month", "Signals").format("Pipes", "FIFOs"))
+    result = import_document(workspace, plan, ImportRequest(force=True))
+    assert [(one.id, one.sections) for one in result.outlines] == [("signals", 2)]
+
+
+def test_a_file_id_is_cut_between_words() -> None:
+    assert file_id("transitioning-an-existing-project-to-a-new-edition") == "transitioning-an-existing-project-to-a-new"
+    assert file_id("a" * 60) == "a" * 48
+    assert file_id(f"{'a' * 48}-b") == "a" * 48
+
+
 def test_a_plan_updates_the_chapters_that_a_book_has(tmp_path: Path) -> None:
     workspace = a_book(tmp_path)
     before = workspace.book_path.read_bytes()

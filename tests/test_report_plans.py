@@ -171,6 +171,13 @@ def test_recommends_lean_where_nothing_that_fits_brings_more() -> None:
     assert "the full plan may take 40,000 tokens, more than the 18,000 remaining" in said(of)
 
 
+@pytest.mark.parametrize("remaining", [1_000_000, 18_000, 9_000, None])
+def test_a_book_without_a_target_is_brought_to_no_rate(remaining: int | None) -> None:
+    of = book_data(chapter("1", 0, 1000), chapter("2", 0, 450), remaining=remaining)
+    assert "the book" not in said(of)
+    assert "–" not in said(of)
+
+
 def test_nothing_is_recommended_where_nothing_is_left_to_write() -> None:
     of = book_data(chapter("1", 1000, 1000), remaining=100)
 

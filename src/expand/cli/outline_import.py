@@ -194,7 +194,7 @@ _COLUMNS: tuple[TableColumn[dict[str, Json]], ...] = (
     TableColumn("chapter", lambda row: "" if row["section"] else str(row["chapter"]), figure=False),
     TableColumn("section", lambda row: str(row["section"] or "")),
     TableColumn("title", lambda row: str(row["title"]), figure=False),
-    TableColumn("length", lambda row: str(row["length"] or "shared out"), figure=False),
+    TableColumn("length", lambda row: str(row["length"] or ("shared out" if row["section"] else "")), figure=False),
     TableColumn("topics", lambda row: str(row["below"]) if row["section"] else ""),
 )
 

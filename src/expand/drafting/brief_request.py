@@ -128,7 +128,7 @@ def brief_order(
         output_tokens=cap * 2**cut,
         question=words,
         edition=edition * MOST_REQUESTS + attempt,
-        remedy="write the brief yourself, or give --no-brief",
+        remedy=f"write briefs/{chapter.id}.yaml yourself, or run expand chapter with --no-brief",
     )
 
 

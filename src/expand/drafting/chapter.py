@@ -46,9 +46,9 @@ from expand.schema import Json
 if TYPE_CHECKING:
     from expand.prompts.rendering import Prompts
 
-PARTS = ("outline", "source", "book", "model", "templates", "language", "edition")
+PARTS = ("outline", "source", "book", "model", "templates", "language", "revision")
 """The section's own outline and lines; the source's blocks in it; the book's rules, readers and titles; the model and
-its parameters; the templates; the language; and the edition, raised to buy the section anew, with the editor's
+its parameters; the templates; the language; and the revision, raised to buy the section anew, with the editor's
 instruction."""
 
 WINDOW_SHARE = 8
@@ -466,7 +466,7 @@ class Chapter:
                 [[t, list(b)] for t, b in sorted(skeleton.placed.items())],
                 *(["revise"] if skeleton.revised else ()),
             ],
-            "edition": [revision.number, revision.instruction],
+            "revision": [revision.number, revision.instruction],
         }
         # Only where there is one: drafts from before there were briefs stay current.
         if (entry := self.brief_of(section)) is not None:

@@ -201,7 +201,7 @@ def _reading(workspace: Workspace, document: Path, text: str, kind: Kind) -> Doc
             )
         return DocumentReading(document=document, text=text, kind=kind, plan=plan)
     if kind != "headings":
-        plan = read_plan(text, without_lengths=kind == "plan")
+        plan = read_plan(text, without_lengths=kind == "plan", titles=_titles(workspace))
         if plan.chapters and (kind == "plan" or len(plan.chapters) > 1 or not plan.is_prose):
             named = title_of_file(document.name)
             chapters = tuple(replace(one, title=one.title or named) for one in plan.chapters)
@@ -211,6 +211,12 @@ def _reading(workspace: Workspace, document: Path, text: str, kind: Kind) -> Doc
     known = ids_by_source(workspace).get(source) or _other_id(workspace, source) if source else None
     proposal = read_headings(text, file=source or document.name, chapter=known)
     return DocumentReading(document=document, text=text, kind="headings", plan=Plan(chapters=(proposal,)))
+
+
+def _titles(workspace: Workspace) -> set[str]:
+    """The keys of the titles that the book's chapters have."""
+    chapters = workspace.book().chapters if workspace.book_path.is_file() else ()
+    return {title_key(title) for one in chapters for title in one.title.every()}
 
 
 def _refuse_plan(document: Path, text: str, plan: Plan, kind: Kind) -> None:

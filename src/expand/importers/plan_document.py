@@ -36,7 +36,7 @@ from expand.importers.proposal import Proposal, ProposedSection, tidy
 from expand.importers.text_patterns import ChapterName, chapter_name, items_of, plain, title_of_file
 from expand.markdown import blocks as markdown
 from expand.markdown.blocks import Block
-from expand.markdown.matching import all_unnumbered
+from expand.markdown.matching import all_unnumbered, title_key
 
 T = TypeVar("T")
 
@@ -166,12 +166,14 @@ class _Row:
         return self.name.id == chapter if self.name.id else self.name.title.casefold() == title.casefold()
 
 
-def read_plan(text: str, *, without_lengths: bool = False) -> Plan:
+def read_plan(text: str, *, without_lengths: bool = False, titles: Collection[str] = ()) -> Plan:
     """The chapters that the plan wants written, in its order; none where it is no plan.
 
-    A chapter counts if it or its sections state a length, or else only ``without_lengths``."""
+    A chapter counts if it or its sections state a length, or else only ``without_lengths``. ``titles`` are the keys of
+    the titles that the book's chapters have."""
     blocks = markdown.blocks(text)
-    reader = _Reader(*_tree(blocks, markdown.bare_rows(text)), without_lengths=without_lengths)
+    tree = _tree(blocks, markdown.bare_rows(text))
+    reader = _Reader(*tree, without_lengths=without_lengths, titles=frozenset(titles) - {""})
     chapters = {proposal.id or f"line {proposal.line}": proposal for proposal in reversed(reader.chapters())}
     names = (_name(block.title) for block in blocks if block.kind == "heading")
     unplanned = {n.id: n.title for n in names if n is not None and n.strong and n.id not in chapters}
@@ -376,6 +378,7 @@ class _Reader:
     root: _Entry
     rows: Sequence[_Row]
     without_lengths: bool
+    titles: frozenset[str] = frozenset()
     used: set[int] = field(default_factory=set)
 
     def chapters(self) -> list[Proposal]:
@@ -405,10 +408,14 @@ class _Reader:
         )
 
     def _are_chapters(self, parts: Sequence[_Entry], top: _Entry) -> bool:
-        """Whether the parts of a document that names no chapter are chapters: they are long, or what is below them
-        states lengths and there is no title above them, or a book's."""
+        """Whether the parts of a document that names no chapter are chapters: most have the titles of the book's, and
+        that above them has not; or they are long; or what is below them states lengths and there is no title above
+        them, or a book's."""
         if len(parts) < 2 or not any(part.below for part in parts):
             return False
+        known = [part for part in parts if title_key(part.title) in self.titles and self._is_chapter(part)]
+        if 2 <= len(known) > len(parts) / 2 and title_key(top.title) not in self.titles:
+            return True
         extents = [extent for part in parts if part.below and (extent := part.extent())]
         inner = any(entry.stated() for part in parts for entry in part.below)
         if any(extent.amount >= _LONG[extent.unit] for extent in extents):
@@ -476,7 +483,8 @@ class _Reader:
             length = Length(round(Fraction(whole.amount) * Fraction(length.amount) / 100), whole.unit)
         stated = [topic for fact in entry.facts.get("topics", ()) for topic in _topics(_label(fact.text)[2])]
         deeper = all_unnumbered([one.title for one in inner])
-        topics = (*entry.topics, *stated, *deeper)
+        cells = [topic for one in inner if one.rank >= _ROW_RANK for topic in one.topics]
+        topics = (*entry.topics, *stated, *deeper, *cells)
         return ProposedSection(title=title, length=length, topics=topics, line=entry.line)
 
 

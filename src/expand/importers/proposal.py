@@ -177,7 +177,10 @@ def all_free(wanted: Iterable[str], taken: Iterable[str] = (), form: str = "{}-{
 
 def file_id(text: str) -> str:
     """``text`` as a chapter's id: letters, digits and ``._-`` only, never ``book`` nor a name of Windows' devices."""
-    kept = re.sub(r"[^\w.-]+", "-", text).strip("-._")[:LONGEST_ID]
+    whole = re.sub(r"[^\w.-]+", "-", text).strip("-._")
     # Room for the number that tells it from another one of the same name.
-    kept = kept.encode()[: MAX_ID_BYTES - 10].decode(errors="ignore").strip("-._") or "chapter"
+    kept = whole[:LONGEST_ID].encode()[: MAX_ID_BYTES - 10].decode(errors="ignore")
+    if kept != whole and re.match(r"[\w]", whole[len(kept) :]):  # cut within a word, which goes if others are left
+        kept = re.sub(r"(?<=\w)[-._]+[^-._]*$", "", kept)
+    kept = kept.strip("-._") or "chapter"
     return f"{kept}-chapter" if re.fullmatch(r"(?i)book|con|prn|aux|nul|(?:com|lpt)\d", kept) else kept

@@ -55,13 +55,20 @@ def _findings(outline: Outline, book: Book, root: Path) -> Iterator[tuple[DataPa
         theirs = quoted(chapters[outline.id].source or "")
         yield ("source",), f"book.yaml names another source, {theirs}; this one is used"
     if not os.path.isfile(root / outline.source):  # noqa: PTH113 - any text is an answer to it
-        yield ("source",), f"there is no file {quoted(outline.source)}; nothing can be kept of it"
+        yield ("source",), f'there is no file "{outline.source}"; nothing can be kept of it'
     stated = outline.stated_lines
     if stated is not None and stated != outline.target_lines:
         yield (
             ("target_lines",),
             f"the sections add up to {outline.target_lines:,} lines, target_lines says "
             f"{stated:,}; {outline.target_lines:,} are drafted",
+        )
+    entry, planned = chapters.get(outline.id), stated or outline.target_lines
+    if entry is not None and not entry.finished and entry.target_lines not in (None, planned):
+        yield (
+            ("id",),
+            f"book.yaml says {entry.target_lines:,} lines, the outline {planned:,}; the reports count against "
+            f"{entry.target_lines:,}: state {planned:,} there, or leave target_lines out",
         )
     for unit, whole in (("words", outline.stated_words), ("characters", outline.stated_characters)):
         together = sum(getattr(section, unit) for section in outline.sections)

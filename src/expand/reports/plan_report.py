@@ -105,6 +105,8 @@ def recommendation(data: BookData, plans: Plans, language: str) -> Notes:
         key = "broke"
     elif key != NONE and data.remaining_tokens is None:
         key = "unlimited"
+    if best.name != NONE and not best.book.target:
+        key += "_alone"  # without a target for the book there is no rate to say
     line = messages.say(
         language,
         f"say.recommend.{key}",

@@ -43,6 +43,11 @@ WORDS_A_HEADING = 25
 finished pages of ten public trees one in twenty has fewer; three stubs of a user had 7 to 13 a heading, and much code.
 """
 
+_INCLUDE = re.compile(
+    r"""(?x)\s*(?: -+8<-+ | :::[ \t]*[\w.-]+[ \t]*(?:\n[ \t]+:|\n?\Z|\n[ \t]+options:) | \{\{\#\w*include\b
+    | \{%-?[ ]include | [`~]{3,}\{(?:literal)?include\} )"""
+)
+"""Text from elsewhere: snippets of MkDocs, its ``::: module`` directives, mdBook's, Jinja's and MyST's includes."""
 _KINDS: tuple[tuple[PageKind, re.Pattern[str]], ...] = (
     ("changelog", re.compile(r"(?i)(?:^|/)(?:changelog|changes|history|news|release[_-]?notes|whats?[_-]?new)\.\w+$")),
     ("reference", re.compile(r"(?i)(?:^|/)(?:api|apis|ref|references?|glossary|faq)(?:/|\.\w+$)")),
@@ -68,21 +73,26 @@ def page_state(text: str, file: str) -> PageState:
     """The state of a document by its text and its path.
 
     A stub has headings with little text, or a placeholder. What is made of components, includes or HTML alone has no
-    text to miss; neither has what is not there."""
+    text to miss; neither has what is not there, nor a page whose headings each have an include or a directive that
+    makes the text."""
     kind: PageKind = next((kind for kind, pattern in _KINDS if pattern.search(file)), "chapter")
     page = Page(text)
-    words, placeholders, other = 0, 0, False
+    words, placeholders, included, other = 0, 0, 0, False
     for span in page.spans:
         what = span.block.kind if span.block else span.kind
         if span.block is not None and is_placeholder(span.block):
             placeholders += 1
+        elif what in ("paragraph", "fence") and _INCLUDE.match(span.text):
+            included += 1
         elif what not in ("heading", "fence", "code", "html", "mark", "front-matter", "blank"):
             words += matching.sizes([span.text])[0][0] + matching.cjk_letters(span.text) // 2
         other = other or what in ("container", "html", "fence")
     made = other and not page.headings and words < WORDS_A_PAGE
     enough = words >= max(WORDS_A_PAGE, WORDS_A_HEADING * len(page.headings))
+    made = made or (included > 0 and included >= len(page.headings) and not placeholders)
     finished = kind == "changelog" or made or (enough and not placeholders)
-    return PageState(kind=kind, lines=lines.effective(text), finished=finished)
+    # The target of a finished page is what it has, as the status report counts it; a stub's is what is to be written.
+    return PageState(kind=kind, lines=lines.count(text) if finished else lines.effective(text), finished=finished)
 
 
 # --- the tree -----------------------------------------------------------------------------------------------

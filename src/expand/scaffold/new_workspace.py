@@ -172,7 +172,8 @@ def _common_files(
         language=language or tree.language,
         tokens=FIRST_ALLOWANCE,
         chapters=[
-            {"id": one.id, "title": one.title, "source": one.source, "target_lines": one.state.target}
+            {"id": one.id, "title": one.title, "source": one.source}
+            | ({} if one is _FIRST else {"target_lines": one.state.target})  # its outline states lengths of its own
             | ({"finished": True} if one.state.finished else {})
             for one in chapters
         ],
