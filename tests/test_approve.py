@@ -135,6 +135,35 @@ async def test_an_edit_of_a_document_that_keeps_its_form(place: Workspace) -> No
     assert again.asked == []
 
 
+@pytest.mark.parametrize("first", [TAKE, Decision(choice="back", note="More.")])
+async def test_a_draft_that_is_edited_while_a_question_is_open_is_another_question(
+    place: Workspace, first: Decision
+) -> None:
+    path, questions = place.draft_path("07"), list[Question]()
+
+    async def decide(question: Question) -> Decision:
+        questions.append(question)
+        if len(questions) > 1:
+            return TAKE
+        path.write_text(path.read_text().replace("About Blocking signals.", "About my own signals."))
+        return first
+
+    result = await expand_chapter(place, "07", author=ScriptedAuthor(), decide=decide, sections=[1])
+    assert [("my own" in one.text) for one in questions] == [False, True]
+    assert "About my own signals." in draft_of(place.root)
+    assert [one.status for one in result.chapter.sections] == ["edited"]
+
+
+async def test_a_section_that_the_outline_loses_while_a_question_is_open_is_named(place: Workspace) -> None:
+    async def decide(question: Question) -> Decision:
+        place.outline_path("07").write_text(OUTLINE[: OUTLINE.index("  - title: {en: Checklist")])
+        return next(decisions)
+
+    decisions = iter([Decision(choice="back", note="More."), TAKE, TAKE])
+    result = await expand_chapter(place, "07", author=ScriptedAuthor(), decide=decide)
+    assert list(result.problems) == ["07 has no section 3 any more; its outline was changed; run again"]
+
+
 # --- lengths ---------------------------------------------------------------------------------------
 
 
@@ -184,6 +213,17 @@ async def test_the_outline_follows_a_length_and_nothing_is_bought_again(place: W
     assert person.questions[1].text == person.questions[0].text
     assert len(author.requests) == result.chapter.sections[0].answers == 1
     assert yaml.safe_load(place.outline_path("07").read_text())["sections"][2][unit] == delivered
+
+
+@pytest.mark.parametrize(("mark", "end"), [("\ufeff", "\n"), ("", "\r\n"), ("\ufeff", "\r")])
+async def test_the_outline_keeps_its_mark_and_its_line_ends(place: Workspace, mark: str, end: str) -> None:
+    outline = mark + LONG.replace("\n", end)
+    place.outline_path("07").write_bytes(outline.encode())
+    person = Person(Decision(choice="edit", text="Short.\n"), "outline")
+    await approve(place, person, ScriptedAuthor(), sections=[3])
+    delivered = person.questions[1].length.split()[0]
+    written = place.outline_path("07").read_bytes().decode()
+    assert written == outline.replace("lines: 20 ", f"lines: {delivered} ")
 
 
 async def test_asking_again_buys_the_section_anew_with_its_note(place: Workspace) -> None:
@@ -376,7 +416,7 @@ def test_a_person_at_the_terminal(place: Workspace, server: ScriptedServer, tmp_
     one.until("[q]uit?")
     one.say("b")
     one.until("What is to change?")
-    one.say("Name each signal.")
+    os.write(one.master, b"Name each signal \xff.\n")
     one.until("[q]uit?")
     one.say("t")
     one.until("[q]uit?")
@@ -395,8 +435,10 @@ def test_a_person_at_the_terminal(place: Workspace, server: ScriptedServer, tmp_
     assert revised
 
     bought = len(server.requests)
-    two = Terminal(place.root, *ask)
+    two = Terminal(place.root, *ask, EDITOR="vi '")
     assert "07/3 Checklist" in two.until("[q]uit?")
+    two.say("e")
+    assert "expand: No closing quotation; nothing is changed" in two.until("[q]uit?")
     two.process.kill()
     two.end()
     three = Terminal(place.root, *ask)

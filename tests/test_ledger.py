@@ -463,6 +463,8 @@ def test_editions(ledger: Ledger) -> None:
     assert ledger.edition("03", 1) == 0
     assert ledger.raise_edition("03", 1) == 1
     assert ledger.raise_edition("03", 1) == 2
+    ledger.raise_edition("04", 1, instruction="caf\udce9\0")
+    assert ledger.editions()["04", 1] == (1, "caf\ufffd\ufffd")
     assert ledger.edition("03", 2) == 0
 
 

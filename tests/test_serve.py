@@ -19,7 +19,9 @@ from browser import CHROMIUM, Tab, browser
 from scripted_server import ScriptedServer
 from workspaces import SOURCE, draft_of, expand, finished, small, start
 
-from expand.live_page import MOST_BYTES
+from expand import Workspace, live_page
+from expand.drafting.run_options import RunOptions
+from expand.live_page import MOST_BYTES, LiveBook
 
 
 class Page:
@@ -139,6 +141,7 @@ def test_the_token_opens_the_page_once_and_then_the_cookie_does(idle: Page) -> N
     assert headers["X-Content-Type-Options"] == "nosniff"
     for name in ("/page.js", "/page.css"):
         assert idle.ask("GET", name)[0] == 200
+    assert idle.ask("GET", "/icon.svg")[2]["Content-Type"].startswith("image/svg+xml")
     assert idle.ask("GET", "/?token=wrong", cookie=False)[0] == 403
 
 
@@ -333,6 +336,43 @@ def test_no_key_is_in_what_a_tab_gets(place: Path, monkeypatch: pytest.MonkeyPat
         assert "\x1b" not in text
 
 
+@pytest.mark.parametrize("note", ["\ud800 signals", "a\0b", "\u202e\x1b[31m"])
+def test_any_note_can_be_sent(page: Page, server: ScriptedServer, note: str) -> None:
+    page.act("/start", chapter="07")
+    question = page.asked(1)
+    assert page.act("/decide", id=question["id"], choice="back", note=note)[0] == 200
+    assert page.until(lambda state: (state["question"] or question)["id"] > question["id"])["question"]["section"] == 1
+    assert "/revise/" in server.requests[-1].headers["X-Client-Request-Id"]
+    assert page.end() == 130
+
+
+async def test_a_defect_is_shown_and_raised_at_the_end(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def stop(self) -> None:
+            pass
+
+        async def complete(self) -> None:
+            raise RuntimeError("a defect")
+
+    monkeypatch.setattr(live_page, "expanding", lambda *_, **__: Broken())
+    book = LiveBook(Workspace.open(place), RunOptions(language="en"))
+    assert await book.act("/start", {"chapter": "07"}) == ""
+    book.stop()
+    with pytest.raises(RuntimeError, match="a defect"):
+        await book.finished()
+    state = json.loads(book.wait(-1)[1])
+    assert (state["notices"], state["running"]) == (["a defect"], False)
+
+
+def test_many_connections_at_once_are_taken(idle: Page) -> None:
+    begun = time.monotonic()
+    opened = [socket.create_connection(("127.0.0.1", idle.port), timeout=10) for _ in range(100)]
+    assert idle.ask("GET", "/page.css")[0] == 200
+    assert time.monotonic() - begun < 5
+    for one in opened:
+        one.close()
+
+
 # --- the end of a server ---------------------------------------------------------------------------------
 
 
@@ -424,5 +464,5 @@ async def test_in_a_browser(place: Path) -> None:
                 assert IMAGE in await three.value(TEXT)
                 assert await three.value("document.images.length") == 0
                 said = [what for tab in (one, two, three) for what in tab.complaints]
-                assert [what for what in said if "favicon" not in what and "ERR_" not in what] == []
+                assert [what for what in said if "ERR_" not in what] == []
                 assert page.end() == 130

@@ -27,7 +27,7 @@ from expand.drafting.run_options import RunOptions
 from expand.errors import ExpandError, InputError
 from expand.ledger import Ledger
 from expand.paths import DATA
-from expand.redaction import printable
+from expand.redaction import printable, visible
 from expand.workspace import Workspace
 
 MOST_BYTES = 64 * 1024
@@ -35,7 +35,12 @@ MOST_BYTES = 64 * 1024
 MOST_NOTICES = 20
 SECONDS = 15.0
 """How often an event stream says that it is alive, and how long a request may take to arrive."""
-FILES = {"/": ("page.html", "html"), "/page.js": ("page.js", "javascript"), "/page.css": ("page.css", "css")}
+FILES = {
+    "/": ("page.html", "text/html"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/page.css": ("page.css", "text/css"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -89,7 +94,7 @@ class LiveBook:
 
     async def act(self, action: str, given: Mapping[str, Any]) -> str:
         """Do what a tab wants; why it cannot be done, "" where it is."""
-        state, chapter, note = self._state, given.get("chapter"), str(given.get("note", "")).strip()
+        state, chapter, note = self._state, given.get("chapter"), visible(str(given.get("note", "")).strip())
         offered = [one for one in state["question"]["choices"] if one == given.get("choice")] if self._answer else []
         if action == "/stop":
             self.stop(server=False)
@@ -122,8 +127,10 @@ class LiveBook:
             result = await run.complete()
             said = [result.stopped_by, *result.problems, *(refused.message for refused in result.refused)]
             self._state["notices"] += dict.fromkeys(filter(None, said))
-        except ExpandError as error:
-            self._state["notices"] += [str(error)]
+        except Exception as error:
+            self._state["notices"] += [str(error) or type(error).__name__]
+            if not isinstance(error, ExpandError):
+                raise
         finally:
             self._run = None
             self._state |= {"running": False, "stopping": False}
@@ -213,6 +220,7 @@ class PageServer(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128
 
     def __init__(self, book: LiveBook, port: int) -> None:
         self.book = book
@@ -287,12 +295,12 @@ class _Request(BaseHTTPRequestHandler):
     def _fits(self, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self.server.token.encode())
 
-    def _send(self, status: int, text: str | None, kind: str = "plain", **more: str) -> None:
+    def _send(self, status: int, text: str | None, kind: str = "text/plain", **more: str) -> None:
         """Send an answer; of one without a ``text``, the head alone."""
-        body = (text or "").encode()
+        body = printable(text or "").encode()
         length = {} if text is None else {"Content-Length": str(len(body))}
         self.send_response(status)
-        for name, value in {**HEADERS, "Content-Type": f"text/{kind}; charset=utf-8", **length, **more}.items():
+        for name, value in {**HEADERS, "Content-Type": f"{kind}; charset=utf-8", **length, **more}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
@@ -300,7 +308,7 @@ class _Request(BaseHTTPRequestHandler):
     def _stream(self) -> None:
         """Send the state whenever it changes, until the tab goes away."""
         self.close_connection = True
-        self._send(200, None, "event-stream")
+        self._send(200, None, "text/event-stream")
         seen = -1
         while True:
             number, shown = self.server.book.wait(seen)

@@ -26,7 +26,8 @@ def terminal(*, batch: bool) -> Decide:
 
 async def ask(question: Question) -> Decision:
     """Asks on the terminal until there is an answer; at the end of its input that is ``quit``."""
-    head = f"{question.chapter}/{question.section} {question.title}: {question.length} ({question.path})"
+    length = f": {question.length}" if question.length else ""
+    head = f"{question.chapter}/{question.section} {question.title}{length} ({question.path})"
     found = [f"  {one.severity}: {one.kind}: {one.message}" for one in question.findings]
     sys.stderr.write("\n".join(["", question.text.strip(), "", head, *found, ""]))
     offered = ", ".join(SAID.get(choice, f"[{choice[0]}]{choice[1:]}") for choice in question.choices)
@@ -50,16 +51,16 @@ async def _line(prompt: str) -> str:
             await typed.wait()
         finally:
             loop.remove_reader(sys.stdin)
-    return sys.stdin.readline()
+    return sys.stdin.buffer.readline().decode(sys.stdin.encoding, "replace")
 
 
 def _edited(text: str) -> str:
     """The text as the person's editor leaves it, "" where it stays as it is."""
-    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "text.md")
         path.write_bytes(text.encode())
         try:
+            editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
             subprocess.run([*editor, str(path)], check=True, stdout=sys.stderr)
             edited = path.read_bytes().decode()
         except (OSError, ValueError, subprocess.CalledProcessError) as error:

@@ -12,13 +12,14 @@ from typing import Literal
 
 from expand.checks import Finding, not_ignored
 from expand.document.draft import text_hash
+from expand.document.page import BYTE_ORDER_MARK
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.events import SectionStatus
 from expand.drafting.read_record import approve, approved
 from expand.outline import Plan, Section
 from expand.schema.positions import read_yaml
 from expand.schema.source_text import Problems
-from expand.workspace import Workspace, read_text, write_atomically
+from expand.workspace import Workspace, decoded, read_bytes, read_text, write_atomically
 
 Choice = Literal["take", "back", "edit", "skip", "quit", "length", "again", "outline"]
 """Take the text, send it back with a note, put another in its place, leave it for later, end the run; of a section
@@ -117,6 +118,10 @@ class Approval:
             findings=(*not_ignored(told, draft_file.texts, chapter.ignored), *result.findings),
         )
         decision = await self._answer(question)
+        if decision.choice not in ("edit", "skip", "quit"):
+            draft_file.write()
+            if draft_file.texts[section.number] != text:  # somebody changed it meanwhile: that is another question
+                return await self.section(draft_file, section, "edited", ())
         if decision.choice == "edit":  # below the heading by which the section is found, and above what follows
             heading, edit = text.split("\n", 1)[0].rstrip(), decision.text.strip()
             edit = edit if edit.startswith(heading) else f"{heading}\n\n{edit}"
@@ -128,12 +133,13 @@ class Approval:
 
 def _with_length(path: Path, number: int, unit: str, length: int) -> str:
     """The outline's text in which a section states this length; "" where it states none in this unit."""
-    document, rows = read_yaml(path, Problems(path.name)), read_text(path).split("\n")
+    document, whole = read_yaml(path, Problems(path.name)), decoded(read_bytes(path), path, keep_mark=True)
+    rows = whole.removeprefix(BYTE_ORDER_MARK).splitlines(keepends=True)  # as YAML counts them
     for key in ("characters", "字数") if unit == "characters" else (unit,):
         at = ("sections", number - 1, key)
         if document and at in document.positions.written:
             place, written = document.positions.values[at], document.positions.written[at]
             row, column = rows[place.line - 1], place.column - 1
             rows[place.line - 1] = f"{row[:column]}{max(1, length)}{row[column + len(written) :]}"
-            return "\n".join(rows) if row.startswith(written, column) else ""
+            return whole[: whole.startswith(BYTE_ORDER_MARK)] + "".join(rows) if row.startswith(written, column) else ""
     return ""

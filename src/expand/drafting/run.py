@@ -385,17 +385,16 @@ class _Scheduler:
                 if made.brief is None or made.problems:
                     self._on_event(Notice(message=f"{chapter_id}: the brief: {made.stopped_by or made.problems[0]}"))
             self._drafts.forget(chapter_id)
-        draft_file = self._drafts.take(chapter_id)
-        section = draft_file.chapter.outline.sections[number - 1]
+        draft_file, section = self._present(chapter_id, number)
         self._on_event(SectionStarted(chapter=chapter_id, section=number))
         status, told = await self._drafted(draft_file, section)
         while self._approval and status not in ("refused", "failed") and not self._interrupted:
             decision = await self._approval.section(draft_file, section, status, told)
             if decision.choice in ("take", "skip", "quit"):
+                status = "edited" if draft_file.edited(number) else status
                 break
             self._drafts.forget(chapter_id)  # the outline may be another
-            draft_file = self._drafts.take(chapter_id)
-            section = draft_file.chapter.outline.sections[number - 1]
+            draft_file, section = self._present(chapter_id, number)
             if decision.choice in ("back", "again"):
                 note = decision.note.strip() or revision_of(draft_file, section, self._revisions).instruction
                 raise_revision(self._context.ledger, draft_file, number, note)
@@ -416,6 +415,16 @@ class _Scheduler:
             if self._code and draft_file.texts != before:
                 verdicts = await asyncio.to_thread(self._code(draft_file.chapter).judge, draft_file.texts)
             self._finish(draft_file, verdicts)
+
+    def _present(self, chapter_id: str, number: int) -> tuple[DraftFile, Section]:
+        """A draft and a section by what the outline says by now. Raises ``InputError`` where the section is gone."""
+        draft_file = self._drafts.take(chapter_id)
+        sections = draft_file.chapter.outline.sections
+        if number > len(sections):
+            raise InputError(
+                f"{chapter_id} has no section {number} any more", remedy="its outline was changed; run again"
+            )
+        return draft_file, sections[number - 1]
 
     def _result(
         self, draft_file: DraftFile, section: Section, status: SectionStatus, told: Sequence[Finding]

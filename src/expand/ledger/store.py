@@ -260,7 +260,7 @@ class Ledger:
                 "INSERT INTO edition (chapter, section, number, instruction) VALUES (?, ?, 1, ?)"
                 " ON CONFLICT (chapter, section) DO UPDATE"
                 " SET number = edition.number + 1, instruction = excluded.instruction",
-                (chapter, section, instruction),
+                (chapter, section, attempts.clean(instruction)),
             )
         return self.edition(chapter, section)
 

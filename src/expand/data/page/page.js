@@ -68,6 +68,7 @@ function render() {
   listed(at("chapters"), state.chapters.map((one) => [[one, one.id === state.chapter, state.running], () => row(
     [make("span", `${one.id} ${one.title}`), make("small", `${figure(one.lines)} / ${figure(one.target)}`), bar(one.lines, one.target)],
     one.id === state.chapter, "", () => { chosen = 0; act("/show", { chapter: one.id }); })]));
+  at("none").hidden = state.chapters.length > 0;
   const chapter = state.chapters.find((one) => one.id === state.chapter);
   at("controls").hidden = !chapter;
   put(at("name"), chapter ? `${chapter.id} ${chapter.title}` : "");
