@@ -974,6 +974,22 @@ def test_a_chapter_of_the_book_whose_sections_have_titles_of_others_stays_one(tm
     assert [(one.id, one.sections) for one in result.outlines] == [("signals", 2)]
 
 
+@pytest.mark.parametrize(
+    ("heading", "chapter"), [("# 第7章 锁\n", "locks"), ("# Chapter 7: Locks anew\n", "locks"), ("# 第8章 锁\n", "08")]
+)
+def test_a_plan_names_a_chapter_of_the_book_by_its_number(tmp_path: Path, heading: str, chapter: str) -> None:
+    (tmp_path / "expand.toml").touch()
+    (tmp_path / "outlines").mkdir()
+    (tmp_path / "locks.md").write_text("# Locks\n")
+    (tmp_path / "plan.md").write_text(f"{heading}\n- A (20 lines)\n- B (30 lines)\n")
+    (tmp_path / "outlines/book.yaml").write_text(
+        "title: B\nlanguage: en\nchapters:\n- {id: pipes, title: Pipes}\n"
+        "- {id: locks, title: 第7章 互斥锁——与死锁, source: locks.md}\n"
+    )
+    result = import_document(Workspace(root=tmp_path), tmp_path / "plan.md", ImportRequest())
+    assert [one.id for one in result.outlines] == [chapter]
+
+
 def test_a_file_id_is_cut_between_words() -> None:
     assert file_id("transitioning-an-existing-project-to-a-new-edition") == "transitioning-an-existing-project-to-a-new"
     assert file_id("a" * 60) == "a" * 48

@@ -88,8 +88,11 @@ def _show(made: NewWorkspace, folder: Path) -> None:
     command = shell_command()
     if not command.ours and command.found is not None:
         warn(f"`expand` in this shell is {command.found}, another program; type {command.name}")
+    states = {one.id: one.state for one in tree.chapters}
+    has_text = made.first in states and states[made.first].finished
+    look = "plan what to add in" if has_text else "look at"
     steps = [
-        f"look at outlines/{made.first}.yaml: its sections, lines and topics",
+        f"{look} outlines/{made.first}.yaml: its sections, lines and topics",
         f"{command.name} outline check",
         f"{command.name} chapter {made.first} --dry-run   (shows what it would take; sends nothing)",
         f"{command.name} chapter {made.first}",

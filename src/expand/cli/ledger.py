@@ -13,7 +13,7 @@ import typer
 from expand.cli import options
 from expand.cli.common import print_json, settings_of, workspace_of
 from expand.cli.output import is_unicode, write_data
-from expand.cli.verbosity import note, warn
+from expand.cli.verbosity import counted, note, warn
 from expand.drafting.model_setup import cost_of
 from expand.errors import InputError, Place
 from expand.ledger import Ledger, State, audit, pauses_in, transfer
@@ -48,7 +48,7 @@ def verify(
         figures = {name: value for name, value in asdict(report).items() if name != "path"}
         print_json({"ok": report.ok, **figures, "findings": [*report.findings]})
     else:
-        verdict = "ok" if report.ok else f"{len(report.findings)} findings"
+        verdict = "ok" if report.ok else counted(len(report.findings), "finding")
         typer.echo(
             f"{report.path}: {verdict}; {report.attempts:,} attempts, "
             f"{report.requests:,} requests, {report.answers:,} answers"

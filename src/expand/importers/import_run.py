@@ -20,7 +20,7 @@ from expand.importers.lengths import Length, Unit
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.plan_document import Plan, read_plan
 from expand.importers.proposal import Proposal, all_free, converted, file_id, settled
-from expand.importers.text_patterns import number_of_file, title_of_file
+from expand.importers.text_patterns import chapter_name, number_of_file, title_of_file
 from expand.markdown import matching
 from expand.markdown.blocks import newline_of
 from expand.markdown.matching import title_key
@@ -265,13 +265,14 @@ def _from_summary(workspace: Workspace, document: Path, text: str) -> list[Propo
 def _under_known_ids(workspace: Workspace, proposals: Sequence[Proposal]) -> Sequence[Proposal]:
     """The proposals under the ids that their chapters have already, and what has none under a new one.
 
-    A proposal whose id is new takes the chapter of the book that has its document, else its title; each chapter once.
-    """
+    A proposal whose id is new takes the chapter of the book that has its document, else its title, else its number
+    ("第7章", "Chapter 7"); each chapter once."""
     chapters = workspace.book().chapters if workspace.book_path.is_file() else ()
     known = {chapter.id for chapter in chapters} | set(workspace.chapter_ids())
     used = {proposal.id for proposal in proposals} & known
     parts = {one.id: PurePosixPath(one.source or "").parts for one in chapters}
     titles = {one.id: {title_key(title) for title in one.title.every()} - {""} for one in chapters}
+    names = {one.id: [name for title in one.title.every() if (name := chapter_name(title))] for one in chapters}
 
     def is_of_another(source: str | None, file: str | None) -> bool:
         """Whether a chapter has a document, and the proposal is another one of the workspace."""
@@ -285,8 +286,13 @@ def _under_known_ids(workspace: Workspace, proposals: Sequence[Proposal]) -> Seq
             free = [one for one in chapters if one.id not in used]
             by_document = [one.id for one in free if file and parts[one.id][-len(file) :] == file]
             titled = [one for one in free if key in titles[one.id]]
-            by_title = [one.id for one in titled if not is_of_another(one.source, proposal.file)]
-            chapter_id = next((fitting[0] for fitting in (by_document, by_title) if len(fitting) == 1), chapter_id)
+            numbered = [one for one in free if any(name.strong and name.id == chapter_id for name in names[one.id])]
+            by_title, by_number = (
+                [one.id for one in fitting if not is_of_another(one.source, proposal.file)]
+                for fitting in (titled, numbered)
+            )
+            ways = (by_document, by_title, by_number)
+            chapter_id = next((fitting[0] for fitting in ways if len(fitting) == 1), chapter_id)
             used.add(chapter_id)
         chapter_id = chapter_id or next_id([*known, *(one.id for one in found)], proposal.title)
         found.append(replace(proposal, id=chapter_id))
