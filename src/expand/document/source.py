@@ -375,8 +375,9 @@ def place(source: Source, outline: Outline) -> Placement:
             below = "###" if sections.topics[index] else "##"
             heading = re.sub(r"(?m)^#+ (?=.*\Z)", lambda found: (below + found[0])[-7:], piece.heading)  # noqa: B023
             texts = [heading if stays else piece.above, *piece.texts]
+            title = last[0] if last else ""
             found.setdefault(sections.numbers[index], []).extend(
-                PlacedBlocks(text, "".join(last), sections.boxed(text, index, topic)) for text in texts if text
+                PlacedBlocks(text, title, sections.boxed(text, index, topic)) for text in texts if text
             )
             if name and not stays:
                 headings[name] = (sections.numbers[index], topic if piece.heading or known is None else None)

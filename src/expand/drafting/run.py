@@ -373,18 +373,8 @@ class _Scheduler:
 
     async def _section(self, chapter_id: str, number: int) -> None:
         await self._make_brief(chapter_id)
-        while self._approval and self._options.brief and not self._interrupted:
-            decision = await self._approval.brief(chapter_id)
-            if decision.choice in ("take", "skip"):
-                break
-            if decision.choice == "back":
-                self._context.ledger.raise_edition(chapter_id, SECTION)
-                bare, book = replace(self._options, brief=False), self._workspace.book()
-                chapter = open_chapter(self._workspace, book, chapter_id, options=bare, setup=self._drafts.setup)
-                made = await make_brief(self._context, chapter, self._workspace, note=decision.note)
-                if made.brief is None or made.problems:
-                    self._on_event(Notice(message=f"{chapter_id}: the brief: {made.stopped_by or made.problems[0]}"))
-            self._drafts.forget(chapter_id)
+        if self._approval and self._options.brief:
+            await self._approve_brief(chapter_id, self._approval)
         draft_file, section = self._present(chapter_id, number)
         self._on_event(SectionStarted(chapter=chapter_id, section=number))
         status, told = await self._drafted(draft_file, section)
@@ -485,6 +475,21 @@ class _Scheduler:
                     why = made.stopped_by or made.problems[0]
                     self._on_event(Notice(message=f"{chapter_id}: drafted without a brief: {why}"))
             self._without_brief.discard(chapter_id)
+
+    async def _approve_brief(self, chapter_id: str, approval: Approval) -> None:
+        """Have a person decide on the chapter's brief, until it may stay as it is."""
+        while not self._interrupted:
+            decision = await approval.brief(chapter_id)
+            if decision.choice in ("take", "skip"):
+                return
+            if decision.choice == "back":
+                self._context.ledger.raise_edition(chapter_id, SECTION)
+                bare, book = replace(self._options, brief=False), self._workspace.book()
+                chapter = open_chapter(self._workspace, book, chapter_id, options=bare, setup=self._drafts.setup)
+                made = await make_brief(self._context, chapter, self._workspace, note=decision.note)
+                if made.brief is None or made.problems:
+                    self._on_event(Notice(message=f"{chapter_id}: the brief: {made.stopped_by or made.problems[0]}"))
+            self._drafts.forget(chapter_id)
 
     async def _read_through(self, draft_file: DraftFile) -> None:
         """Have a drafted chapter read through, where the options or the reader's profile say so. By itself that is done

@@ -246,10 +246,8 @@ class SectionRun:
         name, what = UNUSABLE[kind]
         topics = self.text.skeleton.topics
         about = f" on {'; '.join(topics[slot] for slot in ask.slots)}" if topics else ""
-        message, remedy = (
-            f"{what}{about}, {attempt} times",
-            "change the topic's wording or the model, or write it by hand",
-        )
+        message = f"{what}{about}, {attempt} times"
+        remedy = "change the topic's wording or the model, or write it by hand"
         self.notes.append(finding(name, self._section.number, 1, message, remedy=remedy, mendable=False))
         return None
 

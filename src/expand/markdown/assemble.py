@@ -34,7 +34,10 @@ def close(text: str) -> str:
 
     Raw HTML is what runs on over blank lines: a comment, ``<pre>``, ``<script>`` and their like."""
     # A loop: a fence may be open within raw HTML, and closing one shows the other.
-    while closing := blocks.closing_fence(text) or "".join(map(blocks.missing_html_end, blocks.blocks(text)[-1:])):
+    while every := blocks.blocks(text):
+        closing = blocks.closing_fence(text) or blocks.missing_html_end(every[-1])
+        if not closing:
+            break
         newline = newline_of(text)
         text = text + ("" if text.endswith(("\n", "\r")) else newline) + closing + newline
     return text

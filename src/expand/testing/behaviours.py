@@ -40,7 +40,8 @@ class LineRequest:
     @property
     def asked(self) -> tuple[int, str]:
         """The last number of lines, or of words or Chinese characters, in the message, and its language."""
-        count, unit = [("10", "lines"), *ASKED.findall(self.text)][-1]
+        found = ASKED.findall(self.text)
+        count, unit = found[-1] if found else ("10", "lines")
         return int(count), "en" if unit.isascii() else "zh"
 
     @property
@@ -96,7 +97,8 @@ class TextGenerator:
             lines = [(cut[1].rpartition("\n")[2] if goes_on == "anew" else "") + end[0], *end[1:]]
             count -= 1
         parts = max(1, len(heads))
-        examples = int([0, *EXAMPLES.findall(question.text)][-1])
+        asked = EXAMPLES.findall(question.text)
+        examples = int(asked[-1]) if asked else 0
         for part in range(parts):
             size = count // parts + (part < count % parts)
             block = [f"### {heads[part]}", ""] if len(heads) > 1 and size > 4 else []
