@@ -7,7 +7,7 @@ characters; files are named from the folder ``beside``.
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +15,9 @@ from typing import Literal
 from urllib.parse import quote
 
 from expand import __version__
+from expand.checks.requirements import wrong_length
 from expand.document import layout
-from expand.document.page import Page
+from expand.document.page import Heading, Page
 from expand.drafting.brief import brief_warnings, read_brief
 from expand.errors import InputError, InputErrors, Place
 from expand.markdown import matching
@@ -126,27 +127,47 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
 
 def _heading_findings(workspace: Workspace, book: Book, outline: Outline) -> list[OutlineFinding]:
     """The sections for which a document that keeps its headings gets new ones, though it has a heading of like words
-    that belongs to no section."""
+    that belongs to no section; and those whose text there is too long already."""
     source = workspace.source_path(outline.source)
     if (outline.layout or book.layout) != "keep" or not source.is_file():
         return []
-    headings = layout.section_headings(Page(read_text(source)))
+    page = Page(read_text(source))
+    headings = layout.section_headings(page)
     wanted = [layout.Wanted(section.title.every(), section.heading) for section in outline.sections]
     found = layout.located(headings, wanted)
     free = [heading for at, heading in enumerate(headings) if at not in found.values()]
     path = workspace.outline_path(outline.id)
     document = read_yaml(path, Problems(str(path)))
     findings = []
+
+    def place(number: int, key: str) -> Place:
+        at = document.positions.value(("sections", number - 1, key)) if document else None
+        return at.place(str(path)) if at else Place(path=path)
+
     for section, item in zip(outline.sections, wanted, strict=True):
         words = {word for title in item.titles for word in matching.terms(title)}
         like = [heading for heading in free if words & matching.terms(heading.title)]
         if section.number - 1 not in found and like:
             what = f'section {section.number}, "{item.titles[0]}", gets a heading of its own in {outline.source}'
-            at = document.positions.value(("sections", section.number - 1, "title")) if document else None
-            place = at.place(str(path)) if at else Place(path=path)
             near = f'line {like[0].line + 1} there has "{like[0].title}": to fill that one, take its title'
-            findings.append(_finding("warning", place, what, near, workspace.root))
+            findings.append(_finding("warning", place(section.number, "title"), what, near, workspace.root))
+        at = found.get(section.number - 1)
+        if at is None or (section.source_text or outline.source_text or book.source_text) == "revise":
+            continue
+        ends = (one.lead for n, one in enumerate(headings[at + 1 :], at + 1) if _ends(one, headings[at], n, found))
+        own = "".join(page.lines[headings[at].line : next(ends, len(page.lines))])
+        target, unit = section.goal(book.language)
+        for one in wrong_length(own, section=section.number, target=target, unit=unit):
+            if one.kind == "long":
+                what = f'section {section.number}, "{item.titles[0]}", has {one.message} in {outline.source} already'
+                remedy = "plan more, or state source_text: revise to have the text written anew"
+                findings.append(_finding("warning", place(section.number, "title"), what, remedy, workspace.root))
     return findings
+
+
+def _ends(heading: Heading, section: Heading, number: int, found: Mapping[int, int]) -> bool:
+    """Whether a heading below a section's begins another part of the document."""
+    return heading.level <= section.level or number in found.values()
 
 
 def _check_style(workspace: Workspace, style: Style | None) -> None:
