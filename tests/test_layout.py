@@ -86,6 +86,13 @@ def test_what_is_left_in_one_place_needs_to_be_less_alike(title: str, found: boo
     assert places(text.format("A\n\n## Installation on Linux"), "First", "Installation", "Last")[1] == ""
 
 
+def test_a_section_is_found_again_with_its_topics_below() -> None:
+    text = "## First\n\n## Installation on Linux\n\n### Packages\n\n### Sources\n\n## Last\n"
+    assert places(text, "First", "Installation", "Last")[1] == "## Installation on Linux"
+    assert places(text.replace("### S", "## S"), "First", "Installation", "Last")[1] == ""
+    assert places(text.replace("### P", "# P"), "First", "Installation", "Last")[1] == ""
+
+
 @pytest.mark.parametrize("title", ["🎯", "?", "🌐 🎑"])
 def test_a_title_of_signs_is_found(title: str) -> None:
     assert places(f"## One\n\n## {title}\n", title) == [f"## {title}"]

@@ -92,9 +92,9 @@ def located(headings: Sequence[Heading], wanted: Sequence[Wanted]) -> dict[int, 
     for _, run in groupby(missing, key=lambda index: sum(other < index for other in found)):
         indexes = list(run)
         free = between(found, indexes[0], indexes[-1], len(headings))
-        if len(indexes) == len(free) == 1:
+        if len(indexes) == 1 and free and all(headings[at].level > headings[free[0]].level for at in free[1:]):
             # All words of the one in the other's title: "Installation" and "Installation on Linux". Nothing else could
-            # be meant.
+            # be meant. What is below the heading is its own: the section's topics, once its draft is accepted.
             said, others = matching.terms(headings[free[0]].title), map(matching.terms, wanted[indexes[0]].titles)
             if any(said and other and (said <= other or other <= said) for other in others):
                 found[indexes[0]] = free[0]
