@@ -21,7 +21,7 @@ from workspaces import SOURCE, draft_of, expand, finished, small, start
 
 from expand import Workspace, live_page
 from expand.drafting.run_options import RunOptions
-from expand.live_page import MOST_BYTES, LiveBook
+from expand.live_page import MOST_BYTES, MOST_STREAMS, LiveBook
 
 
 class Page:
@@ -371,6 +371,14 @@ def test_many_connections_at_once_are_taken(idle: Page) -> None:
     assert time.monotonic() - begun < 5
     for one in opened:
         one.close()
+
+
+def test_more_tabs_than_a_browser_has_connections_take_turns(idle: Page) -> None:
+    tabs = [idle.states() for _ in range(MOST_STREAMS + 2)]
+    assert all(next(tab)["chapters"] for tab in tabs)
+    for old in tabs[:2]:
+        assert len(list(old)) <= len(tabs), "its stream ends"
+    assert next(tabs[2])["chapters"]
 
 
 # --- the end of a server ---------------------------------------------------------------------------------

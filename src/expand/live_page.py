@@ -33,6 +33,9 @@ from expand.workspace import Workspace
 MOST_BYTES = 64 * 1024
 """The longest body of a request that is read."""
 MOST_NOTICES = 20
+MOST_STREAMS = 4
+"""Event streams at a time. A browser has six connections to a server for all of its tabs together: with more tabs than
+this the oldest stream ends, and its tab comes back for another."""
 SECONDS = 15.0
 """How often an event stream says that it is alive, and how long a request may take to arrive."""
 FILES = {
@@ -75,6 +78,12 @@ class LiveBook:
         with self._changed:
             self._changed.wait_for(lambda: self._version != seen, SECONDS)
             return self._version, self._shown
+
+    def wake(self) -> None:
+        """Have everybody who waits get the state once more."""
+        with self._changed:
+            self._version += 1
+            self._changed.notify_all()
 
     def stop(self, *, server: bool = True) -> None:
         """Begin nothing new, and let what is in flight arrive; called again, that is left unknown. The ``server`` ends
@@ -226,6 +235,7 @@ class PageServer(ThreadingHTTPServer):
         self.book = book
         self.loop = asyncio.get_running_loop()
         self.token = secrets.token_urlsafe(32)
+        self.streams: list[_Request] = []
         try:
             super().__init__(("127.0.0.1", port), _Request)
         except OSError as error:
@@ -309,8 +319,14 @@ class _Request(BaseHTTPRequestHandler):
         """Send the state whenever it changes, until the tab goes away."""
         self.close_connection = True
         self._send(200, None, "text/event-stream")
-        seen = -1
-        while True:
-            number, shown = self.server.book.wait(seen)
-            self.wfile.write(f"data: {shown}\n\n".encode() if number != seen else b": alive\n\n")
-            seen = number
+        book, streams, seen = self.server.book, self.server.streams, -1
+        streams.append(self)
+        book.wake()
+        try:
+            self.wfile.write(b"retry: 1000\n\n")
+            while self in streams[-MOST_STREAMS:]:
+                number, shown = book.wait(seen)
+                self.wfile.write(f"data: {shown}\n\n".encode() if number != seen else b": alive\n\n")
+                seen = number
+        finally:
+            streams.remove(self)

@@ -4,7 +4,7 @@ const WORDS = {
   take: "Approve", back: "Send back with the note", skip: "Leave for later", quit: "Stop here",
   length: "Take the length as it is", again: "Ask again", outline: "Change the outline to this length",
 };
-let state = {}, chosen = 0, asked = 0;
+let state = {}, chosen = 0, asked = 0, failures = 0;
 
 const put = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 const make = (name, text, className = "") => {
@@ -129,9 +129,13 @@ at("stop").addEventListener("click", () => act("/stop", {}));
 const events = new EventSource("/events");
 events.addEventListener("message", (event) => {
   at("lost").hidden = true;
+  failures = 0;
   const before = state.question?.id;
   state = JSON.parse(event.data);
   if (state.question && state.question.id !== before) chosen = 0;
   render();
 });
-events.addEventListener("error", () => { at("lost").hidden = false; });
+events.addEventListener("error", () => {  // once is no failure: with many tabs the server ends the oldest stream
+  failures += 1;
+  if (failures > 1 || events.readyState === EventSource.CLOSED) at("lost").hidden = false;
+});
