@@ -90,7 +90,9 @@ def test_a_brief_is_made_first_and_told_to_every_section(tmp_path: Path) -> None
         assert draft.count(opening) == 1
     assert "## 1. Signal handling\n\nSignals come first" in draft
     assert result.attempts == len(writer.requests)
-    assert result.balance.used_tokens > 0
+    assert result.balance.opening_tokens + result.tokens == result.balance.used_tokens
+    of_sections = sum(section.usage.total for section in result.chapter.sections)
+    assert result.tokens > of_sections, "the brief's belong to no section"
     assert verify(Workspace.open(place).ledger_path).findings == ()
     again = author()
     assert run(place, again).attempts == 0

@@ -207,7 +207,7 @@ def test_what_stops_accept_names_the_line_too(place: Path, server: ScriptedServe
     refused = expand(place, "accept", "07")
     assert refused.code == 5
     lines = draft_of(place).splitlines()
-    short = re.findall(r"^expand: drafts/07\.md:(\d+): \d+ of 40 lines", refused.err, re.M)
+    short = re.findall(r"^expand: drafts/07\.md:(\d+): blocking: short: \d+ of 40 lines", refused.err, re.M)
     assert [lines[int(line) - 1] for line in short] == [
         "## 1. Signal handling",
         "## 2. Named pipes",

@@ -157,6 +157,7 @@ class CollectReport:
             balance=self.balance,
             attempts=sum(run.attempts for run in self.runs),
             answers=sum(run.answers for run in self.runs),
+            tokens=sum(run.tokens for run in self.runs),
             seconds=sum(run.seconds for run in self.runs),
         )
 

@@ -112,7 +112,8 @@ def show_result(result: RunResult, workspace: Workspace) -> None:
         say(shown, _score(chapter))
         for line in _findings(chapter, Locations(workspace, chapter.draft)):
             say(shown, line)
-    say(shown, spent(result.attempts, result.answers, f"{result.seconds:.1f} s", result.balance))
+    extent = f"{result.tokens:,} tokens, {result.seconds:.1f} s"
+    say(shown, spent(result.attempts, result.answers, extent, result.balance))
 
 
 def spent(attempts: int, answers: int, extent: str, balance: Balance) -> str:

@@ -110,14 +110,16 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunResult:
-    """A whole run. ``stopped_by`` is the author's error that ended it, "" if none did; ``problems`` say why chapters
-    could not be opened or written while others were drafted."""
+    """A whole run. ``tokens`` are those of all its answers, briefs and read-throughs included. ``stopped_by`` is the
+    author's error that ended it, "" if none did; ``problems`` say why chapters could not be opened or written while
+    others were drafted."""
 
     chapters: tuple[ChapterResult, ...]
     balance: Balance
     attempts: int
     answers: int
     seconds: float
+    tokens: int = 0
     stopped_by: str = ""
     refused: tuple[Refusal, ...] = ()
     problems: tuple[str, ...] = ()

@@ -291,6 +291,7 @@ class _Scheduler:
             balance=self._context.ledger.balance("book"),
             attempts=attempts,
             answers=sum(counter.answers for counter in counters),
+            tokens=sum(counter.usage.total for counter in counters),
             seconds=time.monotonic() - began,
             stopped_by=self._stopped_by,
             refused=tuple(self._refused),
