@@ -45,6 +45,8 @@ _MANIFEST = re.compile(
     r"failed to parse manifest at `/expand-work/(?P<path>[^`]+)`\s+Caused by:(?P<why>(?:\s+.+)+)"
     r"|error: (?P<said>.+)\n\s+--> (?P<file>(?:\S+/)?Cargo\.toml):\d"
 )
+_BOUND_MET = re.compile(r"(?i)cannot allocate memory|out of memory|\(signal: (?:9|25), ")
+"""SIGKILL, SIGXFSZ."""
 _TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
 _CHECK = "check --offline --workspace --all-targets --keep-going --message-format=json --quiet"
 _CARGO = {"CARGO_HOME": "/tmp/cargo", "CARGO_TARGET_DIR": "/tmp/target"}
@@ -215,9 +217,9 @@ class Package:
             own = (name for name in self._parts if name.startswith(root) and name.endswith(".rs"))
             script = next((n for n in own if n.endswith("build.rs") or "proc_macro" in self._files[n]), "")
             said = next((row for row in outcome.output.splitlines() if row.startswith(("error", "Caused by"))), "")
-            killed = "cargo was killed: too much was printed, or too much memory taken" * (
-                not 0 <= outcome.status < 128
-            )
+            # Which process meets the bound first is chance: cargo, which keeps what is printed, or the script.
+            met = not 0 <= outcome.status < 128 or _BOUND_MET.search(outcome.output)
+            killed = "cargo was killed: too much was printed, or too much memory taken" if met else ""
             if outcome.stopped or killed or (script and "custom build command" in outcome.output):
                 panic = re.search(r"panicked at [^\n]*\n\s*(.+)", outcome.output)
                 said = f"the build script failed: {panic[1].strip()}" if panic else said

@@ -15,7 +15,6 @@ from typing import Literal
 from urllib.parse import quote
 
 from expand import __version__
-from expand.checks.requirements import wrong_length
 from expand.document import layout
 from expand.document.page import Heading, Page
 from expand.drafting.brief import brief_warnings, read_brief
@@ -131,6 +130,8 @@ def _heading_findings(workspace: Workspace, book: Book, outline: Outline) -> lis
     source = workspace.source_path(outline.source)
     if (outline.layout or book.layout) != "keep" or not source.is_file():
         return []
+    from expand.checks.requirements import wrong_length  # start-up time: it loads all checks
+
     page = Page(read_text(source))
     headings = layout.section_headings(page)
     wanted = [layout.Wanted(section.title.every(), section.heading) for section in outline.sections]
