@@ -68,10 +68,12 @@ def test_only_the_files_that_accepting_changed_are_in_the_commit(place: Path) ->
     assert git(place.parent, "show", ":staged.txt") == "two\n"
 
 
-def test_the_message_has_the_figures(place: Path) -> None:
+def test_the_message_has_the_figures(place: Path, server: ScriptedServer) -> None:
+    expand(place, "review", "07", "--read", "--base-url", server.base_url)
     expand(place, "accept", "07", "--commit")
     message = git(place, "log", "-1", "--format=%B")
     status = expand(place, "status", "--format", "json").json
+    assert "review" in {row["purpose"] for row in status["by_purpose"]}, "the draft was read"
     used = sum(row["tokens"] for row in status["by_model"])
     lines = message.splitlines()
     assert lines[:2] == ["Accept chapter 07: Signals and pipes", ""]

@@ -8,7 +8,6 @@ from collections.abc import Collection
 
 from expand.budget import usd_from_pico
 from expand.drafting.accept import Accepted
-from expand.drafting.results import ChapterResult
 from expand.errors import InputError, Place
 from expand.ledger import Ledger
 from expand.workspace import Workspace
@@ -75,11 +74,11 @@ def _message(workspace: Workspace, accepted: Accepted) -> str:
     ]
     if result.code:
         lines.append(f"Code: {result.code.checked - result.code.failed} of {result.code.blocks} blocks verified")
-    return "\n".join([*lines, *_spent(workspace, result)]) + "\n"
+    return "\n".join([*lines, *_spent(workspace, accepted)]) + "\n"
 
 
-def _spent(workspace: Workspace, result: ChapterResult) -> list[str]:
-    """What the ledger says that the chapter's sections took."""
+def _spent(workspace: Workspace, accepted: Accepted) -> list[str]:
+    """What the ledger says that the sections took; of a whole chapter its brief and its read-throughs, too."""
     ledger = Ledger.read(workspace.ledger_place)
     if ledger is None:
         return []
@@ -87,7 +86,8 @@ def _spent(workspace: Workspace, result: ChapterResult) -> list[str]:
         parts = ledger.overview(0).slices
     finally:
         ledger.close()
-    numbers = {section.number for section in result.sections}
+    result = accepted.result
+    numbers = {section.number for section in result.sections} | ({0} if accepted.whole else set())
     own = [p for p in parts if p.chapter == result.id and p.language == result.language and p.section in numbers]
     if not own:
         return []
