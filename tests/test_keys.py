@@ -120,8 +120,11 @@ class Echo(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        said = f"the key {self.headers['Authorization']} is known to be {self.headers['Authorization'][7:]}"
+        key = str(self.headers["Authorization"])
+        said = f"the key {key} is known to be {key[7:]}"
         match body["model"]:
+            case "gateway":
+                self.answer(401, {"error": {"message": f"no such token: {self.headers['X-Gateway-Token']}"}})
             case "refused":
                 self.answer(401, {"error": {"message": said, "code": said}})
             case "long":
@@ -185,6 +188,32 @@ def test_a_key_that_the_provider_repeats_is_nowhere(
     assert any(path.suffix == ".log" for path in files)
     for path in files:
         assert SECRET.encode()[:16] not in path.read_bytes(), path
+
+
+def test_a_header_that_is_named_like_a_key_is_hidden_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, echo: str
+) -> None:
+    place = small(tmp_path / "w")
+    settings = f"""\
+[author]
+model = "gateway"
+provider = "gateway"
+[providers.gateway]
+title = "A gateway"
+base_url = "{echo}"
+headers = {{X-Gateway-Token = "Basic {SECRET}", X-Title = "a long public title"}}
+"""
+    (place / "expand.toml").write_text(settings, encoding="utf-8")
+    monkeypatch.setenv("EXPAND_TRUST", "1")
+    ran = expand(place, "chapter", "07", "--verbose")
+    assert ran.code == 4, ran.err
+    assert "no such token: Basic [key]" in ran.err
+    assert SECRET not in ran.out + ran.err
+    ran = expand(place, "doctor", "--json")
+    assert SECRET not in ran.out + ran.err
+    logs = [path for path in place.rglob("*.log") if path.is_file()]
+    assert logs
+    assert not any(SECRET.encode() in path.read_bytes() for path in [*logs, *place.glob(".expand/ledger.db*")])
 
 
 def test_a_key_is_in_no_title_of_a_process_and_on_no_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,11 @@ class Endpoint:
             **({self.key_header: f"Bearer {key}" if bearer else key} if key else {}),
         }
 
+    def secrets(self) -> list[str]:
+        """The key, and what headers carry that are named like one, without the scheme before it."""
+        sent = {**(_custom_headers(os.environ) if self.for_openai else {}), **self.request_headers()}
+        return [key for name, text in sent.items() if _SECRET_HEADER.search(name) for key in (text or "").split()[-1:]]
+
 
 # Base URLs
 
@@ -161,6 +166,7 @@ OPENAI_KEY = "OPENAI_API_KEY"
 _NAMED_HEADERS = {"OPENAI_ORG_ID": "OpenAI-Organization", "OPENAI_PROJECT_ID": "OpenAI-Project"}
 _CUSTOM_HEADERS = "OPENAI_CUSTOM_HEADERS"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|password|cookie|credential", re.IGNORECASE)
 
 
 def checked_key(key: str | None, *, variable: str = OPENAI_KEY) -> str | None:

@@ -29,10 +29,9 @@ class OpenAIClient:
     Raises ``InputError`` for a key, base URL or header of the environment that cannot be sent."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        endpoint.request_headers()  # raises before anything is started
+        note_keys(endpoint.secrets(), words=[endpoint.url])  # raises before anything is started
         checked_url(endpoint.base_url)
         self._endpoint = replace(endpoint, api_key=checked_key(endpoint.api_key))
-        note_keys([self._endpoint.api_key], words=[endpoint.url])
         self._connection: Connection | None = None
         self._opening = asyncio.Lock()
 
