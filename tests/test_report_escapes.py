@@ -14,9 +14,8 @@ from markdown_it import MarkdownIt
 from workspaces import BOOK, OUTLINE, expand, small
 
 from expand.markdown.escape import escaped
-from expand.reports.formats import as_csv
+from expand.reports.formats import as_csv, render
 from expand.reports.report_model import Fact, Facts, Notes, Report, Table, columns
-from expand.reports.report_templates import as_html, as_markdown
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 EVIL = "<script>alert(1)</script> | \"onload='x' & <img src=x onerror=y> `a` **b** # c"
@@ -62,8 +61,8 @@ def test_figures_below_zero_stay_figures() -> None:
     "text", [EVIL, "``` <img src=x onerror=y>`", "`` <img>", "a`<b>`", "&lt;b&gt;", "[x](javascript:y)", "\\<b>", "# x"]
 )
 def test_markdown_and_html_show_a_text_as_it_stands(text: str) -> None:
-    markdown = as_markdown(report(text, text, f"chapter {text}"))
-    html = as_html(report(text, text, f"chapter {text}"))
+    markdown = render(report(text, text, f"chapter {text}"), "markdown")
+    html = render(report(text, text, f"chapter {text}"), "html")
     rendered = blocks_as_html(markdown)
     for page in (rendered, html):
         body = page.partition("<body>")[2] or page

@@ -231,7 +231,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_no_script(tmp_path: Path, lan
     assert "script" not in page.tags
     assert all(address.startswith("#") or address == "data:," for address in page.addresses)
     assert not re.search(r"url\(|@import|\bon\w+=|//(?!www\.w3\.org)", text)
-    assert len(page.pictures) == page.tags["figure"] == 5
+    assert len(page.pictures) == page.tags["figure"] == 6
     assert all(re.search(r"\d", said) for said in page.pictures)
     assert page.tags["table"] > 5
     assert "prefers-color-scheme: dark" in text

@@ -173,10 +173,7 @@ def _tables(data: BookData, full: Scenario) -> Iterator[Table]:
     yield _spent(data, "by_section", "chapter section", lambda part: (part.chapter, part.section))
     yield by_model(data)
     yield by_purpose(data)
-    # What was left of the limit after each day.
-    days = zip(found.days, remaining_by_day(data), strict=True)
-    rows = [(day.day, day.attempts, day.tokens, _cost([day]), remaining) for day, remaining in days]
-    yield table("by_day", "day attempts tokens cost remaining", rows, sums="attempts tokens cost")
+    yield by_day(data)
     # What is in flight, and what is of unknown outcome.
     rows = [
         (part.chapter, part.section, part.model, str(part.state), part.attempts, part.tokens) for part in found.open
@@ -217,8 +214,12 @@ def by_purpose(data: BookData) -> Table:
     )
 
 
-def remaining_by_day(data: BookData) -> tuple[int | None, ...]:
-    """What was left of the limit after each day; reservations in flight do not count."""
-    limit = data.balance.limit.tokens
-    spent = accumulate((day.tokens for day in data.aggregates.days), initial=data.balance.opening_tokens)
-    return tuple(None if limit is None else limit - tokens for tokens in spent)[1:]
+def by_day(data: BookData) -> Table:
+    """What was spent each day, and what was left of the limit after it; reservations in flight do not count."""
+    days, limit = data.aggregates.days, data.balance.limit.tokens
+    spent = accumulate((day.tokens for day in days), initial=data.balance.opening_tokens)
+    left = [None if limit is None else limit - tokens for tokens in spent][1:]
+    rows: list[Row] = [
+        (day.day, day.attempts, day.tokens, _cost([day]), rest) for day, rest in zip(days, left, strict=True)
+    ]
+    return table("by_day", "day attempts tokens cost remaining", rows, sums="attempts tokens cost")

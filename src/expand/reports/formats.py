@@ -104,9 +104,9 @@ def render(report: Report, form: Format, *, width: int | None = None) -> str:
         case "table":
             text = as_table(report, width or PIPE_WIDTH)
         case _:
-            from expand.reports.report_templates import as_html, as_markdown  # Jinja takes 0.1 s to load
+            from expand.reports.report_page import rendered  # Jinja takes 0.1 s to load
 
-            text = as_html(report) if form == "html" else as_markdown(report)
+            text = rendered(report, f"report.{'html' if form == 'html' else 'md'}.j2")
     return printable(text)
 
 

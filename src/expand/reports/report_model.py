@@ -120,22 +120,7 @@ class Notes(NamedTuple):
     todo: bool = False
 
 
-class Chart(NamedTuple):
-    """A chart, only where a format can show one: each figure of a table is a line or a colour over its first column.
-
-    ``alternative`` is its text alternative."""
-
-    table: Table
-    shape: Literal["bars", "line"]
-    alternative: str
-
-    @property
-    def id(self) -> str:
-        """The table's."""
-        return self.table.id
-
-
-Block = Facts | Table | Notes | Chart
+Block = Facts | Table | Notes
 
 
 def has_content(block: Block) -> bool:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from expand.ledger.values import State
 from expand.reports import messages
-from expand.reports.budget_report import budget_facts, budget_notes, burn_down, by_model, by_purpose
-from expand.reports.charts import charts
+from expand.reports.budget_report import budget_facts, budget_notes, burn_down, by_day, by_model, by_purpose
 from expand.reports.data import BookData, ChapterData
 from expand.reports.plan_report import (
     forecast,
@@ -36,38 +35,33 @@ def status_report(data: BookData, reviews: Reviews, language: str, *, title: str
     """The report as of now; ``title`` is the key of its title."""
     full = full_plan(data)
     plans = plans_of(data)
-    drawn = charts(data, plans, language)
     sources = [
         messages.say(language, f"say.source.{source}", ids=messages.joined(language, ids))
         for source in ("document", "record")
         if (ids := [chapter.id for chapter in data.chapters if _source(chapter) == source])
     ]
-    blocks: tuple[Block | None, ...] = (
+    blocks: tuple[Block, ...] = (
         finished_chapters(data, language),
         pending_chapters(data, full, language),
-        drawn.get("picture.chapters"),
         overall(data, full),
         budget_facts(data, full, "resources"),
         burn_down(data, full),
-        drawn.get("picture.burn"),
         plans_table(data, plans),
         recommendation(data, plans, language),
         what_fits(data, plans, language),
         forecast(data, plans, language),
-        drawn.get("picture.tiers"),
         to_do(data, reviews, language),
         drafts(data, reviews),
         findings_by_kind(reviews),
         per_line(data, reviews),
         sections(data, language),
-        drawn.get("picture.sections"),
         by_model(data),
         by_purpose(data),
-        drawn.get("picture.purposes"),
+        by_day(data),
         Notes("notes", (*outline_notes(data, language), *sources, *budget_notes(data, language))),
     )
     said = messages.say(language, title, book=data.book.title.say(language))
-    return Report("status", said, language, data.now, tuple(block for block in blocks if block is not None))
+    return Report("status", said, language, data.now, blocks)
 
 
 def status_tables(data: BookData, language: str) -> Report:

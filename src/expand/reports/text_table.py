@@ -14,7 +14,7 @@ from rich.cells import cell_len, chop_cells
 from expand.redaction import printable
 from expand.reports import messages
 from expand.reports.messages import show_fact, show_heads, show_row
-from expand.reports.report_model import Chart, Facts, Notes, Report, Table, has_content
+from expand.reports.report_model import Facts, Notes, Report, Table, has_content
 
 PIPE_WIDTH = 160
 """Columns of an output that is no terminal."""
@@ -106,7 +106,7 @@ def _report_lines(report: Report, width: int) -> Iterator[str]:
     yield from fold(report.title, width)
     yield from fold(messages.say(report.language, "made", made=f"{report.made:%Y-%m-%d %H:%M}"), width)
     for block in report.blocks:
-        if isinstance(block, Chart) or not has_content(block):
+        if not has_content(block):
             continue
         title = messages.say(report.language, block.id)
         yield from ("", title, "─" * cell_len(title))
