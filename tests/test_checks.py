@@ -117,32 +117,6 @@ def test_few_examples_are_counted_as_readers_do() -> None:
     assert (found.kind, found.severity, found.mendable) == ("few-examples", "note", False)
 
 
-def of_prose(columns: int, number: int, mark: str = "") -> str:
-    """A finished chapter of so many lines, each of so many columns."""
-    return "".join(f"{mark}{row:03}{'x' * (columns - 3)}.\n" for row in range(number))
-
-
-HALF_COMMENTS = "```c\n" + "".join(f"f{row}();\n// {row}\n" for row in range(60)) + "```\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "finished", "is_thin"),
-    [
-        ("sixteen columns ab\n" * 10, of_prose(81, 100), True),
-        ("sixteen columns ab\n" * 10, of_prose(80, 100), False),
-        ("sixteen columns ab\n" * 10, of_prose(81, 99), False),
-        ("twenty-four columns abcdefg\n" * 10, of_prose(200, 100), False),
-        ("23 columns of some letters a\n" * 10, of_prose(200, 100), True),
-        ("- abcdefgh\n" * 10, of_prose(33, 100, "- "), True),
-        ("- abcdefgh\n" * 10, of_prose(32, 100, "- "), False),
-        ("```c\n" + "f();\n" * 3 + "// x\n" * 7 + "```\n", HALF_COMMENTS, False),
-        ("```c\n" + "f();\n" * 2 + "// x\n" * 8 + "```\n", HALF_COMMENTS, True),
-    ],
-)
-def test_text_is_thin_by_what_finished_chapters_have(text: str, finished: str, is_thin: bool) -> None:
-    assert bool(text_defects.thin_text(text, section=1, finished=[finished])) == is_thin
-
-
 @pytest.mark.parametrize(
     ("text", "is_thin"),
     [

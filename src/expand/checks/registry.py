@@ -11,9 +11,8 @@ from expand.markdown.names import definitions
 from expand.outline import Quality, Section
 
 
-def check_text(text: str, *, section: int, finished: Sequence[str] = ()) -> tuple[Finding, ...]:
-    """What is wrong with a text whatever its outline says, in the order of lines. ``finished`` are texts of the book's
-    finished chapters."""
+def check_text(text: str, *, section: int) -> tuple[Finding, ...]:
+    """What is wrong with a text whatever its outline says, in the order of lines."""
     return _by_line(
         text_defects.open_fences(text, section=section),
         text_defects.broken_code(text, section=section),
@@ -22,7 +21,7 @@ def check_text(text: str, *, section: int, finished: Sequence[str] = ()) -> tupl
         placeholders.placeholders(text, section=section),
         repeats.within_section(text, section=section),
         talk.talk(text, section=section),
-        text_defects.thin_text(text, section=section, finished=finished),
+        text_defects.thin_text(text, section=section),
     )
 
 
@@ -37,14 +36,13 @@ def check_section(
     quality: Quality,
     share: int = 0,
     refused: Collection[int] = (),
-    finished: Sequence[str] = (),
 ) -> tuple[Finding, ...]:
     """Everything that a section owes its outline and does not keep, in the order of lines.
 
     ``text`` begins with the section's heading and holds those of its topics; ``title`` and
     ``topics`` are in ``language``; ``target`` is in lines, for a section whose outline counts those. ``share`` are the
     section's code examples of those that the chapter demands, which are noted where the section demands none itself;
-    for ``refused`` see ``examples_of``, for ``finished`` ``check_text``."""
+    for ``refused`` see ``examples_of``."""
     number = section.number
     goal, unit = section.goal(language)
     examples = requirements.examples_of(text, quality.code_language, refused=refused)
@@ -52,7 +50,7 @@ def check_section(
     wanted, severity = (share, "note") if section.code_examples is None else (section.code_examples, "warning")
     return _by_line(
         requirements.wrong_length(text, section=number, target=target if unit == "lines" else goal, unit=unit),
-        check_text(text, section=number, finished=finished),
+        check_text(text, section=number),
         requirements.missing_topics(text, title, topics, section=number),
         requirements.unknown_headings(text, title, topics, section=number),
         text_defects.wrong_language(text, [title, *topics], section=number, language=language),

@@ -162,7 +162,7 @@ def examples_of(text: str, language: str | None, *, refused: Collection[int] = (
     comments aside. ``refused`` are the lines, from 1, on which blocks begin that a code check refused."""
     number = 0
     for block in blocks.fences(text):
-        asked = language is None or code.same_language(block.language, language)
+        asked = language is None or code.language_named(block.language) == code.language_named(language)
         if asked and code.is_programming(block.language) and block.start + 1 not in refused:
             rows = [row for row in block.code.splitlines() if row.strip() and not code.is_comment(row, block.language)]
             number += len(rows) >= EXAMPLE_LINES

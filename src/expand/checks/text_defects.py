@@ -2,17 +2,15 @@
 not parse, uses names that are not defined, fills its lines with next to nothing, or is in another language.
 
 ``thin`` measures the matter of a block: the columns of its letters and digits, markers and comments aside. Its bounds
-are per kind of block and far below what the book's finished chapters have, or what people write: prose wrapped at 40
-columns has 30 and more a line.
+are per kind of block and far below what people write: prose wrapped at 40 columns has 30 and more a line.
 """
 
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import groupby
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
-from expand.markdown import blocks, code, languages, lines, matching, names
+from expand.markdown import blocks, code, languages, matching, names
 from expand.markdown.assemble import ends_in_the_middle
 from expand.markdown.blocks import Block, Kind
 from expand.markdown.sanitize import FORBIDDEN, HARMFUL, name_of
@@ -46,7 +44,6 @@ def forbidden_characters(text: str, *, section: int) -> Iterator[Finding]:
         yield finding("forbidden-character", section, numbers[0], message, severity=severity)
 
 
-_TEXTS = frozenset({"", "text", "txt", "plain", "plaintext", "markdown", "md", "mdx", "output", "console", "prompt"})
 _PROSE = re.compile(
     rf" {{0,3}}(?:#{{2,6}} \S|(?:[A-Z]\S*(?: \S+){{4,}}|[^\x00-\x7f]*[{matching.CJK}]\S{{8,}}).*[.:。：!！?？]$)"
 )
@@ -75,7 +72,7 @@ def open_fences(text: str, *, section: int) -> Iterator[Finding]:
 
 def _opens_another(block: Block) -> bool:
     """Whether a block of code holds the line that opens another one: then the end of that one ended it."""
-    if block.language in _TEXTS:
+    if not code.is_programming(block.language):
         return False
     opening = re.compile(rf"(?m)^ {{0,3}}{re.escape(block.marker)}{block.marker[0]}*[ \t]*[\w{{]")
     return opening.search(block.code) is not None
@@ -85,7 +82,7 @@ def _prose_row(block: Block) -> int | None:
     """The first line (from 0) of a block of code that is prose or a heading, behind a blank line."""
     rows = block.code.splitlines()
     prose = (n for n, row in enumerate(rows) if n and not rows[n - 1].strip() and _PROSE.match(row))
-    return None if block.language in _TEXTS else next(prose, None)
+    return next(prose, None) if code.is_programming(block.language) else None
 
 
 def broken_code(text: str, *, section: int) -> Iterator[Finding]:
@@ -132,25 +129,18 @@ def undefined_references(texts: Mapping[int, str], known: Container[str]) -> Ite
 LEAST_MATTER: Mapping[Kind, float] = {"paragraph": 15, "quote": 15, "list": 10, "fence": 0.4}
 """Below so much matter a line, on the average of its lines, a block is thin: columns, of which a Chinese character has
 two; of code the share of lines that are neither comments nor brackets alone."""
-USUAL_SHARE: Mapping[Kind, float] = {"paragraph": 0.2, "quote": 0.2, "list": 0.25, "fence": 0.5}
-"""Instead, below this share of what a line has in the book's finished chapters, where those have ``USUAL_LINES``."""
-USUAL_LINES = 100
-MOST_TIMES = 1.6
-"""But no more than so many times the bounds above: prose that is wrapped at 40 columns is not thin in any book."""
 THIN_LINES = 10
 THIN_SHARE = 0.25
 """Thin blocks are named where they have so many lines and this share of the section's."""
 
 
-def thin_text(text: str, *, section: int, finished: Sequence[str] = ()) -> list[Finding]:
-    """At most one finding: for the thin blocks of a section, at the first of them. ``finished`` are texts of the
-    book's finished chapters."""
-    bounds = _bounds(tuple(finished))
+def thin_text(text: str, *, section: int) -> list[Finding]:
+    """At most one finding: for the thin blocks of a section, at the first of them."""
     every = [(block, _rows(block)) for block in blocks.blocks(text) if block.kind not in ("rule", "html")]
     thin = [
         (block, rows)
         for block, rows in every
-        if _is_judged(block) and _matter(block, rows) < bounds[block.kind] * len(rows)
+        if _is_judged(block) and _matter(block, rows) < LEAST_MATTER[block.kind] * len(rows)
     ]
     size, whole = (sum(len(rows) for _, rows in some) for some in (thin, every))
     if size < THIN_LINES or size < THIN_SHARE * whole:
@@ -162,21 +152,6 @@ def thin_text(text: str, *, section: int, finished: Sequence[str] = ()) -> list[
 
 def _rows(block: Block) -> list[str]:
     return [row for row in (block.code if block.kind == "fence" else block.text).splitlines() if row.strip()]
-
-
-@lru_cache(maxsize=8)  # the chapters of a run have the same finished ones
-def _bounds(finished: tuple[str, ...]) -> Mapping[Kind, float]:
-    """The least matter a line by kind of block."""
-    bounds = dict(LEAST_MATTER)
-    judged = [block for text in finished for block in blocks.blocks(text) if _is_judged(block)]
-    for kind, share in USUAL_SHARE.items():
-        own = [block for block in judged if block.kind == kind]
-        # As if a sentence stood on a line: a book with a paragraph a line asks for no more than others.
-        size = sum(len(_rows(block)) if kind == "fence" else lines.effective(block.text) for block in own)
-        if size >= USUAL_LINES:
-            usual = sum(_matter(block, _rows(block)) for block in own) / size
-            bounds[kind] = min(share * usual, MOST_TIMES * LEAST_MATTER[kind])
-    return bounds
 
 
 def _is_judged(block: Block) -> bool:

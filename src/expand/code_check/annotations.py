@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from expand.markdown import blocks, matching
-from expand.paths import packaged_table
+from expand.markdown.code import is_programming, language_named
 
-_TABLE = packaged_table("checkers")
-NAMES: Mapping[str, str] = {name: language for language, names in _TABLE["names"].items() for name in names.split()}
-NO_CODE = frozenset(("", *_TABLE["no-code"].split()))
 FLAGS = frozenset(("ignore", "no_run", "should_panic", "compile_fail"))
 _PLATFORMS = {"linux": ("linux", "unix"), "darwin": ("macos", "apple", "unix"), "win32": ("windows",)}
 _PATH = r"(?:[\w.@-]+/)*[\w.@-]+\.[A-Za-z][\w+]{0,9}|(?:[\w.@-]+/)*(?:Dockerfile|Makefile)"
@@ -88,9 +85,9 @@ def code_blocks(
     found: list[CodeBlock] = []
     last: dict[str, CodeBlock] = {}
     for fence in blocks.fences(text):
-        if fence.language in NO_CODE:
+        if not is_programming(fence.language):
             continue
-        language = NAMES.get(fence.language, fence.language)
+        language = language_named(fence.language)
         topic = next((key for start, key in reversed(headings) if start < fence.start and key in wanted), "")
         words = re.split(r"[\s,{}]+", fence.info)
         flags = {word.lower() for word in words}
@@ -125,7 +122,7 @@ def _name(info: str, head: str) -> str:
 
 def _next_file(paths: list[str], language: str) -> str:
     """Take the first of the files that is in a language, "" where none is."""
-    of_language = (path for path in paths if NAMES.get(ending := path.rpartition(".")[2], ending) == language)
+    of_language = (path for path in paths if language_named(path.rpartition(".")[2]) == language)
     if path := next(of_language, ""):
         paths.remove(path)
     return path

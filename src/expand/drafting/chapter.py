@@ -429,7 +429,6 @@ class Chapter:
             quality=self.outline.quality,
             share=self.examples(section),
             refused=refused,
-            finished=self.others.finished,
         )
         known, claims = self.known_passages(section.number), [self.say(claim) for claim in section.must_cite]
         cited: Iterable[Finding] = ()

@@ -7,9 +7,8 @@ brief has settled, unless a person changed it: a line on top tells. ``memory/boo
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice
 from typing import Any, NamedTuple, cast
 
 import yaml
@@ -28,8 +27,6 @@ from expand.workspace import Workspace, read_text, write_atomically
 MOST_TYPES, MOST_EXAMPLES, MOST_STANDING = 40, 20, 12
 LEAST_TOKENS = 10
 """In fewer nothing can be said of a chapter."""
-MOST_FINISHED = 3
-"""So many finished chapters say how much the lines of the book hold."""
 LEAST_CODE_ROWS = 3
 """A shorter block is no example."""
 _HEAD = "# Made by `expand accept`, which renews it until you change it ({}).\n"
@@ -72,12 +69,10 @@ class Remembered(NamedTuple):
 
 
 class OtherChapters(NamedTuple):
-    """What a chapter takes from the others. ``voice`` are the documents of those that it is to sound like, ``finished``
-    the first ones of those that are finished."""
+    """What a chapter takes from the others. ``voice`` are the documents of those that it is to sound like."""
 
     memory: tuple[Remembered, ...] = ()
     voice: tuple[str, ...] = ()
-    finished: tuple[str, ...] = ()
 
 
 NO_OTHERS = OtherChapters()
@@ -93,19 +88,14 @@ def read_others(workspace: Workspace, book: Book, outline: Outline, language: st
         outlined = workspace.outline_path(chapter).is_file()
         return workspace.outline(chapter, language).source if outlined else sources.get(chapter)
 
-    def documents(found: Iterable[str | None]) -> Iterator[str]:
-        for source in found:
+    def voices() -> Iterator[str]:
+        for source in map(source_of, outline.voice or book.voice):
             if source and source != outline.source and (path := workspace.source_path(source)).is_file():
                 text = read_text(path)
                 if matching.is_cjk_text(text) == cjk:
                     yield text
 
-    finished = documents(chapter.source for chapter in book.chapters if chapter.finished)
-    return OtherChapters(
-        read_memory(workspace),
-        voice=tuple(documents(map(source_of, outline.voice or book.voice))),
-        finished=tuple(islice(finished, MOST_FINISHED)),
-    )
+    return OtherChapters(read_memory(workspace), voice=tuple(voices()))
 
 
 def read_memory(workspace: Workspace) -> tuple[Remembered, ...]:

@@ -14,24 +14,24 @@ import importlib
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from pygments.lexers import get_lexer_by_name
+from pygments.token import Comment, Literal
+
 from expand.markdown.blocks import bare_rows
+from expand.paths import packaged_table
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
-_NAMES = {
-    "rust": ("rust", "rs"),
-    "python": ("python", "py", "python3"),
-    "bash": ("bash", "sh", "shell", "zsh"),
-    "toml": ("toml",),
-    "json": ("json", "jsonc", "json5"),
-    "yaml": ("yaml", "yml"),
-}
-_GRAMMARS = {name: grammar for grammar, names in _NAMES.items() for name in names}
+_TABLE = packaged_table("checkers")
+_NAMES: Mapping[str, str] = {name: language for language, names in _TABLE["names"].items() for name in names.split()}
+_NO_CODE = frozenset(("", *_TABLE["no-code"].split()))
+_GRAMMARS = {"zsh": "bash", "jsonc": "json", "json5": "json"}
+"""Languages that are read by the grammar of another one."""
 _DOCTESTS = re.compile(r"(?m)^\s*(?:>>>|In \[\d+\]:)")
 _PROMPT = re.compile(
     r"\s*(?:\([\w.-]+\)\s*)?(?:[\w.@~/:-]*[$%❯➜]\s+|>\s|[\w.-]+@[\w.-]+[:~\]].*[#$]\s|\[[^\]\n]*\][#$]\s)"
@@ -61,13 +61,17 @@ def _parser(grammar: str) -> Parser:
     return Parser(Language(importlib.import_module(f"tree_sitter_{grammar}").language()))
 
 
-_NO_CODE = frozenset({"", "text", "txt", "plain", "plaintext", "output", "console", "markdown", "md"})
 HASH_COMMENTS = frozenset(
     "python py python3 bash sh shell zsh fish yaml yml toml ruby rb perl r make makefile dockerfile ini conf elixir "
     "powershell cmake nix julia".split()
 )
 """The languages in which ``#`` begins a comment."""
 _DASH_COMMENTS = frozenset({"sql", "lua", "haskell", "hs", "ada", "elm"})
+
+
+def language_named(name: str) -> str:
+    """The language of a name that stands in an info string: "rust" of "rs"."""
+    return _NAMES.get(name.lower(), name.lower())
 
 
 def is_programming(language: str) -> bool:
@@ -81,22 +85,17 @@ def is_comment(row: str, language: str) -> bool:
     return row.strip() == "*" or row.lstrip().startswith((*marks, "<!--"))
 
 
-def same_language(one: str, other: str) -> bool:
-    """Whether two names mean the same language: "rs" and "rust" do."""
-    one, other = one.lower(), other.lower()
-    return _GRAMMARS.get(one, one) == _GRAMMARS.get(other, other)
-
-
 @lru_cache(maxsize=1024)
 def broken_code(language: str, code: str) -> int | None:
     """The line (from 0) of the first syntax error; None when the code is fine or not checkable.
 
     Checked are Rust, Python, shell, TOML, JSON and YAML. Of several readings the one that gets furthest names the line.
     """
-    grammar = _GRAMMARS.get(language.lower())
-    if grammar is None or not code.strip():
+    language = language_named(language)
+    grammar = _GRAMMARS.get(language, language)
+    if grammar not in _READINGS or not code.strip():
         return None
-    if language.lower() in ("jsonc", "json5"):
+    if language in ("jsonc", "json5"):
         code = re.sub(r",(\s*[\]}])", r"\1", code)
     last = code.rstrip().count("\n")
     furthest: int | None = None
@@ -276,66 +275,36 @@ _READINGS: dict[str, Callable[[str], Iterator[_Reading]]] = {
 
 # --- brackets of brace languages -------------------------------------------------------------------------
 #
-# Strings, characters, comments and regular expressions are left out. An excerpt that begins with a closing bracket
-# comes from the middle of a file, one that begins with a tag is markup, and neither is judged; neither is an end that
-# the author marks with an ellipsis.
+# Pygments tells them from those in strings, comments and regular expressions. An excerpt that begins with a closing
+# bracket comes from the middle of a file, one that begins with a tag is markup, and neither is judged; neither is an
+# end that the author marks with an ellipsis.
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}
-_BRACE_LANGUAGES = frozenset(
-    {"javascript", "js", "mjs", "typescript", "ts", "go", "c", "h", "cpp", "c++", "cc", "hpp", "java", "kotlin", "kt"}
-    | {"csharp", "cs", "swift", "dart", "scala", "php"}
-)
-_BACKTICKS = frozenset({"javascript", "js", "mjs", "typescript", "ts", "go"})
-_SCRIPTS = _BACKTICKS - {"go"}
-_PREPROCESSED = frozenset({"c", "h", "cpp", "c++", "cc", "hpp", "csharp", "cs", "php"})
-_BRACE_TOKEN = re.compile(
-    r"""(?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))
-    | (?P<block>\"{3}.*?(?:\"{3}|\Z))
-    | (?P<string>(?<![\w])'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")
-    | (?P<tick>`(?:\\.|[^`\\])*(?:`|\Z))
-    | (?P<slash>/(?![/*=])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/)
-    | (?P<macro>^[ \t]*\#(?:\\\n|[^\n])*)
-    | (?P<bracket>[()\[\]{}])
-    | (?P<other>[^\s\w]|\w+)""",
-    re.VERBOSE | re.DOTALL | re.MULTILINE,
-)
-_BEFORE_REGEX = frozenset("(,=:[!&|?{};+") | {"", "return", "typeof", "case"}
+_BRACE_LANGUAGES = frozenset("javascript typescript go c cpp java kotlin csharp swift dart scala php".split())
 _ELIDED_END = re.compile(r"\s*(?:(?://|#|/\*)\s*)?(?:\.{3}|…|⋯)")
 
 
 def bracket_mismatch(language: str, code: str) -> tuple[int, str] | None:
     """The line (from 0) at which brackets do not match, and what is wrong; None where they do or cannot be judged."""
+    language = language_named(language)
     if language not in _BRACE_LANGUAGES or re.match(r"\s*(?:[)\]}]|<(?!\?php))", code):
         return None
     open_ones: list[tuple[str, int]] = []
-    line, at, before = 0, 0, ""
-    while found := _BRACE_TOKEN.search(code, at):
-        line += code.count("\n", at, found.start())
-        kind, token = found.lastgroup, found[0]
-        end = found.end()
-        if (
-            (kind == "tick" and language not in _BACKTICKS)
-            or (kind == "slash" and not (language in _SCRIPTS and before in _BEFORE_REGEX))
-            or (kind == "macro" and language not in _PREPROCESSED)
-        ):
-            end, token = found.start() + 1, token[:1]
-        elif kind == "bracket" and token in _PAIRS:
-            if not open_ones:
-                return line, f"{token} closes nothing"
-            opening, opened = open_ones.pop()
-            if opening != _PAIRS[token]:
-                return line, f"{token} stands where the {opening} of line {opened + 1} is to be closed"
-        elif kind == "bracket":
-            open_ones.append((token, line))
-        if kind != "comment":
-            before = token
-        line += code.count("\n", found.start(), end)
-        at = end
-    last = code.rstrip().rpartition("\n")[2]
-    if not open_ones or _ELIDED_END.match(last):
+    for at, kind, token in get_lexer_by_name(language, startinline="<?" not in code).get_tokens_unprocessed(code):
+        for place, mark in enumerate(token if kind not in Comment and kind not in Literal else "", at):
+            line = code.count("\n", 0, place)
+            if mark in "([{":
+                open_ones.append((mark, line + 1))
+            elif mark in _PAIRS:
+                if not open_ones:
+                    return line, f"{mark} closes nothing"
+                opening, opened = open_ones.pop()
+                if opening != _PAIRS[mark]:
+                    return line, f"{mark} stands where the {opening} of line {opened} is to be closed"
+    if not open_ones or _ELIDED_END.match(code.rstrip().rpartition("\n")[2]):
         return None
     opening, opened = open_ones[-1]
-    return code.rstrip().count("\n"), f"it ends before the {opening} of line {opened + 1} is closed"
+    return code.rstrip().count("\n"), f"it ends before the {opening} of line {opened} is closed"
 
 
 # --- Mermaid ------------------------------------------------------------------------------------------------
