@@ -69,7 +69,7 @@ async def expand_chapters(
     **changes: Any,
 ) -> RunResult:
     """Expands several chapters side by side, as one run; see ``expand_chapter``."""
-    run = expanding(workspace, chapters, options, author=author, on_event=on_event, keep_events=False, **changes)
+    run = expanding(workspace, chapters, options, author=author, on_event=on_event, **changes)
     return await run.complete()
 
 
@@ -80,15 +80,14 @@ def expanding(
     *,
     author: Author | None = None,
     on_event: Callable[[Event], None] | None = None,
-    keep_events: bool = True,
     **changes: Any,
 ) -> Run:
-    """The same as a run to watch: ``async with expanding(…) as run``, then ``async for event in run`` and ``await
-    run.result()``. ``run.stop()`` ends it in good order."""
+    """The same as a run that can be stopped: ``async with expanding(…) as run``, then ``await run.result()``.
+    ``run.stop()`` ends it in good order."""
     from expand.drafting.run import Run
 
     made = RunOptions.of(workspace, chapters, options, **changes)
-    return Run(workspace, made, author=author, on_event=on_event, keep_events=keep_events)
+    return Run(workspace, made, author=author, on_event=on_event)
 
 
 def dry_run(

@@ -122,7 +122,7 @@ class LiveBook:
             most = min((one for one in (budget, self._options.budget) if one is not None), default=None)
             wanted = replace(self._options, budget=most, decide=self._decide)
             if action == "/start":
-                self._run = expanding(self._workspace, chapter, wanted, on_event=self._show, keep_events=False)
+                self._run = expanding(self._workspace, chapter, wanted, on_event=self._show)
                 self._task = asyncio.create_task(self._work(self._run))
             state |= {"chapter": chapter, "running": action == "/start", "notices": []}
             self._begin(0)

@@ -149,9 +149,7 @@ class BatchBackend:
     async def _assemble(self, model: str, options: RunOptions, on_event: Callable[[Event], None]) -> RunResult:
         """Draft chapters from the answers that the ledger has: a run that is stopped before it begins."""
         settings = replace(self._settings, model=model)
-        run = DraftRun(
-            self._workspace, options, settings=settings, author=NoAuthor(), on_event=on_event, keep_events=False
-        )
+        run = DraftRun(self._workspace, options, settings=settings, author=NoAuthor(), on_event=on_event)
         run.stop()
         return replace(await run.complete(), interrupted=False)
 

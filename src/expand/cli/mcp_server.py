@@ -107,9 +107,7 @@ class Drafting:
 
         await self.ended()
         options = replace(self._options, sections=frozenset({section}), budget=max(0, self.limit - self.used))
-        self._run = run = api.expanding(
-            self._workspace, chapter, options, language=language, on_event=on_event, keep_events=False
-        )
+        self._run = run = api.expanding(self._workspace, chapter, options, language=language, on_event=on_event)
         # A task of its own: the SDK repeats a cancellation until the tool has ended, and a run that is stopped twice
         # leaves what is in flight behind.
         self._task = task = asyncio.create_task(self._complete(run))

@@ -74,7 +74,7 @@ async def _run(workspace: Workspace, settings: Settings, options: RunOptions) ->
                 log(event)
             show_event(event)
 
-        async with Run(workspace, options, settings=settings, on_event=on_event, keep_events=False) as run:
+        async with Run(workspace, options, settings=settings, on_event=on_event) as run:
             stop_on_signals(lambda _: run.stop())
             result = await run.result()
         if log is not None:

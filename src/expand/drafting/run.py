@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from expand.checks import Finding, not_ignored
 from expand.client.client import RefusedError, StoppedError
+from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
+from expand.drafting.approval import Approval
 from expand.drafting.brief_request import BUDGET_SHARE, SECTION, begun_chapters, brief_order, make_brief, wants_brief
 from expand.drafting.budget_plan import BudgetPlan, DueSection, budget_plan, due_sections, expected_tokens
 from expand.drafting.chapter import Chapter
@@ -30,10 +31,12 @@ from expand.drafting.draft_file import DraftFile, DraftStore, open_chapter
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
 from expand.drafting.read_record import hashes, read_record
+from expand.drafting.read_through import read_order, read_through, review_context, texts_of
 from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.run_context import RunContext, open_run
 from expand.drafting.run_options import RunOptions
+from expand.drafting.section_code import SectionCode, code_check
 from expand.drafting.section_run import SectionRun
 from expand.drafting.section_state import (
     Revisions,
@@ -46,24 +49,18 @@ from expand.drafting.section_state import (
 )
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, LedgerError
 from expand.llm.types import Author
+from expand.markdown import lines
 from expand.outline import Section
 from expand.settings import Settings
 from expand.workspace import Workspace
-
-if TYPE_CHECKING:
-    from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
-    from expand.drafting.approval import Approval
 
 READ_SHARE = 4
 """A run has a chapter read through by itself only where that can cost at most this part of what is left."""
 
 
 class Run:
-    """One run, from ``async with`` to the end of its block, as a task of its own.
-
-    ``async for event in run`` gives every event from the first on and ends with the run; one loop at a time. ``await
-    run.result()`` may come before, after or without it. A block that is left early stops the run and waits for what is
-    in flight."""
+    """One run, from ``async with`` to the end of its block, as a task of its own. A block that is left early stops the
+    run and waits for what is in flight."""
 
     def __init__(
         self,
@@ -73,18 +70,15 @@ class Run:
         settings: Settings | None = None,
         author: Author | None = None,
         on_event: Callable[[Event], None] | None = None,
-        keep_events: bool = True,
     ) -> None:
         """``settings`` are those of the options, unless they are given. ``author`` writes in the place of the
         configured one. ``on_event`` is called within the run and should be quick; when it raises, the run stops and the
-        error is raised by ``result``. ``keep_events``: keep them for ``async for``."""
+        error is raised by ``result``."""
         self._workspace = workspace
         self._options = options
         self._settings = settings or options.settings(workspace, own_author=author is not None)
         self._author = author
         self._on_event = on_event
-        self._keep_events = keep_events
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._task: asyncio.Task[RunResult] | None = None
         self._scheduler: _Scheduler | None = None
         self._stops = 0
@@ -95,22 +89,14 @@ class Run:
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="expand")
-        self._task.add_done_callback(self._ended)
+        # Who asks for the result gets the error; the run is over in any case.
+        self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if not self._begun.done():
             self.stop()
             await self._arrived()
-
-    async def __aiter__(self) -> AsyncIterator[Event]:
-        while not (self._begun.done() and self._events.empty()):
-            event = await self._events.get()
-            if event is None:
-                return
-            yield event
 
     def stop(self) -> None:
         """Begin nothing new; what is in flight arrives. Called again, that is left unknown."""
@@ -152,11 +138,6 @@ class Run:
             raise cancelled
         return self._begun.result()
 
-    def _ended(self, task: asyncio.Task[RunResult]) -> None:
-        self._events.put_nowait(None)
-        if not task.cancelled():
-            task.exception()  # who asks for the result gets it; the run is over in any case
-
     async def _run(self) -> RunResult:
         """Open what the run works with, and work. Outlines of chapters that are known to be finished stay unread."""
         workspace, options, settings = self._workspace, self._options, self._settings
@@ -167,27 +148,28 @@ class Run:
         opening = open_run(workspace, settings, options, author=self._author, on_event=self._tell, outlines=outlines)
         async with opening as (book, setup, context):
             drafts = DraftStore(workspace, book, options=options, setup=setup, outlines=outlines)
-            code = None
-            if settings.code.check:
-                from expand.drafting.section_code import code_check  # the toolchains, which few runs ask
-
-                code = partial(code_check, workspace, settings)
-            workers = 1 if options.decide else settings.concurrency or setup.profile.concurrency
-            self._scheduler = _Scheduler(
-                context, drafts, cache, workspace, workers=workers, on_event=self._tell, code=code
+            scheduler = self._scheduler = _Scheduler(
+                workspace=workspace,
+                options=options,
+                context=context,
+                drafts=drafts,
+                cache=cache,
+                workers=1 if options.decide else settings.concurrency or setup.profile.concurrency,
+                on_event=self._tell,
+                code=partial(code_check, workspace, settings) if settings.code.check else None,
             )
+            if options.decide:
+                scheduler.approval = Approval(workspace, options.decide, scheduler.stop)
             for _ in range(self._stops):
-                self._scheduler.stop()
+                scheduler.stop()
             self.charged_tokens = options.budget or 0
             try:
-                return await self._scheduler.expand()
+                return await scheduler.expand()
             finally:
                 balance = context.ledger.balance(f"run:{context.run_id}")
                 self.charged_tokens = balance.used_tokens + balance.reserved_tokens
 
     def _tell(self, event: Event) -> None:
-        if self._keep_events:
-            self._events.put_nowait(event)
         if self._on_event is None or self._broken is not None:
             return
         try:
@@ -199,62 +181,48 @@ class Run:
             self.stop()
 
 
+@dataclass(kw_only=True, slots=True)
 class _Scheduler:
     """Gives the sections of an open run to its workers, and puts their results together."""
 
-    def __init__(
-        self,
-        context: RunContext,
-        drafts: DraftStore,
-        cache: ResultCache,
-        workspace: Workspace,
-        *,
-        workers: int,
-        on_event: Callable[[Event], None],
-        code: Callable[[Chapter], CodeCheck] | None,
-    ) -> None:
-        self._options = drafts.options
-        self._approval: Approval | None = None
-        if drafts.options.decide is not None:
-            from expand.drafting.approval import Approval  # few runs ask a person
-
-            self._approval = Approval(workspace, drafts.options.decide, self.stop)
-        self._code = code
-        self._context = context
-        self._drafts = drafts
-        self._cache = cache
-        self._workspace = workspace
-        self._workers = workers
-        self._on_event = on_event
-        self._revisions: Revisions = {}
-        self._results: dict[str, dict[int, SectionResult]] = {}
-        """Of chapters that are being worked on: the results of the sections that are done, without their checks."""
-        self._to_mend: dict[str, dict[int, tuple[SectionRun, SectionCheck]]] = {}
-        """Of chapters that are being worked on: the sections whose package is mended when all of it is there."""
-        self._worked: set[str] = set()
-        """Chapters of which a section was due."""
-        self._noted: set[str] = set()
-        """Chapters of which the run says something that a later run would not."""
-        self._finished: dict[str, ChapterResult] = {}
-        self._refused: list[Refusal] = []
-        self._problems: list[InputError] = []
-        """Why chapters could not be opened or written."""
-        self._plan: BudgetPlan | None = None
-        """Which sections are finished where the budget does not reach for all that are due."""
-        self._without_brief: set[str] = set()
-        """Chapters that get a brief before their first section is drafted."""
-        self._learning = asyncio.Lock()
-        self._brief_locks: dict[str, asyncio.Lock] = {}
-        self._defects: list[Exception] = []
-        self._stopped_by = ""
-        self._interrupted = False
+    workspace: Workspace
+    options: RunOptions
+    context: RunContext
+    drafts: DraftStore
+    cache: ResultCache
+    workers: int
+    on_event: Callable[[Event], None]
+    code: Callable[[Chapter], CodeCheck] | None
+    approval: Approval | None = None
+    revisions: Revisions = field(default_factory=dict)
+    results: dict[str, dict[int, tuple[SectionStatus, Sequence[Finding]]]] = field(default_factory=dict)
+    """Of chapters that are being worked on: the status of the sections that are done, and what is to say of them."""
+    to_mend: dict[str, dict[int, tuple[SectionRun, SectionCheck]]] = field(default_factory=dict)
+    """Of chapters that are being worked on: the sections whose package is mended when all of it is there."""
+    worked: set[str] = field(default_factory=set)
+    """Chapters of which a section was due."""
+    noted: set[str] = field(default_factory=set)
+    """Chapters of which the run says something that a later run would not."""
+    finished: dict[str, ChapterResult] = field(default_factory=dict)
+    refused: list[Refusal] = field(default_factory=list)
+    problems: list[InputError] = field(default_factory=list)
+    """Why chapters could not be opened or written."""
+    plan: BudgetPlan | None = None
+    """Which sections are finished where the budget does not reach for all that are due."""
+    without_brief: set[str] = field(default_factory=set)
+    """Chapters that get a brief before their first section is drafted."""
+    learning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    brief_locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    defects: list[Exception] = field(default_factory=list)
+    stopped_by: str = ""
+    interrupted: bool = False
 
     def stop(self) -> None:
         """Begin nothing new; what is in flight arrives. Called again, that is left unknown."""
-        self._interrupted = True
-        self._context.client.stop()
-        if self._approval is not None:
-            self._approval.stop()
+        self.interrupted = True
+        self.context.client.stop()
+        if self.approval is not None:
+            self.approval.stop()
 
     async def expand(self) -> RunResult:
         """Draft the chapters; everything bought is in the drafts when it returns.
@@ -262,54 +230,54 @@ class _Scheduler:
         Raises ``InputError`` before anything is sent when the input is wrong; and a defect of the tool that a section
         ran into, once all others are drafted."""
         began = time.monotonic()
-        if self._options.fresh:
-            raise_revisions(self._context.ledger, self._drafts, overwrite=True)
+        if self.options.fresh:
+            raise_revisions(self.context.ledger, self.drafts, overwrite=True)
         chapters = self._look_around()
-        for result in self._finished.values():
-            for section in result.sections:
-                self._tell_done(result.id, section)
+        for known in self.finished.values():
+            for one in known.sections:
+                self.on_event(SectionDone(chapter=known.id, section=one.number, lines=one.lines, status=one.status))
         try:
             await self._draft(chapters)
         finally:
             try:
-                await self._context.client.drain()
+                await self.context.client.drain()
             finally:
-                for chapter_id in tuple(self._results):  # chapters of which a section could not be begun
-                    self._noted.add(chapter_id)
-                    self._finish(self._drafts.look(chapter_id))
-                self._problems += self._drafts.write()
-        if self._defects:
-            raise self._defects[0]
-        self._cache.write()
-        results = tuple(self._finished[c] for c in self._options.chapters if c in self._finished)
-        counters = self._context.usage.counters.values()
+                for chapter_id in tuple(self.results):  # chapters of which a section could not be begun
+                    self.noted.add(chapter_id)
+                    self._finish(self.drafts.look(chapter_id))
+                self.problems += self.drafts.write()
+        if self.defects:
+            raise self.defects[0]
+        self.cache.write()
+        results = tuple(self.finished[c] for c in self.options.chapters if c in self.finished)
+        counters = self.context.usage.counters.values()
         attempts = sum(counter.attempts for counter in counters)
-        if self._problems and not attempts:
-            raise self._problems[0]
+        if self.problems and not attempts:
+            raise self.problems[0]
         return RunResult(
             chapters=results,
-            balance=self._context.ledger.balance("book"),
+            balance=self.context.ledger.balance("book"),
             attempts=attempts,
             answers=sum(counter.answers for counter in counters),
             tokens=sum(counter.usage.total for counter in counters),
             seconds=time.monotonic() - began,
-            stopped_by=self._stopped_by,
-            refused=tuple(self._refused),
-            problems=tuple(dict.fromkeys(map(str, self._problems))),
-            interrupted=self._interrupted,
+            stopped_by=self.stopped_by,
+            refused=tuple(self.refused),
+            problems=tuple(dict.fromkeys(map(str, self.problems))),
+            interrupted=self.interrupted,
         )
 
     def _look_around(self) -> dict[str, list[int]]:
         """The sections to work on by chapter, and what will be drafted and why, told before anything is spent."""
-        self._revisions = self._context.ledger.editions()
+        self.revisions = self.context.ledger.editions()
         chapters: dict[str, list[int]] = {}
         planned: list[SectionPlanned] = []
-        begun = begun_chapters(self._context.ledger)
+        begun = begun_chapters(self.context.ledger)
         due: list[DueSection] = []
-        for chapter in self._options.chapters:
-            known = self._cache.result(chapter, self._revisions)
+        for chapter in self.options.chapters:
+            known = self.cache.result(chapter, self.revisions)
             if known is not None:
-                self._finished[chapter] = known
+                self.finished[chapter] = known
                 planned += [
                     SectionPlanned(
                         chapter=chapter,
@@ -321,34 +289,34 @@ class _Scheduler:
                     for section in known.sections
                 ]
                 continue
-            draft_file = self._drafts.look(chapter)
-            checks = check_chapter_state(draft_file, self._options, self._revisions)
+            draft_file = self.drafts.look(chapter)
+            checks = check_chapter_state(draft_file, self.options, self.revisions)
             planned += [check.planned(draft_file.chapter) for check in checks]
             found = due_sections(draft_file.chapter, checks)
             due += found
             if found and wants_brief(draft_file.chapter, begun):
-                self._without_brief.add(chapter)
+                self.without_brief.add(chapter)
             chapters[chapter] = [check.section.number for check in checks]
-        self._on_event(RunPlanned(sections=tuple(planned)))
-        if not (self._interrupted or self._approval):  # else the ledger's answers are drafted, and nothing is spent
-            self._plan = budget_plan(due, self._context.remaining_tokens(), self._expected_tokens)
-        if self._plan is not None:
-            self._without_brief.clear()
-            self._on_event(Notice(message=str(self._plan)))
+        self.on_event(RunPlanned(sections=tuple(planned)))
+        if not (self.interrupted or self.approval):  # else the ledger's answers are drafted, and nothing is spent
+            self.plan = budget_plan(due, self.context.remaining_tokens(), self._expected_tokens)
+        if self.plan is not None:
+            self.without_brief.clear()
+            self.on_event(Notice(message=str(self.plan)))
         return chapters
 
     def _expected_tokens(self, due: DueSection) -> int:
-        draft_file = self._drafts.look(due.chapter)
+        draft_file = self.drafts.look(due.chapter)
         section = draft_file.chapter.outline.sections[due.section - 1]
-        check = check_section_state(draft_file, section, self._options, self._revisions)
-        return expected_tokens(draft_file.chapter, check, self._context.ledger)
+        check = check_section_state(draft_file, section, self.options, self.revisions)
+        return expected_tokens(draft_file.chapter, check, self.context.ledger)
 
     async def _draft(self, chapters: Mapping[str, Sequence[int]]) -> None:
         """Have the workers do everything."""
-        todo = lanes(chapters, workers=self._workers, in_order=self._options.context == "text")
-        workers = self._workers
-        if self._plan is not None:
-            first, workers = tuple(self._plan.finished), 1
+        todo = lanes(chapters, workers=self.workers, in_order=self.options.context == "text")
+        workers = self.workers
+        if self.plan is not None:
+            first, workers = tuple(self.plan.finished), 1
             every = [(chapter, number) for chapter, numbers in chapters.items() for number in numbers]
             todo = ((chapter, (number,)) for chapter, number in dict.fromkeys((*first, *every)))
 
@@ -359,11 +327,11 @@ class _Scheduler:
                     try:
                         await self._section(chapter, section)
                     except InputError as error:
-                        self._problems.append(error)
+                        self.problems.append(error)
                     except LedgerError:
                         raise
                     except Exception as error:  # a defect; raised at the end, with its traceback
-                        self._defects.append(error)
+                        self.defects.append(error)
 
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -374,65 +342,47 @@ class _Scheduler:
 
     async def _section(self, chapter_id: str, number: int) -> None:
         await self._make_brief(chapter_id)
-        if self._approval and self._options.brief:
-            await self._approve_brief(chapter_id, self._approval)
+        if self.approval and self.options.brief:
+            await self._approve_brief(chapter_id, self.approval)
         draft_file, section = self._present(chapter_id, number)
-        self._on_event(SectionStarted(chapter=chapter_id, section=number))
+        self.on_event(SectionStarted(chapter=chapter_id, section=number))
         status, told = await self._drafted(draft_file, section)
-        while self._approval and status not in ("refused", "failed") and not self._interrupted:
-            decision = await self._approval.section(draft_file, section, status, told)
+        while self.approval and status not in ("refused", "failed") and not self.interrupted:
+            decision = await self.approval.section(draft_file, section, status, told)
             if decision.choice in ("take", "skip", "quit"):
                 status = "edited" if draft_file.edited(number) else status
                 break
-            self._drafts.forget(chapter_id)  # the outline may be another
+            self.drafts.forget(chapter_id)  # the outline may be another
             draft_file, section = self._present(chapter_id, number)
             if decision.choice in ("back", "again"):
-                note = decision.note.strip() or revision_of(draft_file, section, self._revisions).instruction
-                raise_revision(self._context.ledger, draft_file, number, note)
-                self._revisions = self._context.ledger.editions()
+                note = decision.note.strip() or revision_of(draft_file, section, self.revisions).instruction
+                raise_revision(self.context.ledger, draft_file, number, note)
+                self.revisions = self.context.ledger.editions()
             if decision.choice != "length":
                 status, told = await self._drafted(draft_file, section)
-        result = self._result(draft_file, section, status, told)
-        results = self._results.setdefault(chapter_id, {})
-        results[number] = result
+        results = self.results.setdefault(chapter_id, {})
+        results[number] = status, told
         with suppress(InputError):  # what cannot be written now is tried again, and told at the end
             draft_file.write()
-        self._tell_done(chapter_id, result)
-        outline = draft_file.chapter.outline
-        if len(results) == len(self._options.chosen(outline)):
-            verdicts = await self._judged(draft_file, self._code) if self._code else None
+        delivered = lines.of_section(draft_file.texts[number])
+        self.on_event(SectionDone(chapter=chapter_id, section=number, lines=delivered, status=status))
+        if len(results) == len(self.options.chosen(draft_file.chapter.outline)):
+            verdicts = await self._judged(draft_file, self.code) if self.code else None
             before = dict(draft_file.texts)
             await self._read_through(draft_file)
-            if self._code and draft_file.texts != before:
-                verdicts = await asyncio.to_thread(self._code(draft_file.chapter).judge, draft_file.texts)
+            if self.code and draft_file.texts != before:
+                verdicts = await asyncio.to_thread(self.code(draft_file.chapter).judge, draft_file.texts)
             self._finish(draft_file, verdicts)
 
     def _present(self, chapter_id: str, number: int) -> tuple[DraftFile, Section]:
         """A draft and a section by what the outline says by now. Raises ``InputError`` where the section is gone."""
-        draft_file = self._drafts.take(chapter_id)
+        draft_file = self.drafts.take(chapter_id)
         sections = draft_file.chapter.outline.sections
         if number > len(sections):
             raise InputError(
                 f"{chapter_id} has no section {number} any more", remedy="its outline was changed; run again"
             )
         return draft_file, sections[number - 1]
-
-    def _result(
-        self, draft_file: DraftFile, section: Section, status: SectionStatus, told: Sequence[Finding]
-    ) -> SectionResult:
-        """A section's result with what the run has bought for it, and says of it."""
-        chapter = draft_file.chapter
-        counter = self._context.usage.of(chapter.id, section.number)
-        notes = not_ignored(told, draft_file.texts, chapter.ignored)
-        if notes:
-            self._noted.add(chapter.id)
-        return replace(
-            draft_file.section_result(section, status),
-            attempts=counter.attempts,
-            answers=counter.answers,
-            usage=counter.usage,
-            findings=notes,
-        )
 
     async def _judged(self, draft_file: DraftFile, code: Callable[[Chapter], CodeCheck]) -> ChapterVerdicts:
         """The verdicts on the code of a chapter whose sections are all done.
@@ -441,11 +391,11 @@ class _Scheduler:
         the package are mended here, those of the sections that this run has drafted."""
         chapter, judge = draft_file.chapter, code(draft_file.chapter).judge
         verdicts = await asyncio.to_thread(judge, draft_file.texts)
-        for number, (section, check) in self._to_mend.pop(chapter.id, {}).items():
+        for number, (section, check) in self.to_mend.pop(chapter.id, {}).items():
             if verdicts.refused(number, package=True) and not draft_file.edited(number):
                 await section.mend_package()
                 draft_file.put(number, section.text.render(), check.key, check.preceding_hash)
-                self._results[chapter.id][number] = self._result(draft_file, check.section, "drafted", section.notes)
+                self.results[chapter.id][number] = "drafted", section.notes
                 verdicts = await asyncio.to_thread(judge, draft_file.texts)
             section.close()
         return verdicts
@@ -453,105 +403,99 @@ class _Scheduler:
     async def _first_alone(self, section: SectionRun) -> ExpandError | None:
         """Draft a section; of a model that writes whole ones the first by itself, so that what it delivers corrects
         what is asked of it for the others."""
-        if self._drafts.setup.profile.brief and not self._context.delivered:
-            async with self._learning:
-                if not self._context.delivered:
+        if self.drafts.setup.profile.brief and not self.context.delivered:
+            async with self.learning:
+                if not self.context.delivered:
                     return await section.draft()
         return await section.draft()
 
     async def _make_brief(self, chapter_id: str) -> None:
         """Have the chapter's brief made before the first of its sections; the others wait for it."""
-        if chapter_id not in self._without_brief:
+        if chapter_id not in self.without_brief:
             return
-        async with self._brief_locks.setdefault(chapter_id, asyncio.Lock()):
-            if chapter_id not in self._without_brief:
+        async with self.brief_locks.setdefault(chapter_id, asyncio.Lock()):
+            if chapter_id not in self.without_brief:
                 return
-            chapter = self._drafts.look(chapter_id).chapter
-            remaining = self._context.remaining_tokens()
+            chapter = self.drafts.look(chapter_id).chapter
+            remaining = self.context.remaining_tokens()
             if remaining is None or brief_order(chapter, "none").amount.tokens * BUDGET_SHARE <= remaining:
-                made = await make_brief(self._context, chapter, self._workspace)
+                made = await make_brief(self.context, chapter, self.workspace)
                 if made.brief is not None:
-                    self._drafts.forget(chapter_id)
+                    self.drafts.forget(chapter_id)
                 elif not isinstance(made.stopped_by, StoppedError):
                     why = made.stopped_by or made.problems[0]
-                    self._on_event(Notice(message=f"{chapter_id}: drafted without a brief: {why}"))
-            self._without_brief.discard(chapter_id)
+                    self.on_event(Notice(message=f"{chapter_id}: drafted without a brief: {why}"))
+            self.without_brief.discard(chapter_id)
 
     async def _approve_brief(self, chapter_id: str, approval: Approval) -> None:
         """Have a person decide on the chapter's brief, until it may stay as it is."""
-        while not self._interrupted:
+        while not self.interrupted:
             decision = await approval.brief(chapter_id)
             if decision.choice in ("take", "skip"):
                 return
             if decision.choice == "back":
-                self._context.ledger.raise_edition(chapter_id, SECTION)
-                bare, book = replace(self._options, brief=False), self._workspace.book()
-                chapter = open_chapter(self._workspace, book, chapter_id, options=bare, setup=self._drafts.setup)
-                made = await make_brief(self._context, chapter, self._workspace, note=decision.note)
+                self.context.ledger.raise_edition(chapter_id, SECTION)
+                bare, book = replace(self.options, brief=False), self.workspace.book()
+                chapter = open_chapter(self.workspace, book, chapter_id, options=bare, setup=self.drafts.setup)
+                made = await make_brief(self.context, chapter, self.workspace, note=decision.note)
                 if made.brief is None or made.problems:
-                    self._on_event(Notice(message=f"{chapter_id}: the brief: {made.stopped_by or made.problems[0]}"))
-            self._drafts.forget(chapter_id)
+                    self.on_event(Notice(message=f"{chapter_id}: the brief: {made.stopped_by or made.problems[0]}"))
+            self.drafts.forget(chapter_id)
 
     async def _read_through(self, draft_file: DraftFile) -> None:
         """Have a drafted chapter read through, where the options or the reader's profile say so. By itself that is done
         for chapters that were drafted just now, and where it can take but a small part of what is left."""
-        chapter, asked = draft_file.chapter, self._options.read
-        reader = self._context.models_for("review", chapter.setup)[0]
-        if self._options.sections is not None or not (reader.profile.read if asked is None else asked):
+        chapter, asked = draft_file.chapter, self.options.read
+        reader = self.context.models_for("review", chapter.setup)[0]
+        if self.options.sections is not None or not (reader.profile.read if asked is None else asked):
             return
-        from expand.drafting.read_through import read_order, read_through, review_context, texts_of  # few runs read
-
-        record, texts = read_record(self._workspace, draft_file.path), texts_of(draft_file)
+        record, texts = read_record(self.workspace, draft_file.path), texts_of(draft_file)
         begun = hashes(texts) == record.before != record.texts
-        if not asked and (draft_file.unfinished or not (begun or chapter.id in self._worked)):
+        if not asked and (draft_file.unfinished or not (begun or chapter.id in self.worked)):
             return
         try:
             order = read_order(chapter, reader, "none", "review.j2", review_context(chapter, texts))
-            left = self._context.remaining_tokens(chapter.id)
+            left = self.context.remaining_tokens(chapter.id)
             if not asked and left is not None and order.amount.tokens * READ_SHARE > left:
                 said = f"not read through: it may take {order.amount.tokens:,} of the {left:,} tokens left"
             else:
-                judge = self._code(chapter).judge if self._code else None
-                said = await read_through(self._context, self._workspace, draft_file, judge)
-            self._on_event(Notice(message=f"{chapter.id}: {said}"))
+                judge = self.code(chapter).judge if self.code else None
+                said = await read_through(self.context, self.workspace, draft_file, judge)
+            self.on_event(Notice(message=f"{chapter.id}: {said}"))
         except (BudgetExceededError, AuthorError, StoppedError, InputError) as error:
-            self._noted.add(chapter.id)  # a later run goes on with it
+            self.noted.add(chapter.id)  # a later run goes on with it
             if isinstance(error, StoppedError):
                 return
             if not asked:
-                self._on_event(Notice(message=f"{chapter.id}: not read through: {error}"))
+                self.on_event(Notice(message=f"{chapter.id}: not read through: {error}"))
             elif isinstance(error, InputError):
-                self._problems.append(error)
+                self.problems.append(error)
             else:
                 self._status(chapter.id, 0, error)
 
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""
         chapter, number = draft_file.chapter, section.number
-        check = check_section_state(draft_file, section, self._options, self._revisions)
+        check = check_section_state(draft_file, section, self.options, self.revisions)
         if check.state == "edited":
             return "edited", ()
         if check.state == "stale":
             message = "the sections before it changed since it was drafted; --cascade drafts it again"
-            self._on_event(Notice(message=f"{chapter.id}/{number}: {message}"))
+            self.on_event(Notice(message=f"{chapter.id}/{number}: {message}"))
         if check.state != "due":
             return "reused", ()
-        self._worked.add(chapter.id)
-        if self._plan is not None and not self._plan.begins((chapter.id, number), self._context.remaining_tokens()):
-            self._refused.append(Refusal(chapter=chapter.id, section=number, message=self._plan.refusal))
+        self.worked.add(chapter.id)
+        if self.plan is not None and not self.plan.begins((chapter.id, number), self.context.remaining_tokens()):
+            self.refused.append(Refusal(chapter=chapter.id, section=number, message=self.plan.refusal))
             return "refused", ()
-        code = None
-        if self._code:
-            from expand.drafting.section_code import SectionCode  # loaded by then
-
-            code = SectionCode(self._code(chapter), draft_file.texts, number, chapter.ignored)
-        section_run = SectionRun(self._context, chapter, check, code)
+        code = SectionCode(self.code(chapter), draft_file.texts, number, chapter.ignored) if self.code else None
+        section_run = SectionRun(self.context, chapter, check, code)
         ended_by = await self._first_alone(section_run)
         text = section_run.text.render()
         if ended_by is None:
             draft_file.put(number, text, check.key, check.preceding_hash)
             if code:
-                self._to_mend.setdefault(chapter.id, {})[number] = section_run, check
+                self.to_mend.setdefault(chapter.id, {})[number] = section_run, check
         elif check.begun.bodies:
             draft_file.put_on(number, text)
         elif section_run.text.lines >= chapter.skeletons[number].measure.of_section(draft_file.texts[number]):
@@ -562,32 +506,39 @@ class _Scheduler:
         """The status of a section that was drafted, and what its end means for the run."""
         if isinstance(ended_by, BudgetExceededError):
             shortfall = ended_by.shortfall if isinstance(ended_by, RefusedError) else None
-            self._refused.append(Refusal(chapter=chapter, section=section, message=str(ended_by), shortfall=shortfall))
-        elif isinstance(ended_by, AuthorError) and not self._stopped_by:
-            self._stopped_by = str(ended_by)
+            self.refused.append(Refusal(chapter=chapter, section=section, message=str(ended_by), shortfall=shortfall))
+        elif isinstance(ended_by, AuthorError) and not self.stopped_by:
+            self.stopped_by = str(ended_by)
         if ended_by is None:
-            return "drafted" if self._context.usage.of(chapter, section).answers else "reused"
+            return "drafted" if self.context.usage.of(chapter, section).answers else "reused"
         return "refused" if isinstance(ended_by, BudgetExceededError) else "failed"
 
     def _finish(self, draft_file: DraftFile, code: ChapterVerdicts | None = None) -> None:
         """The chapter's result: the sections that were asked for, and what shows across them."""
-        chapter, results = draft_file.chapter, self._results.pop(draft_file.chapter.id)
-        self._drafts.close(chapter.id)
+        chapter, done = draft_file.chapter, self.results.pop(draft_file.chapter.id)
+        self.drafts.close(chapter.id)
+        sections: list[SectionResult] = []
+        for section in self.options.chosen(chapter.outline):
+            status, told = done.get(section.number, ("failed", ()))  # one that could not be begun
+            notes = not_ignored(told, draft_file.texts, chapter.ignored)
+            if notes:
+                self.noted.add(chapter.id)
+            counter, now = self.context.usage.of(chapter.id, section.number), draft_file.section_result(section, status)
+            sections.append(
+                replace(
+                    now,
+                    attempts=counter.attempts,
+                    answers=counter.answers,
+                    usage=counter.usage,
+                    findings=(*notes, *now.findings),
+                )
+            )
         links: dict[str, bool] = {}
-        result = self._finished[chapter.id] = draft_file.chapter_result(
-            [
-                _held(draft_file, section, results.get(section.number))
-                for section in self._options.chosen(chapter.outline)
-            ],
-            whole=self._options.sections is None,
-            links=links,
-            code=code,
+        result = self.finished[chapter.id] = draft_file.chapter_result(
+            sections, whole=self.options.sections is None, links=links, code=code
         )
-        if chapter.id not in self._noted:
-            self._cache.keep(draft_file, result, self._revisions, links)
-
-    def _tell_done(self, chapter: str, result: SectionResult) -> None:
-        self._on_event(SectionDone(chapter=chapter, section=result.number, lines=result.lines, status=result.status))
+        if chapter.id not in self.noted:
+            self.cache.keep(draft_file, result, self.revisions, links)
 
 
 def lanes(
@@ -609,9 +560,3 @@ def lanes(
             yield chapter, chapters[chapter][:1]
         for chapter in block:
             yield from ((chapter, (section,)) for section in chapters[chapter][1:])
-
-
-def _held(draft_file: DraftFile, section: Section, done: SectionResult | None) -> SectionResult:
-    """A section's result with what the checks find in it by now; ``done`` is None where it could not be begun."""
-    now = draft_file.section_result(section, done.status if done else "failed")
-    return replace(done, lines=now.lines, findings=(*done.findings, *now.findings)) if done else now
