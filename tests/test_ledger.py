@@ -809,27 +809,6 @@ def test_a_new_ledger_that_another_process_is_turning_is_waited_for(tmp_path: Pa
         Ledger.open(place(tmp_path))
 
 
-def test_a_folder_that_takes_no_lock_files_is_read_as_it_lies(tmp_path: Path, failing: type[Failing]) -> None:
-    Ledger.open(place(tmp_path)).close()
-    failing.trigger, failing.code, failing.left = "sqlite_master", sqlite3.SQLITE_CANTOPEN, 1
-    ledger = Ledger.read(place(tmp_path))
-    assert ledger is not None
-    assert ledger.edition("03", 1) == 0
-    ledger.close()
-    failing.code, failing.left = sqlite3.SQLITE_IOERR, 1
-    with pytest.raises(LedgerError, match="the disk cannot be read or written"):
-        Ledger.read(place(tmp_path))
-
-
-def test_a_log_that_cannot_be_read_is_not_passed_over(tmp_path: Path, failing: type[Failing]) -> None:
-    writer = Ledger.open(place(tmp_path))
-    begin(writer)
-    failing.trigger, failing.code, failing.left = "sqlite_master", sqlite3.SQLITE_CANTOPEN, 1
-    with pytest.raises(LedgerError, match=r"its newest entries are in ledger\.db-wal"):
-        Ledger.read(place(tmp_path))
-    writer.close()
-
-
 def test_text_that_is_none_is_damage(tmp_path: Path) -> None:
     ledger = Ledger.open(place(tmp_path))
     with pytest.raises(LedgerError, match="damaged"), ledger.writing():

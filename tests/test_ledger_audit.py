@@ -145,7 +145,7 @@ def test_a_damaged_foreign_or_missing_file_is_a_finding(tmp_path: Path) -> None:
 
 
 def test_an_older_ledger_says_how_to_upgrade(site: Site, path: LedgerPlace) -> None:
-    site.state_version(0)
+    site.state_version(1)
     assert "older" in verify(path).findings[0]
 
 

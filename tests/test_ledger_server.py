@@ -191,25 +191,6 @@ def test_the_server_keeps_the_time(ledger: Ledger, monkeypatch: pytest.MonkeyPat
     assert ledger.clock() >= now
 
 
-def test_the_clock_is_looked_at_again(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    database = ledger.database
-    assert isinstance(database, PostgresDatabase)
-    database._then -= timedelta(days=1)  # this process has counted wrong
-    assert ledger.clock() < datetime.now(UTC) - timedelta(hours=23)
-    monkeypatch.setattr("expand.ledger.postgres.CLOCK_SECONDS", 0.0)
-    assert abs(ledger.clock() - datetime.now(UTC)) < timedelta(seconds=5)
-
-
-def test_each_session_reads_the_clock(ledger: Ledger, postgres: ServerSite) -> None:
-    database = ledger.database
-    assert isinstance(database, PostgresDatabase)
-    database._then -= timedelta(days=1)  # this process has counted wrong
-    assert ledger.clock() < datetime.now(UTC) - timedelta(hours=23)
-    postgres.hang_up()
-    ledger.balance("book")
-    assert abs(ledger.clock() - datetime.now(UTC)) < timedelta(seconds=5)
-
-
 def test_a_ledger_that_was_closed_says_so(postgres: ServerSite) -> None:
     closed = Ledger.open(postgres.place)
     closed.close()

@@ -22,9 +22,6 @@ from expand.ledger_location import LedgerPlace
 MOST_FINDINGS = 50
 """How many findings of one kind are listed; a damaged file could have any number."""
 
-PATIENCE_SECONDS = 30.0
-"""How long the audit waits where a ledger is locked."""
-
 _DAMAGE = (LedgerError, ConstraintError, ValueError, TypeError, KeyError, OverflowError, RecursionError, zlib.error)
 
 _COUNTS = (("answered", ("settled",)), ("unbilled", ("released",)), ("unknown", ("unknown", "reconciled")))
@@ -61,7 +58,7 @@ class VerifyReport:
 def verify(place: LedgerPlace) -> VerifyReport:
     """Audit the ledger at ``place`` without changing it. Each check sees one consistent state of it."""
     try:
-        database = store.read_unchanged(place, PATIENCE_SECONDS)
+        database = store.read_database(place, store.PATIENCE_SECONDS, unchanged=True)
     except LedgerError as error:
         return VerifyReport(path=place, findings=(str(error),))
     if database is None:

@@ -18,7 +18,7 @@ import re
 import select
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -38,9 +38,6 @@ from expand.ledger.database import (
 )
 from expand.ledger.sqlite import expected_schema, references
 from expand.ledger_location import Server
-
-CLOCK_SECONDS = 300.0
-"""How long a process counts on from the server's clock before it looks at it again."""
 
 RECONNECT_SECONDS = 0.25
 """How long to wait before trying to reach a server again."""
@@ -140,29 +137,25 @@ def _first_line(error: psycopg.Error) -> str:
 class Row(tuple[Any, ...]):
     """A row that is read by position or by name."""
 
-    __slots__ = ()
-    places: dict[str, int]
+    names: list[str]
 
     def __getitem__(self, key: Any) -> Any:
-        return tuple.__getitem__(self, self.places[key] if isinstance(key, str) else key)
+        return tuple.__getitem__(self, self.names.index(key) if isinstance(key, str) else key)
 
     def keys(self) -> list[str]:
         """The columns' names."""
-        return list(self.places)
-
-
-@functools.lru_cache(512)
-def _row_of(names: tuple[bytes, ...]) -> Callable[[Sequence[Any]], Row]:
-    places = {name.decode(): index for index, name in enumerate(names)}
-    kind = type("Row", (Row,), {"__slots__": (), "places": places})
-    return functools.partial(tuple.__new__, kind)
+        return self.names
 
 
 def _rows(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Row]:
-    result = cursor.pgresult
-    if result is None:
-        return _row_of(())
-    return _row_of(tuple(result.fname(index) or b"" for index in range(result.nfields)))
+    names = [column.name for column in cursor.description or ()]
+
+    def made(values: Sequence[Any]) -> Row:
+        row = Row(values)
+        row.names = names
+        return row
+
+    return made
 
 
 class _Whole(Loader):
@@ -234,45 +227,22 @@ def connect(server: Server, patience_seconds: float, *, read_only: bool) -> Sess
     return Session(raw)
 
 
+_REFUSALS = (
+    (r"password|authentication|pg_hba", "check user and password; PGPASSWORD or ~/.pgpass may hold it"),
+    (r'database "[^"]*" does not exist', "create it (createdb), or name another"),
+    (r"role .* does not exist", "create it (createuser), or name another"),
+)
+
+
 def _unreachable(server: Server, error: psycopg.Error) -> LedgerError:
-    words = _first_line(error)
-    said = re.sub(r"^connection failed: ", "", words)
-    if "password" in said or "authentication" in said or "pg_hba" in said:
-        remedy = "check user and password; PGPASSWORD or ~/.pgpass may hold it"
-        return LedgerError(f"{server}: {said}; {remedy}")
-    if re.search(r'database "[^"]*" does not exist', said):
-        return LedgerError(f"{server}: {said}; create it (createdb), or name another")
-    if "role " in said and "does not exist" in said:
-        return LedgerError(f"{server}: {said}; create it (createuser), or name another")
+    said = _first_line(error).removeprefix("connection failed: ")
+    for words, remedy in _REFUSALS:
+        if re.search(words, said):
+            return LedgerError(f"{server}: {said}; {remedy}")
     return LedgerBusyError(f"{server}: {said}; see whether the server runs and can be reached")
 
 
 # --- the database ---------------------------------------------------------------------------------------
-
-
-def open_server(server: Server, patience_seconds: float) -> PostgresDatabase:
-    """Open the ledger for writing, created and brought up to date as needed. Raises ``LedgerError``."""
-    database = PostgresDatabase(server, patience_seconds)
-    try:
-        database.migrate()
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def read_server(server: Server, patience_seconds: float) -> PostgresDatabase | None:
-    """The ledger for reading only, as it lies; None if there is none. Raises ``LedgerError``."""
-    database = PostgresDatabase(server, patience_seconds, read_only=True)
-    try:
-        empty = database.tables()[0] == 0
-    except BaseException:
-        database.close()
-        raise
-    if empty:
-        database.close()
-        return None
-    return database
 
 
 def _key(*names: str) -> int:
@@ -296,38 +266,19 @@ class PostgresDatabase:
         self._closed = False
         self._made = False
         self._pipeline: psycopg.Pipeline | None = None
-        self._then: datetime
-        self._read_at: float
-        self._session = self._connect()
+        self._session = connect(server, patience_seconds, read_only=read_only)
 
     @property
     def name(self) -> str:
         """The address, without a password."""
         return str(self.server)
 
-    # --- time ------------------------------------------------------------------------------------
-
     def now(self) -> datetime:
-        """The server's clock, which all processes share; read now and then, and counted on monotonically between."""
-        # A look for each reservation would take longer than all of its statements, on a distant server. One look a
-        # session would leave this process behind for good once its machine has slept: then the monotonic clock stands.
-        if time.monotonic() - self._read_at > CLOCK_SECONDS and self._pipeline is None:
-            with contextlib.suppress(LedgerError):
-                self._read_clock(self._live())
-        return self._then + timedelta(seconds=time.monotonic() - self._read_at)
-
-    def _read_clock(self, session: Session) -> None:
-        began = time.monotonic()
-        with mapped(self.name):
-            ((moment,),) = session.query("SELECT clock_timestamp()")
-        self._then, self._read_at = moment.astimezone(UTC), (began + time.monotonic()) / 2
+        """The server's clock, which all processes share. Raises ``LedgerError``."""
+        moment: datetime = self.query("SELECT clock_timestamp()")[0][0]
+        return moment.astimezone(UTC)
 
     # --- the session -----------------------------------------------------------------------------
-
-    def _connect(self) -> Session:
-        session = connect(self.server, self._patience, read_only=self._read_only)
-        self._read_clock(session)
-        return session
 
     def _live(self) -> Session:
         """The session; a new one where the old one was lost. Raises ``LedgerError``."""
@@ -348,7 +299,7 @@ class PostgresDatabase:
         deadline = time.monotonic() + self._patience
         while True:
             try:
-                return self._connect()
+                return connect(self.server, self._patience, read_only=self._read_only)
             except LedgerBusyError:
                 if time.monotonic() > deadline:
                     raise

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 _MAPPED_BYTES = 1 << 30
+_FILES = ("", "-wal", "-shm")
+"""What the names of the ledger's own files end in."""
 
 _DAMAGED = "damaged; `expand ledger verify` says how far, and a copy or an export can be imported into a new ledger"
 _MEANINGS = {
@@ -96,16 +98,39 @@ class SqliteDatabase:
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
 
-    def __init__(self, path: Path, connection: SqliteConnection, *, made: bool = False) -> None:
+    def __init__(self, path: Path, patience_seconds: float, *, read_only: bool = False) -> None:
+        """Open the file; for writing, create it (mode 0600) where there is none. Raises ``LedgerError``."""
         self.path = path
         self.name = str(path)
-        self.connection = connection
-        self._made = made
+        self._patience = patience_seconds
+        self._made = False
+        with mapped(path):
+            if not read_only:
+                self._make()
+            self.connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}",
+                timeout=patience_seconds,
+                isolation_level=None,
+                uri=True,
+                factory=SqliteConnection,
+            )
+        self.connection.row_factory = sqlite3.Row
         self._locks: dict[str, FileLock] = {}
         self._files: dict[str, tuple[int, int]] = {}
         """Device and inode of the file and of its log, as they were at the first transaction."""
         self._bytes = 0
         """How large the file was at the last one. It only grows."""
+
+    def _make(self) -> None:
+        """Create the file unless it is there; it and its logs are for nobody else to read."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._made = not self.path.exists()
+        if self._made:
+            # Only then: closing a file that this process has open elsewhere would release SQLite's locks on it.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        for end in _FILES:
+            with contextlib.suppress(FileNotFoundError):
+                self.path.with_name(self.path.name + end).chmod(0o600)
 
     def now(self) -> datetime:
         """This machine's clock: only its own processes share the file."""
@@ -164,9 +189,55 @@ class SqliteDatabase:
                 self._bytes = found.st_size
 
     def version(self) -> int:
-        """The ledger's version. Raises ``LedgerError`` for a foreign file or a newer ledger."""
+        """The ledger's version, 0 in an empty file. Raises ``LedgerError`` for a foreign file or a newer ledger."""
         with mapped(self.path):
-            return check_identity(self.connection, self.path)
+            # One statement, so that a file that another process is just making is seen whole.
+            version, application, tables = self.connection.execute(
+                "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master)"
+                " FROM pragma_user_version, pragma_application_id"
+            ).fetchone()
+        if application != APPLICATION_ID and (application or version or tables):
+            raise LedgerError(f"{self.path}: a database, but not a ledger; move it away, or point to another workspace")
+        refuse_newer(version, self.name)
+        return int(version)
+
+    def migrate(self) -> None:
+        """Set the connection up for writing, and bring the file up to date. Raises ``LedgerError``."""
+        version, connection = self.version(), self.connection
+        with mapped(self.path):
+            if self._turn_to_wal() != "wal":
+                raise LedgerError(
+                    f"{self.path}: the disk cannot hold a write-ahead log, as some network disks cannot; "
+                    "keep the workspace on a local disk"
+                )
+            # FULL, not WAL's usual NORMAL: that may lose the last commits in a power cut, and with them the proof that
+            # a request was sent. It costs half a millisecond a commit.
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            if not later_migrations(version):
+                return
+            with transaction(connection):
+                # Looked at again under the lock: several processes may open an old ledger at the same time, and only
+                # one may run the statements.
+                version = self.version()
+                later = later_migrations(version)
+                for statements in later:
+                    for statement in statements:
+                        connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {version + len(later)}")
+
+    def _turn_to_wal(self) -> str:
+        """The journal's mode afterwards. SQLite does not wait here by itself, so this does: several processes may be
+        opening a new ledger at once."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                return str(self.connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def damage(self) -> Iterator[str]:
         """What SQLite's own check finds, rows that point nowhere, and what of the tables is not as it was made."""
@@ -186,7 +257,7 @@ class SqliteDatabase:
         """Close the file; remove it if opening it made it."""
         self.close()
         if self._made:
-            for end in ("", "-wal", "-shm"):
+            for end in _FILES:
                 self.path.with_name(self.path.name + end).unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -267,53 +338,6 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def open_file(path: Path, patience_seconds: float) -> SqliteDatabase:
-    """Open the ledger for writing, creating it (mode 0600) and bringing it up to date. Raises ``LedgerError``."""
-    with mapped(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = not path.exists()
-        if made:
-            # Only then: closing a file that this process has open elsewhere would release SQLite's locks on it.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        for end in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                path.with_name(path.name + end).chmod(0o600)
-        connection = _connect(path, "mode=rw", patience_seconds)
-    try:
-        with mapped(path):
-            _prepare(connection, path, patience_seconds)
-    except BaseException:
-        connection.close()
-        raise
-    return SqliteDatabase(path, connection, made=made)
-
-
-def read_file(path: Path, patience_seconds: float) -> SqliteDatabase | None:
-    """Open the ledger for reading only, as it lies; None if there is none. Raises ``LedgerError``.
-
-    A folder that cannot be written gets no lock files, so there the file is read without."""
-    if not path.exists():
-        return None
-    with mapped(path):
-        return SqliteDatabase(path, _connect_read_only(path, patience_seconds))
-
-
-def check_identity(connection: sqlite3.Connection, path: Path) -> int:
-    """The ledger's version. Raises ``LedgerError`` for a foreign file or a newer ledger."""
-    version, application, tables = connection.execute(_IDENTITY).fetchone()
-    if application != APPLICATION_ID and (application or version or tables):
-        raise LedgerError(f"{path}: a database, but not a ledger; move it away, or point to another workspace")
-    refuse_newer(version, str(path))
-    return int(version)
-
-
-_IDENTITY = (
-    "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master)"
-    " FROM pragma_user_version, pragma_application_id"
-)
-"""One statement, so that a file that another process is just making is seen whole."""
-
-
 @cache
 def expected_schema() -> Mapping[tuple[str, str], str]:
     """What the migrations make: each table's, index's and trigger's kind and name, and its definition."""
@@ -350,75 +374,3 @@ def _newest() -> sqlite3.Connection:
 def _schema(connection: sqlite3.Connection) -> Mapping[tuple[str, str], str]:
     found = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
     return {(kind, name): " ".join(str(definition).split()) for kind, name, definition in found}
-
-
-def _connect(path: Path, mode: str, patience_seconds: float) -> SqliteConnection:
-    uri = f"{path.absolute().as_uri()}?{mode}"
-    connection = sqlite3.connect(
-        uri, timeout=patience_seconds, isolation_level=None, uri=True, factory=SqliteConnection
-    )
-    connection.row_factory = sqlite3.Row
-    return connection
-
-
-def _turn_to_wal(connection: sqlite3.Connection, patience_seconds: float) -> str:
-    """The journal's mode afterwards. SQLite does not wait here by itself, so this does: several processes may be
-    opening a new ledger at once."""
-    deadline = time.monotonic() + patience_seconds
-    while True:
-        try:
-            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-
-
-def _prepare(connection: sqlite3.Connection, path: Path, patience_seconds: float) -> None:
-    """Set the connection up for writing, and bring the file up to date."""
-    version = check_identity(connection, path)
-    mode = _turn_to_wal(connection, patience_seconds)
-    if mode != "wal":
-        raise LedgerError(
-            f"{path}: the disk cannot hold a write-ahead log, as some network disks cannot; "
-            "keep the workspace on a local disk"
-        )
-    # FULL, not WAL's usual NORMAL: that may lose the last commits in a power cut, and with them the proof that a
-    # request was sent. It costs half a millisecond a commit.
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    if not later_migrations(version):
-        return
-    # Looked at again under the lock: several processes may open an old ledger at the same time, and only one may run
-    # the statements.
-    with transaction(connection):
-        version = check_identity(connection, path)  # another process may have been faster
-        later = later_migrations(version)
-        for statements in later:
-            for statement in statements:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {version + len(later)}")
-    # A reader without write permission cannot read the log, so the new tables go to the main file at once.
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _connect_read_only(path: Path, patience_seconds: float) -> SqliteConnection:
-    connection = _connect(path, "mode=ro", patience_seconds)
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-            raise
-        log = path.with_name(f"{path.name}-wal")
-        if log.exists() and log.stat().st_size:
-            raise LedgerError(
-                f"{path}: its newest entries are in {log.name}, which cannot be read where "
-                "nothing can be written; make the folder writable, or copy it elsewhere"
-            ) from error
-        return _connect(path, "mode=ro&immutable=1", patience_seconds)
-    except BaseException:
-        connection.close()
-        raise
-    return connection

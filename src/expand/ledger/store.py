@@ -15,15 +15,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from expand.budget import Balance, Limit
 from expand.errors import LedgerError
-from expand.ledger import admission_check, attempts, spill, sqlite
+from expand.ledger import admission_check, attempts, spill
 from expand.ledger.aggregates import Aggregates, aggregates
 from expand.ledger.database import Connection, Database, later_migrations
+from expand.ledger.sqlite import SqliteDatabase
 from expand.ledger.values import (
     AttemptRow,
     Order,
@@ -211,7 +212,8 @@ class Ledger:
     def keep_elsewhere(self, order: Order, attempt_id: str, answer: Answer, *, cost_pico_usd: int | None) -> Path:
         """Keep an answer that cannot be settled now in a file outside the ledger, which ``recover`` takes in later, in
         any process. Returns the file. Raises ``LedgerError`` where that cannot be written either."""
-        return spill.write(self.database, self._owner or "", order, attempt_id, answer, cost_pico_usd, self.clock())
+        now = datetime.now(UTC)  # this machine's: the ledger may be out of reach, and its clock too
+        return spill.write(self.database, self._owner or "", order, attempt_id, answer, cost_pico_usd, now)
 
     def release(self, attempt_id: str, failed: AttemptFailedError) -> None:
         """The attempt failed and is unbilled for certain: its reservation goes back."""
@@ -367,37 +369,43 @@ def pauses_in(place: LedgerPlace) -> tuple[Pause, ...]:
         ledger.close()
 
 
-def open_database(place: LedgerPlace, patience_seconds: float) -> Database:
-    """Open the ledger for writing; create it and bring it up to date as needed. Raises ``LedgerError``."""
+def connect(place: LedgerPlace, patience_seconds: float, *, read_only: bool = False) -> Database:
+    """Open the database at ``place`` as it lies. Raises ``LedgerError``."""
     if isinstance(place, Path):
-        return sqlite.open_file(place, patience_seconds)
-    opened: Database = _postgres().open_server(place, patience_seconds)
+        return SqliteDatabase(place, patience_seconds, read_only=read_only)
+    opened: Database = _postgres().PostgresDatabase(place, patience_seconds, read_only=read_only)
     return opened
 
 
-def read_database(place: LedgerPlace, patience_seconds: float) -> Database | None:
-    """Open the ledger for reading, brought up to date as needed; None if there is none. Raises ``LedgerError``."""
-    found = read_unchanged(place, patience_seconds)
-    if found is None:
-        return None
+def open_database(place: LedgerPlace, patience_seconds: float) -> Database:
+    """Open the ledger for writing; create it and bring it up to date as needed. Raises ``LedgerError``."""
+    database = connect(place, patience_seconds)
     try:
-        current = not later_migrations(found.version())
+        database.migrate()
     except BaseException:
-        found.close()
+        database.close()
         raise
-    if current:
-        return found
-    found.close()
+    return database
+
+
+def read_database(place: LedgerPlace, patience_seconds: float, *, unchanged: bool = False) -> Database | None:
+    """Open the ledger for reading, brought up to date as needed unless it is to stay ``unchanged``; None if there is
+    none. Raises ``LedgerError``."""
+    if isinstance(place, Path) and not place.exists():
+        return None
+    database = connect(place, patience_seconds, read_only=True)
+    try:
+        version = database.version()
+    except BaseException:
+        database.close()
+        raise
+    if version and (unchanged or not later_migrations(version)):
+        return database
+    database.close()
+    if not version:
+        return None
     open_database(place, patience_seconds).close()
-    return read_unchanged(place, patience_seconds)
-
-
-def read_unchanged(place: LedgerPlace, patience_seconds: float) -> Database | None:
-    """Open the ledger for reading, whatever its version; None if there is none. Raises ``LedgerError``."""
-    if isinstance(place, Path):
-        return sqlite.read_file(place, patience_seconds)
-    found: Database | None = _postgres().read_server(place, patience_seconds)
-    return found
+    return read_database(place, patience_seconds)
 
 
 def _postgres() -> Any:
