@@ -35,7 +35,6 @@ from expand.ledger import Ledger, Order, verify
 from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import BatchAuthor, BatchLine, RemoteBatch
-from expand.llm.endpoint import Endpoint
 from expand.llm.types import Usage
 from expand.outline import Plan
 from expand.settings import Overrides, Settings, read_settings
@@ -132,19 +131,18 @@ class FusedAuthor(BatchAuthor):
 def act(root: Path, base_url: str, action: str, after: int, pipe: Any) -> None:
     """Do one command in this process, which ends after its ``after``-th step; 0 for never."""
     FUSE.after = after
-    vars(batch_backend)["Batches"] = FusedBatches
+    vars(batch_backend).update(Batches=FusedBatches, BatchAuthor=FusedAuthor)
     workspace = Workspace(root=root)
     settings = settings_of(workspace, base_url)
 
     async def run() -> None:
-        async with FusedAuthor(Endpoint(api_key=None, base_url=base_url)) as author:
-            backend = batch_backend.BatchBackend(workspace, settings, author=author)
-            if action == "submit":
-                done = await backend.submit(options_of(workspace))
-                pipe.send((FUSE.steps, done.problem or "; ".join(done.refused), ()))
-            else:
-                got = await backend.collect()
-                pipe.send((FUSE.steps, "; ".join(got.problems), got.missing))
+        backend = batch_backend.BatchBackend(workspace, settings)
+        if action == "submit":
+            done = await backend.submit(options_of(workspace))
+            pipe.send((FUSE.steps, done.problem or "; ".join(done.refused), ()))
+        else:
+            got = await backend.collect()
+            pipe.send((FUSE.steps, "; ".join(got.problems), got.missing))
 
     asyncio.run(run())
 

@@ -18,8 +18,7 @@ from batch_server import BatchServer, Trap
 from ledgers import ServerSite
 from workspaces import ROOT, draft_of, expand, finished, rows, small, start
 
-from expand.batch.batch_backend import BatchBackend
-from expand.batch.batch_reports import CollectReport, SubmitReport
+from expand.batch.batch_backend import BatchBackend, CollectReport, SubmitReport
 from expand.batch.submission import split
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
@@ -42,8 +41,10 @@ completion = 8.0
 """
 
 
-async def at_once(seconds: float) -> None:
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for nothing."""
+    monkeypatch.setattr("expand.batch.submission.SETTLING_SECONDS", 0.0)
 
 
 class Desk:
@@ -66,7 +67,7 @@ class Desk:
         )
 
     def backend(self, settings: Settings | None = None) -> BatchBackend:
-        return BatchBackend(self.workspace, settings or self.settings, tell=self.told.append, sleep=at_once)
+        return BatchBackend(self.workspace, settings or self.settings, tell=self.told.append)
 
     def submit(self, *, dry_run: bool = False, **changes: Any) -> SubmitReport:
         options = RunOptions(**{"chapters": ("07",), "plan": Plan.FULL, "language": "en", **changes})
@@ -543,7 +544,6 @@ def test_the_command_line_from_submit_to_draft(desk: Make) -> None:
 def test_every_command_of_the_page_about_batches_runs(desk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     d = desk(ratio=1.6)
     monkeypatch.setenv("OPENAI_BASE_URL", d.server.base_url)
-    monkeypatch.setattr("expand.batch.submission.SETTLING_SECONDS", 0.0)
     page = (ROOT / "docs" / "batch.md").read_text(encoding="utf-8")
     commands = re.findall(r"^\$ (.+)$", page, re.MULTILINE)
     assert len(commands) >= 6

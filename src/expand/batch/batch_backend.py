@@ -9,28 +9,26 @@ before is left as it is, and a file that breaks off concludes nothing.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, replace
 
-from expand.batch.batch_reports import BatchStatus, CollectedBatch, CollectReport, SubmitReport
 from expand.batch.lookahead import NoAuthor, SectionQuestions, open_questions, orders_of
-from expand.batch.submission import Submission, split
-from expand.client.retry_policy import RULES
+from expand.batch.submission import Submission, split, with_remedy
+from expand.budget import Balance
 from expand.drafting.events import Event
 from expand.drafting.model_setup import endpoint_of, model_setup_for, profile_of, require_language
-from expand.drafting.results import RunResult
+from expand.drafting.results import RunResult, balance_json
 from expand.drafting.run import Run as DraftRun
 from expand.drafting.run_context import ignore_event, open_ledger
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, InputError
-from expand.ledger import Ledger, Order, Run, State
-from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Stage, SubmittingError
+from expand.ledger import Held, InFlight, Ledger, Order, Refused, Run, State
+from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Stage
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import BatchAuthor, BatchLine, RemoteBatch, result_line
-from expand.llm.profile import Profile
+from expand.llm.request_form import RequestForm
 from expand.llm.tokens import batch_price_for
 from expand.llm.types import AttemptFailedError, Failure, Usage
 from expand.outline import Plan
@@ -38,30 +36,265 @@ from expand.schema import Json
 from expand.settings import Settings, require_author
 from expand.workspace import Workspace
 
-Tell = Callable[[str], None]
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubmitReport:
+    """What a submission came to. ``batches`` are those that the provider took now, first one that an earlier process
+    left unfinished. ``verdicts`` are the ledger's on the orders of this submission. ``problem`` is why the provider
+    did not take one, "" if it took all."""
+
+    batches: tuple[BatchRow, ...]
+    sections: tuple[SectionQuestions, ...]
+    verdicts: tuple[tuple[Order, Verdict], ...]
+    problem: str
+    balance: Balance
+    dry_run: bool
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """The orders of all sections."""
+        return orders_of(self.sections)
+
+    def left_out(self, verdict: type[InFlight | Held]) -> int:
+        """How many questions are in flight already, or have an earlier outcome that is unknown and to be left alone."""
+        return sum(isinstance(found, verdict) for _, found in self.verdicts)
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """The budget's reasons, each once."""
+        found = (
+            f"{order.address.chapter}/{order.address.section}: {verdict.message}"
+            for order, verdict in self.verdicts
+            if isinstance(verdict, Refused)
+        )
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def reserved_tokens(self) -> int:
+        """What all questions reserve, or would."""
+        return sum(order.amount.tokens for order in self.orders)
+
+    @property
+    def exit_code(self) -> int:
+        """The code of the contract."""
+        return 4 if self.problem else 3 if self.refused else 0
+
+    def as_json(self) -> dict[str, Json]:
+        """The submission, section by section."""
+        return {
+            "dry_run": self.dry_run,
+            "batches": [batch_json(batch) for batch in self.batches],
+            "questions": len(self.orders),
+            "reserved_tokens": self.reserved_tokens,
+            "waiting": self.left_out(InFlight),
+            "held": self.left_out(Held),
+            "refused": [*self.refused],
+            "problem": self.problem,
+            "sections": [
+                {
+                    "chapter": section.chapter,
+                    "number": section.number,
+                    "title": section.title,
+                    "state": section.state,
+                    "questions": len(section.orders),
+                }
+                for section in self.sections
+            ],
+            "budget": balance_json(self.balance),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchStatus:
+    """One batch. ``in_flight`` and ``reserved_tokens`` are what it still holds; ``age_seconds`` is since it was
+    submitted, or else begun, ``left_seconds`` until it expires, None when that is not known or it has ended. ``remote``
+    is None where the provider has none of it or was not asked; then ``problem`` says why, "" if there was no reason to.
+    """
+
+    batch: BatchRow
+    in_flight: int
+    reserved_tokens: int
+    age_seconds: float
+    left_seconds: float | None
+    remote: RemoteBatch | None
+    problem: str
+
+    def as_json(self) -> dict[str, Json]:
+        """The batch, and what its provider says of it."""
+        remote, left = self.remote, self.left_seconds
+        provider: dict[str, Json] | None = None
+        if remote is not None:
+            counts = {name: getattr(remote, name) for name in ("status", "total", "completed", "failed")}
+            provider = {**counts, "errors": [*remote.errors]}
+        return {
+            **batch_json(self.batch),
+            "in_flight": self.in_flight,
+            "reserved_tokens": self.reserved_tokens,
+            "age_seconds": round(self.age_seconds, 1),
+            "left_seconds": None if left is None else round(left, 1),
+            "provider": provider,
+            "problem": self.problem,
+        }
+
+
+Cost = Callable[[Usage], int | None]
+"""What an answer's usage costs in a batch, in pico-dollars; None without a price."""
+
+
+class CollectedBatch:
+    """What a collection takes in of a submitted batch. ``problem`` says why its provider could not be asked, "" if it
+    could; ``settled`` counts the requests that this collection settled, ``unreadable`` the lines that it could not
+    read."""
+
+    def __init__(self, batches: Batches, batch: BatchRow) -> None:
+        self.batch = batch
+        self.remote: RemoteBatch | None = None
+        self.problem = ""
+        self.settled = self.unreadable = 0
+        self._batches = batches
+        self._reasons: Counter[str] = Counter()
+        self._answered: set[str] = set()
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why requests brought no answer: each reason once, with how often."""
+        ordered = sorted(self._reasons.items(), key=lambda item: (-item[1], item[0]))
+        return [f"{count:,} x {reason}" for reason, count in ordered]
+
+    async def collect(self, author: BatchAuthor, cost: Cost) -> None:
+        """Take in what there is. What was settled before something failed stays settled."""
+        try:
+            remote = await author.retrieve(self.batch.remote)
+            if remote.ended:
+                files = [file_id for file_id in (remote.output_file, remote.error_file) if file_id is not None]
+                found = [await self._read(author.results(file_id), cost) for file_id in files]
+                self._end(remote, file_missing=not all(found))
+            self.remote = remote
+        except AttemptFailedError as failed:
+            self.problem = f"batch {self.batch.id}: {with_remedy(failed)}"
+            if failed.failure is Failure.NOT_FOUND:
+                self.problem = (
+                    f"the provider knows no batch {self.batch.remote} ({failed.message}); use the key and the "
+                    "project that submitted it, or give it up with `expand chapter --batch cancel`"
+                )
+
+    async def _read(self, lines: AsyncIterator[bytes], cost: Cost) -> bool:
+        """Settle the lines of a file; False where the provider has it no more. ``AT_ONCE`` at a time: a large file is
+        never in memory as a whole, and others who write to the ledger are not kept waiting."""
+        waiting: list[BatchLine] = []
+        found = True
+        try:
+            async for raw in lines:
+                line = result_line(raw)
+                if line is None:
+                    self.unreadable += 1
+                    continue
+                if line.billed is not False:
+                    self._answered.add(line.custom_id)
+                if line.failed is not None:
+                    self._reasons[line.failed.message] += 1
+                waiting.append(line)
+                if len(waiting) >= AT_ONCE:
+                    self.settled += self._batches.settle(self.batch, waiting, cost)
+                    waiting = []
+        except AttemptFailedError as failed:
+            if failed.failure is not Failure.NOT_FOUND:
+                raise
+            found = False
+        self.settled += self._batches.settle(self.batch, waiting, cost)
+        return found
+
+    def _end(self, remote: RemoteBatch, *, file_missing: bool) -> None:
+        """End the batch, and with it whatever neither file mentions."""
+        if remote.status == "failed" and not self._answered and not remote.completed:
+            certain = True  # the provider rejected the input file: nothing ran
+            said = f"the batch was refused: {'; '.join(remote.errors) or 'no reason given'}"
+            rest = AttemptFailedError(Failure.BAD_REQUEST, said)
+        else:
+            counted = remote.total >= self.batch.requests and len(self._answered) == remote.completed
+            certain = counted and not file_missing and not self.unreadable
+            lost = " and its files are gone" if file_missing else ""
+            said = f"the batch is {remote.status}{lost} without a word of it"
+            rest = AttemptFailedError(Failure.CANCELLED, said)
+        if left := len(self._batches.in_flight(self.batch)):
+            self._reasons[said] = left
+        billed = False if certain else None
+        self.batch = self._batches.end(self.batch, Stage.COLLECTED, rest=rest, billed=billed, status=remote.status)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CollectReport:
+    """What a collection came to. ``drafted`` is the run that drafted the chapters from the answers that are there, None
+    where no chapter was to be drafted."""
+
+    batches: tuple[CollectedBatch, ...]
+    drafted: RunResult | None
+    balance: Balance
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why a provider could not be asked."""
+        return tuple(collected.problem for collected in self.batches if collected.problem)
+
+    @property
+    def missing(self) -> tuple[tuple[str, int], ...]:
+        """Chapter and number of the sections that still lack answers."""
+        chapters = self.drafted.chapters if self.drafted else ()
+        return tuple((c.id, s.number) for c in chapters for s in c.sections if s.status == "failed")
+
+    @property
+    def exit_code(self) -> int:
+        """The code of the contract: 4 over 3 over 5 over 0."""
+        if self.problems:
+            return 4
+        return self.drafted.exit_code if self.drafted else 0
+
+    def as_json(self) -> dict[str, Json]:
+        """The batches, and the run that drafted from them."""
+        drafted: dict[str, Json] = self.drafted.as_json() if self.drafted else {"chapters": []}
+        return {
+            **drafted,
+            "batches": [
+                {
+                    **batch_json(collected.batch),
+                    "settled": collected.settled,
+                    "unreadable_lines": collected.unreadable,
+                    "reasons": [*collected.reasons],
+                    "problem": collected.problem,
+                }
+                for collected in self.batches
+            ],
+            "missing": [{"chapter": chapter, "section": number} for chapter, number in self.missing],
+            "budget": balance_json(self.balance),
+        }
+
+
+def batch_json(batch: BatchRow) -> dict[str, Json]:
+    """One batch as every operation shows it."""
+    times = {name: getattr(batch, name) for name in ("began_at", "submitted_at", "expires_at", "ended_at")}
+    return {
+        "id": batch.id,
+        "provider_id": batch.remote or None,
+        "stage": batch.stage.value,
+        "provider_status": batch.remote_status or None,
+        **{name: batch.terms[name] for name in ("chapters", "language", "plan")},
+        **{name: getattr(batch, name) for name in ("model", "requests", "answered", "unbilled", "unknown", "note")},
+        **{name: time and time.isoformat(timespec="seconds") for name, time in times.items()},
+    }
 
 
 class BatchBackend:
-    """Sections bought through the Batch API of the provider in the settings.
+    """Sections bought through the Batch API of the provider in the settings; ``tell`` gets each step in words.
 
-    ``author`` takes the batches in the place of that provider and is not closed here; ``tell`` gets each step in words.
     Every method raises ``InputError`` where the settings mean an author that takes no batches, or another provider
     than the one that has a batch."""
 
     def __init__(
-        self,
-        workspace: Workspace,
-        settings: Settings,
-        *,
-        author: BatchAuthor | None = None,
-        tell: Tell = lambda _: None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        self, workspace: Workspace, settings: Settings, *, tell: Callable[[str], None] = lambda _: None
     ) -> None:
         self._workspace = workspace
         self._settings = settings
-        self._author = author
         self._tell = tell
-        self._sleep = sleep
 
     async def submit(self, options: RunOptions, *, dry_run: bool = False) -> SubmitReport:
         """Reserve, upload and submit what the sections of a run ask next. A batch that an earlier process left
@@ -80,7 +313,7 @@ class BatchBackend:
         verdicts: list[tuple[Order, Verdict]] = []
         problem = ""
         async with self._opened(options) as (batches, ledger, run, author):
-            submission = Submission(batches, author, sleep=self._sleep, tell=self._tell)
+            submission = Submission(batches, author, form=self._form, tell=self._tell)
             try:
                 left = None if dry_run else batches.unfinished(run)
                 if left is not None:
@@ -90,13 +323,18 @@ class BatchBackend:
                 setup = model_setup_for(workspace, settings, ledger=ledger)
                 setup = replace(setup, price=batch_price_for(settings.model, setup.profile, settings.base_url))
                 sections = await open_questions(workspace, setup, ledger, run, options, dry_run=dry_run)
+                terms: dict[str, Json] = {  # so that it can be collected without saying it again
+                    "chapters": [*options.chapters],
+                    "language": options.language,
+                    "plan": options.plan.value,
+                }
                 for orders in () if dry_run else split(orders_of(sections)):
                     batch, decided = batches.prepare(
                         run,
                         orders,
                         model=settings.model,
                         base_url=settings.base_url or "",
-                        terms=terms_of(options, setup.profile),
+                        terms=terms,
                         hold_unknown=settings.on_unknown == "hold",
                     )
                     verdicts += decided
@@ -118,12 +356,10 @@ class BatchBackend:
         ledger = Ledger.read(self._workspace.ledger_place)
         if ledger is None:
             return ()
-        try:
+        with closing(ledger):
             batches = Batches(ledger)
-            async with self._opened_author() as author:
+            async with self._author() as author:
                 return tuple([await self._status(ledger, batches, batch, author) for batch in batches.all()])
-        finally:
-            ledger.close()
 
     async def collect(
         self, chapters: tuple[str, ...] | None = None, *, on_event: Callable[[Event], None] = ignore_event
@@ -131,20 +367,26 @@ class BatchBackend:
         """Settle what came back of every batch and draft their chapters, or only ``chapters``, from the answers that
         are there."""
         found: list[CollectedBatch] = []
-        async with self._opened() as (batches, ledger, run, author):
-            self._tell_unfinished(batches, run)
+        async with self._opened() as (batches, ledger, _, author):
             for batch in batches.living():
                 if batch.stage is not Stage.SUBMITTED:
+                    self._tell(
+                        f"batch {batch.id} is {batch.stage}; `expand chapter --batch submit` goes on with it, "
+                        "`--batch cancel` gives it up"
+                    )
                     continue
                 self._require_same_provider(batch)
-                try:
-                    found.append(await collect_batch(batches, author, batch, self._cost(batch.model)))
-                except AuthorError as error:
-                    found.append(CollectedBatch(batch=batch, problem=str(error)))
+                collected = CollectedBatch(batches, batch)
+                await collected.collect(author, self._cost(batch.model))
+                found.append(collected)
             wanted = options_of(batches.all(), chapters)
             balance = ledger.balance("book")
         runs = [await self._assemble(model, options, on_event) for model, options in wanted]
-        return CollectReport(batches=tuple(found), runs=runs, balance=runs[-1].balance if runs else balance)
+        drafted = None
+        if runs:
+            drawn = tuple(chapter for run in runs for chapter in run.chapters)
+            drafted = replace(runs[-1], chapters=drawn, seconds=sum(run.seconds for run in runs))
+        return CollectReport(batches=tuple(found), drafted=drafted, balance=drafted.balance if drafted else balance)
 
     async def _assemble(self, model: str, options: RunOptions, on_event: Callable[[Event], None]) -> RunResult:
         """Draft chapters from the answers that the ledger has: a run that is stopped before it begins."""
@@ -160,13 +402,13 @@ class BatchBackend:
 
         Raises ``AuthorError`` when the provider cannot be asked."""
         async with self._opened() as (batches, _, run, author):
-            left = batches.unfinished(run)
-            chosen = [batch for batch in batches.living() if _asks_for(batch, chapters)]
-            if left is not None and left.id in {batch.id for batch in chosen}:
-                self._require_same_provider(left)
-                await Submission(batches, author, sleep=self._sleep, tell=self._tell).withdraw(left)
-            for batch in map(batches.get, [batch.id for batch in chosen]):
-                self._require_same_provider(batch)
+            batches.unfinished(run)  # raises while another process submits one, and takes over what was left
+            every = batches.living()
+            chosen = [one for one in every if chapters is None or not set(chapters).isdisjoint(_chapters(one))]
+            submission = Submission(batches, author, form=self._form, tell=self._tell)
+            for found in chosen:
+                self._require_same_provider(found)
+                batch = await submission.withdraw(found)
                 if batch.stage.ended:
                     continue
                 try:
@@ -211,28 +453,19 @@ class BatchBackend:
         workspace, options = self._workspace, options or RunOptions()
         outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters}
         with open_ledger(workspace, workspace.book(), outlines, budget=options.budget) as (ledger, run):
-            async with self._opened_author() as author:
+            async with self._author() as author:
                 yield Batches(ledger), ledger, run, author
 
-    def _opened_author(self) -> AbstractAsyncContextManager[BatchAuthor]:
-        return nullcontext(self._author) if self._author else BatchAuthor(endpoint_of(self._settings))
+    def _author(self) -> BatchAuthor:
+        return BatchAuthor(endpoint_of(self._settings))
+
+    def _form(self, model: str) -> RequestForm:
+        return RequestForm.of(profile_of(self._workspace, replace(self._settings, model=model)))
 
     def _cost(self, model: str) -> Cost:
         settings = replace(self._settings, model=model)
         price = batch_price_for(model, profile_of(self._workspace, settings), settings.base_url)
         return lambda usage: price.cost(usage) if price else None
-
-    def _tell_unfinished(self, batches: Batches, run: Run) -> None:
-        try:
-            left = batches.unfinished(run)
-        except SubmittingError as error:
-            self._tell(str(error))
-            return
-        if left is not None:
-            self._tell(
-                f"batch {left.id} was left {left.stage}; `expand chapter --batch submit` goes on with "
-                "it, `--batch cancel` gives it up"
-            )
 
     def _require_same_provider(self, batch: BatchRow) -> None:
         """A key must not go to another provider than the one that it is for."""
@@ -252,20 +485,6 @@ class BatchBackend:
         require_author(self._settings, path=self._workspace.settings_path)
 
 
-def terms_of(options: RunOptions, profile: Profile) -> dict[str, Json]:
-    """What a batch is submitted for and how its requests are put, as the ledger keeps it, so that it can be gone on
-    with and collected without saying it again."""
-    return {
-        "chapters": list(options.chapters),
-        "language": options.language,
-        "leave_out": [*profile.leave_out],
-        "output_cap_name": profile.output_cap_name,
-        "plan": options.plan.value,
-        "system_role": profile.system_role,
-        "sections": None if options.sections is None else [*sorted(options.sections)],
-    }
-
-
 def options_of(rows: Sequence[BatchRow], chapters: tuple[str, ...] | None) -> list[tuple[str, RunOptions]]:
     """Model and options of the runs that draft from the batches, each chapter as it was submitted last."""
     last: dict[str, tuple[str, RunOptions]] = {}
@@ -280,105 +499,7 @@ def options_of(rows: Sequence[BatchRow], chapters: tuple[str, ...] | None) -> li
     return [(model, replace(options, chapters=tuple(named))) for (model, options), named in runs.items()]
 
 
-def _asks_for(batch: BatchRow, chapters: tuple[str, ...] | None) -> bool:
-    return chapters is None or not set(chapters).isdisjoint(_chapters(batch))
-
-
 def _chapters(batch: BatchRow) -> list[str]:
     named = batch.terms["chapters"]
-    assert isinstance(named, list)  # as ``terms_of`` wrote it
+    assert isinstance(named, list)  # as ``submit`` wrote it
     return [str(chapter) for chapter in named]
-
-
-Cost = Callable[[Usage], int | None]
-"""What an answer's usage costs in a batch, in pico-dollars; None without a price."""
-
-
-async def collect_batch(batches: Batches, author: BatchAuthor, batch: BatchRow, cost: Cost) -> CollectedBatch:
-    """Take in what there is of a submitted batch. Raises ``AuthorError`` when the provider cannot be asked; what was
-    settled until then stays settled."""
-    try:
-        remote = await author.retrieve(batch.remote)
-        if not remote.ended:
-            return CollectedBatch(batch=batch, remote=remote)
-        results = _Results(batches, batch, cost)
-        for file_id in (remote.output_file, remote.error_file):
-            if file_id is not None:
-                await results.read(author.results(file_id))
-    except AttemptFailedError as failed:
-        raise AuthorError(_problem(batch, failed)) from failed
-    ended = results.end(remote)
-    reasons = sorted(results.reasons.items(), key=lambda item: (-item[1], item[0]))
-    return CollectedBatch(
-        batch=ended,
-        remote=remote,
-        settled=results.settled,
-        unreadable=results.unreadable,
-        reasons=tuple(f"{count:,} x {reason}" for reason, count in reasons),
-    )
-
-
-class _Results:
-    """What was read of a batch's two files."""
-
-    def __init__(self, batches: Batches, batch: BatchRow, cost: Cost) -> None:
-        self._batches = batches
-        self._batch = batch
-        self._cost = cost
-        self._open = {row.request_key for row in batches.in_flight(batch)}
-        self._answered: set[str] = set()
-        self._file_missing = False
-        self.settled = 0
-        self.unreadable = 0
-        self.reasons: Counter[str] = Counter()
-
-    async def read(self, lines: AsyncIterator[bytes]) -> None:
-        """Settle the lines of a file, ``AT_ONCE`` at a time: a large file is never in memory as a whole, and others who
-        write to the ledger are not kept waiting."""
-        waiting: list[BatchLine] = []
-        try:
-            async for raw in lines:
-                line = result_line(raw)
-                if line is None:
-                    self.unreadable += 1
-                    continue
-                if line.billed is not False:
-                    self._answered.add(line.custom_id)
-                if line.custom_id in self._open:
-                    waiting.append(line)
-                    if line.failed is not None:
-                        self.reasons[line.failed.message] += 1
-                if len(waiting) >= AT_ONCE:
-                    self.settled += self._batches.settle(self._batch, waiting, self._cost)
-                    waiting = []
-        except AttemptFailedError as failed:
-            if failed.failure is not Failure.NOT_FOUND:
-                raise
-            self._file_missing = True
-        self.settled += self._batches.settle(self._batch, waiting, self._cost)
-
-    def end(self, remote: RemoteBatch) -> BatchRow:
-        """End the batch, and with it whatever neither file mentions."""
-        if remote.status == "failed" and not self._answered and not remote.completed:
-            certain = True  # the provider rejected the input file: nothing ran
-            said = f"the batch was refused: {'; '.join(remote.errors) or 'no reason given'}"
-            rest = AttemptFailedError(Failure.BAD_REQUEST, said)
-        else:
-            counted = remote.total >= self._batch.requests and len(self._answered) == remote.completed
-            certain = counted and not self._file_missing and not self.unreadable
-            lost = " and its files are gone" if self._file_missing else ""
-            said = f"the batch is {remote.status}{lost} without a word of it"
-            rest = AttemptFailedError(Failure.CANCELLED, said)
-        if left := len(self._batches.in_flight(self._batch)):
-            self.reasons[said] = left
-        billed = False if certain else None
-        return self._batches.end(self._batch, Stage.COLLECTED, rest=rest, billed=billed, status=remote.status)
-
-
-def _problem(batch: BatchRow, failed: AttemptFailedError) -> str:
-    if failed.failure is Failure.NOT_FOUND:
-        return (
-            f"the provider knows no batch {batch.remote} ({failed.message}); use the key and the "
-            "project that submitted it, or give it up with `expand chapter --batch cancel`"
-        )
-    return f"batch {batch.id}: {failed.message}; {RULES[failed.failure].remedy}"

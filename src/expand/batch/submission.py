@@ -11,16 +11,15 @@ and its requests stay charged as unknown.
 import asyncio
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from expand.client.retry_policy import RULES
 from expand.errors import AuthorError
 from expand.ledger import Order
 from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.llm.batch_api import MOST_BYTES, MOST_REQUESTS, BatchAuthor, RemoteBatch, input_line
-from expand.llm.profile import OutputCapName, SystemRole
 from expand.llm.request_form import RequestForm
 from expand.llm.types import AttemptFailedError, Failure, Message, Request
 from expand.schema import Json
@@ -44,19 +43,19 @@ _UNABLE = (Failure.NOT_FOUND, Failure.BAD_REQUEST)
 
 
 class Submission:
-    """Submits batches. ``tell`` gets each step in words."""
+    """Submits batches. ``form`` says how requests to a model are put; ``tell`` gets each step in words."""
 
     def __init__(
         self,
         batches: Batches,
         author: BatchAuthor,
         *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        tell: Callable[[str], None] = lambda _: None,
+        form: Callable[[str], RequestForm],
+        tell: Callable[[str], None],
     ) -> None:
         self._batches = batches
         self._author = author
-        self._sleep = sleep
+        self._form = form
         self._tell = tell
 
     async def submit(self, batch: BatchRow, *, resumed: bool = False) -> BatchRow:
@@ -98,7 +97,7 @@ class Submission:
             if file_id is None:
                 self._tell(f"uploading {batch.requests:,} requests")
                 with tempfile.TemporaryFile() as file:
-                    write_input(file, self._batches.forms(batch), form_of(batch.terms))
+                    write_input(file, self._batches.forms(batch), self._form(batch.model))
                     file.seek(0)
                     file_id = await self._author.upload(file, name=batch.file_name)
         except AttemptFailedError as failed:
@@ -139,12 +138,12 @@ class Submission:
             found = await self._listed(batch)
             if found is None:
                 await self._author.forget(batch.input_file)
-                await self._sleep(SETTLING_SECONDS)
+                await asyncio.sleep(SETTLING_SECONDS)
                 found = await self._listed(batch)
         except AttemptFailedError as failed:
             if failed.failure not in _UNABLE:
                 raise AuthorError(
-                    f"whether the provider has batch {batch.id} cannot be seen now: {_with_remedy(failed)}; its "
+                    f"whether the provider has batch {batch.id} cannot be seen now: {with_remedy(failed)}; its "
                     f"{batch.requests:,} requests stay reserved; look again with `expand chapter --batch submit`"
                 ) from failed
             lost = AttemptFailedError(Failure.DISCONNECTED, f"nobody knows whether it was made: {failed.message}")
@@ -181,7 +180,7 @@ class Submission:
     def _refused(self, batch: BatchRow, failed: AttemptFailedError) -> AuthorError:
         """The error for a step that certainly cost nothing; the batch is withdrawn with it."""
         self._batches.end(batch, Stage.WITHDRAWN, rest=failed, billed=False)
-        return AuthorError(f"{_with_remedy(failed)}; nothing was submitted")
+        return AuthorError(f"{with_remedy(failed)}; nothing was submitted")
 
 
 def split(orders: Sequence[Order]) -> Iterator[tuple[Order, ...]]:
@@ -199,19 +198,8 @@ def split(orders: Sequence[Order]) -> Iterator[tuple[Order, ...]]:
         yield tuple(part)
 
 
-def form_of(terms: Mapping[str, Json]) -> RequestForm:
-    """How the requests of a batch are put, by the terms that it was begun with."""
-    left_out = terms.get("leave_out") or ()  # batches of earlier versions say nothing of the last two
-    assert isinstance(left_out, list | tuple)  # as ``terms_of`` wrote it
-    return RequestForm(
-        output_cap_name=cast("OutputCapName", terms["output_cap_name"]),
-        system_role=cast("SystemRole", terms.get("system_role", "system")),
-        leave_out=frozenset(str(name) for name in left_out),
-    )
-
-
 def write_input(file: BinaryIO, forms: Iterator[tuple[str, str, int]], form: RequestForm) -> None:
-    """Write an input file from keys, canonical forms and output caps: the same bytes whoever writes it and when."""
+    """Write an input file from keys, canonical forms and output caps."""
     for key, canonical, cap in forms:
         asked = json.loads(canonical)
         request = Request(
@@ -228,5 +216,6 @@ def write_input(file: BinaryIO, forms: Iterator[tuple[str, str, int]], form: Req
         file.write(input_line(key, body))
 
 
-def _with_remedy(failed: AttemptFailedError) -> str:
+def with_remedy(failed: AttemptFailedError) -> str:
+    """What went wrong, and what helps."""
     return f"{failed.message}; {failed.remedy or RULES[failed.failure].remedy}"
