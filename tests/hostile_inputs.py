@@ -44,7 +44,7 @@ TOKENS = (
     *("\0", "\x1b[31m", "\x7f", "\x85", "\u2028", "\u202e", "\ufeff", "\ud800", "\uffff", "\U0010ffff", "é", "e\u0301", "漢", "👩‍👩‍👧"),
     *("!!python/object:os.system x", "!!binary x", "---\n", "...\n", "%YAML 9.9\n", "[[a]]\n", "[a]\nb = 1\n", "a.b.c = 1\n", "\"\"\"", "'''"),
     *("{{", "}}", "{%", "%}", "{#", "#}", "{{ lines }} lines", "{{ 'x' * 10**9 }}", "{% for a in range(99999) %}", "{% endfor %}"),
-    *("{% include 'section.j2' %}", "{% extends 'system.j2' %}", "{{ ''.__class__ }}", "{{ topics[99] }}", "{{ lines|center(10**9) }}", "{{ 1/0 }}"),
+    *("{% include 'section.j2' %}", "{% extends 'system.j2' %}", "{{ ''.__class__ }}", "{{ topics[99] }}", "{{ lines|string|indent(1000000000, first=true) }}", "{{ 1/0 }}"),
     *("```", "```rust\n", "~~~~", "<!-- expand: ignore all -->", "<!-- expand ", "-->", "<think>", "</think>", "<details>", "$$", "[a](", "](../../x)", "![", "[^1]:"),
     *("## 2. Named pipes", "### 2.1 Opening", "| a | b |\n|---|", "* * *", "\\", "`", "**", "&#x0;", "Sure! Here is the section:\n"),
     *('{"kind": "attempt"}', '"state": "sold"', "NaN", "Infinity", "\\ud800", "\\u0000", "..", "/etc/passwd", "postgresql://u:p@h/d", "http://[::1"),
@@ -126,7 +126,7 @@ TEMPLATE = """\
 {% macro item(text, level=1) -%}{{ "#" * level }} {{ text }}{%- endmacro %}
 {% for topic in topics %}{{ loop.index }}. {{ item(topic, 2) }} ({{ topics|length }}){% else %}none{% endfor %}
 {% if present is defined and lines > 3 %}{{ section_title|upper|replace("A", "b") ~ " " ~ section_number }}{% endif %}
-{% set x = [1, 2, 3] %}{{ x|map("string")|join(", ")|center(40) }}{{ "%s of %d"|format("a", 3) }}{{ 2 ** 3 * 4 }}
+{% set x = [1, 2, 3] %}{{ x|map("string")|join(", ")|indent(4) }}{{ "a".upper() ~ 7 % 4 }}{{ 2 * 3 * 4 }}
 {% include "length.j2" %}
 """
 

@@ -221,9 +221,6 @@ class _Environment(MeteredEnvironment):
         self._lookup = lookup
         self.texts: dict[Path, str] = {}
         """The sources that were read, once each: what a run says does not change under it."""
-        # What is said must not depend on chance: a section would never be current.
-        del self.globals["lipsum"]
-        del self.filters["random"]
 
     def text(self, path: Path) -> str:
         """A template's source. Raises ``InputError``."""

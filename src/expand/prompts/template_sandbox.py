@@ -3,14 +3,14 @@
 A template may come with a folder that somebody else made. Jinja2's sandbox keeps it from running code, but not from
 multiplying a text by ten thousand million, or looping as often. Here every step and every value costs units, and a
 rendering has ``UNITS`` of them: a loop's turn and a call cost ``STEP``, a text one for each character, a list ``ITEM``
-for each item and what is in it. What could grow beyond all bounds in a single step (``*``, ``**``, ``center``,
-``replace``, …) is paid for before it is done. So time and memory are bounded, whatever a template says.
+for each item and what is in it. Templates have the filters and methods that prompts need and no others, so that little
+can grow beyond all bounds in a single step: ``*``, ``join``, ``replace`` and ``indent``, which are paid for before they
+are done. So time and memory are bounded, whatever a template says.
 
 Nothing is computed while a template is compiled, as Jinja2 would do with constants: that would come before any bound.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -28,28 +28,21 @@ ITEM = 100
 """The units of an item of a list, which takes more memory than a character."""
 MOST_BITS = 20_000
 """The size of the largest whole number."""
+FILTERS = (
+    "abs", "capitalize", "count", "default", "dictsort", "first", "float", "indent", "int", "items", "join", "last",
+    "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "select",
+    "selectattr", "sort", "string", "sum", "title", "trim", "truncate", "unique", "upper", "wordcount",
+)  # fmt: skip
+METHODS = (
+    "count", "endswith", "find", "get", "index", "isdigit", "items", "join", "keys", "lower", "lstrip", "removeprefix",
+    "removesuffix", "replace", "rstrip", "split", "splitlines", "startswith", "strip", "title", "upper", "values",
+)  # fmt: skip
+"""What templates may do with texts, lists and mappings. None changes what it is called on."""
+_GROWING = ("indent", "join", "replace", "*")
+"""What may make far more than it is given: as much as the first size times the largest of the others."""
 
-_PLACEHOLDER = re.compile(r"%(?:\([^)]*\))?[-+ #0]*([\d.*]*)|\{(?:[^{}]*:([^{}]*))?")
-"""What a format fills in, in the way of ``%`` or of ``str.format``, with its width and precision."""
 _LISTS: tuple[type, ...] = (list, tuple, set, frozenset, type({}.values()), type({}.keys()), type({}.items()))
 _CONTAINERS: tuple[type, ...] = (*_LISTS, Mapping)
-_NO_NUMBER = 1e18
-_GROWING: Mapping[str, Callable[[int, int, int], int]] = {
-    **dict.fromkeys(
-        ("center", "ljust", "rjust", "zfill", "to_bytes", "batch", "slice"),
-        lambda own, number, size: number * (1 + size),
-    ),
-    "expandtabs": lambda own, number, size: own * max(number, 8),
-    "translate": lambda own, number, size: own * max(size, 1),
-    "wordwrap": lambda own, number, size: own * max(size, 10),
-    "tojson": lambda own, number, size: own * number,
-    "pprint": lambda own, number, size: own * 20,
-}
-"""The units of what a step may make, from its first argument's size, and the largest number and size of the others."""
-_BY_TEXT = ("format", "format_map", "indent", "replace", "join", "sum")
-"""Likewise, but what they are given has to be looked at."""
-_READ_AT_ONCE = ("join", "sum")
-"""What takes a generator's items all at once, so that they have to be paid for before."""
 
 
 class TooMuchError(jinja2.TemplateRuntimeError):
@@ -112,10 +105,10 @@ class MeteredEnvironment(SandboxedEnvironment):
     def __init__(self, **options: Any) -> None:
         super().__init__(optimized=False, finalize=_spend_for_output, undefined=jinja2.StrictUndefined, **options)
         self._left = UNITS
-        # HTML for browsers, which no model is asked in, and slow on text that is made for it.
-        for name in ("striptags", "urlize", "xmlattr"):
-            del self.filters[name]
-        self.filters = {name: self._metered(name, function) for name, function in self.filters.items()}
+        # What is said must not depend on chance: a section would never be current.
+        del self.globals["lipsum"]
+        self.filters["sum"] = _sum
+        self.filters = {name: self._metered(name, self.filters[name]) for name in FILTERS}
         self.tests = {name: self._metered(name, function) for name, function in self.tests.items()}
 
     def begin(self) -> None:
@@ -133,7 +126,8 @@ class MeteredEnvironment(SandboxedEnvironment):
         if isinstance(value, (str, bytes)):
             self.spend(len(value))
         elif isinstance(value, int):
-            _refuse_huge(value.bit_length())
+            if value.bit_length() > MOST_BITS:
+                raise TooMuchError
         elif isinstance(value, range):
             self.spend(len(value))
         elif isinstance(value, _CONTAINERS):
@@ -151,86 +145,57 @@ class MeteredEnvironment(SandboxedEnvironment):
 
     # --- where Jinja2 does something --------------------------------------------------------------
 
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Whether a template may use an attribute: of Python's own values, only what is in ``METHODS``."""
+        own = type(obj).__module__ == "builtins"
+        return attr in METHODS if own else super().is_safe_attribute(obj, attr, value)
+
+    def wrap_str_format(self, value: Any) -> None:
+        """Makes nothing of ``str.format``: it is not in ``METHODS``, as what it makes cannot be told beforehand."""
+
     def call(self, context: Context, function: Any, /, *values: Any, **named: Any) -> Any:
         """Call what a template calls."""
-        owner = getattr(getattr(function, "__wrapped__", function), "__self__", None)
-        self.spend(STEP)
-        if isinstance(owner, str | bytes | int):
-            if function.__name__ in _READ_AT_ONCE:
-                values = tuple(map(_listed, values))
-            self._estimate(function.__name__, (owner, *values), named)
-        elif isinstance(owner, _CONTAINERS):  # it may be made longer
-            self.spend_for([owner, *values, *named.values()])
-        return self.spend_for(super().call(context, function, *values, **named))
+        owner = getattr(function, "__self__", None)
+        name = function.__name__ if isinstance(owner, str) else ""
+        _, *given = self._paid(name, (owner, *values), named)
+        return self.spend_for(super().call(context, function, *given, **named))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Compute what may become large."""
-        self.spend(1)
-        if operator == "**" and isinstance(left, int) and isinstance(right, int):
-            _refuse_huge(left.bit_length() * max(right, 0))
-        elif operator == "*":
-            if isinstance(left, int) and isinstance(right, int):
-                _refuse_huge(left.bit_length() + right.bit_length())
-            else:
-                for value, times in ((left, right), (right, left)):
-                    if isinstance(times, int) and isinstance(value, str | bytes | list | tuple):
-                        self.spend(max(times, 0) * (1 + self._size(value)))
-        elif operator == "%" and isinstance(left, str | bytes):
-            self._estimate("format", (left, right), {})
+        numbers = isinstance(left, int | float) and isinstance(right, int | float)
+        if operator == "**" or (operator == "%" and not numbers):
+            raise jinja2.TemplateRuntimeError(f"{operator} is not available{' for texts' if operator == '%' else ''}")
+        if not numbers:
+            self._paid(operator, (left, right), {})
         return self.spend_for(super().call_binop(context, operator, left, right))
 
     def joined(self, *values: Any) -> str:
         """``a ~ b`` of a template."""
-        self.spend(STEP)
-        for value in values:
-            self.spend_for(value)
+        self._paid("~", values, {})
         return "".join(map(str, values))
 
     def _metered(self, name: str, function: Any) -> Any:
-        @wraps(function)  # with the marks by which Jinja2 passes a context or itself
+        first = hasattr(function, "jinja_pass_arg")  # the context, or the environment
+
+        @wraps(function)  # with the marks by which Jinja2 passes these
         def metered(*values: Any, **named: Any) -> Any:
-            self.spend(STEP)
-            if name in _READ_AT_ONCE:
-                values = tuple(map(_listed, values))
-            taken = values[1:] if hasattr(function, "jinja_pass_arg") else values
-            self._estimate(name, taken, named)
-            return self.spend_for(function(*values, **named))
+            return self.spend_for(function(*values[:first], *self._paid(name, values[first:], named), **named))
 
         return metered
 
-    # --- what a step can make ---------------------------------------------------------------------
-
-    def _estimate(self, name: str, values: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-        """Use up what a function of this name reads, or, of a text's or a filter, can make of its arguments at most."""
-        if values and name in (*_GROWING, *_BY_TEXT):
-            self.spend(self._most_made(name, values[0], [*values[1:], *named.values()]))
-        else:
-            self.spend_for([*values, *named.values()])
-
-    def _most_made(self, name: str, first: Any, others: list[Any]) -> int:
-        given = [abs(int(each)) for each in others if isinstance(each, int | float) and abs(each) < _NO_NUMBER]
-        number, size, own = max(given, default=0), max(map(self._size, others), default=0), self._size(first)
-        match name:
-            case "format" | "format_map":
-                return _width(str(first), others) + len(_PLACEHOLDER.findall(str(first))) * (1 + size)
-            case "indent":
-                return (str(first).count("\n") + 1) * max(number, size)
-            case "replace":
-                old = others[0] if others else ""
-                return size * (str(first).count(old) if isinstance(old, str) else own)
-            case "join":  # the method of a text, or the filter
-                items, between = (others[0], own) if isinstance(first, str | bytes) and others else (first, size)
-                return len(items) * between if isinstance(items, Sized) else 0
-            case "sum":  # lists are copied for the next
-                return own * own if any(isinstance(other, _CONTAINERS) for other in others) else 0
-            case _:
-                return _GROWING[name](own, number, size)
-
-    def _size(self, value: Any) -> int:
-        """How many units a value costs; they are used up as well, as the step reads it all."""
-        before = self._left
-        self.spend_for(value)
-        return before - self._left
+    def _paid(self, name: str, values: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
+        """Use up a step, what it reads, and what it can make of that at most. Returns the values, iterators as lists:
+        what these hold is known only then."""
+        self.spend(STEP)
+        listed = [list(value) if isinstance(value, Iterator) else value for value in values]
+        sizes = []
+        for value in (*listed, *named.values()):
+            before = self._left
+            self.spend_for(value)
+            sizes.append(abs(value) if isinstance(value, int) else before - self._left)
+        if name in _GROWING:
+            self.spend(sizes[0] * max((1, *sizes[1:])))
+        return listed
 
 
 @pass_context
@@ -241,36 +206,14 @@ def _spend_for_output(context: Context, value: Any) -> Any:
     return environment.spend_for(value)
 
 
+def _sum(numbers: Iterable[float]) -> float:
+    """Jinja2's would also add lists, in quadratic time."""
+    return sum(numbers)
+
+
 def _items(value: Any) -> Iterator[Any]:
     if isinstance(value, Mapping):
         for pair in value.items():
             yield from pair
     else:
         yield from value
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, Iterator) else value
-
-
-def _width(text: str | bytes, values: list[Any]) -> int:
-    """How wide a format makes what it fills in, at most. A width that is itself filled in has as many digits as the
-    values and the format have together."""
-    stated = ["".join(each) for each in _PLACEHOLDER.findall(str(text))]
-    if re.search(r"\{[^{}]*\{", str(text)) or any("*" in each for each in stated):
-        digits = sum(map(str.isdigit, str(text))) + sum(len(str(number)) for number in _numbers(values))
-        return int(10 ** min(digits, 18))
-    return sum(int(digits[:18]) for each in stated for digits in re.findall(r"\d+", each))
-
-
-def _numbers(values: list[Any]) -> Iterator[int]:
-    for value in values:
-        if isinstance(value, int):
-            yield value
-        elif isinstance(value, _CONTAINERS):
-            yield from _numbers(list(_items(value)))
-
-
-def _refuse_huge(bits: int) -> None:
-    if bits > MOST_BITS:
-        raise TooMuchError
