@@ -347,7 +347,7 @@ async def test_review_accept_undo_and_figures(place: Workspace) -> None:
     handover = accept(place, "07")
     assert [a.source for a in handover.accepted] == ["chapters/07_signals.md"]
     assert source.read_bytes() != former
-    assert undo(place, "07").existed
+    assert undo(place, "07").former
     assert source.read_bytes() == former
 
     facts = figures(place, latest=5)

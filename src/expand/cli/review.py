@@ -166,10 +166,12 @@ def accept(
         pairs = zip(chapters, sources, strict=True)
         taken_back = [(chapter, undo_acceptance(place, chapter, source)) for chapter, source in pairs]
         if as_json:
-            print_json({"undone": [{"chapter": c, "source": r.source, "existed": r.existed} for c, r in taken_back]})
+            print_json(
+                {"undone": [{"chapter": c, "source": r.source, "existed": bool(r.former)} for c, r in taken_back]}
+            )
             return
         for _, restored in taken_back:
-            done = "the former text is back" if restored.existed else "taken away: there was none"
+            done = "the former text is back" if restored.former else "taken away: there was none"
             typer.echo(f"{restored.source}: {done}")
         return
     handover = accept_drafts(

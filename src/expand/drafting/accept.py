@@ -5,7 +5,6 @@ import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from expand.checks import not_ignored
 from expand.checks.links import anchors, broken_incoming
@@ -15,9 +14,10 @@ from expand.document.page import Page
 from expand.drafting.acceptance_record import Acceptance, Acceptances, require_unchanged
 from expand.drafting.brief import read_brief
 from expand.drafting.draft_file import DraftFile, DraftStore
+from expand.drafting.events import SectionStatus
 from expand.drafting.memory import memorable, remember
 from expand.drafting.model_setup import model_setup_for
-from expand.drafting.results import ChapterResult, finding_json
+from expand.drafting.results import ChapterResult, fields_of, finding_json
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_code import code_check
 from expand.drafting.section_text import SectionText
@@ -53,15 +53,16 @@ def review(
     links = not_ignored(
         broken_incoming(workspace.pages(), source, gone) if gone else (), {}, draft_file.chapter.ignored
     )
-    judge = code_check(workspace, settings, draft_file.chapter).judge
+    verdicts = None
+    if code or known_code:
+        verdicts = code_check(workspace, settings, draft_file.chapter).judge(draft_file.texts, known_only=not code)
+    sections = draft_file.chapter.outline.sections
+    statuses: list[SectionStatus] = ["edited" if draft_file.edited(one.number) else "reused" for one in sections]
     result = draft_file.chapter_result(
-        [
-            draft_file.section_result(section, "edited" if draft_file.edited(section.number) else "reused")
-            for section in draft_file.chapter.outline.sections
-        ],
+        [draft_file.section_result(one, status, verdicts) for one, status in zip(sections, statuses, strict=True)],
         whole=True,
         others=_other_chapters(workspace, book, chapter_id, draft_file.chapter.language),
-        code=judge(draft_file.texts, known_only=not code) if code or known_code else None,
+        code=verdicts,
     )
     return replace(result, findings=(*result.findings, *links))
 
@@ -123,9 +124,6 @@ class Accepted:
     whole: bool = True
 
 
-NO_COMMITS: Mapping[str, str] = MappingProxyType({})
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AcceptResult:
     """What accepting some drafts came to: ``accepted`` is empty when any chapter was ``refused``."""
@@ -133,25 +131,15 @@ class AcceptResult:
     accepted: tuple[Accepted, ...] = ()
     refused: tuple[ChapterResult, ...] = ()
 
-    def as_json(self, commits: Mapping[str, str] = NO_COMMITS) -> dict[str, Json]:
+    def as_json(self, commits: Mapping[str, str] | None = None) -> dict[str, Json]:
         """The object that ``expand accept --json`` prints: the chapters accepted, with their diffs, and those refused,
         with their findings. ``commits`` are those that were made, "" where there was nothing to commit."""
+        accepted = [fields_of(one, "chapter source draft changed diff") for one in self.accepted]
+        if commits:
+            accepted = [one | {"commit": commits[str(one["chapter"])] or None} for one in accepted]
         return {
-            "accepted": [
-                {
-                    "chapter": a.chapter,
-                    "source": a.source,
-                    "draft": a.draft,
-                    "changed": a.changed,
-                    "diff": a.diff,
-                    **({"commit": commits[a.chapter] or None} if a.chapter in commits else {}),
-                }
-                for a in self.accepted
-            ],
-            "refused": [
-                {"chapter": chapter.id, "findings": [finding_json(finding) for finding in chapter.blocking]}
-                for chapter in self.refused
-            ],
+            "accepted": [*accepted],
+            "refused": [{"chapter": one.id, "findings": [*map(finding_json, one.blocking)]} for one in self.refused],
         }
 
 

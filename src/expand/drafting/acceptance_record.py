@@ -18,10 +18,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePath
+from typing import TypeVar
 
 from filelock import FileLock
 
@@ -33,6 +34,7 @@ from expand.outline.reading import source_mistake
 from expand.paths import private_folder
 from expand.workspace import Workspace, read_bytes, read_text, write_atomically, write_bytes_atomically
 
+_Entry = TypeVar("_Entry")
 LONGEST_DIFFERENCE = 60
 """Lines of a difference that are shown."""
 
@@ -40,7 +42,8 @@ LONGEST_DIFFERENCE = 60
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Acceptance:
     """One line of the record. Hashes are sha256 of the file's bytes; ``former`` is "" where there was no source before.
-    ``undone`` marks the taking back of the acceptance with the same hashes."""
+    ``undone`` marks the taking back of the acceptance with the same hashes. Raises ``ValueError`` for a source that no
+    outline may name."""
 
     chapter: str
     source: str
@@ -48,10 +51,11 @@ class Acceptance:
     accepted: str
     undone: bool = False
 
-    @property
-    def existed(self) -> bool:
-        """Whether there was a source before it."""
-        return bool(self.former)
+    def __post_init__(self) -> None:
+        if wrong := source_mistake(self.source):
+            raise ValueError(f"{self.source!r}: {wrong[0]}")
+        if re.fullmatch("([0-9a-f]{64})?", self.former) is None:
+            raise ValueError(f"{self.former!r} is no hash")
 
 
 def file_hash(data: bytes) -> str:
@@ -205,29 +209,27 @@ class Acceptances:
         return last
 
     def _entries(self) -> list[Acceptance]:
-        if not self._record.is_file():
-            return []
-        lines = read_text(self._record).splitlines()
-        return [self._entry(line, number) for number, line in enumerate(lines, 1) if line.strip()]
-
-    def _entry(self, line: str, number: int) -> Acceptance:
-        """One line of the record; a source that no outline may name is refused like any damage."""
-        try:
-            entry = Acceptance(**json.loads(line))
-            if wrong := source_mistake(entry.source):
-                raise ValueError(f"{entry.source!r}: {wrong[0]}")
-            if re.fullmatch("([0-9a-f]{64})?", entry.former) is None:
-                raise ValueError(f"{entry.former!r} is no hash")
-        except (ValueError, TypeError, RecursionError) as error:
-            raise InputError(
-                f"the record of what was accepted is damaged: {error}",
-                remedy="mend or delete the line; deleting it only forgets an undo",
-                place=Place(path=self._workspace.relative(self._record), line=number),
-            ) from error
-        return entry
+        said = "the record of what was accepted is damaged"
+        return _lines(self._workspace, self._record, Acceptance, said, "deleting it only forgets an undo")
 
     def _append(self, entry: Acceptance) -> None:
         _write_lines(self._record, [*self._entries(), entry])
+
+
+def _lines(workspace: Workspace, path: Path, kind: Callable[..., _Entry], said: str, remedy: str) -> list[_Entry]:
+    """The entries of a record, one a line. Raises ``InputError`` for a damaged one."""
+    found = []
+    # By line feeds alone: a text may hold other line separators, which JSON leaves as they are.
+    for number, line in enumerate(read_text(path).split("\n") if path.is_file() else [], 1):
+        try:
+            found += [kind(**json.loads(line))] if line.strip() else []
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(
+                f"{said}: {error}",
+                remedy=f"mend or delete the line; {remedy}",
+                place=Place(path=workspace.relative(path), line=number),
+            ) from error
+    return found
 
 
 def _write_lines(path: Path, entries: Sequence[Acceptance | ReplacedText]) -> None:
@@ -262,13 +264,6 @@ def last_replaced(workspace: Workspace, chapter: str, *, number: int, title: str
 
 def _entries(workspace: Workspace, chapter: str) -> list[ReplacedText]:
     path = workspace.state_path("replaced", f"{chapter}.jsonl")
-    # By line feeds alone: a text may hold other line separators, which JSON leaves as they are.
-    rows = read_text(path).split("\n") if path.is_file() else []
-    try:
-        return [ReplacedText(**json.loads(row)) for row in rows if row]
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"the texts that were replaced cannot be read: {error}",
-            remedy="mend the file; each line is one text as JSON",
-            place=Place(path=workspace.relative(path)),
-        ) from error
+    return _lines(
+        workspace, path, ReplacedText, "the texts that were replaced cannot be read", "each is one text as JSON"
+    )

@@ -453,17 +453,22 @@ class DraftFile:
             before = replace(before, text=hashed, lines=asked, id=stamp.id if stamp else 0)
         return DraftSection(number=number, text=whole), before
 
-    def section_result(self, section: Section, status: SectionStatus) -> SectionResult:
-        """A section as it stands, held against its outline."""
-        text = self.texts[section.number]
-        skeleton = self.chapter.skeletons[section.number]
-        findings = self.chapter.check(section, text)
+    def section_result(
+        self, section: Section, status: SectionStatus, code: ChapterVerdicts | None = None
+    ) -> SectionResult:
+        """A section as it stands, held against its outline, with the verdicts on its ``code`` if there are any: what is
+        refused is no example."""
+        number, text = section.number, self.texts[section.number]
+        skeleton = self.chapter.skeletons[number]
+        findings = self.chapter.check(section, text, code.refused(number) if code else frozenset())
+        if code:
+            findings = not_ignored(code.over(number, findings), self.texts, self.chapter.ignored)
         off = [one for one in findings if one.kind in ("short", "long")]
         if off and f"length:{document.text_hash(text)}" in approved(self._workspace, self.chapter.id):
             said = f"{off[0].message}; taken as it is"
             findings = tuple(replace(one, severity="note", message=said) if one in off else one for one in findings)
         return SectionResult(
-            number=section.number,
+            number=number,
             title=skeleton.title,
             target_lines=section.lines,
             lines=lines.of_section(text),
@@ -472,6 +477,7 @@ class DraftFile:
             counted=skeleton.measure.counted(text),
             status=status,
             findings=findings,
+            code=code.counts(number) if code else None,
         )
 
     def chapter_result(
@@ -483,19 +489,14 @@ class DraftFile:
         others: Mapping[str, str] | None = None,
         code: ChapterVerdicts | None = None,
     ) -> ChapterResult:
-        """The chapter from its sections, with the verdicts on their ``code`` if there are any. What is found across
-        them goes to the section that it names, or to the chapter where that section is not among them. For the rest
-        see ``chapter_findings``."""
+        """The chapter from its sections. What is found across them goes to the section that it names, or to the chapter
+        where that section is not among them. For the rest see ``chapter_findings``."""
         refused = {number: code.refused(number) for number in self.texts} if code else {}
         across = self.chapter_findings(whole=whole, links=links, others=others, refused=refused)
         read = read_record(self._workspace, self.path).findings_in(self.texts)
         across += not_ignored(read, self.texts, self.chapter.ignored)
         if code is not None:
             across += not_ignored(code.unchecked(), self.texts, self.chapter.ignored)
-            sections = [
-                replace(one, code=code.counts(one.number), findings=self._over(code, one.number, one.findings))
-                for one in sections
-            ]
         numbers = {section.number for section in sections}
         return ChapterResult(
             id=self.chapter.id,
@@ -508,14 +509,6 @@ class DraftFile:
             ),
             findings=tuple(f for f in across if f.section not in numbers),
         )
-
-    def _over(self, code: ChapterVerdicts, number: int, findings: Sequence[Finding]) -> tuple[Finding, ...]:
-        """A section's findings with the verdicts on its code: what is refused is no example."""
-        section = self.chapter.outline.sections[number - 1]
-        counted = self.chapter.check(section, self.texts[number], code.refused(number))
-        own = [one for one in findings if one.kind != "few-examples"]
-        own += [one for one in counted if one.kind == "few-examples"]
-        return not_ignored(code.over(number, own), self.texts, self.chapter.ignored)
 
     def chapter_findings(
         self,

@@ -41,7 +41,8 @@ def export_text(text: str, path: Path, form: ExportFormat, *, folder: Path, titl
                 "pandoc", "--from", _READ, "--to", "html5" if form == "html" else form, "--standalone",
                 # The only heading of the first level is the title, which pandoc sets by itself.
                 *(["--shift-heading-level-by=-1"] if titled else []),
-                *([_one_file_option()] if form == "html" else []),
+                # Pictures and style in the file, by the one name that pandoc before and behind 2.19 has for it.
+                *(["--self-contained"] if form == "html" else []),
                 "--metadata", f"title={title}", "--metadata", f"lang={language}", "--output", str(output),
             ],
             input=_for_pandoc(text), capture_output=True, encoding="utf-8", errors="replace", cwd=folder, check=False,
@@ -55,12 +56,6 @@ def export_text(text: str, path: Path, form: ExportFormat, *, folder: Path, titl
             )
         data = output.read_bytes()
     write_bytes_atomically(path, data)
-
-
-def _one_file_option() -> str:
-    """The option that puts pictures and style into the HTML file. pandoc before 2.19 has only the older name."""
-    known = subprocess.run(["pandoc", "--help"], capture_output=True, encoding="utf-8", errors="replace", check=False)
-    return "--embed-resources" if "--embed-resources" in known.stdout else "--self-contained"
 
 
 def _for_pandoc(text: str) -> str:

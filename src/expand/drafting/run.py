@@ -523,7 +523,8 @@ class _Scheduler:
             notes = not_ignored(told, draft_file.texts, chapter.ignored)
             if notes:
                 self.noted.add(chapter.id)
-            counter, now = self.context.usage.of(chapter.id, section.number), draft_file.section_result(section, status)
+            counter = self.context.usage.of(chapter.id, section.number)
+            now = draft_file.section_result(section, status, code)
             sections.append(
                 replace(
                     now,
