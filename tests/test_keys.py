@@ -193,7 +193,7 @@ def test_a_key_that_the_provider_repeats_is_nowhere(
 def test_a_header_that_is_named_like_a_key_is_hidden_as_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, echo: str
 ) -> None:
-    place = small(tmp_path / "w")
+    place, token = small(tmp_path / "w"), "winter-harbour-thistle-fortnight"
     settings = f"""\
 [author]
 model = "gateway"
@@ -201,19 +201,19 @@ provider = "gateway"
 [providers.gateway]
 title = "A gateway"
 base_url = "{echo}"
-headers = {{X-Gateway-Token = "Basic {SECRET}", X-Title = "a long public title"}}
+headers = {{X-Gateway-Token = "Basic {token}", X-Title = "a long public title"}}
 """
     (place / "expand.toml").write_text(settings, encoding="utf-8")
     monkeypatch.setenv("EXPAND_TRUST", "1")
     ran = expand(place, "chapter", "07", "--verbose")
     assert ran.code == 4, ran.err
     assert "no such token: Basic [key]" in ran.err
-    assert SECRET not in ran.out + ran.err
+    assert token not in ran.out + ran.err
     ran = expand(place, "doctor", "--json")
-    assert SECRET not in ran.out + ran.err
+    assert token not in ran.out + ran.err
     logs = [path for path in place.rglob("*.log") if path.is_file()]
     assert logs
-    assert not any(SECRET.encode() in path.read_bytes() for path in [*logs, *place.glob(".expand/ledger.db*")])
+    assert not any(token.encode() in path.read_bytes() for path in [*logs, *place.glob(".expand/ledger.db*")])
 
 
 def test_a_key_is_in_no_title_of_a_process_and_on_no_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
