@@ -1128,3 +1128,45 @@ def test_a_check_names_sections_that_nearly_have_a_heading(finished: Workspace) 
     ]
     finished.book_path.write_text(FINISHED.replace("keep", "numbered"))
     assert check_outlines(finished, ["poisoning"]).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("heading", "title"),
+    [
+        ("Plan for src/speed.md", "Speed, once measured"),
+        ("Outline: src/speed.md", "Speed, once measured"),
+        ("src/speed.md 写作计划", "Speed, once measured"),
+        ("Plan for Haste (src/speed.md)", "Haste"),
+        ("Plan\n\nFile: src/speed.md", "Speed, once measured"),
+    ],
+)
+def test_a_plan_that_names_a_file_alone_keeps_the_title_of_the_book(tmp_path: Path, heading: str, title: str) -> None:
+    place = Workspace(root=tmp_path)
+    (tmp_path / "expand.toml").write_text("", encoding="utf-8")
+    (tmp_path / "outlines").mkdir()
+    chapters = "chapters: [{id: speed, title: 'Speed, once measured', source: src/speed.md}]"
+    place.book_path.write_text(f"title: B\nallowance: {{tokens: 9000}}\n{chapters}\n", encoding="utf-8")
+    plan = tmp_path / "plan.md"
+    plan.write_text(f"# {heading}\n\n- Measuring (80 lines)\n- Inlining (90 lines)\n", encoding="utf-8")
+    result = import_document(place, plan, ImportRequest())
+    assert [(one.id, one.title) for one in result.outlines] == [("speed", title)]
+
+
+def test_a_title_that_is_made_of_the_words_of_a_plan_stays() -> None:
+    (chapter,) = read_plan("# Chapter 5: The plan\n\n- Aims (80 lines)\n- Means (90 lines)\n").chapters
+    assert chapter.title == "The plan"
+
+
+@pytest.mark.parametrize(
+    ("column", "topics", "left"),
+    [
+        ("What has to be in it", ("a clock", "a load"), []),
+        ("包括哪些", ("a clock", "a load"), []),
+        ("Owner", (), [(1, "the column Owner")]),
+        ("Lines now", (), []),
+    ],
+)
+def test_a_column_is_read_or_named(column: str, topics: tuple[str, ...], left: list[tuple[int, str]]) -> None:
+    plan = read_plan(f"| # | Section | Lines | {column} |\n|-|-|-|-|\n| 1 | Measuring | 80 | a clock, a load |\n")
+    assert plan.chapters[0].sections[0].topics == topics
+    assert [(one.line, one.text) for one in plan.left] == left

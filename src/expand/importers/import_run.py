@@ -204,7 +204,7 @@ def _reading(workspace: Workspace, document: Path, text: str, kind: Kind) -> Doc
         plan = read_plan(text, without_lengths=kind == "plan", titles=_titles(workspace))
         if plan.chapters and (kind == "plan" or len(plan.chapters) > 1 or not plan.is_prose):
             named = title_of_file(document.name)
-            chapters = tuple(replace(one, title=one.title or named) for one in plan.chapters)
+            chapters = tuple(one if one.title or one.file else replace(one, title=named) for one in plan.chapters)
             return DocumentReading(document=document, text=text, kind="plan", plan=replace(plan, chapters=chapters))
         _refuse_plan(document, text, plan, kind)
     source = path_inside(workspace, document)
@@ -294,8 +294,12 @@ def _under_known_ids(workspace: Workspace, proposals: Sequence[Proposal]) -> Seq
             ways = (by_document, by_title, by_number)
             chapter_id = next((fitting[0] for fitting in ways if len(fitting) == 1), chapter_id)
             used.add(chapter_id)
-        chapter_id = chapter_id or next_id([*known, *(one.id for one in found)], proposal.title)
-        found.append(replace(proposal, id=chapter_id))
+        title = proposal.title
+        if proposal.file and title == proposal.id:  # the plan gives it no title of its own
+            of_book = [said for one in chapters if one.id == chapter_id for said in one.title.every()]
+            title = of_book[0] if of_book else title_of_file(proposal.file)
+        chapter_id = chapter_id or next_id([*known, *(one.id for one in found)], title)
+        found.append(replace(proposal, id=chapter_id, title=title))
     return found
 
 

@@ -33,7 +33,7 @@ from expand.importers.lengths import (
     unit_of,
 )
 from expand.importers.proposal import Proposal, ProposedSection, tidy
-from expand.importers.text_patterns import ChapterName, chapter_name, items_of, plain, title_of_file
+from expand.importers.text_patterns import ChapterName, chapter_name, items_of, plain
 from expand.markdown import blocks as markdown
 from expand.markdown.blocks import Block
 from expand.markdown.matching import all_unnumbered, title_key
@@ -73,7 +73,7 @@ _ASIDE = re.compile(
 _BOOK = re.compile(r"(?i)\b(?:book|series|chapters|tier|course|handbook|guide)\b|书|系列|各[章篇]|教程|课程|手册")
 _PLAN_TITLE = re.compile(
     r"(?i)^(?:(?:the |a |writing |draft )*(?:plan|outline)\b|提纲|大纲|写作计划|计划)\s*(?:[:—–-]|\b(?:for|of)\b)?\s*"
-    r"(?:the )?(?:chapter (?:on|about)\s+)?(?=\S)|"
+    r"(?:the )?(?:chapter (?:on|about)\s+)?(?=\S|$)|"
     r"\s*(?:的?写作)?(?:提纲|大纲|计划|规划)$|\s*(?:[:—–-]|\s)\s*(?:plan|outline)$"
 )
 _SUM = re.compile(r"(?i)^(?:总计|合计|小计|共计|(?:total|sum|subtotal)\b)")
@@ -89,7 +89,10 @@ _SECTION_COLUMN = re.compile(
 _ANY_COLUMN = re.compile(r"(?i)^(?!(?:#|no\.?|nr\.?|序号|编号)?$)")
 _HOURS_COLUMN = re.compile(r"(?i)时间|用时|耗时|工时|\btime\b|\bhours?\b|effort|estimate")
 _PRIORITY_COLUMN = re.compile(r"(?i)优先级|priority")
-_TOPICS_COLUMN = re.compile(r"(?i)topics?|content|cover|notes?|detail|points|要点|知识点|内容|说明|备注")
+_TOPICS_COLUMN = re.compile(
+    r"(?i)topics?|content|cover|notes?|detail|points|what|includ|must|about|descri|scope|subject|summary|material"
+    r"|要点|知识点|内容|说明|备注|描述|包[括含]|涵盖|涉及|重点|主题"
+)
 _PRESENT_COLUMN = re.compile(r"(?i)\b(?:now|current|present|have|done|actual)\b|现有|当前|已有|实际|完成")
 _TARGET_COLUMN = re.compile(r"(?i)target|planned|goal|目标|计划")
 _LENGTH_COLUMN = re.compile(r"(?i)target|planned|goal|length|size|目标|计划|篇幅|长度")
@@ -97,10 +100,11 @@ _LENGTH_COLUMN = re.compile(r"(?i)target|planned|goal|length|size|目标|计划|
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanLine:
-    """A line of a plan by its number, from 1."""
+    """A line of a plan by its number, from 1; of one that was not understood, ``why``."""
 
     line: int
     text: str
+    why: str = "its length belongs to no section"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,9 +196,10 @@ def _left(reader: "_Reader", rows: Sequence[str], unplanned: Mapping[str, str]) 
     """The lines that state a length and belong to no section. Sums and what is said of other chapters are left out."""
     stating = {row.line for row in reader.rows if row.target}
     for entry in reader.root.every():
+        yield from entry.facts.get("unread", ())
         if (name := chapter_name(entry.title)) and name.strong and name.id in unplanned:
             continue
-        facts = [fact for kind, every in entry.facts.items() for fact in every if kind != "sum"]
+        facts = [fact for kind, every in entry.facts.items() for fact in every if kind not in ("sum", "unread")]
         stating |= {entry.line} if entry.length else set()
         stating |= {fact.line for fact in facts if read_line(plain(fact.text)).length or _label_length(fact.text)}
     for line in sorted(stating - reader.used):
@@ -321,9 +326,14 @@ def _columns(head: Sequence[str]) -> tuple[dict[str, int], Unit]:
 def _read_table(block: Block, above: _Entry, add: Callable[[_Entry], None]) -> list[_Row]:
     """Adds a table's rows as sections, below chapters where a column names those; returns the rows about chapters."""
     lines = markdown.bare_rows(block.text)
-    columns, unit = _columns([plain(cell) for cell in _cells(lines[0])])
+    head = [plain(cell) for cell in _cells(lines[0])]
+    columns, unit = _columns(head)
     if columns["length"] < 0 and columns["priority"] < 0:
         return []
+    for at, cell in enumerate(head):
+        if at not in columns.values() and _ANY_COLUMN.search(cell) and not _PRESENT_COLUMN.search(cell):
+            why = "its heading speaks of neither sections nor lengths nor topics"
+            above.facts["unread"].append(PlanLine(line=block.start + 1, text=f"the column {cell}", why=why))
     found: list[_Row] = []
     for line, text in enumerate(lines[1:], block.start + 2):
         cells = _cells(text)
@@ -456,12 +466,11 @@ class _Reader:
         file = (name.file if name else None) or (named.file if named else None)
         each = entry.fact("each", lambda text: preferred(lengths_in(text)))
         self.used |= {entry.line, *(fact.line for kind, facts in entry.facts.items() if kind for fact in facts)}
-        fallback = title_of_file(file) if file else name.id if name else ""
         titles = all_unnumbered([section.title for section in sections])
         return tidy(
             Proposal(
                 id=name.id if name else "",
-                title=_title(title) or fallback,
+                title=_title(title) or ("" if file else title),
                 sections=tuple(
                     self._section(one, title, each, target) for one, title in zip(sections, titles, strict=True)
                 ),
@@ -489,6 +498,6 @@ class _Reader:
 
 
 def _title(text: str) -> str:
-    """A chapter's title without what says that this is its plan: ``Outline: Pipes``, ``《管道》写作提纲``."""
-    bare = _PLAN_TITLE.sub("", text).strip(" 　:：") or text
+    """A chapter's title without what calls it a plan (``Outline: Pipes``, ``《管道》写作提纲``); "" if that is all."""
+    bare = _PLAN_TITLE.sub("", text).strip(" 　:：")
     return re.sub(r"^《([^《》]+)》$", r"\1", bare)
