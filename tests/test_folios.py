@@ -18,9 +18,9 @@ from expand import expand_chapter
 from expand.document.draft import read
 from expand.drafting import draft_file as module
 from expand.drafting.chapter import Chapter
-from expand.drafting.events import Event, SectionDone
+from expand.drafting.events import Event, SectionDone, SectionGrew
 from expand.drafting.model_setup import model_setup_for
-from expand.drafting.run_context import BALANCE_SECONDS, UsageCounters
+from expand.drafting.run_context import UsageCounters
 from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger
 from expand.markdown.lines import of_section
@@ -151,13 +151,12 @@ def test_a_draft_is_written_when_it_is_taken_and_again_when_it_holds_more(tmp_pa
     assert "Blocked." in draft_of(tmp_path)
 
 
-def test_what_remains_is_asked_for_only_so_often(tmp_path: Path) -> None:
-    now = [0.0]
+def test_what_remains_is_asked_for_as_answers_are_added(tmp_path: Path) -> None:
+    shown: list[Event] = []
     with closing(Ledger.open(a_ledger(tmp_path))) as ledger:
         run = begin(ledger, 1000)
-        usage = UsageCounters(ledger, clock=lambda: now[0])
-        assert usage.remaining_tokens() == 1000
+        usage = UsageCounters(ledger, shown.append)
         ledger.reserve(order(run))
-        assert usage.remaining_tokens() == 1000
-        now[0] = BALANCE_SECONDS
-        assert usage.remaining_tokens() == 900
+        usage.show("03", 1, streaming=True, text="One.")
+        usage.show("03", 1)
+    assert [event.remaining_tokens for event in shown if isinstance(event, SectionGrew)] == [1000, 900]

@@ -20,13 +20,12 @@ from expand.llm.types import AttemptFailedError, Purpose
 
 
 class Watched:
-    """Counters with a clock of their own, and what they showed."""
+    """Counters, and what they showed."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.now = 100.0
         self.events: list[Event] = []
-        self.usage = UsageCounters(ledger, self.events.append, clock=lambda: self.now)
         self.order: Order = order(begin(ledger, 1000))
+        self.usage = UsageCounters(ledger, self.events.append)
 
     def streams(self, text: str, purpose: Purpose = "draft") -> None:
         asked = replace(self.order, address=self.order.address._replace(purpose=purpose))
@@ -69,7 +68,6 @@ def test_a_repair_shows_no_lines_for_it_takes_the_place_of_others(watched: Watch
 def test_what_arrived_is_forgotten_when_the_attempt_is_over(watched: Watched, kind: str) -> None:
     watched.streams("one\ntwo\n")
     watched.usage.note(ClientEvent(kind=kind, order=watched.order, attempt_id="a"))  # type: ignore[arg-type]
-    watched.now += 1
     watched.streams("again\n")
     assert watched.lines == [2, 1]
     assert isinstance(watched.events[1], AttemptChanged)

@@ -31,6 +31,7 @@ from expand.drafting.section_text import SectionText, imagined_line
 from expand.errors import InputError
 from expand.ledger import Ledger, Order, Run
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Request, ignore_text
+from expand.outline import Plan
 from expand.workspace import Workspace
 
 FACTORS = (1.0, 0.6, 1.25)
@@ -65,7 +66,8 @@ async def open_questions(
 ) -> tuple[SectionQuestions, ...]:
     """The questions that every section of a run can ask now. Sends and reserves nothing."""
     client = BudgetedClient(ledger=ledger, author=NoAuthor())
-    context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=UsageCounters(ledger))
+    lean = frozenset(chapter for chapter, _ in ledger.bought(Plan.LEAN.value))
+    context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=UsageCounters(ledger), lean=lean)
     questions: list[SectionQuestions] = []
     drafts = DraftStore(workspace, workspace.book(), options=options, setup=setup)
     for chapter, check in check_sections(drafts, ledger, dry_run=dry_run):

@@ -1,8 +1,8 @@
 """A run worked out without sending: the dry run, and a section's first request word for word."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple, Self
 
@@ -46,17 +46,17 @@ class DryRun:
     largest: int = 0
     cost_pico_usd: int | None = 0
 
-    def sending(self, orders: Sequence[Order], completion_tokens: int) -> Self:
-        """The same with the figures of what would be sent."""
-        costs = [order.amount.pico_usd for order in orders]
-        return replace(
-            self,
+    @classmethod
+    def of(cls, orders: Sequence[Order], completion_tokens: int, **section: Any) -> Self:
+        """A ``section`` for which these orders would be sent, and answers of so many tokens be expected."""
+        return cls(
             requests=len(orders),
             prompt_tokens=sum(order.prompt_estimate or order.prompt_tokens for order in orders),
             completion_tokens=completion_tokens,
             reserved_tokens=sum(order.amount.tokens for order in orders),
             largest=max((order.amount.tokens for order in orders), default=0),
-            cost_pico_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+            cost_pico_usd=_sum(order.amount.pico_usd for order in orders),
+            **section,
         )
 
 
@@ -94,9 +94,15 @@ FIGURES = ("lines", "requests", "prompt_tokens", "completion_tokens", "reserved_
 def sum_of(planned: Sequence[DryRun]) -> DryRun:
     """All sections as one."""
     sums: dict[str, Any] = {name: sum(getattr(p, name) for p in planned) for name in FIGURES}
-    costs = [p.cost_pico_usd for p in planned]
-    cost = None if None in costs else sum(cost for cost in costs if cost is not None)
+    cost = _sum(p.cost_pico_usd for p in planned)
     return DryRun(chapter="", section=0, title="", reused=False, cost_pico_usd=cost, **sums)
+
+
+def _sum(costs: Iterable[int | None]) -> int | None:
+    """None where one of them is unknown."""
+    every = [*costs]
+    known = [cost for cost in every if cost is not None]
+    return sum(known) if len(known) == len(every) else None
 
 
 def dry_run_json(planned: Sequence[DryRun]) -> dict[str, Json]:
@@ -173,23 +179,21 @@ def _read_orders(chapter: Chapter, setup: ModelSetup, texts: Mapping[int, str]) 
 
 def _simulated_requests(chapter: Chapter, title: str, orders: Sequence[Order]) -> DryRun:
     """What requests about the chapter as a whole would take, as section 0."""
-    planned = DryRun(chapter=chapter.id, section=0, title=title, lines=0, reused=False)
     thinking = chapter.setup.profile.reasoning_tokens
-    return planned.sending(orders, sum(order.request.max_output_tokens - thinking for order in orders))
+    tokens = sum(order.request.max_output_tokens - thinking for order in orders)
+    return DryRun.of(orders, tokens, chapter=chapter.id, section=0, title=title, lines=0, reused=False)
 
 
 def _simulated(chapter: Chapter, check: SectionCheck) -> DryRun:
     """What one section would take; one that is not due takes nothing."""
-    section = check.section
     simulated = simulated_orders(chapter, check) if check.state == "due" else []
-    planned = DryRun(
+    return DryRun.of(
+        [order for _, order in simulated],
+        sum(ask.lines for ask, _ in simulated) * EXPECTED_TOKENS_PER_LINE,
         chapter=chapter.id,
-        section=section.number,
-        title=chapter.skeletons[section.number].title,
-        lines=section.lines,
+        section=check.section.number,
+        title=chapter.skeletons[check.section.number].title,
+        lines=check.section.lines,
         reused=check.state != "due",
         edited=check.state == "edited",
-    )
-    return planned.sending(
-        [order for _, order in simulated], sum(ask.lines for ask, _ in simulated) * EXPECTED_TOKENS_PER_LINE
     )

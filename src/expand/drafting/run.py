@@ -44,7 +44,7 @@ from expand.drafting.section_state import (
     check_chapter_state,
     check_section_state,
     raise_revision,
-    raise_revisions,
+    raised_revisions,
     revision_of,
 )
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, LedgerError
@@ -230,8 +230,7 @@ class _Scheduler:
         Raises ``InputError`` before anything is sent when the input is wrong; and a defect of the tool that a section
         ran into, once all others are drafted."""
         began = time.monotonic()
-        if self.options.fresh:
-            raise_revisions(self.context.ledger, self.drafts, overwrite=True)
+        self.revisions = raised_revisions(self.drafts, self.context.ledger, dry_run=False, overwrite=True)
         chapters = self._look_around()
         for known in self.finished.values():
             for one in known.sections:
@@ -269,7 +268,6 @@ class _Scheduler:
 
     def _look_around(self) -> dict[str, list[int]]:
         """The sections to work on by chapter, and what will be drafted and why, told before anything is spent."""
-        self.revisions = self.context.ledger.editions()
         chapters: dict[str, list[int]] = {}
         planned: list[SectionPlanned] = []
         begun = begun_chapters(self.context.ledger)

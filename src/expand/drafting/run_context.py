@@ -3,10 +3,10 @@
 Library, command line and batches open their runs here, so that limits, keys and closing are the same for all.
 """
 
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from expand.budget import Limit
 from expand.client.client import Bought, BudgetedClient, always_ready
@@ -24,9 +24,6 @@ from expand.llm.types import NO_USAGE, Author, Usage
 from expand.outline import Book, Outline, Plan, limits_of, money_openings_of, openings_of
 from expand.settings import ModelRole, Settings, require_author
 from expand.workspace import Workspace
-
-BALANCE_SECONDS = 0.1
-"""How old the remaining budget in an event may be: sections that grow many times a second need not ask for each."""
 
 
 def ignore_event(event: Event) -> None:
@@ -55,47 +52,33 @@ class UsageCounters:
     """The counters of a run's sections by chapter and number, kept from the client's events, and the events that a run
     shows of them."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        on_event: Callable[[Event], None] = ignore_event,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """``clock`` gives seconds."""
+    def __init__(self, ledger: Ledger, on_event: Callable[[Event], None] = ignore_event) -> None:
         self.on_event = on_event
-        self._ledger = ledger
-        self._clock = clock
         self.counters: dict[tuple[str, int], UsageCounter] = {}
-        self._remaining: int | None = None
-        self._remaining_until = clock()
+        self._ledger = ledger
+        self._remaining = ledger.balance("book").remaining_tokens
 
     def of(self, chapter: str, section: int) -> UsageCounter:
         """A section's counter, which goes on counting."""
         return self.counters.setdefault((chapter, section), UsageCounter())
 
     def show(self, chapter: str, section: int, *, streaming: bool = False, text: str = "") -> None:
-        """Tell how far a section is."""
+        """Tell how far a section is. The ledger is asked for the remaining budget as answers are added only: while they
+        are ``streaming``, they are shown many times a second."""
         counter = self.of(chapter, section)
+        if not streaming:
+            self._remaining = self._ledger.balance("book").remaining_tokens
         self.on_event(
             SectionGrew(
                 chapter=chapter,
                 section=section,
                 lines=counter.lines + counter.streamed_lines,
                 tokens=counter.usage.total,
-                remaining_tokens=self.remaining_tokens(),
+                remaining_tokens=self._remaining,
                 streaming=streaming,
                 text=text,
             )
         )
-
-    def remaining_tokens(self) -> int | None:
-        """What is left of the book's budget, at most ``BALANCE_SECONDS`` ago; None without a limit."""
-        now = self._clock()
-        if now >= self._remaining_until:
-            self._remaining = self._ledger.balance("book").remaining_tokens
-            self._remaining_until = now + BALANCE_SECONDS
-        return self._remaining
 
     def note(self, event: ClientEvent) -> None:
         """Count what became of an attempt, and pass it on as an event of the run."""
@@ -133,7 +116,7 @@ class UsageCounters:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunContext:
     """What the sections of a run are drafted with. ``lean`` are the chapters that have answers bought under the lean
-    plan; None where nobody has looked.
+    plan.
 
     ``repairs`` is the setup of the model that repairs, ``reviews`` of the one that reads drafts through, None for the
     one that drafts. ``stand_ins`` are those of the models that are asked, in this order, what another one did not
@@ -144,7 +127,7 @@ class RunContext:
     run_id: str
     client: BudgetedClient
     usage: UsageCounters
-    lean: frozenset[str] | None = None
+    lean: frozenset[str]
     repairs: ModelSetup | None = None
     reviews: ModelSetup | None = None
     stand_ins: tuple[ModelSetup, ...] = ()
@@ -221,59 +204,36 @@ async def open_run(
             on_event(
                 Notice(message=f"answers that an earlier run had to keep elsewhere, now taken in: {ledger.taken_in}")
             )
-        setup = model_setup_for(workspace, settings, ledger=ledger)
-        client, usage = await open_client(
-            stack, workspace, settings, ledger, author=author, on_event=on_event, others=others
+        usage = UsageCounters(ledger, on_event)
+        prepare = always_ready
+        if author is None:
+            author = own = await stack.enter_async_context(Authors(workspace, settings.of_sections(*others)))
+            prepare = own.open
+        client = BudgetedClient(
+            ledger=ledger,
+            author=author,
+            on_event=usage.note,
+            retry=RetryPolicy(
+                on_unknown=settings.on_unknown,
+                longest_wait_seconds=settings.longest_wait_seconds,
+                replaceable=settings.replaceable(),
+            ),
+            prepare=prepare,
         )
-        lean = frozenset(chapter for chapter, _ in ledger.bought(Plan.LEAN.value))
-
-        def other(one: Settings) -> ModelSetup:
-            return model_setup_for(workspace, one, ledger=ledger)
-
+        stack.push_async_callback(client.drain)  # before the author and the ledger are closed
+        setup_of = partial(model_setup_for, workspace, ledger=ledger)
         repairs, reviews = (settings.for_role(role)[0] for role in ("repair", "review"))
         yield (
             book,
-            setup,
+            setup_of(settings),
             RunContext(
                 ledger=ledger,
                 run_id=run.id,
                 client=client,
                 usage=usage,
-                lean=lean,
-                repairs=None if repairs.model == settings.model else other(repairs),
-                reviews=None if reviews.model == settings.model else other(reviews),
-                stand_ins=tuple(other(settings.for_model(model)) for model in settings.fallback),
+                lean=frozenset(chapter for chapter, _ in ledger.bought(Plan.LEAN.value)),
+                repairs=None if repairs.model == settings.model else setup_of(repairs),
+                reviews=None if reviews.model == settings.model else setup_of(reviews),
+                stand_ins=tuple(setup_of(settings.for_model(model)) for model in settings.fallback),
             ),
         )
-
-
-async def open_client(
-    stack: AsyncExitStack,
-    workspace: Workspace,
-    settings: Settings,
-    ledger: Ledger,
-    *,
-    author: Author | None,
-    on_event: Callable[[Event], None],
-    others: Iterable[ModelRole] = (),
-) -> tuple[BudgetedClient, UsageCounters]:
-    """The client of a run and the counters that it keeps; ``stack`` waits for what is in flight, and closes them.
-    ``others`` are the roles beside those of sections whose models are asked."""
-    prepare = always_ready
-    if author is None:
-        author = own = await stack.enter_async_context(Authors(workspace, settings.of_sections(*others)))
-        prepare = own.open
-    usage = UsageCounters(ledger, on_event)
-    client = BudgetedClient(
-        ledger=ledger,
-        author=author,
-        on_event=usage.note,
-        retry=RetryPolicy(
-            on_unknown=settings.on_unknown,
-            longest_wait_seconds=settings.longest_wait_seconds,
-            replaceable=settings.replaceable(),
-        ),
-        prepare=prepare,
-    )
-    stack.push_async_callback(client.drain)
-    return client, usage

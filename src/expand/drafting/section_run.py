@@ -164,8 +164,7 @@ class SectionRun:
         profile = self._chapter.setup.profile
         expected = expected_ratio(self._context.delivered)
         loop = loop_for(self.text, profile, first_purpose=purpose, expected_ratio=expected)
-        lean = self._context.lean
-        if lean is None or self._chapter.id in lean:
+        if self._chapter.id in self._context.lean:
             first = loop.next()
             if first is not None and self._context.ledger.known(self._requests.order(first, self.text)) is None:
                 self._begin_lean()

@@ -487,5 +487,5 @@ def dry_run(workspace: Workspace, options: RunOptions, *, source_language: str |
     work = Translation(workspace, book, setup, options, source_language)
     orders = [work.order(batch, "dry") for batch in work.batches()]
     title = f"{work.original_path} into {work.language}"
-    planned = DryRun(chapter=work.chapter, section=0, title=title, lines=0, reused=not orders)
-    return planned.sending(orders, sum(map(setup.counter.count, work.asked)))
+    tokens = sum(map(setup.counter.count, work.asked))
+    return DryRun.of(orders, tokens, chapter=work.chapter, section=0, title=title, lines=0, reused=not orders)
