@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from expand.budget import Limit
 from expand.cli import app
-from expand.doctor.check_result import CheckResult, from_error
+from expand.doctor import CheckResult, from_error
 from expand.doctor.environment import Terminal, check_environment
 from expand.doctor.model_checks import EndpointReply, ask_endpoint, endpoint_from
 from expand.doctor.run_checks import CHAPTER, DoctorReport, run_checks
@@ -511,7 +511,7 @@ def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_errors_as_findings() -> None:
-    finding = from_error("live", AuthorError("HTTP 401: no; check OPENAI_API_KEY"))
+    (finding,) = from_error("live", AuthorError("HTTP 401: no; check OPENAI_API_KEY"))
     assert (finding.message, finding.remedy) == ("HTTP 401: no", "check OPENAI_API_KEY")
     assert finding.exit_code == 4
 

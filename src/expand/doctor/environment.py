@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from expand import __version__
-from expand.doctor.check_result import CheckResult, failure, from_error, note, ok, warning
+from expand.doctor import CheckResult, failure, from_error, note, ok, warning
 from expand.errors import LedgerError, UntrustedError
 from expand.ledger import Ledger, pauses_in
 from expand.ledger_location import LedgerPlace
@@ -38,14 +38,16 @@ def check_storage(workspace: Workspace, *, free_bytes: Callable[[Path], int] | N
     try:
         place = workspace.ledger_place
     except UntrustedError as error:
-        yield from_error("ledger", error)
+        yield from from_error("ledger", error)
         return
-    ledger = _check_ledger(place)
-    yield ledger
-    if ledger.status != "failure":
-        for pause in pauses_in(place):
+    try:
+        ledger = _check_ledger(place)
+        yield ledger
+        for pause in pauses_in(place) if ledger.status != "failure" else ():
             remedy = f"wait, or lift it with `expand ledger resume {shlex.quote(pause.model)}`"
             yield warning("pause", str(pause), remedy)
+    except LedgerError as error:
+        yield from from_error("ledger", error)
 
 
 def _check_writable(root: Path) -> CheckResult:
@@ -63,35 +65,27 @@ def _check_writable(root: Path) -> CheckResult:
 
 
 def _check_ledger(place: LedgerPlace) -> CheckResult:
-    """Whether the ledger can be read and written; none is made where there is none."""
+    """Whether the ledger can be read and written; none is made where there is none. Raises ``LedgerError``."""
     if isinstance(place, Path) and not place.is_file():
-        return _check_absent(place)
-    try:
-        existing = Ledger.read(place)
-        if existing is None:
-            return ok("ledger", f"{place} can be reached; the first run makes the ledger")
-        existing.close()
-        with closing(Ledger.open(place, patience_seconds=5.0)) as ledger:
-            ledger.prove_writable()
-            balance = ledger.balance("book")
-    except LedgerError as error:
-        return from_error("ledger", error)
+        nearest = next(path for path in (place, *place.parents) if path.exists())
+        if nearest == place:
+            return failure("ledger", f"{place} is not a file", "move it away")
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+            message = f"{nearest} cannot be written, so there can be no ledger"
+            return failure("ledger", message, "make it a folder that can be written")
+        return ok("ledger", f"{place} is not there yet; the first run makes it")
+    if (existing := Ledger.read(place)) is None:
+        return ok("ledger", f"{place} can be reached; the first run makes the ledger")
+    existing.close()
+    with closing(Ledger.open(place, patience_seconds=5.0)) as ledger:
+        ledger.prove_writable()
+        balance = ledger.balance("book")
     remaining = balance.remaining_tokens
     if remaining is not None and remaining <= 0:
         message = f"nothing is left of the allowance of {balance.limit.tokens or 0:,} tokens"
         return warning("ledger", message, "raise allowance in outlines/book.yaml")
     left = "" if remaining is None else f", {remaining:,} tokens left of the book's allowance"
     return ok("ledger", f"{place} can be read and written{left}")
-
-
-def _check_absent(path: Path) -> CheckResult:
-    if path.exists():
-        return failure("ledger", f"{path} is not a file", "move it away")
-    nearest = next(folder for folder in path.parents if folder.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        message = f"{nearest} cannot be written, so there can be no ledger"
-        return failure("ledger", message, "make it a folder that can be written")
-    return ok("ledger", f"{path} is not there yet; the first run makes it")
 
 
 NAME = "expand"

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from expand.budget import usd_from_pico
-from expand.doctor.check_result import CheckResult, failure, from_error, note, ok, warning
+from expand.doctor import CheckResult, failure, from_error, note, ok, warning
 from expand.drafting.model_setup import endpoint_of
 from expand.errors import InputError, UntrustedError
 from expand.llm import local_model
@@ -102,10 +102,8 @@ def check_key(settings: Settings, path: Path) -> CheckResult:
     """Whether there is a key where one is needed; it is never shown."""
     try:
         require_author(settings, path=path)
-    except UntrustedError as error:
-        return from_error("trust", error)
     except InputError as error:
-        return from_error("key", error)
+        return from_error("trust" if isinstance(error, UntrustedError) else "key", error)[0]
     if settings.embedded:
         return ok("key", "none is needed: the embedded local model is the author")
     if settings.api_key is None:
@@ -121,7 +119,7 @@ def check_other_models(settings: Settings, path: Path) -> Iterator[CheckResult]:
             if one.embedded:
                 local_model.require_installed(one.model_file)
         except InputError as error:
-            yield from_error("model", error)
+            yield from from_error("model", error)
             continue
         where = "here, by the embedded server" if one.embedded else f"at {one.base_url or OPENAI_URL}"
         used: list[str] = [role for role, model in settings.roles.items() if model == one.model]

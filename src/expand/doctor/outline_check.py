@@ -7,16 +7,15 @@ characters; files are named from the folder ``beside``.
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from expand import __version__
 from expand.document import layout
-from expand.document.page import Heading, Page
+from expand.document.page import Page
 from expand.drafting.brief import brief_warnings, read_brief
 from expand.errors import InputError, InputErrors, Place
 from expand.markdown import matching
@@ -37,8 +36,7 @@ _RULES: dict[Level, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OutlineFinding:
+class OutlineFinding(NamedTuple):
     """One problem: ``file`` as the workspace names it, ``remedy`` "" where the message says it."""
 
     level: Level
@@ -58,8 +56,7 @@ class OutlineFinding:
         return f"{self.file}:{self.line}:{self.column}: {kind}{self.sentence}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OutlineCheck:
+class OutlineCheck(NamedTuple):
     """What a check found: ``read`` is how many outlines could be read."""
 
     findings: tuple[OutlineFinding, ...]
@@ -116,7 +113,7 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
             if (brief := workspace.brief_path(outline.id)).is_file():
                 messages = brief_warnings(read_brief(brief, root=root), outline)
                 findings += [_finding("warning", Place(path=brief), message, "", root) for message in messages]
-            findings += _heading_findings(workspace, book, outline)
+            findings += [_finding("warning", *one, root) for one in _heading_warnings(workspace, book, outline)]
             if book.references or outline.references or any(section.references for section in outline.sections):
                 from expand.references.reference_files import read_references  # start-up time
 
@@ -124,12 +121,12 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
     return OutlineCheck(findings=tuple(findings), errors=tuple(errors), read=read)
 
 
-def _heading_findings(workspace: Workspace, book: Book, outline: Outline) -> list[OutlineFinding]:
-    """The sections for which a document that keeps its headings gets new ones, though it has a heading of like words
-    that belongs to no section; and those whose text there is too long already."""
+def _heading_warnings(workspace: Workspace, book: Book, outline: Outline) -> Iterator[tuple[Place, str, str]]:
+    """Place, message and remedy for the sections for which a document that keeps its headings gets new ones, though it
+    has a heading of like words that belongs to no section; and for those whose text there is too long already."""
     source = workspace.source_path(outline.source)
     if (outline.layout or book.layout) != "keep" or not source.is_file():
-        return []
+        return
     from expand.checks.requirements import wrong_length  # start-up time: it loads all checks
 
     page = Page(read_text(source))
@@ -139,36 +136,30 @@ def _heading_findings(workspace: Workspace, book: Book, outline: Outline) -> lis
     free = [heading for at, heading in enumerate(headings) if at not in found.values()]
     path = workspace.outline_path(outline.id)
     document = read_yaml(path, Problems(str(path)))
-    findings = []
-
-    def place(number: int, key: str) -> Place:
-        at = document.positions.value(("sections", number - 1, key)) if document else None
-        return at.place(str(path)) if at else Place(path=path)
-
-    for section, item in zip(outline.sections, wanted, strict=True):
+    for index, (section, item) in enumerate(zip(outline.sections, wanted, strict=True)):
+        at = document and document.positions.value(("sections", index, "title"))
+        place, named = at.place(path) if at else Place(path=path), f'section {section.number}, "{item.titles[0]}"'
         words = {word for title in item.titles for word in matching.terms(title)}
         like = [heading for heading in free if words & matching.terms(heading.title)]
-        if section.number - 1 not in found and like:
-            what = f'section {section.number}, "{item.titles[0]}", gets a heading of its own in {outline.source}'
-            near = f'line {like[0].line + 1} there has "{like[0].title}": to fill that one, take its title'
-            findings.append(_finding("warning", place(section.number, "title"), what, near, workspace.root))
-        at = found.get(section.number - 1)
-        if at is None or (section.source_text or outline.source_text or book.source_text) == "revise":
+        if index not in found:
+            if like:
+                near = f'line {like[0].line + 1} there has "{like[0].title}": to fill that one, take its title'
+                yield place, f"{named}, gets a heading of its own in {outline.source}", near
             continue
-        ends = (one.lead for n, one in enumerate(headings[at + 1 :], at + 1) if _ends(one, headings[at], n, found))
-        own = "".join(page.lines[headings[at].line : next(ends, len(page.lines))])
+        if (section.source_text or outline.source_text or book.source_text) == "revise":
+            continue
+        own, others = headings[found[index]], set(found.values())
+        ends = (
+            heading.lead
+            for number, heading in enumerate(headings[found[index] + 1 :], found[index] + 1)
+            if heading.level <= own.level or number in others
+        )
+        text = "".join(page.lines[own.line : next(ends, len(page.lines))])
         target, unit = section.goal(book.language)
-        for one in wrong_length(own, section=section.number, target=target, unit=unit):
+        for one in wrong_length(text, section=section.number, target=target, unit=unit):
             if one.kind == "long":
-                what = f'section {section.number}, "{item.titles[0]}", has {one.message} in {outline.source} already'
                 remedy = "plan more, or state source_text: revise to have the text written anew"
-                findings.append(_finding("warning", place(section.number, "title"), what, remedy, workspace.root))
-    return findings
-
-
-def _ends(heading: Heading, section: Heading, number: int, found: Mapping[int, int]) -> bool:
-    """Whether a heading below a section's begins another part of the document."""
-    return heading.level <= section.level or number in found.values()
+                yield place, f"{named}, has {one.message} in {outline.source} already", remedy
 
 
 def _check_style(workspace: Workspace, style: Style | None) -> None:
@@ -191,7 +182,7 @@ def as_json(check: OutlineCheck) -> dict[str, Json]:
         "outlines": check.read,
         "errors": len(check.errors),
         "warnings": check.warnings,
-        "findings": [asdict(finding) for finding in check.findings],
+        "findings": [finding._asdict() for finding in check.findings],
     }
 
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from expand.budget import Amount, usd_from_pico
 from expand.client.client import BudgetedClient
 from expand.client.retry_policy import RetryPolicy
-from expand.doctor import model_checks
-from expand.doctor.check_result import CheckResult, failure, from_error, from_errors, note, ok, warning
+from expand.doctor import CheckResult, failure, from_error, model_checks, note, ok, warning
 from expand.doctor.environment import Terminal, check_environment, check_storage
 from expand.doctor.model_checks import EndpointReply, ask_endpoint
 from expand.drafting.model_setup import author_for, profile_of
@@ -79,7 +78,7 @@ async def send_live_request(
                 timer.cancel()
                 await client.drain()
     except ExpandError as error:
-        return from_error("live", error)
+        return from_error("live", error)[0]
     usage, model = bought.usage, bought.answer.model
     cost = f", {usd_from_pico(price.cost(usage)):f} USD" if price else ""
     by = f" by {model}" if model not in ("", profile.name) else ""
@@ -129,7 +128,7 @@ async def run_checks(
         )
         profile = profile_of(workspace, settings)
     except ExpandError as error:
-        return DoctorReport(findings=(*found, *from_errors("settings", error)))
+        return DoctorReport(findings=(*found, *from_error("settings", error)))
     base = f" at {settings.base_url}" if settings.base_url else ""
     found.append(ok("settings", f"{workspace.settings_path}: {settings.model}{base}"))
     found += model_checks.check_provider(settings)
@@ -150,7 +149,7 @@ async def run_checks(
         counter = TokenCounter(profile.known_as, encoding=profile.encoding)
         found.append(model_checks.check_tokenizer(counter))
     except ExpandError as error:
-        found.append(from_error("tokenizer", error))
+        found += from_error("tokenizer", error)
     found += check_storage(workspace, free_bytes=free_bytes)
     if live and (book is None or counter is None or any(one.status == "failure" for one in found)):
         found.append(note("live", "nothing was sent", "mend what has failed above first"))
@@ -171,7 +170,7 @@ def _book(workspace: Workspace, found: list[CheckResult]) -> Book | None:
     try:
         book = workspace.book()
     except ExpandError as error:
-        found += from_errors("book", error)
+        found += from_error("book", error)
         return None
     chapters, readable = workspace.chapter_ids(), 0
     for chapter in chapters:
