@@ -935,10 +935,9 @@ def test_a_pause_is_shown_and_lifted(place: Path, server: ScriptedServer) -> Non
     unknown = expand(place, "ledger", "resume", "script")
     assert unknown.code == 2
     assert "script is not paused; paused are: a b, scripted" in unknown.err
-    assert expand(place, "ledger", "resume", "scripted", "--all").code == 2
     assert expand(place, "ledger", "resume", "scripted").out == "scripted: the pause is lifted\n"
     assert chapter(place, server).code == 0
-    assert expand(place, "ledger", "resume", "--all").out == "a b: the pause is lifted\n"
+    assert expand(place, "ledger", "resume", "a b").out == "a b: the pause is lifted\n"
     assert "no model is paused" in expand(place, "ledger", "resume", "a b").err
 
 

@@ -289,23 +289,6 @@ def test_the_command_in_a_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert verdict(Workspace(root=tmp_path / "new book")) == (1, [])
 
 
-def test_the_command_as_json(tmp_path: Path) -> None:
-    report = json.loads(init(str(plant(tmp_path, MKDOCS)), "--json").stdout)
-    assert report["tree"] == "MkDocs"
-    assert report["first"] == "pipes"
-    assert report["chapters"][1] == {
-        "id": "pipes",
-        "title": "Pipes",
-        "source": "docs/guide/pipes.md",
-        "kind": "chapter",
-        "lines": 5,
-        "target_lines": 600,
-        "finished": False,
-    }
-    assert (report["language"], report["documents"], report["unsupported"]) == ("zh", "docs", 0)
-    assert "outlines/pipes.yaml" in report["written"]
-
-
 def test_the_command_refuses(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "this is a file; name a folder" in str(init(str(tmp_path / "file")).exception)

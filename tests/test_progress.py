@@ -16,7 +16,7 @@ from expand.cli.progress import (
     progress,
 )
 from expand.cli.progress_messages import MOST_REASONS, REPEAT_SECONDS, RunProgress, duration, plan_lines
-from expand.cli.run_log import log_into, prune
+from expand.cli.run_log import KEPT_FILES, log_into
 from expand.cli.verbosity import Verbosity
 from expand.drafting.events import (
     AttemptChanged,
@@ -373,17 +373,15 @@ def test_the_log_has_times_and_everything_and_no_secret(tmp_path: Path) -> None:
     assert lines[-1].endswith(r" \u001b[2J[key] not two lines")
 
 
-def test_old_logs_are_pruned_by_number_and_by_size(tmp_path: Path) -> None:
-    for day in range(1, 10):
-        (tmp_path / f"2026-11-0{day}.log").write_text("x" * 100)
+def test_old_logs_are_pruned(tmp_path: Path) -> None:
+    for day in range(1, KEPT_FILES + 3):
+        (tmp_path / f"2026-10-{day:02}.log").write_text("x")
     (tmp_path / "notes.txt").write_text("kept")
-    prune(tmp_path, files=5)
-    assert [path.name[:10] for path in sorted(tmp_path.glob("*.log"))] == [f"2026-11-0{day}" for day in range(5, 10)]
-    prune(tmp_path, size=250)
-    assert [path.name[:10] for path in sorted(tmp_path.glob("*.log"))] == [
-        "2026-11-08",
-        "2026-11-09",
-    ]
+    with log_into(tmp_path, now=lambda: NOW) as (path, _):
+        pass
+    logs = sorted(tmp_path.glob("*.log"))
+    assert len(logs) == KEPT_FILES
+    assert (logs[0].name, logs[-1]) == ("2026-10-04.log", path)
     assert (tmp_path / "notes.txt").exists()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -72,11 +72,8 @@ def test_states(workspace: Workspace) -> None:
     found = states(workspace)
     assert (found["section.j2"], found["length.j2"]) == ("changed", "same")
     assert (found["mine.j2"], found["system.j2"]) == ("own", "shipped")
-    listed = json.loads(run(workspace, "list", "--json").stdout)["templates"]
-    mine = next(entry for entry in listed if entry["name"] == "mine.j2")
-    assert (mine["origin"], mine["state"]) == ("book", "own")
-    assert mine["purpose"] == "Used only by templates that include it."
-    assert mine["path"] == str(workspace.prompts_folder / "mine.j2")
+    mine = next(line for line in run(workspace, "list").stdout.splitlines() if line.startswith("mine.j2"))
+    assert mine.split(maxsplit=3)[1:] == ["book", "own", "Used only by templates that include it."]
 
 
 def test_what_was_changed_is_only_replaced_by_force(workspace: Workspace) -> None:
@@ -159,15 +156,13 @@ def test_which_files_count_for_a_chapter(workspace: Workspace) -> None:
         "prompts/chapters/07/section.j2, takes shipped/styles/tutorial/section.j2, "
         "prompts/section.j2, shipped/section.j2, shipped/length.j2",
     ]
-    listed = json.loads(run(workspace, "list", "--chapter", "07", "--json").stdout)
-    assert [entry["origin"] for entry in listed["templates"]] == [
+    assert [line.split("  ")[1].strip() for line in (re.sub(" {2,}", "  ", line) for line in lines[1:])] == [
         "style tutorial",
         "chapter 07",
         "style tutorial",
         "shipped",
         "shipped",
     ]
-    assert listed["not_used"] == []
     small_model = run(workspace, "list", "--chapter", "07", "--model", "embedded").stdout
     assert "section.j2   shipped         shipped/brief/section.j2\n" in small_model
     assert small_model.endswith("not used     prompts/chapters/07/section.j2\n")

@@ -19,7 +19,7 @@ from rich.console import Console
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
-from expand.cli.output import is_unicode, plain, prepare
+from expand.cli.output import guard, is_unicode, plain
 from expand.cli.run_output import named
 from expand.cli.tables import TableColumn, print_table
 from expand.cli.verbosity import counted
@@ -41,7 +41,7 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.mark.parametrize(
     ("character", "shown"),
-    [("─", "-"), ("│", "|"), ("┼", "+"), ("█", "#"), ("…", "..."), ("–", "-"), ("→", "->"),
+    [("─", "-"), ("…", "..."), ("–", "-"), ("→", "->"),
      ("é", "e"), ("性", "??"), ("Ж", "?"), ("\u0301", ""), ("\N{NO-BREAK SPACE}", " ")],
 )  # fmt: skip
 def test_each_character_has_something_that_stands_for_it(character: str, shown: str) -> None:
@@ -53,14 +53,15 @@ def test_every_character_ends_up_in_ascii() -> None:
         plain(chr(number)).encode("ascii")
 
 
-@pytest.mark.parametrize(("encoding", "shown", "lost"), [("cp1252", "é… ???? --\n", 2), ("utf-8", "é… 性能 ──\n", 0)])
-def test_a_stream_shows_what_it_can_and_counts_what_it_cannot(encoding: str, shown: str, lost: int) -> None:
+@pytest.mark.parametrize(("encoding", "shown"), [("cp1252", "é… ???? --\n"), ("utf-8", "é… 性能 ──\n")])
+def test_a_stream_shows_what_it_can(monkeypatch: pytest.MonkeyPatch, encoding: str, shown: str) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
-    losses = prepare(stream)
-    stream.write("é… 性能 ──\n")
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    guard()
+    sys.stdout.write("é… 性能 ──\n")
     stream.seek(0)
     assert stream.read() == shown
-    assert losses.count == lost
     assert is_unicode(stream) is (encoding == "utf-8")
 
 
@@ -86,12 +87,10 @@ def test_chinese_titles_in_a_code_page_are_no_failure(place: Path, server: Scrip
     assert code in (0, 5), err
     assert "1. ????????" in out
     assert "07/1: drafted" in err
-    assert "characters cannot be shown in" in err
     assert "Traceback" not in err
-    code, out, err = run(place, *arguments, "--json", encoding=encoding)
+    code, out, _ = run(place, *arguments, "--json", encoding=encoding)
     titles = [section["title"] for section in json.loads(out)["chapters"][0]["sections"]]
     assert titles == ["信号处理", "命名管道", "检查清单"], "a script loses nothing"
-    assert "cannot be shown" not in err
 
 
 def test_a_ledger_goes_through_a_code_page_whole(place: Path, server: ScriptedServer) -> None:
@@ -123,11 +122,11 @@ def test_a_table_keeps_to_its_width_and_breaks_no_figure(width: int) -> None:
     columns: list[TableColumn[tuple[str, ...]]] = [
         TableColumn("Section", lambda row: row[0], figure=False),
         TableColumn("Lines", lambda row: row[1]),
-        TableColumn("Prompt tokens", lambda row: row[2], spare=1),
-        TableColumn("Answer tokens", lambda row: row[3], spare=2),
+        TableColumn("Prompt tokens", lambda row: row[2]),
+        TableColumn("Answer tokens", lambda row: row[3]),
         TableColumn("Cost at most", lambda row: row[4]),
     ]
-    rows = [("1. 性能分析方法论与工具的使用", "1,234,567", "9,876,543", "1,111,111", "0.1234")]
+    rows: list[tuple[str, ...]] = [("1. 性能分析方法论与工具的使用", "1,234,567", "9,876,543", "1,111,111", "0.1234")]
     console = Console(file=io.StringIO(), width=width)
     print_table(console, columns, rows, total=("Sum", "1", "2", "3", "4"))
     assert isinstance(console.file, io.StringIO)
@@ -135,7 +134,7 @@ def test_a_table_keeps_to_its_width_and_breaks_no_figure(width: int) -> None:
     assert all(cell_len(line.rstrip()) <= width for line in shown.splitlines())
     assert "1,234,567" in shown
     assert "0.1234" in shown
-    assert ("1,111,111" in shown) is (width >= 60)
+    assert "1,111,111" in shown
 
 
 # --- quiet, verbose, files -------------------------------------------------------------------

@@ -11,8 +11,8 @@ import typer
 
 from expand import __version__
 from expand.cli.lazy_commands import TASKS, add_commands
-from expand.cli.output import guard, prepare
-from expand.cli.verbosity import Quiet, Verbose, WorkspaceFolder, begin, counted, note
+from expand.cli.output import guard
+from expand.cli.verbosity import Quiet, Verbose, WorkspaceFolder, begin
 from expand.errors import ExpandError, UntrustedError
 
 app = typer.Typer(
@@ -49,8 +49,6 @@ def root(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits with its exit code."""
-    losses = prepare(sys.stdout)
-    prepare(sys.stderr)
     guard()
     try:
         _run(list(sys.argv[1:] if arguments is None else arguments))
@@ -60,12 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         typer.echo("expand: interrupted", err=True)
         sys.exit(130)
-    finally:
-        if losses.count:
-            note(
-                f"{counted(losses.count, 'character')} cannot be shown in {sys.stdout.encoding}; "
-                "write to a file with -o, or set PYTHONUTF8=1"
-            )
     sys.exit(0)
 
 

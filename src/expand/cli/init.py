@@ -7,16 +7,13 @@ from typing import Annotated
 
 import typer
 
-from expand.cli import options
-from expand.cli.common import print_json
 from expand.cli.verbosity import counted, warn
 from expand.doctor.environment import shell_command
 from expand.errors import InputError
 from expand.outline.reading import is_language
 from expand.reports.estimates import DEFAULT_TOKENS_PER_LINE
-from expand.scaffold.docs_tree import MOST_DOCUMENTS, TreeChapter
+from expand.scaffold.docs_tree import MOST_DOCUMENTS
 from expand.scaffold.new_workspace import FIRST_ALLOWANCE, NewWorkspace, create_workspace
-from expand.schema import Json
 
 
 def init(
@@ -25,47 +22,15 @@ def init(
     language: Annotated[str | None, typer.Option("--language", help="The book's language, such as en or zh.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Write an outline for every chapter, not just one.")] = False,
     prompts: Annotated[bool, typer.Option("--eject-prompts", help="Copy the templates too, to change them.")] = False,
-    as_json: options.Json = False,
 ) -> None:
     """Make a workspace in an empty folder or around a docs tree.
 
     The docs tree may be one of mdBook, MkDocs, VitePress, Docusaurus, docsify or Sphinx with MyST, or plain Markdown
-    files. No file that exists is changed, except the generated
-    schemas, which are renewed."""
+    files. No file that exists is changed, except the generated schemas, which are renewed."""
     if language is not None and not is_language(language):
         raise InputError(f"--language is {language!r}", remedy="give a code such as en or zh")
     made = create_workspace(folder, title=title, language=language, every=every, prompts=prompts)
-    if as_json:
-        print_json(
-            {
-                "workspace": str(made.workspace.root),
-                "tree": made.tree.kind,
-                "language": made.tree.language,
-                "documents": made.tree.documents,
-                "chapters": [_chapter(chapter) for chapter in made.tree.chapters],
-                "translations": dict(made.tree.translations),
-                "unsupported": made.tree.unsupported,
-                "written": list(made.written),
-                "renewed": list(made.renewed),
-                "kept": list(made.kept),
-                "first": made.first,
-            }
-        )
-    else:
-        _show(made, folder)
-
-
-def _chapter(chapter: TreeChapter) -> Json:
-    state = chapter.state
-    return {
-        "id": chapter.id,
-        "title": chapter.title,
-        "source": chapter.source,
-        "kind": state.kind,
-        "lines": state.lines,
-        "target_lines": state.target,
-        "finished": state.finished,
-    }
+    _show(made, folder)
 
 
 def _show(made: NewWorkspace, folder: Path) -> None:

@@ -127,24 +127,20 @@ def reconcile(
 def resume(
     context: typer.Context,
     model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="The paused model.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every paused model.")] = False,
 ) -> None:
     """List paused models, or lift the pause of one."""
     place = workspace_of(context)
-    if model is not None and every:
-        raise InputError("a model and --all were given", remedy="give one of the two")
     paused = pauses_in(place.ledger_place)
     names = [pause.model for pause in paused]
-    if model is not None and model not in names:
-        listed = f"paused are: {', '.join(names)}" if names else "no model is paused"
-        raise InputError(f"{model} is not paused", remedy=listed)
-    if model is None and not every:
+    if model is None:
         typer.echo("\n".join(map(str, paused)) or "no model is paused")
         return
+    if model not in names:
+        listed = f"paused are: {', '.join(names)}" if names else "no model is paused"
+        raise InputError(f"{model} is not paused", remedy=listed)
     with closing(Ledger.open(place.ledger_place)) as ledger:
-        for name in names if every else [model or ""]:
-            ledger.resume(name)
-            typer.echo(f"{name}: the pause is lifted")
+        ledger.resume(model)
+    typer.echo(f"{model}: the pause is lifted")
 
 
 def _list(ledger: Ledger) -> None:

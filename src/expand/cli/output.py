@@ -6,8 +6,8 @@ What draws (progress bars, tables) needs control characters of its own: it takes
 and makes its texts ``printable``. Data for another program (a diff, an exported ledger) goes to a pipe or a file byte
 for byte with ``write_data``.
 
-A stream whose encoding is a Windows code page or ASCII gets plain dashes, bars and quotes instead of drawn ones, and
-``?`` for each cell of anything else: the tool neither fails over them nor prints mojibake. UTF-8 streams show all.
+A stream whose encoding is a Windows code page or ASCII gets plain dashes and quotes, and ``?`` for each cell of what
+else there is: the tool neither fails over them nor prints mojibake. UTF-8 streams show all.
 """
 
 import codecs
@@ -42,6 +42,9 @@ class SafeStream:
 
 def guard() -> None:
     """Put safe streams in the place of stdout and stderr; they stay when a command ends, for a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not is_unicode(stream):
+            stream.reconfigure(errors="expand-plain")
     sys.stdout, sys.stderr = (cast(TextIO, SafeStream(unguarded(stream))) for stream in (sys.stdout, sys.stderr))
 
 
@@ -57,58 +60,29 @@ def write_data(text: str) -> None:
 
 
 PLAIN = {
-    "…": "...", "–": "-", "—": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "→": "->", "←": "<-", "≤": "<=", "≥": ">=",
-    "×": "x", "·": "-", "•": "*", "✓": "ok", "✔": "ok", "✗": "x", "\N{IDEOGRAPHIC COMMA}": ", ",
-    "\N{IDEOGRAPHIC FULL STOP}": ". ", "\N{NO-BREAK SPACE}": " ",
+    "…": "...", "–": "-", "—": "-", "─": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "→": "->", "≤": "<=", "≥": ">=",
+    "×": "x", "·": "-", "\N{IDEOGRAPHIC COMMA}": ", ", "\N{IDEOGRAPHIC FULL STOP}": ". ", "\N{NO-BREAK SPACE}": " ",
 }  # fmt: skip
-
-
-class Losses:
-    """Counts the characters of one stream that were shown as ``?``."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def replace(self, error: UnicodeError) -> tuple[str, int]:
-        """The error handler: replaces characters that the encoding lacks."""
-        if not isinstance(error, UnicodeEncodeError):
-            raise error
-        replacements = [plain(character) for character in error.object[error.start : error.end]]
-        self.count += sum(text.startswith("?") for text in replacements)
-        return "".join(replacements), error.end
 
 
 def plain(character: str) -> str:
     """The replacement of a character in ASCII; ``?`` for each of its cells if there is none."""
     if character in PLAIN:
         return PLAIN[character]
-    if "\u2500" <= character <= "\u259f":
-        return _plain_drawing(character)
     bare = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-    if bare and bare.isprintable():
+    if (bare and bare.isprintable()) or unicodedata.combining(character):
         return bare
-    if unicodedata.combining(character):
-        return ""
     return "?" * (2 if unicodedata.east_asian_width(character) in "WF" else 1)
 
 
-def _plain_drawing(character: str) -> str:
-    name = unicodedata.name(character)
-    if "HORIZONTAL" in name and "VERTICAL" not in name:
-        return "-"
-    if "VERTICAL" in name and "HORIZONTAL" not in name and "AND" not in name:
-        return "|"
-    return "+" if name.startswith("BOX") else "#"
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    """The error handler ``expand-plain`` for what an encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(plain, error.object[error.start : error.end])), error.end
 
 
-def prepare(stream: TextIO) -> Losses:
-    """Makes a stream replace what its encoding lacks. Returns the count of what it could not show."""
-    losses = Losses()
-    if isinstance(stream, io.TextIOWrapper) and not is_unicode(stream):
-        name = f"expand-plain-{id(losses)}"
-        codecs.register_error(name, losses.replace)
-        stream.reconfigure(errors=name)
-    return losses
+codecs.register_error("expand-plain", _replaced)
 
 
 def is_unicode(stream: TextIO) -> bool:

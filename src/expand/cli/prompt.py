@@ -22,7 +22,6 @@ from expand.prompts.template_files import (
     template_files,
     templates_of_chapter,
 )
-from expand.schema import Json
 from expand.schema.validators import suggestion
 from expand.settings import Overrides
 from expand.workspace import Workspace
@@ -71,50 +70,22 @@ def show(
     )
 
 
-def list_(
-    context: typer.Context,
-    chapter: ChapterOption = None,
-    model: options.Model = None,
-    as_json: options.Json = False,
-) -> None:
+def list_(context: typer.Context, chapter: ChapterOption = None, model: options.Model = None) -> None:
     """List the templates and their origin, or those of a chapter."""
     opened = workspace_of(context)
     if chapter is not None:
-        _list_chapter(opened, chapter, model, as_json=as_json)
+        _list_chapter(opened, chapter, model)
         return
     files = template_files(opened)
-    purposes = [(file, _purpose(file, opened)) for file in files]
-    if as_json:
-        listed: list[Json] = [
-            {"name": one.name, "origin": one.origin, "state": one.state, "path": str(one.used), "purpose": purpose}
-            for one, purpose in purposes
-        ]
-        print_json({"templates": listed})
-        return
-    names = max(len(file.name) for file in files)
-    origins = max(len(file.origin) for file in files)
-    for file, purpose in purposes:
-        typer.echo(f"{file.name:<{names}}  {file.origin:<{origins}}  {file.state:<7}  {purpose}")
+    names, origins = (max(map(len, column)) for column in zip(*((one.name, one.origin) for one in files), strict=True))
+    for file in files:
+        typer.echo(f"{file.name:<{names}}  {file.origin:<{origins}}  {file.state:<7}  {_purpose(file, opened)}")
 
 
-def _list_chapter(workspace: Workspace, chapter: str, model: str | None, *, as_json: bool) -> None:
+def _list_chapter(workspace: Workspace, chapter: str, model: str | None) -> None:
     """The templates that a chapter uses, and those that they extend or include."""
     profile = profile_of(workspace, settings_of(workspace, Overrides(model=model)))
     choice = templates_of_chapter(workspace, chapter, model_style=profile.style)
-    if as_json:
-        print_json(
-            {
-                "chapter": chapter,
-                "style": choice.style,
-                "model": profile.name,
-                "templates": [
-                    {"name": one.name, "origin": one.origin, "path": str(one.path), "takes": [*map(str, one.takes)]}
-                    for one in choice.files
-                ],
-                "not_used": [*map(str, choice.not_used)],
-            }
-        )
-        return
 
     def shown(path: Path) -> str:
         inside = path.is_relative_to(workspace.prompts_folder)

@@ -19,8 +19,6 @@ from expand.paths import private_folder
 from expand.redaction import printable
 
 KEPT_FILES = 20
-KEPT_BYTES = 64 * 2**20
-"""What the logs of former runs may take on the disk, all together."""
 
 
 class RunLog:
@@ -61,7 +59,8 @@ def log_into(folder: Path, *, now: Callable[[], datetime]) -> Iterator[tuple[Pat
     path = folder / f"{now():%Y-%m-%dT%H%M%SZ}-{os.getpid()}.log"
     try:
         private_folder(folder)
-        prune(folder)
+        for old in sorted(folder.glob("*.log"), reverse=True)[KEPT_FILES - 1 :]:
+            old.unlink(missing_ok=True)  # another run may be pruning too
         path.touch(mode=0o600)
         file = path.open("a", encoding="utf-8", newline="\n")
     except OSError as error:
@@ -72,15 +71,3 @@ def log_into(folder: Path, *, now: Callable[[], datetime]) -> Iterator[tuple[Pat
         ) from error
     with file:
         yield path, RunLog(file, now)
-
-
-def prune(folder: Path, *, files: int = KEPT_FILES - 1, size: int = KEPT_BYTES) -> None:
-    """Keeps the newest logs: at most ``files`` of them, of ``size`` bytes in all."""
-    left = size
-    for number, path in enumerate(sorted(folder.glob("*.log"), reverse=True)):
-        try:
-            left -= path.stat().st_size
-            if number >= files or left < 0:
-                path.unlink()
-        except FileNotFoundError:  # another run is pruning too
-            continue

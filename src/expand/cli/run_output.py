@@ -62,8 +62,8 @@ _COLUMNS: Sequence[TableColumn[SectionResult]] = (
     _NAMED,
     _LINES,
     _TARGET,
-    TableColumn("Tokens", lambda s: s.usage.total, spare=1),
-    TableColumn("Answers", lambda s: s.answers, spare=2),
+    TableColumn("Tokens", lambda s: s.usage.total),
+    TableColumn("Answers", lambda s: s.answers),
     TableColumn("Findings", lambda s: sum(finding.severity != "note" for finding in s.findings)),
     TableColumn("Status", lambda s: s.status, figure=False),
 )
@@ -193,11 +193,11 @@ def _usd(p: DryRun) -> str:
 
 
 _DRY_RUN_COLUMNS: Sequence[TableColumn[DryRun]] = (
-    TableColumn("Section", _planned, False),
-    TableColumn("Lines", lambda p: p.lines, spare=1),
-    TableColumn("Requests", lambda p: p.requests, spare=2),
-    TableColumn("Prompt tokens", lambda p: p.prompt_tokens, spare=4),
-    TableColumn("Answer tokens", lambda p: p.completion_tokens, spare=3),
+    TableColumn("Section", _planned, figure=False),
+    TableColumn("Lines", lambda p: p.lines),
+    TableColumn("Requests", lambda p: p.requests),
+    TableColumn("Prompt tokens", lambda p: p.prompt_tokens),
+    TableColumn("Answer tokens", lambda p: p.completion_tokens),
     TableColumn("Reserved at most", lambda p: p.reserved_tokens),
     TableColumn("USD at most", _usd),
 )

@@ -3,35 +3,25 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TextIO, TypeVar
+from typing import Generic, NamedTuple, TextIO, TypeVar
 
 from rich.console import Console
 from rich.text import Text
 
 from expand.cli.output import unguarded
 from expand.redaction import printable
-from expand.reports.text_table import PIPE_WIDTH, room_of, table_lines, text_columns
+from expand.reports.text_table import PIPE_WIDTH, fitted_table
 
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True, slots=True)
-class TableColumn(Generic[Row]):
-    """A column: its heading, and what it shows of a row; a number gets its thousands separated.
-
-    ``figure`` says that its cells are set right and never broken. Where room is short, the columns of the greatest
-    ``spare`` are left out first; those of 0 never are."""
+class TableColumn(NamedTuple, Generic[Row]):
+    """A column: its heading, and what it shows of a row; a number gets its thousands separated. ``figure`` says that
+    its cells are set right and never broken."""
 
     name: str
     cell: Callable[[Row], str | int]
     figure: bool = True
-    spare: int = 0
-
-    def shown(self, row: Row) -> str:
-        """The cell of a row as text."""
-        cell = self.cell(row)
-        return printable(cell) if isinstance(cell, str) else f"{cell:,}"
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -50,15 +40,10 @@ def say(where: Console, line: str) -> None:
 def print_table(
     where: Console, columns: Sequence[TableColumn[Row]], rows: Iterable[Row], *, total: Row | None = None
 ) -> None:
-    """Prints the rows in the console's width, figures permitting; ``total`` is set off below."""
+    """Prints the rows in the console's width, in parts where it is narrow; ``total`` is set off below."""
     every = [*rows, *([total] if total is not None else [])]
-    text = text_columns(
-        [column.name for column in columns],
-        [column.figure for column in columns],
-        [[column.shown(row) for column in columns] for row in every],
-    )
-    shown = list(range(len(columns)))
-    while room_of(text[at].least for at in shown) > where.width and any(columns[at].spare for at in shown):
-        shown.remove(max(shown, key=lambda at: columns[at].spare))
-    lines = table_lines([text[at] for at in shown], where.width, total=total is not None)
+    values = [[column.cell(row) for column in columns] for row in every]
+    cells = [[printable(cell) if isinstance(cell, str) else f"{cell:,}" for cell in row] for row in values]
+    names, figures = [column.name for column in columns], [column.figure for column in columns]
+    lines = fitted_table(names, figures, cells, where.width, total=total is not None)
     where.print(Text("\n".join(lines), no_wrap=True, overflow="ignore"))

@@ -60,8 +60,7 @@ def fold(text: str, width: int) -> list[str]:
     return [one.rstrip() for one in (*lines, line)]
 
 
-def room_of(widths: Iterable[int]) -> int:
-    """The width of a table whose columns have these widths."""
+def _room(widths: Iterable[int]) -> int:
     return sum(width + GAP for width in widths) - GAP
 
 
@@ -71,7 +70,7 @@ def table_lines(columns: Sequence[TextColumn], width: int, *, total: bool = Fals
     widths = [
         max(column.least, *map(cell_len, [*head, *column.cells])) for column, head in zip(columns, heads, strict=True)
     ]
-    while room_of(widths) > width:  # the widest column that can gives way first
+    while _room(widths) > width:  # the widest column that can gives way first
         spare = [at for at, column in enumerate(columns) if widths[at] > column.least]
         if not spare:
             break
@@ -80,7 +79,7 @@ def table_lines(columns: Sequence[TextColumn], width: int, *, total: bool = Fals
     deepest = max(map(len, heads))
     for row in zip(*([""] * (deepest - len(head)) + head for head in heads), strict=True):
         yield _line(row, widths, right)
-    yield "─" * room_of(widths)
+    yield "─" * _room(widths)
     rows = list(zip(*(column.cells for column in columns), strict=True))
     for number, cells in enumerate(rows, 1):
         if total and number == len(rows):
@@ -114,7 +113,12 @@ def _report_lines(report: Report, width: int) -> Iterator[str]:
             case Facts():
                 yield from _facts(block, report.language, width)
             case Table():
-                yield from _parts(block, report.language, width)
+                rows = [show_row(block.columns, row, report.language) for row in block.rows]
+                if block.total is not None:
+                    rows.append(show_row(block.columns, block.total, report.language, total=True))
+                figures = [column.is_figure for column in block.columns]
+                heads = show_heads(block, report.language)
+                yield from fitted_table(heads, figures, rows, width, total=block.total is not None)
             case Notes():
                 mark = "  [ ] " if block.todo else "  - "
                 for note in block.lines:
@@ -134,21 +138,20 @@ def _facts(block: Facts, language: str, width: int) -> Iterator[str]:
             yield f"  {left}  {room}{right}".rstrip()
 
 
-def _parts(table: Table, language: str, width: int) -> Iterator[str]:
+def fitted_table(
+    heads: Sequence[str], figures: Sequence[bool], rows: Sequence[Sequence[str]], width: int, *, total: bool
+) -> Iterator[str]:
     """The table; one that is too wide in parts, each of which begins with the texts that name the rows."""
-    rows = [show_row(table.columns, row, language) for row in table.rows]
-    if table.total is not None:
-        rows.append(show_row(table.columns, table.total, language, total=True))
-    columns = text_columns(show_heads(table, language), [column.is_figure for column in table.columns], rows)
+    columns = text_columns(heads, figures, rows)
     names = 1
     while names < min(3, len(columns)) and not columns[names].is_figure:
         names += 1
     parts = [columns[:names]]
     for column in columns[names:]:
-        if room_of(own.least for own in [*parts[-1], column]) > width and len(parts[-1]) > names:
+        if _room(own.least for own in [*parts[-1], column]) > width and len(parts[-1]) > names:
             parts.append(columns[:names])
         parts[-1].append(column)
     for number, part in enumerate(parts):
         if number:
             yield ""
-        yield from table_lines(part, width, total=table.total is not None)
+        yield from table_lines(part, width, total=total)
