@@ -78,9 +78,7 @@ def _show_status(found: Sequence[BatchStatus], *, as_json: bool) -> int:
             TableColumn("State", _state, figure=False),
             TableColumn("Requests", lambda one: one.batch.requests),
             TableColumn("Hours", lambda one: f"{one.age_seconds / 3600:.1f}"),
-            TableColumn(
-                "Left", lambda one: "" if one.left_seconds is None else f"{one.left_seconds / 3600:.1f}", spare=1
-            ),
+            TableColumn("Left", lambda one: "" if one.left_seconds is None else f"{one.left_seconds / 3600:.1f}"),
         )
         print_table(console(), columns, found)
         if any(status.remote is not None and status.remote.ended for status in found):
