@@ -361,6 +361,7 @@ def test_no_plan_becomes_a_chapter_by_itself(workspace: Workspace, plan: str) ->
         ("📋 3. Pipes", "03", "Pipes", None),
         ("[Pipes](docs/pipes.md)", "pipes", "Pipes", "docs/pipes.md"),
         ("12 Pipes", "12", "Pipes", None),
+        ("《第15章 管道》扩写计划", "15", "管道 扩写计划", None),
         ("guide/index.md", "index", "Guide", "guide/index.md"),
     ],
 )
@@ -1152,16 +1153,32 @@ def test_a_plan_that_names_a_file_alone_keeps_the_title_of_the_book(tmp_path: Pa
     assert [(one.id, one.title) for one in result.outlines] == [("speed", title)]
 
 
-def test_a_title_that_is_made_of_the_words_of_a_plan_stays() -> None:
-    (chapter,) = read_plan("# Chapter 5: The plan\n\n- Aims (80 lines)\n- Means (90 lines)\n").chapters
-    assert chapter.title == "The plan"
+@pytest.mark.parametrize(
+    ("heading", "chapter", "title"),
+    [
+        ("Chapter 5: The plan", "05", "The plan"),
+        ("《第15章 管道》扩写计划", "15", "管道"),
+        ("《管道》编写提纲", "", "管道"),
+        ("管道的写作规划", "", "管道"),
+        ("第5章 动态规划", "05", "动态规划"),
+        ("Pipes: outline", "", "Pipes"),
+        ("Outline for the chapter on pipes", "", "pipes"),
+        ("Plan your pipes", "", "Plan your pipes"),
+        ("计划：管道", "", "管道"),
+        ("计划经济", "", "计划经济"),
+        ("Chapter 9: The migration plan", "09", "The migration plan"),
+    ],
+)
+def test_what_calls_it_a_plan_is_no_title(heading: str, chapter: str, title: str) -> None:
+    (read,) = read_plan(f"# {heading}\n\n- Aims (80 lines)\n- Means (90 lines)\n").chapters
+    assert (read.id, read.title) == (chapter, title)
 
 
 @pytest.mark.parametrize(
     ("column", "topics", "left"),
     [
         ("What has to be in it", ("a clock", "a load"), []),
-        ("包括哪些", ("a clock", "a load"), []),
+        ("要写什么", ("a clock", "a load"), []),
         ("Owner", (), [(1, "the column Owner")]),
         ("Lines now", (), []),
     ],

@@ -72,9 +72,10 @@ _ASIDE = re.compile(
 )
 _BOOK = re.compile(r"(?i)\b(?:book|series|chapters|tier|course|handbook|guide)\b|书|系列|各[章篇]|教程|课程|手册")
 _PLAN_TITLE = re.compile(
-    r"(?i)^(?:(?:the |a |writing |draft )*(?:plan|outline)\b|提纲|大纲|写作计划|计划)\s*(?:[:—–-]|\b(?:for|of)\b)?\s*"
-    r"(?:the )?(?:chapter (?:on|about)\s+)?(?=\S|$)|"
-    r"\s*(?:的?写作)?(?:提纲|大纲|计划|规划)$|\s*(?:[:—–-]|\s)\s*(?:plan|outline)$"
+    r"(?i)^(?:(?:the |a |writing |draft )*(?:plan|outline)(?:\s*[:：—–-]|\s+(?:for|of)\b|$)|"
+    r"(?:提纲|大纲|写作计划|计划)(?:[:：—–\s-]|$))\s*(?:the )?(?:chapter (?:on|about)\s+)?|"
+    r"\s*的?(?:写作|[扩编撰改续]写|修订)?(?:提纲|大纲)$|(?:(?<=》)|\s|的|写作|[扩编撰改续]写|修订)+(?:计划|规划)$|"
+    r"\s*[:—–-]\s*(?:plan|outline)$|\s+(?:outline|writing plan)$"
 )
 _SUM = re.compile(r"(?i)^(?:总计|合计|小计|共计|(?:total|sum|subtotal)\b)")
 _TOPIC_DASHES = re.compile(r"\s+[-–—]\s+|[;；]\s*")
@@ -91,7 +92,7 @@ _HOURS_COLUMN = re.compile(r"(?i)时间|用时|耗时|工时|\btime\b|\bhours?\b
 _PRIORITY_COLUMN = re.compile(r"(?i)优先级|priority")
 _TOPICS_COLUMN = re.compile(
     r"(?i)topics?|content|cover|notes?|detail|points|what|includ|must|about|descri|scope|subject|summary|material"
-    r"|要点|知识点|内容|说明|备注|描述|包[括含]|涵盖|涉及|重点|主题"
+    r"|要点|知识点|内容|说明|备注|描述|包[括含]|涵盖|涉及|重点|主题|什么|要写|要讲"
 )
 _PRESENT_COLUMN = re.compile(r"(?i)\b(?:now|current|present|have|done|actual)\b|现有|当前|已有|实际|完成")
 _TARGET_COLUMN = re.compile(r"(?i)target|planned|goal|目标|计划")

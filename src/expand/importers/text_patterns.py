@@ -77,6 +77,7 @@ _ORDINAL = re.compile(
       (?P<word>\d{{1,9}}(?!\d))
     )\s*[:：.、)）—–-]*\s*"""
 )
+_QUOTED_ORDINAL = re.compile(r"^《(第[^《》]+)》\s*")
 _BARE = re.compile(r"^#?(?P<number>\d{1,3})(?:\s*[:：.、)）]\s*|\s+[—–-]\s+|\s+)(?=\S)")
 _FILE = re.compile(r"[^\s`'\"()\[\]（）【】《》*:：|,，]+\.(?:md|markdown|mdx|rst|adoc)\b", re.I)
 _MARKUP = re.compile(r"\*\*|__|`|~~")
@@ -99,6 +100,7 @@ class ChapterName:
 def chapter_name(text: str) -> ChapterName | None:
     """The chapter that the text names; None when it gives neither a number nor a file."""
     plain = _SYMBOLS.sub("", _MARKUP.sub("", _LINK_WITH_TARGET.sub(_shown_link, text))).strip()
+    plain = _QUOTED_ORDINAL.sub(r"\1 ", plain)
     ordinal = _ORDINAL.match(plain)
     rest = plain[ordinal.end() :] if ordinal else plain
     found = _FILE.search(rest)
