@@ -7,6 +7,7 @@ So a change in one function leaves the passages of the others as they were, and 
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 import sqlite3
@@ -14,7 +15,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
-from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -31,10 +31,15 @@ MOST_DEPTH = 12
 
 Unit = Literal["lines", "page", "cell"]
 MARKDOWN = (".md", ".mdx", ".markdown")
-HTML = (".html", ".htm", ".xhtml")
+HTML_ENDINGS = (".html", ".htm", ".xhtml")
 _CLOSES = (")", "]", "}", "</")
 _HIDDEN_LINE = re.compile(r"<!-- expand language")
-_SKIPPED = frozenset({"script", "style", "template", "svg", "nav", "noscript"})
+_MARKUP = re.compile(
+    r"(?is)<!--.*?(?:-->|(?=<p>\Z))"
+    r"|<(?P<skipped>script|style|template|svg|nav|noscript)\b.*?(?:</(?P=skipped)\s*>|(?=<p>\Z))"
+    r"|<(?P<end>/?)(?P<tag>[a-z][\w:-]*)[^<>]*>|<[!?][^<>]*>"
+)
+"""The tags of a web page; comments, and what readers do not see as text, whole."""
 _INLINE = re.compile(
     "a|abbr|b|bdi|bdo|cite|code|data|dfn|em|font|i|ins|kbd|label|mark|q|s|samp|small|span|strong|sub|sup|time|tt|u|var|wbr"
 )
@@ -101,8 +106,8 @@ def passages_of(data: bytes, path: str, wanted: range | None = None) -> tuple[Pa
             raise ValueError(f"byte {error.start} is not UTF-8") from error
         if suffix == ".ipynb":
             parts = list(_cells(text))
-        elif suffix in HTML:
-            parts = [_HtmlReader(text).lines()]
+        elif suffix in HTML_ENDINGS:
+            parts = [_of_html(text)]
         else:
             rows = ["" if _HIDDEN_LINE.match(row) else row for row in bare_rows(text)]
             headings = blocks.headings(text) if suffix in MARKDOWN else ()
@@ -211,54 +216,32 @@ def _pages(data: bytes) -> Iterator[Lines]:
         raise ValueError(f"it cannot be read as PDF: {error}") from error
 
 
-class _HtmlReader(HTMLParser):
-    """Takes the text out of a web page: a row for each block, those of ``pre`` as they are, and a blank one between."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.rows: list[tuple[str, int]] = []
-        self.headings: list[tuple[int, int]] = []
-        self._said, self._line = "", 0
-        self._hidden = self._verbatim = 0
-        self.feed(page)
-        self.close()
-
-    def lines(self) -> Lines:
-        """The text with the lines of the file that it begins on."""
-        self._end_block()
-        headings = [(at, level, self.rows[at][0]) for at, level in self.headings if at < len(self.rows)]
-        return Lines([row for row, _ in self.rows], [number for _, number in self.rows], headings)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Begin a block, or a part that is passed over."""
-        self._turn(tag, 1)
-        if re.fullmatch(r"h[1-6]", tag):
-            self.headings.append((len(self.rows), int(tag[1])))
-
-    def handle_endtag(self, tag: str) -> None:
-        """End a block."""
-        self._turn(tag, -1)
-
-    def handle_data(self, data: str) -> None:
-        """Add to the block that is open."""
-        if not self._hidden:
-            if not self._said.strip():
-                self._said, self._line = "", self.getpos()[0]
-            self._said += data
-
-    def _turn(self, tag: str, change: int) -> None:
-        if not _INLINE.fullmatch(tag):
-            self._end_block()
-        self._hidden = max(0, self._hidden + change * (tag in _SKIPPED))
-        self._verbatim = max(0, self._verbatim + change * (tag == "pre"))
-
-    def _end_block(self) -> None:
-        said, line = self._said.lstrip("\r\n"), self._line
-        line += self._said.count("\n", 0, len(self._said) - len(said))
-        rows = said.split("\n") if self._verbatim else [" ".join(said.split())]
-        if any(map(str.strip, rows)):
-            self.rows += [*((row, line + at) for at, row in enumerate(rows)), ("", line + len(rows))]
-        self._said = ""
+def _of_html(page: str) -> Lines:
+    """The text of a web page with the lines of the file that it begins on: a row for each block, those of ``pre`` as
+    they are, and a blank one between."""
+    rows: list[tuple[str, int]] = []
+    headings: list[tuple[int, int]] = []
+    said, line, verbatim, at, here = "", 1, False, 0, 1
+    for mark in _MARKUP.finditer(f"{page}<p>"):
+        if not said or said.isspace():
+            said, line = "", here
+        said += html.unescape(page[at : mark.start()])
+        here += page.count("\n", at, mark.end())
+        at = mark.end()
+        tag = (mark["tag"] or mark["skipped"] or "").lower()
+        if not tag or _INLINE.fullmatch(tag):
+            continue
+        begun = said.lstrip("\r\n")
+        line += said.count("\n", 0, len(said) - len(begun))
+        block = bare_rows(begun) if verbatim else [" ".join(begun.split())]
+        if any(map(str.strip, block)):
+            rows += [*((row, line + number) for number, row in enumerate(block)), ("", line + len(block))]
+        said = ""
+        verbatim = not mark["end"] if tag == "pre" else verbatim
+        if re.fullmatch("h[1-6]", tag) and not mark["end"]:
+            headings.append((len(rows), int(tag[1])))
+    titles = [(start, level, rows[start][0]) for start, level in headings if start < len(rows)]
+    return Lines([row for row, _ in rows], [number for _, number in rows], titles)
 
 
 def rankings(passages: Sequence[Passage], queries: Sequence[str]) -> list[list[Passage]]:

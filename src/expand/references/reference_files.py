@@ -37,9 +37,8 @@ _PACKAGES = frozenset({"node_modules", "target", "__pycache__", "venv", "site-pa
 """Folders of what others wrote or a build made."""
 _SAID = re.compile(r"(?P<path>.+?)(?::(?P<first>[1-9]\d*)(?:-(?P<last>[1-9]\d*))?)?")
 _WILD = re.compile(r"[*?]")
-_GLOB = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_GLOB = {r"\*\*/": "(?:.*/)?", r"\*\*": ".*", r"\*": "[^/]*", r"\?": "[^/]"}
 """``**`` stands for any folders, ``*`` and ``?`` for parts of one name."""
-_TOKENS = re.compile(r"\*\*/|\*\*|\*|\?|[^*?]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +138,9 @@ def _files(workspace: Workspace, reference: Reference) -> Iterator[tuple[Path, r
         raise _mistake(reference, "does not exist", "correct the path, or remove the reference")
     if wanted is not None:
         raise _mistake(reference, "names lines of several files", "name one file")
-    regex = "".join(_GLOB.get(token) or re.escape(token) for token in _TOKENS.findall(name[len(fixed) :]))
-    pattern = re.compile(regex if wild else ".*", re.DOTALL)
+    regex = re.sub(r"\\\*\\\*/?|\\\*|\\\?", lambda part: _GLOB[part[0]], re.escape(name[len(fixed) :])) or ".*"
     found = [
-        file for file in _walk(path, workspace, repository) if pattern.fullmatch(file.relative_to(path).as_posix())
+        file for file in _walk(path, workspace, repository) if re.fullmatch(regex, file.relative_to(path).as_posix())
     ]
     if not found:
         raise _mistake(reference, "names no file", "correct the pattern, or remove the reference")
