@@ -137,13 +137,16 @@ class CodeCheck:
         known = _read(self.kept)
         files = [block for block in found if belongs(block)]
         checkers = {**CHECKERS, **own_checkers(self.own)}
-        jobs = [_Job(block, checkers.get(block.language), found, run=self.run) for block in found if not belongs(block)]
+        alone = [block for block in found if not belongs(block)]
+
+        def judge_alone(block: CodeBlock) -> tuple[str, Verdict]:
+            key, verdict = self._job(block, checkers.get(block.language), found)
+            return key, known.get(key) or (_LATER if known_only else verdict())
+
         with ThreadPoolExecutor(os.cpu_count() or 1) as workers:
-            verdicts = list(
-                workers.map(lambda job: known.get(job.key) or (_LATER if known_only else job.verdict()), jobs)
-            )
-        fresh = {job.key: verdict for job, verdict in zip(jobs, verdicts, strict=True)}
-        of_block = {id(job.block): verdict for job, verdict in zip(jobs, verdicts, strict=True)}
+            verdicts = list(workers.map(judge_alone, alone))
+        fresh = dict(verdicts)
+        of_block = {id(block): verdict for block, (_, verdict) in zip(alone, verdicts, strict=True)}
         project = replace(self.project, edition=edition)
         names = {name for package, _ in states(project, files) for name in package.names.values()}
         crates = {*names, *(name.replace("-", "_") for name in project.crates)}
@@ -165,40 +168,28 @@ class CodeCheck:
         own = {id(block) for block in members}
         return ChapterVerdicts(judged=tuple(Judged(one, of_block[id(one)], id(one) in own) for one in found))
 
+    def _job(
+        self, block: CodeBlock, checker: Checker | None, every: Sequence[CodeBlock]
+    ) -> tuple[str, Callable[[], Verdict]]:
+        """The hash of all that the verdict on a block follows from, and what judges it."""
+        beside = checker.beside if checker else ()
+        files = {one.name: one.code for one in every if one.name and one.language in beside}
+        python = [one for one in every if one.language == "python" and one.section == block.section]
+        above = tuple(one.code for one in python if block.language == "python" and one.line < block.line)
+        tools = [
+            (str(one), one.stat().st_size, one.stat().st_mtime_ns) for one in (programs_of(checker) if checker else ())
+        ]
+        words = (block.language, block.whole, block.lines_above, sorted(block.flags), block.edition, block.skip)
+        judged_with = (checker and checker.command, tools, sorted(files.items()), above, self.run)
+        key = hashlib.sha256(repr((words, judged_with)).encode("utf-8", "replace")).hexdigest()
+        if block.skip:
+            return key, lambda: unchecked(block.skip)
+        if checker is not None:
+            return key, lambda: check_block(checker, block, files, above, run=self.run)
+        return key, lambda: parsed(block) or unchecked(f"no checker for {block.language}")
+
 
 _LATER = unchecked("it was not judged yet")
-
-
-class _Job:
-    def __init__(self, block: CodeBlock, checker: Checker | None, blocks: Sequence[CodeBlock], *, run: bool) -> None:
-        self.block = block
-        self.run = run
-        self.checker = checker
-        beside = checker.beside if checker else ()
-        self.files = {one.name: one.code for one in blocks if one.name and one.language in beside}
-        self.above = tuple(
-            one.code
-            for one in blocks
-            if block.language == one.language == "python" and one.section == block.section and one.line < block.line
-        )
-
-    @property
-    def key(self) -> str:
-        """The hash of all that the verdict follows from."""
-        block, programs = self.block, programs_of(self.checker) if self.checker else []
-        tools = [(str(program), (state := program.stat()).st_size, state.st_mtime_ns) for program in programs]
-        words = (block.language, block.whole, block.lines_above, sorted(block.flags), block.edition, block.skip)
-        judged_with = (self.checker and self.checker.command, tools, sorted(self.files.items()), self.above, self.run)
-        return hashlib.sha256(repr((words, judged_with)).encode("utf-8", "replace")).hexdigest()
-
-    def verdict(self) -> Verdict:
-        """Judge the block."""
-        block = self.block
-        if block.skip:
-            return unchecked(block.skip)
-        if self.checker is not None:
-            return check_block(self.checker, block, self.files, self.above, run=self.run)
-        return parsed(block) or unchecked(f"no checker for {block.language}")
 
 
 def _read(path: Path) -> dict[str, Verdict]:

@@ -5,21 +5,27 @@ A command gets the block as a file in a folder of its own, with the named files 
 one that nothing can judge: it needs a package that is not here, or its author left something out.
 """
 
+import ast
 import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
+import symtable
 import sys
 import tomllib
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import yaml
+from pyflakes.checker import Checker as NameChecker
+from pyflakes.messages import UndefinedExport, UndefinedLocal, UndefinedName
 
 from expand.code_check import sandbox
 from expand.code_check.annotations import ELISION, CodeBlock
@@ -78,7 +84,6 @@ class Checker:
     whole: re.Pattern[str] | None = None
     around: Sequence[tuple[str, str]] = ()
     program: Callable[[], Path | None] | None = None
-    readable: tuple[Path, ...] = ()
     executes: bool = False
     beside: tuple[str, ...] = ()
     also: str = ""
@@ -155,10 +160,9 @@ _PREPARE: Mapping[str, Callable[[str], str]] = {
 }
 _PROGRAMS: Mapping[str, Callable[[], Path | None]] = {
     "rust": lambda: rust_program("rustc", os.environ.get("PATH")),
-    "python": lambda: Path(sys.executable),
+    "python": lambda: Path(sys.executable).resolve(),
     "sql": lambda: find_program("sqlfluff"),
 }
-_READABLE = {"python": (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent)}
 
 
 def _checker(language: str, table: Mapping[str, Any]) -> Checker:
@@ -172,7 +176,6 @@ def _checker(language: str, table: Mapping[str, Any]) -> Checker:
         **{**table, **patterns, "beside": tuple(table.get("beside", ()))},
         prepare=_PREPARE.get(language, str),
         program=_PROGRAMS.get(language),
-        readable=_READABLE.get(language, ()),
     )
 
 
@@ -199,9 +202,8 @@ def check_block(
     """Judge one block by its language's command. ``files`` are the named files of the chapter that it may use,
     ``above`` the blocks of its language that stand before it in the section. ``run``: a program that compiles is run.
     """
-    before = {f"above{number}.py": code for number, code in enumerate(above)}
     name = _file_name(checker, block)
-    given = [checker.prepare(block.whole)]
+    given = [checker.prepare("\n".join((*above, block.whole)))]
     if block.language == "rust" and given[0] != block.whole:
         given.append(block.whole)  # `op!(a);` looks like a statement, and may make an item
     if checker.whole and not checker.whole.search(given[0]):
@@ -214,8 +216,6 @@ def check_block(
     def ran(program: Path, command: str, text: str, seconds: float, *, executes: bool) -> Outcome | None:
         values = {
             "{file}": name,
-            "{script}": shlex.quote(str(Path(__file__).with_name("python_names.py"))),
-            "{above}": " ".join(before),
             "{options}": rust_options(block, text),
             "{program}": shlex.quote(str(program)),
         }
@@ -223,8 +223,8 @@ def check_block(
         readable, path = needs_of(program)
         return sandbox.run(
             words if words[0] == "/bin/sh" else [str(program), *words[1:]],
-            {**files, **before, name: text},
-            readable=(*checker.readable, *readable),
+            {**files, name: text},
+            readable=readable,
             environment={"PATH": f"{path}:{sandbox.PROGRAMS}"},
             seconds=seconds,
             executes=executes,
@@ -232,13 +232,12 @@ def check_block(
 
     first: Verdict | None = None
     for text in given:
-        for program, command in zip(programs, (checker.command, checker.also), strict=False):
-            outcome = ran(program, command, text, SECONDS, executes=checker.executes)
-            if outcome is None:
-                return unchecked(f"{block.language}: nothing here can contain the command of its checker")
-            verdict = _read(checker, block, name, outcome)
-            if verdict is not PASSED:
-                break
+        verdicts = (
+            _read(checker, block, name, ran(program, command, text, SECONDS, executes=checker.executes))
+            for program, command in zip(programs, (checker.command, checker.also), strict=False)
+        )
+        own = parsed(block, above) if not checker.command else None
+        verdict = own or next((one for one in verdicts if one is not PASSED), PASSED)
         if verdict is PASSED and run and checker.run and not {"no_run", "compile_fail"} & block.flags:
             outcome = ran(programs[0], f'/bin/sh -c "{checker.run}"', text, RUN_SECONDS, executes=True)
             return PASSED if outcome is None else _of_run(block, outcome)
@@ -281,7 +280,9 @@ def needs_of(program: Path) -> tuple[tuple[Path, ...], str]:
     return tuple(folders), ":".join(str(one.parent) for one in found)
 
 
-def _read(checker: Checker, block: CodeBlock, name: str, outcome: Outcome) -> Verdict:
+def _read(checker: Checker, block: CodeBlock, name: str, outcome: Outcome | None) -> Verdict:
+    if outcome is None:
+        return unchecked(f"{block.language}: nothing here can contain the command of its checker")
     if outcome.status in (sandbox.NOT_RUN, *NOT_FOUND):
         return unchecked(f"{block.language}: {outcome.stopped or outcome.output.strip()}")
     if "compile_fail" in block.flags and not outcome.stopped:
@@ -338,11 +339,15 @@ def errors_in(output: str, name: str) -> Iterator[CodeError]:
         yield CodeError(int(found[1]) - 1, re.sub(r"^(?:fatal )?error(?:: |(?=\[))", "", said) + detail)
 
 
-def parsed(block: CodeBlock) -> Verdict | None:
+def parsed(block: CodeBlock, above: Sequence[str] = ()) -> Verdict | None:
     """The verdict of the parsers that the tool has itself, None for a language that they do not know. An excerpt that
-    is no whole document but could stand in one is unchecked."""
+    is no whole document but could stand in one is unchecked. Python knows the names that the blocks ``above`` bind."""
     try:
         match block.language:
+            case "python":
+                undefined = list(_undefined(parsing.python_session(block.whole), above))
+                inside = [error._replace(line=max(0, error.line - block.lines_above)) for error in undefined]
+                return Verdict("failed", tuple(sorted({*inside}))[:MOST_ERRORS]) if undefined else PASSED
             case "json":
                 json.loads(block.whole)
             case "toml":
@@ -352,7 +357,7 @@ def parsed(block: CodeBlock) -> Verdict | None:
                     pass
             case _:
                 return None
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, MemoryError, yaml.YAMLError) as error:
         excerpt = block.language != "toml" and parsing.broken_code(block.language, block.whole) is None
         if excerpt or ELISION.search(block.code):
             return unchecked("an excerpt, or its author left something out")
@@ -362,3 +367,32 @@ def parsed(block: CodeBlock) -> Verdict | None:
         said = getattr(error, "problem", None) or getattr(error, "msg", None) or str(error)
         return Verdict("failed", (CodeError(max(0, line - 1 - block.lines_above), str(said)),))
     return PASSED
+
+
+def _undefined(code: str, above: Sequence[str]) -> Iterator[CodeError]:
+    """The syntax error of a Python program, else the names that neither it nor the programs above it bind. Nothing of
+    it is executed."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(code, "block", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+            tree = ast.parse(code)
+    except SyntaxError as error:
+        yield CodeError((error.lineno or 1) - 1, f"{type(error).__name__}: {error.msg}")
+        return
+    known: set[str] = set()
+    for other in above:
+        with suppress(SyntaxError):
+            known |= {*_bound(symtable.symtable(parsing.python_session(other), "above", "exec"))}
+    for found in sorted(NameChecker(tree, builtins=known).messages, key=lambda found: found.lineno):
+        if isinstance(found, UndefinedName | UndefinedLocal | UndefinedExport):
+            yield CodeError(found.lineno - 1, str(found.message % found.message_args))
+
+
+def _bound(table: symtable.SymbolTable) -> Iterator[str]:
+    """The names that a program binds, wherever it does."""
+    for symbol in table.get_symbols():
+        if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace():
+            yield symbol.get_name()
+    for child in table.get_children():
+        yield from _bound(child)
