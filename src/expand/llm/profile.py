@@ -415,8 +415,6 @@ def embedded_provider(file: ModelFile) -> Provider:
         "concurrency": 1,
         "prices": {"prompt": 0, "completion": 0},
     }
-    if file.languages:
-        profile["languages"] = list(file.languages)
     if file.parameters < SMALL_PARAMETERS:
         # The forms of the model that is shipped; what it was measured to need, others of its size need as well.
         profile |= {"like": EMBEDDED_MODEL, "structured_output": "grammar", "concurrency": 2}
