@@ -385,10 +385,12 @@ def _compare(
     for line in set((folder / "handed-out.log").read_text().splitlines()):
         number, count, finish, sha256 = line.split()
         stored = parts[int(number)][: int(count)]
-        same = digest("".join(part.text for part in stored)) == sha256 and [p.finish for p in stored[-1:]] == [finish]
+        same = digest("".join(part.answer.text for part in stored)) == sha256 and [
+            p.answer.finish for p in stored[-1:]
+        ] == [finish]
         missing += not same
-    cuts = [found[n:] for found in parts.values() for n in range(len(found)) if found[n].finish is Finish.CUT]
-    answers = {part.attempt_id: part.text for found in parts.values() for part in found}
+    cuts = [found[n:] for found in parts.values() for n in range(len(found)) if found[n].answer.finish is Finish.CUT]
+    answers = {part.attempt_id: part.answer.text for found in parts.values() for part in found}
     balance = ledger.balance("book")
     ledger.close()
     return Result(
@@ -428,8 +430,8 @@ def _compare(
 def _parts(ledger: Ledger, number: int) -> list[StoredAnswer]:
     """What the ledger has of a text: its answer, and what continued that as long as it was cut."""
     found: list[StoredAnswer] = []
-    while not found or found[-1].finish is Finish.CUT:
-        stored = ledger.known(order(number, "".join(part.text for part in found)))
+    while not found or found[-1].answer.finish is Finish.CUT:
+        stored = ledger.known(order(number, "".join(part.answer.text for part in found)))
         if stored is None:
             break
         found.append(stored)

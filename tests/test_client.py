@@ -25,7 +25,7 @@ from buying import (
 )
 from ledgers import FileSite
 
-from expand.client.client import PAUSE_SECONDS, PILOT_SECONDS, Bought, BudgetedClient, Event, HeldError, StoppedError
+from expand.client.client import PAUSE_SECONDS, PILOT_SECONDS, BudgetedClient, Event, HeldError, StoppedError
 from expand.client.limiter import LEAST_PROBES, MOST_LOST
 from expand.client.retry_policy import REPLACEABLE_TRIES, RULES, RetryPolicy
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
@@ -36,6 +36,7 @@ from expand.ledger import (
     Reservation,
     Run,
     State,
+    StoredAnswer,
     export,
     import_,
     verify,
@@ -536,7 +537,7 @@ async def test_a_stop_lets_what_is_in_flight_arrive(world: World) -> None:
     await until(lambda: author.at_once == 1)
     purchase.stop()
     author.hold.set()
-    assert isinstance(await flying, Bought)
+    assert isinstance(await flying, StoredAnswer)
     with pytest.raises(StoppedError) as caught:
         await waiting
     assert caught.value.exit_code == 130
@@ -663,7 +664,7 @@ async def test_two_ledgers_share_one_budget(tmp_path: Path) -> None:
     author = ScriptedAuthor(delay=0.002)
     begin(first.ledger, 100_000)
 
-    def buying(world: World) -> list[Awaitable[Bought]]:
+    def buying(world: World) -> list[Awaitable[StoredAnswer]]:
         purchase = world.purchase(author, pilot_seconds=0.0, sleep=_short)
         return [purchase.buy(order(world.run, str(n))) for n in range(30)]
 

@@ -86,9 +86,9 @@ def test_settling_stores_the_answer_and_charges_what_was_reported(site: Site, le
     assert (balance.used_pico_usd, balance.reserved_pico_usd) == (45_000, 0)
     stored = ledger.known(order(run))
     assert stored is not None
-    assert stored.text == "Text\x00 with a NUL\n"
+    assert stored.answer.text == "Text\x00 with a NUL\n"
     assert stored.answer.usage == Usage(prompt=15, completion=30)
-    assert (stored.model, stored.provider_request_id) == ("m-2026", "req_1")
+    assert (stored.answer.model, stored.answer.provider_request_id) == ("m-2026", "req_1")
     assert states(site, attempt) == ["reserved", "sent", "settled"]
     (row,) = ledger.attempts(State.SETTLED)
     assert (row.chapter, row.section, row.run, row.model) == ("03", 1, run.id, "m")
@@ -155,7 +155,7 @@ def test_an_answer_is_never_reserved_again(ledger: Ledger) -> None:
     ledger.settle(sent(ledger, order(run)), answer(), cost_pico_usd=None)
     found = ledger.reserve(order(run))
     assert isinstance(found, StoredAnswer)
-    assert found.text == "A line.\n"
+    assert found.answer.text == "A line.\n"
     assert len(list(ledger.attempts())) == 1
 
 
@@ -166,7 +166,7 @@ def test_a_usage_that_no_row_could_hold_the_price_of_is_charged_at_the_reservati
     run = begin(ledger)
     attempt = sent(ledger, order(run, pico=1000))
     stored = ledger.settle(attempt, answer(completion=10**12), cost_pico_usd=10**19)
-    assert (stored.usage.total, stored.usage_source) == (RESERVED, "reservation")
+    assert (stored.usage.total, stored.answer.usage) == (RESERVED, None)
     balance = ledger.balance("book")
     assert (balance.used_tokens, balance.used_pico_usd) == (RESERVED, 1000)
     assert ledger.known(order(run)) == stored
@@ -206,7 +206,7 @@ def test_lone_surrogates_of_a_provider_do_not_lose_the_answer(ledger: Ledger) ->
     ledger.settle(sent(ledger, order(run)), answer("a\ud800b"), cost_pico_usd=None)
     stored = ledger.known(order(run))
     assert stored is not None
-    assert stored.text == "a\ufffdb"
+    assert stored.answer.text == "a\ufffdb"
 
 
 def test_a_bill_above_the_reservation_shows_as_negative_and_stops_the_rest(
@@ -371,7 +371,7 @@ def test_an_answer_to_the_same_question_serves_whatever_the_words(ledger: Ledger
     later = order(run, "as it is now", question="q")
     found = ledger.reserve(later)
     assert isinstance(found, StoredAnswer)
-    assert found.text == "bought"
+    assert found.answer.text == "bought"
     assert ledger.known(later) == found
     assert ledger.known(order(run, "as it is now")) is None
     assert ledger.known(order(run, "as it was")) == found
@@ -517,7 +517,7 @@ def test_settling_again_what_was_settled_changes_nothing(ledger: Ledger, site: S
     attempt = sent(ledger, order(run))
     first = ledger.settle(attempt, answer("once"), cost_pico_usd=None)
     assert ledger.settle(attempt, answer("twice"), cost_pico_usd=None) == first
-    assert (first.text, ledger.balance("book").used_tokens) == ("once", 45)
+    assert (first.answer.text, ledger.balance("book").used_tokens) == ("once", 45)
     assert states(site, attempt) == ["reserved", "sent", "settled"]
 
 
@@ -529,7 +529,7 @@ def test_a_late_answer_to_what_was_bought_again_is_charged_and_the_earlier_one_s
     ledger.unknown(late, failed(Failure.CRASHED))
     ledger.settle(sent(ledger, order(run)), answer("bought again"), cost_pico_usd=None)
     stored = ledger.settle(late, answer("late", completion=1), cost_pico_usd=None)
-    assert stored.text == "bought again"
+    assert stored.answer.text == "bought again"
     assert ledger.balance("book").used_tokens == 45 + 16
 
 

@@ -191,7 +191,7 @@ def test_texts_left_out_are_bought_again_and_then_there(path: LedgerPlace, tmp_p
     run = ledger.begin_run(limits={}, openings={})
     stored = ledger.known(order(run, "two"))
     assert stored is not None
-    assert stored.text == "Two again\n"
+    assert stored.answer.text == "Two again\n"
     ledger.close()
     assert verify(copy).ok
 

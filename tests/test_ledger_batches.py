@@ -44,7 +44,7 @@ def test_only_what_is_in_flight_is_settled(ledger: Ledger) -> None:
     assert batches.settle(batch, [BatchLine(custom_id=one, answer=answer("again"))], no_price) == 0
     stored = ledger.known(order(run, "one"))
     assert stored is not None
-    assert stored.text == "kept"
+    assert stored.answer.text == "kept"
 
 
 def test_a_batch_that_is_withdrawn_releases_all_that_was_not_sent(ledger: Ledger) -> None:

@@ -119,7 +119,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert self.remaining >= RESERVED
                 return attempt
             case StoredAnswer() as stored:
-                assert stored.text == self.settled[text]
+                assert stored.answer.text == self.settled[text]
             case InFlight() as other:
                 assert in_flight[other.attempt_id] == text
                 assert other.in_batch == (other.attempt_id in self.batched)
@@ -144,8 +144,8 @@ class LedgerMachine(RuleBasedStateMachine):
         done = answer(f"answer to {text}", prompt=prompt, completion=completion, usage=usage, finish=finish)
         stored = self.ledger.settle(attempt, done, cost_pico_usd=prompt + completion)
         if text not in self.settled:  # else a late answer was handed out already, and stays
-            assert (stored.text, stored.finish) == (done.text, finish)
-        assert stored.text == self.settled.setdefault(text, done.text)
+            assert (stored.answer.text, stored.answer.finish) == (done.text, finish)
+        assert stored.answer.text == self.settled.setdefault(text, done.text)
         self.arrived += 1
         self.used += prompt + completion if usage else RESERVED
 
@@ -170,7 +170,7 @@ class LedgerMachine(RuleBasedStateMachine):
         attempt = data.draw(st.sampled_from([*self.lost]))
         text = self.lost.pop(attempt)
         stored = self.ledger.settle(attempt, answer(f"late to {text}"), cost_pico_usd=45)
-        assert stored.text == self.settled.setdefault(text, f"late to {text}")
+        assert stored.answer.text == self.settled.setdefault(text, f"late to {text}")
         del self.unknown[attempt]
         self.used += 45
         self.arrived += 1

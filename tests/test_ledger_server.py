@@ -50,7 +50,7 @@ def test_a_connection_lost_while_idle_is_made_anew(ledger: Ledger, postgres: Ser
     postgres.hang_up()
     assert ledger.balance("book").reserved_tokens == RESERVED
     postgres.hang_up()
-    assert ledger.settle(attempt, answer("kept"), cost_pico_usd=None).text == "kept"
+    assert ledger.settle(attempt, answer("kept"), cost_pico_usd=None).answer.text == "kept"
     postgres.hang_up()
     assert isinstance(ledger.reserve(order(run, "two")), Reservation)
     assert ledger.recover() == (0, 0)
@@ -69,7 +69,7 @@ def test_who_was_taken_for_dead_lives_on_and_keeps_its_answer(ledger: Ledger, po
         time.sleep(0.02)
     assert found == (1, 1)
     assert heir.balance("book").unknown_tokens == RESERVED
-    assert ledger.settle(attempt, answer("kept"), cost_pico_usd=None).text == "kept"
+    assert ledger.settle(attempt, answer("kept"), cost_pico_usd=None).answer.text == "kept"
     assert isinstance(ledger.reserve(order(run, "two")), Reservation)
     assert heir.recover() == (0, 0), "it is alive again"
     heir.close()
@@ -122,7 +122,7 @@ def test_a_server_that_starts_again_is_waited_for(
 
     postgres.hang_up()
     monkeypatch.setattr("expand.ledger.postgres.psycopg.connect", starting)
-    assert ledger.settle(attempt, answer("kept"), cost_pico_usd=None).text == "kept"
+    assert ledger.settle(attempt, answer("kept"), cost_pico_usd=None).answer.text == "kept"
     assert refused == [0]
 
 

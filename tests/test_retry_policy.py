@@ -128,23 +128,23 @@ def test_what_was_mended_goes_out_again_at_once_and_not_without_end() -> None:
 
 def test_tries_are_bounded_by_kind_and_over_all() -> None:
     tries = RetryState(RetryPolicy(max_attempts=3, jitter=lambda: 0.0))
-    tries.add(failed(Failure.GARBLED))
+    tries.pause_seconds(failed(Failure.GARBLED))
     assert tries.goes_on(failed(Failure.GARBLED))
-    tries.add(failed(Failure.GARBLED))
+    tries.pause_seconds(failed(Failure.GARBLED))
     assert not tries.goes_on(failed(Failure.GARBLED))
-    tries.add(failed(Failure.TIMEOUT))
+    tries.pause_seconds(failed(Failure.TIMEOUT))
     assert not tries.goes_on(failed(Failure.TIMEOUT))
-    tries.add(failed(Failure.RATE_LIMITED))
+    tries.pause_seconds(failed(Failure.RATE_LIMITED))
     assert tries.goes_on(failed(Failure.RATE_LIMITED))
     assert tries.wait_seconds(failed(Failure.RATE_LIMITED, 7.0)) == 0.0
 
 
 def test_held_outcomes_are_not_tried_again() -> None:
     tries = RetryState(RetryPolicy(max_attempts=9, on_unknown="hold"))
-    tries.add(failed(Failure.TIMEOUT))
+    tries.pause_seconds(failed(Failure.TIMEOUT))
     assert not tries.goes_on(failed(Failure.TIMEOUT))
     assert "expand ledger reconcile" in tries.verdict(failed(Failure.TIMEOUT))
-    tries.add(failed(Failure.UNREACHABLE))
+    tries.pause_seconds(failed(Failure.UNREACHABLE))
     assert tries.goes_on(failed(Failure.UNREACHABLE))
 
 

@@ -84,7 +84,7 @@ async def test_an_answer_that_cannot_be_stored_is_taken_in_at_the_next_start(sit
         assert (again.taken_in, begun.unknown) == (1, 0)
         stored = again.known(order(run, "1"))
         assert stored is not None
-        assert stored.text == "to 1"
+        assert stored.answer.text == "to 1"
         author = ScriptedAuthor()
         assert (await client_of(again, Clock(), author).buy(order(begun, "1"))).reused
         assert author.asked == []
@@ -300,7 +300,7 @@ async def test_lone_surrogates_are_kept(tmp_path: Path, state: Path) -> None:
     await client.drain()  # it is in the ledger, so nothing is missing any more
     stored = ledger.known(order(run))
     assert stored is not None
-    assert stored.text == "a\ufffdb"
+    assert stored.answer.text == "a\ufffdb"
     ledger.close()
 
 
@@ -504,6 +504,6 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     ledger.recover()
     stored = ledger.known(order(run))
     assert stored is not None
-    assert stored.text == "word " * 100_000
+    assert stored.answer.text == "word " * 100_000
     ledger.close()
     assert verify(path).ok

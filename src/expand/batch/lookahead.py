@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from expand.client.client import Bought, BudgetedClient, StoppedError
+from expand.client.client import BudgetedClient, StoppedError
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftStore
 from expand.drafting.length_loop import Ask, Outcome, delivery_ratio
@@ -29,7 +29,7 @@ from expand.drafting.section_run import SectionRun
 from expand.drafting.section_state import SectionCheck, check_sections
 from expand.drafting.section_text import SectionText, imagined_line
 from expand.errors import InputError
-from expand.ledger import Ledger, Order, Run
+from expand.ledger import Ledger, Order, Run, StoredAnswer
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Request, ignore_text
 from expand.outline import Plan
 from expand.workspace import Workspace
@@ -137,14 +137,14 @@ class Lookahead(SectionRun):
         except _OpenQuestionError:
             return self._open(ask)
 
-    async def _buy(self, order: Order) -> Bought:
+    async def _buy(self, order: Order) -> StoredAnswer:
         """The stored answer. An order without one is noted as wanted."""
         stored = self._context.ledger.known(order)
         if stored is None:
             self.wanted[order.question or order.request.key] = order
             raise _OpenQuestionError
         self._answered += 1
-        return Bought.of(stored, reused=True, attempts=0)
+        return stored
 
     def _open(self, ask: Ask) -> Answer | None:
         if ask.purpose == "repair":

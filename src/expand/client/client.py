@@ -32,25 +32,6 @@ from expand.llm.types import Answer, AttemptFailedError, Author, Failure, Finish
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bought:
-    """An answer and how it came. ``usage`` is what was charged for it, now or when it was bought; ``reused`` says that
-    it was in the ledger already; ``attempts`` counts those made just now."""
-
-    answer: Answer
-    attempt_id: str
-    usage: Usage
-    reused: bool
-    attempts: int
-
-    @classmethod
-    def of(cls, stored: StoredAnswer, *, reused: bool, attempts: int) -> Bought:
-        """What was bought, from what was stored."""
-        return cls(
-            answer=stored.answer, attempt_id=stored.attempt_id, usage=stored.usage, reused=reused, attempts=attempts
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
     """Something to show the user while a purchase goes on.
 
@@ -114,14 +95,6 @@ Outcome = StoredAnswer | AttemptFailedError
 """How an attempt ended."""
 
 
-def ignore(event: Event) -> None:
-    """Show nothing."""
-
-
-async def always_ready(model: str) -> None:
-    """An author that is always ready."""
-
-
 @dataclass(slots=True)
 class _Unsettled:
     """An answer that may have to wait for its ledger, and the file that holds it meanwhile."""
@@ -150,9 +123,9 @@ class BudgetedClient:
         ledger: Ledger,
         author: Author,
         retry: RetryPolicy = DEFAULT_POLICY,
-        on_event: Callable[[Event], None] = ignore,
+        on_event: Callable[[Event], None] = lambda _: None,
         pilot_seconds: float = PILOT_SECONDS,
-        prepare: Callable[[str], Awaitable[None]] = always_ready,
+        prepare: Callable[[str], Awaitable[None]] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """The first attempt at a model is ``pilot_seconds`` ahead of the others. ``prepare`` makes a model ready,
@@ -181,7 +154,7 @@ class BudgetedClient:
         known = [(model, reason) for model, reason in reasons if reason is not None]
         return all_failed(known) if known and len(known) == len(reasons) else None
 
-    async def buy(self, order: Order) -> Bought:
+    async def buy(self, order: Order) -> StoredAnswer:
         """The answer to the order's request, from the ledger or else from the author.
 
         Raises ``BudgetExceededError`` when a limit refuses it for good, ``AuthorError`` when the author does or the
@@ -190,7 +163,7 @@ class BudgetedClient:
         # canary, or for a pause, for what it has already.
         stored = self._ledger.known(order)
         if stored is not None:
-            return Bought.of(stored, reused=True, attempts=0)
+            return stored
         tries = RetryState(self._retry, order.request.model)
         # After the look at the ledger, so that an order whose answer is there never leads: it would prove nothing about
         # the key.
@@ -199,7 +172,7 @@ class BudgetedClient:
         try:
             # Behind the canary, so that it happens once, and before anything is reserved: a local model that cannot be
             # loaded costs nothing.
-            if not model.prepared and model.given_up is None:
+            if self._prepare is not None and not model.prepared and model.given_up is None:
                 try:
                     await self._prepare(order.request.model)
                 except AuthorError as error:
@@ -213,10 +186,10 @@ class BudgetedClient:
                 # unwritten, until all others have been begun.
                 place = await self._place(order, rank=0 if tries.sent else order.rank)
                 if isinstance(place, StoredAnswer):
-                    return Bought.of(place, reused=True, attempts=tries.sent)
+                    return place._replace(attempts=tries.sent)
                 outcome = await self._attempt(order, place, tries)
                 if isinstance(outcome, StoredAnswer):
-                    return Bought.of(outcome, reused=False, attempts=tries.sent)
+                    return outcome._replace(reused=False, attempts=tries.sent)
                 # Looked at after each failure as well as before each reservation: a stop that comes while the attempt
                 # is out must not lead to another one.
                 if self._stopped.is_set() or not tries.goes_on(outcome):
@@ -265,7 +238,7 @@ class BudgetedClient:
                     self._check(model)
                     # Only the head of a model's queue asks. If all who wait asked, each settlement would wake thousands
                     # for one place, and a large order would never fit, since small ones would take what comes free.
-                    match self._ledger.reserve(order, hold_unknown=self._retry.holds):
+                    match self._ledger.reserve(order, hold_unknown=self._retry.on_unknown == "hold"):
                         case Reservation() | StoredAnswer() as found:
                             return found
                         case InFlight(in_batch=True) as other:
@@ -454,35 +427,28 @@ class BudgetedClient:
         self._storing.add(asyncio.current_task())
         cost = None if answer.usage is None else order.cost(answer.usage)
         kept = _Unsettled(attempt_id, answer)
-
-        def keep() -> None:
-            """Write the file, unless it is there; what cannot be written may be writable at the next try."""
-            if kept.path is None:
-                with contextlib.suppress(LedgerError):
-                    kept.path = self._ledger.keep_elsewhere(order, attempt_id, answer, cost_pico_usd=cost)
-
         deadline = time.monotonic() + SETTLE_SECONDS
         tries = 0
         while True:
             try:
                 stored = self._ledger.settle(attempt_id, answer, cost_pico_usd=cost)
                 break
-            except LedgerBusyError as error:
-                # At once, not after the last try: a kill meanwhile would take the text along.
-                keep()
+            except Exception as error:
+                # At once, not after the last try: a kill meanwhile would take the text along. What cannot be written
+                # may be writable at the next try.
+                if kept.path is None:
+                    with contextlib.suppress(LedgerError):
+                        kept.path = self._ledger.keep_elsewhere(order, attempt_id, answer, cost_pico_usd=cost)
                 tries += 1
-                # One that was given up is proof enough that the others need not wait as long.
-                over = tries == SETTLE_TRIES or time.monotonic() > deadline or self._unsettled
-                if over or self._abandoned.is_set():
+                # A ledger that is damaged or replaced fails any further try like this one; an answer that was given up
+                # is proof enough that the others need not wait as long.
+                over = not isinstance(error, LedgerBusyError) or self._unsettled or self._abandoned.is_set()
+                if over or tries == SETTLE_TRIES or time.monotonic() > deadline:
                     raise self._not_settled(kept, error) from error
                 if tries == 1:
                     where = "" if kept.path is None else f", and is kept as {kept.path}"
                     message = f"an answer waits to be stored{where}: {error}"
                     self._on_event(Event(kind="waiting", order=order, seconds=1.0, message=message))
-            # A ledger that is damaged or replaced: any further try would end like this one.
-            except Exception as error:
-                keep()
-                raise self._not_settled(kept, error) from error
             try:
                 await self._wait(1.0, self._abandoned)
             except asyncio.CancelledError as error:
@@ -508,11 +474,11 @@ class BudgetedClient:
 
     def _storage_error(self) -> LedgerError:
         """Why answers could not be stored, and what became of them."""
-        kept = [each for each in self._unsettled if each.path is not None]
+        kept = [each.path for each in self._unsettled if each.path is not None]
         lost = [each for each in self._unsettled if each.path is None]
         parts = [self._unsettled_by]
         if kept:
-            folders = ", ".join(sorted({str(each.path.parent) for each in kept if each.path is not None}))
+            folders = ", ".join(sorted({str(path.parent) for path in kept}))
             parts.append(f"answers that are paid for and kept in {folders}: {len(kept):,}; the next run takes them in")
         if lost:
             named = ", ".join(f"attempt {each.attempt_id} ({len(each.answer.text):,} characters)" for each in lost)

@@ -134,11 +134,6 @@ class RetryPolicy:
     jitter: Callable[[], float] = random.random
     replaceable: frozenset[str] = frozenset()
 
-    @property
-    def holds(self) -> bool:
-        """Whether unknown outcomes are held."""
-        return self.on_unknown == "hold"
-
 
 DEFAULT_POLICY = RetryPolicy()
 
@@ -156,31 +151,25 @@ class RetryState:
         """Whether an attempt was lost, so that the next one is a probe."""
         self.probing = False
 
-    def add(self, failed: AttemptFailedError) -> int:
-        """Note a failure. Returns how many of its kind there were; those that were mended are not counted."""
-        if failed.mended is not None:
-            self._mends += 1
-            return 0
-        self.lost = self.lost or is_lost(failed)
-        self._failures.append(failed.failure)
-        return self._failures.count(failed.failure)
-
     def held(self, failed: AttemptFailedError) -> bool:
         """Whether the failure leaves an outcome that is to be held."""
-        return self._policy.holds and RULES[failed.failure].billed == "unknown"
+        return self._policy.on_unknown == "hold" and RULES[failed.failure].billed == "unknown"
 
     def pause_seconds(self, failed: AttemptFailedError) -> float:
         """Note a failure. Returns how long nobody may call the model after it, in seconds; 0 for not at all.
 
         A server that names a time is believed whatever the failure was, as long as it is retried."""
-        number, rule = self.add(failed), RULES[failed.failure]
+        if failed.mended is not None:
+            self._mends += 1
+            return 0.0
+        self.lost = self.lost or is_lost(failed)
+        self._failures.append(failed.failure)
+        rule = RULES[failed.failure]
         # A failure that is not retried pauses nobody: its header speaks of a request that will not come again. Neither
         # does a wait that is too long: the run stops, and whoever runs again may ask, since a refusal costs nothing.
-        if failed.mended is not None or self.waits_too_long(failed):
-            return 0.0
-        if not rule.retried or not (rule.pauses_model or failed.retry_after_seconds):
-            return 0.0
-        return min(wait_seconds(failed, number, 0.0), self._policy.longest_wait_seconds)
+        pauses = rule.retried and (rule.pauses_model or failed.retry_after_seconds) and not self.waits_too_long(failed)
+        number = self._failures.count(failed.failure)
+        return min(wait_seconds(failed, number, 0.0), self._policy.longest_wait_seconds) if pauses else 0.0
 
     def waits_too_long(self, failed: AttemptFailedError) -> bool:
         """Whether the provider asks for a longer wait than it may."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from expand.client.client import Bought, BudgetedClient, StoppedError
+from expand.client.client import BudgetedClient, StoppedError
 from expand.drafting.brief import Brief, as_yaml, parse_brief
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import open_chapter
@@ -17,7 +17,7 @@ from expand.drafting.request_builder import chapter_order
 from expand.drafting.run_context import RunContext, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
-from expand.ledger import Ledger, Order
+from expand.ledger import Ledger, Order, StoredAnswer
 from expand.llm.types import Answer, Finish
 from expand.markdown import sanitize
 from expand.outline import Plan
@@ -158,7 +158,7 @@ def _context(chapter: Chapter) -> BriefContext:
     )
 
 
-def _read(bought: Bought, chapter: Chapter) -> MadeBrief:
+def _read(bought: StoredAnswer, chapter: Chapter) -> MadeBrief:
     answer: Answer = bought.answer
     if not answer.usable:
         said = " ".join(answer.text.split())[:200]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from expand.budget import Limit
-from expand.client.client import Bought, BudgetedClient, always_ready
+from expand.client.client import BudgetedClient
 from expand.client.client import Event as ClientEvent
 from expand.client.retry_policy import RetryPolicy
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
@@ -18,7 +18,7 @@ from expand.drafting.model_setup import Authors, ModelSetup, model_setup_for, ot
 from expand.drafting.purchase_bounds import SectionBound, ThinkingRoom
 from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError
-from expand.ledger import Ledger
+from expand.ledger import Ledger, StoredAnswer
 from expand.ledger import Run as LedgerRun
 from expand.llm.types import NO_USAGE, Author, Usage
 from expand.outline import Book, Outline, Plan, limits_of, money_openings_of, openings_of
@@ -41,7 +41,7 @@ class UsageCounter:
     lines: int = 0
     streamed_lines: int = 0
 
-    def add(self, bought: Bought) -> None:
+    def add(self, bought: StoredAnswer) -> None:
         """Count an answer that was bought now; one that the ledger had costs nothing."""
         if not bought.reused:
             self.answers += 1
@@ -205,7 +205,7 @@ async def open_run(
                 Notice(message=f"answers that an earlier run had to keep elsewhere, now taken in: {ledger.taken_in}")
             )
         usage = UsageCounters(ledger, on_event)
-        prepare = always_ready
+        prepare = None
         if author is None:
             author = own = await stack.enter_async_context(Authors(workspace, settings.of_sections(*others)))
             prepare = own.open

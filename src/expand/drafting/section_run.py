@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from expand.checks import Finding
 from expand.checks.finding import Severity, finding
-from expand.client.client import Bought, HeldError, StoppedError, all_failed
+from expand.client.client import HeldError, StoppedError, all_failed
 from expand.drafting.budget_plan import simulated_orders
 from expand.drafting.chapter import NO_REVISION, Chapter
 from expand.drafting.events import Notice
@@ -34,7 +34,7 @@ from expand.drafting.run_context import RunContext, UsageCounter
 from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import TERMINALS, SectionText
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
-from expand.ledger import Order
+from expand.ledger import Order, StoredAnswer
 from expand.llm.types import Answer, Finish, Purpose
 from expand.markdown import blocks, sanitize
 from expand.references.footnotes import cited_marks
@@ -269,10 +269,10 @@ class SectionRun:
             )
         return order
 
-    async def _buy(self, order: Order) -> Bought:
+    async def _buy(self, order: Order) -> StoredAnswer:
         return await self._context.client.buy(order)
 
-    async def _buy_within(self, order: Order, requests: RequestBuilder, ask: Ask, attempt: int) -> Bought:
+    async def _buy_within(self, order: Order, requests: RequestBuilder, ask: Ask, attempt: int) -> StoredAnswer:
         """Buy the answer to an order, with a lower output cap where the budget has no room for its own: caps are set at
         several times what the lines take."""
         try:
@@ -284,7 +284,7 @@ class SectionRun:
                 raise
             return await self._buy(smaller)
 
-    def _give_room(self, requests: RequestBuilder, ask: Ask, attempt: int, bought: Bought, cap: int) -> None:
+    def _give_room(self, requests: RequestBuilder, ask: Ask, attempt: int, bought: StoredAnswer, cap: int) -> None:
         """See that the next try has a higher output cap than ``cap``, which was spent on thinking.
 
         Raises ``AuthorError`` when the cap was raised before or cannot be."""

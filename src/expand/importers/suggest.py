@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from expand.budget import Balance
-from expand.client.client import Bought, BudgetedClient, StoppedError
+from expand.client.client import BudgetedClient, StoppedError
 from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
 from expand.drafting.request_builder import chapter_order
@@ -35,7 +35,7 @@ from expand.importers.import_run import (
 from expand.importers.lengths import Length
 from expand.importers.proposal import Proposal, scaled, tidy
 from expand.importers.proposal_schema import ParsedAnswer, SectionCount, format_parameters, parse_answer
-from expand.ledger import Ledger, Order
+from expand.ledger import Ledger, Order, StoredAnswer
 from expand.llm.types import Answer, Finish, Usage
 from expand.markdown.matching import title_key
 from expand.outline import Book
@@ -133,7 +133,7 @@ async def suggest(
         if options.fresh:
             suggestion.edition = ledger.raise_edition(target.id, SECTION)
         on_ready(context.client)
-        bought: list[Bought] = []
+        bought: list[StoredAnswer] = []
         outline: WrittenOutline | None = None
         findings: tuple[str, ...] = ()
         added_to_book: tuple[str, ...] = ()
@@ -263,7 +263,7 @@ class _Suggestion:
         self._context = self._context_of(book, _text_of(workspace, target.file))
 
     async def ask(
-        self, client: BudgetedClient, run_id: str, bought: list[Bought]
+        self, client: BudgetedClient, run_id: str, bought: list[StoredAnswer]
     ) -> tuple[WrittenOutline, tuple[str, ...]]:
         """Asks until an answer makes an outline without findings; else takes the one with the fewest.
 

@@ -129,16 +129,15 @@ def stored_answer(reader: Reader, key: str, question: str | None = None) -> Stor
             f"request {row['request_key']}: its answer's attempt is not in this ledger; "
             "`expand ledger verify` says how far it is damaged"
         )
-    return StoredAnswer(
-        request_key=row["request_key"],
-        attempt_id=row["attempt"],
+    usage = _usage(row)
+    answer = Answer(
         text=exact(row["text"]),
         finish=Finish(row["finish"]),
+        usage=usage if row["usage_source"] == "provider" else None,
         model=row["model"],
-        usage=_usage(row),
-        usage_source=row["usage_source"],
         provider_request_id=row["provider_request_id"],
     )
+    return StoredAnswer(row["request_key"], row["attempt"], answer, usage)
 
 
 def _usage(row: Any) -> Usage:
@@ -146,8 +145,8 @@ def _usage(row: Any) -> Usage:
 
 
 _AS_THEY_ARE = (
-    *("id", "request_key", "run", "owner", "chapter", "section", "purpose", "language", "plan", "model"),
-    *("prompt_estimate", "output_cap", "usage_source", "status", "message", "answered_by", "provider_request_id"),
+    *("id", "request_key", "run", "chapter", "section", "purpose", "model", "prompt_estimate", "output_cap"),
+    *("usage_source", "status", "message", "provider_request_id"),
 )
 """The columns of an attempt that are also the fields of its value."""
 
@@ -224,7 +223,7 @@ def open_attempt(connection: Connection, order: Order, *, owner: str, now: datet
     attempt_id = new_id(8)
     row = new_row(order, attempt_id, owner=owner, now=now, state=State.SENT if sent else State.RESERVED)
     open_row(connection, row, form=order.request.canonical(), question=order.question)
-    return Reservation(attempt_id=attempt_id, amount=order.amount)
+    return Reservation(attempt_id)
 
 
 def open_row(connection: Connection, row: Mapping[str, Any], *, form: str, question: str | None) -> None:

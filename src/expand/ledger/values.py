@@ -100,31 +100,18 @@ class Reservation(NamedTuple):
     batch is marked as sent)."""
 
     attempt_id: str
-    amount: Amount
 
 
 class StoredAnswer(NamedTuple):
-    """An answer in the ledger. ``usage`` is what was charged for it, by ``usage_source``."""
+    """An answer in the ledger, as its author gave it. ``usage`` is what was charged for it, now or when it was bought.
+    ``reused`` says that it was there already, ``attempts`` counts those that whoever wanted it has made just now."""
 
     request_key: str
     attempt_id: str
-    text: str
-    finish: Finish
-    model: str
+    answer: Answer
     usage: Usage
-    usage_source: UsageSource
-    provider_request_id: str = ""
-
-    @property
-    def answer(self) -> Answer:
-        """The answer as its author gave it; no usage if the provider reported none."""
-        return Answer(
-            text=self.text,
-            finish=self.finish,
-            usage=self.usage if self.usage_source == "provider" else None,
-            model=self.model,
-            provider_request_id=self.provider_request_id,
-        )
+    reused: bool = True
+    attempts: int = 0
 
 
 class InFlight(NamedTuple):
@@ -185,12 +172,9 @@ class AttemptRow(NamedTuple):
     id: str
     request_key: str
     run: str
-    owner: str
     chapter: str
     section: int
     purpose: Purpose
-    language: str
-    plan: str
     model: str
     scopes: tuple[str, ...]
     state: State
@@ -204,7 +188,6 @@ class AttemptRow(NamedTuple):
     status: int | None
     message: str
     finish: Finish | None
-    answered_by: str
     provider_request_id: str
     reserved_at: datetime
     sent_at: datetime | None
@@ -218,7 +201,7 @@ class AttemptRow(NamedTuple):
     @property
     def charged(self) -> Amount:
         """What is charged for the attempt."""
-        return Amount(tokens=self.used_tokens, pico_usd=self.cost_pico_usd)
+        return Amount(self.used_tokens, self.cost_pico_usd)
 
 
 class PromptHistory(NamedTuple):
