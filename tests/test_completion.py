@@ -7,9 +7,18 @@ from typing import Any
 
 import pytest
 
-from expand.llm.completion import ADDED_TOKENS, StreamedAnswer, answer_from, believed, usage_from, usage_in
+from expand.llm.completion import (
+    ADDED_TOKENS,
+    MOST_TRIES,
+    JsonReader,
+    StreamedAnswer,
+    answer_from,
+    believed,
+    text_begun,
+    usage_from,
+    usage_in,
+)
 from expand.llm.failures import said_in
-from expand.llm.framing import MOST_TRIES, JsonReader, text_begun
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Usage
 
 

@@ -2,13 +2,21 @@
 
 Pure: nothing is sent, and no SDK is needed. A provider's word is not trusted: whatever is not a chat completion is
 ``GARBLED``. Text that arrived is never dropped, whatever comes before or after it.
+
+A success should be one JSON object or a stream of server-sent events, labelled as what it is. Servers also send JSON
+after a byte order mark, blanks, keep-alive comments or ``data:``, several objects in a row or one a line, JSON before
+events, events without the blank line between them, and all of that under any content type. ``JsonReader`` reads them
+all, by what arrives and not by its label.
 """
 
+import codecs
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from expand.llm.failures import garbled, one_line, refused_within, said_in
-from expand.llm.framing import JsonReader, text_begun
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Usage, ignore_text
 from expand.markdown.repetition import LoopDetector
 from expand.paths import packaged_table
@@ -22,8 +30,138 @@ _THINKING = frozenset({"thinking", "reasoning", "reasoning_text", "redacted_thin
 """Parts of a content that are no text of the answer."""
 _DEEPEST_PART = 8
 
+MOST_TRIES = 50
+"""How often to look for JSON in a text that is none: each look may take time in proportion to the text."""
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_FIELD = re.compile(r"\s*(data|event|id|retry)(?::[ ]?|\s*$)")
+_JSON_BEGINS = re.compile(r"[{\[]")
+_LINE_OF_JSON = re.compile(r"^[{\[]", re.MULTILINE)
+_DECODER = json.JSONDecoder()
+
 ADDED_TOKENS = 20_000
 """What a provider may add to a request of its own accord, and still be believed."""
+
+
+class JsonReader:
+    """Reads the JSON values in bytes that arrive in pieces cut anywhere.
+
+    ``done`` says that ``[DONE]`` has come, ``events`` that there were events. ``junk`` is the beginning of what is no
+    JSON, ``broken`` the JSON that had begun when the bytes ended: both "" where there is none."""
+
+    def __init__(self) -> None:
+        self.done = self.events = False
+        self.junk = ""
+        self.broken = ""
+        # A character may be cut between two pieces. Bytes that are no UTF-8 cost that character, not the text.
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+        self._pieces: list[str] = []
+        """The line that has begun."""
+        self._value: list[str] = []
+        """The lines of a value that goes over several, or of what is no JSON."""
+        self._in_event = False
+        """Whether those are data of an event, which ends at a blank line."""
+        self._event = ""
+
+    def feed(self, data: bytes) -> Iterator[object]:
+        """Take the next bytes; the values that they complete."""
+        yield from self._read(self._decoder.decode(data))
+
+    def end(self) -> Iterator[object]:
+        """Take it that nothing more comes; the values that were left."""
+        yield from self._read(self._decoder.decode(b"", final=True))
+        if rest := "".join(self._pieces):
+            self._pieces = []
+            yield from self._line(rest)
+        yield from self._flush()
+
+    def _read(self, text: str) -> Iterator[object]:
+        if "\n" not in text and "\r" not in text:  # a long line in small pieces is joined once, not at every piece
+            if text:
+                self._pieces.append(text)
+            return
+        text = "".join([*self._pieces, text])
+        start = 0
+        for end in _LINE_END.finditer(text):
+            if end[0] == "\r" and end.end() == len(text):
+                break  # its line feed may be in the next piece
+            yield from self._line(text[start : end.start()])
+            start = end.end()
+        self._pieces = [text[start:]] if start < len(text) else []
+
+    def _line(self, line: str) -> Iterator[object]:
+        field = _FIELD.match(line)
+        if field is not None:
+            if not self._in_event:
+                yield from self._flush()
+            self._in_event = self.events = True
+            rest = line[field.end() :]
+            if field[1] == "event":
+                self._event = rest.strip()
+            elif field[1] == "data":
+                yield from self._data(rest)
+        elif line.strip():
+            if not line.startswith(":"):
+                yield from self._data(line)
+        elif self._in_event:
+            yield from self._flush()
+            self._in_event, self._event = False, ""
+
+    def _data(self, text: str) -> Iterator[object]:
+        if text.strip().startswith("[DONE]"):
+            yield from self._flush()
+            self.done = True
+            return
+        with suppress(ValueError, RecursionError):
+            if not self._value:  # mostly a value is one line
+                value = json.loads(text)
+                yield self._labelled(value)
+                return
+        self._value.append(text)
+
+    def _flush(self) -> Iterator[object]:
+        """The values in the lines that were kept. What is none of it is junk, or a value that broke off."""
+        text, self._value = "\n".join(self._value), []
+        start = _JSON_BEGINS.search(text)
+        if text[: start.start() if start is not None else None].strip():
+            self.junk = self.junk or text[:2000]
+        if start is None and text and self._event == "error":
+            yield {"error": text.strip()}
+        tries = 0
+        while start is not None and tries < MOST_TRIES:
+            try:
+                value, end = _DECODER.raw_decode(text, start.start())
+            except (ValueError, RecursionError):
+                self.junk = self.junk or text[:2000]
+                self.broken = text[start.start() :]
+                tries += 1
+                # Not what is inside of it: an object of a completion is no completion.
+                start = _LINE_OF_JSON.search(text, start.end())
+            else:
+                self.broken = ""
+                yield self._labelled(value)
+                start = _JSON_BEGINS.search(text, end)
+
+    def _labelled(self, value: object) -> object:
+        """A value of an event; one that is labelled an error is one, whatever it holds."""
+        if self._event == "error" and not (isinstance(value, dict) and value.get("error")):
+            return {"error": value}
+        return value
+
+
+_TEXT_BEGUN = re.compile(r'"content"\s*:\s*"((?:[^"\\]|\\.)*)(\\?)')
+
+
+def text_begun(broken: str) -> str:
+    """The text in a chat completion that breaks off in its middle; "" where there is none."""
+    found = _TEXT_BEGUN.search(broken) if '"choices"' in broken else None
+    text = found[1] if found else ""
+    for cut in range(min(len(text), 12) + 1):  # an escape may be cut, too: the longest is a pair of \uXXXX
+        with suppress(ValueError):
+            value: str = json.loads(f'"{text[: len(text) - cut]}"')
+            if not "\ud800" <= value[-1:] <= "\udbff":
+                return value
+    return ""
 
 
 class StreamedAnswer:

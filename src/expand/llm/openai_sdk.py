@@ -19,10 +19,9 @@ import httpx2
 import openai
 
 from expand.errors import chain
-from expand.llm.completion import StreamedAnswer
+from expand.llm.completion import JsonReader, StreamedAnswer
 from expand.llm.endpoint import CONNECT_SECONDS, Endpoint, is_loopback
 from expand.llm.failures import garbled, one_line, refused, request_id_in, said_in
-from expand.llm.framing import JsonReader
 from expand.llm.request_form import RequestForm
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request
 from expand.redaction import hidden
