@@ -12,8 +12,8 @@ from scripted_server import ScriptedServer
 
 from expand.errors import InputError
 from expand.llm import local_model
-from expand.llm.local_model import EmbeddedAuthor, ServedModel, ServerProcess, is_installed
-from expand.llm.profile import EMBEDDED_MODEL
+from expand.llm.local_model import EmbeddedAuthor, ServedModel, ServerProcess, is_installed, served_model
+from expand.llm.profile import EMBEDDED_MODEL, profile_for
 from expand.llm.types import AttemptFailedError, Failure, Finish, Message, Request
 
 REQUEST = Request(
@@ -98,14 +98,16 @@ async def test_an_absent_wheel_is_named_with_the_command_that_adds_it(
     ("cores", "load", "threads"),
     [(2, 0.0, 2), (2, 0.9, 2), (2, 1.0, 1), (2, 7.5, 1), (16, 3.2, 13), (1, 0.0, 1)],
 )
-def test_leaves_busy_cores_alone(cores: int, load: float, threads: int) -> None:
-    assert local_model.free_cores(cores, load) == threads
+def test_leaves_busy_cores_alone(monkeypatch: pytest.MonkeyPatch, cores: int, load: float, threads: int) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    assert served_model(None, profile_for(EMBEDDED_MODEL)).threads == threads
 
 
-def test_the_load_is_none_where_nobody_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert local_model.load_average() >= 0
+def test_all_cores_are_used_where_nobody_counts_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
     monkeypatch.delattr(os, "getloadavg")
-    assert local_model.load_average() == 0
+    assert served_model(None, profile_for(EMBEDDED_MODEL)).threads == 3
 
 
 def test_importing_it_imports_neither_the_sdk_nor_the_server() -> None:

