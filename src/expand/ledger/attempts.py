@@ -174,7 +174,7 @@ def read(row: Any) -> AttemptRow:
 # --- opening one ----------------------------------------------------------------------------------
 
 
-def share(state: State, reserved: Amount, charged: Amount) -> Totals:
+def share(state: State, *, reserved: Amount, charged: Amount) -> Totals:
     """What an attempt in this state adds to the totals of its scopes."""
     match state:
         case State.RESERVED | State.SENT:
@@ -190,6 +190,15 @@ def note_question(connection: Connection, question: str | None, key: str) -> Non
     read differently, say because another section was rewritten in between."""
     if question is not None:
         insert(connection, "question", {"key": question, "request_key": key}, key=("key",))
+
+
+def keep_request(connection: Connection, key: str, form: str) -> None:
+    """Keep the canonical form of a request under its key, once."""
+    connection.execute(
+        "INSERT INTO request (key, form) VALUES (?, ?) ON CONFLICT (key) DO UPDATE"
+        " SET form = excluded.form WHERE request.form IS NULL",
+        (key, zlib.compress(form.encode(), 1)),
+    )
 
 
 def new_row(order: Order, attempt_id: str, *, owner: str, now: datetime, state: State) -> dict[str, str | int | None]:
@@ -230,11 +239,7 @@ def open_row(connection: Connection, row: Mapping[str, Any], *, form: str, quest
     """Write an attempt that ``new_row`` made, with history, request and question; take its amount from its scopes."""
     # The request's form is kept with its first attempt, before it is sent: the audit derives the key from it, and a
     # batch that is submitted after a crash needs the words.
-    connection.execute(
-        "INSERT INTO request (key, form) VALUES (?, ?) ON CONFLICT (key) DO UPDATE"
-        " SET form = excluded.form WHERE request.form IS NULL",
-        (row["request_key"], zlib.compress(form.encode(), 1)),
-    )
+    keep_request(connection, row["request_key"], form)
     note_question(connection, question, row["request_key"])
     insert(connection, "attempt", row)
     # Two lines of history although there is one transaction: the audit checks the same path of states for live attempts
@@ -243,7 +248,7 @@ def open_row(connection: Connection, row: Mapping[str, Any], *, form: str, quest
     _record(connection, row["id"], State.RESERVED, at, f"{amount.tokens} tokens")
     if state is State.SENT:
         _record(connection, row["id"], State.SENT, at, "")
-    totals = share(state, amount, NOTHING.amount)
+    totals = share(state, reserved=amount, charged=NOTHING.amount)
     add_totals(connection, tuple(json.loads(row["scopes"])), totals)
 
 
@@ -383,8 +388,8 @@ def _change(
     names = ", ".join(f"{name} = ?" for name in columns)
     connection.execute(f"UPDATE attempt SET state = ?, {names} WHERE id = ?", (state, *columns.values(), row.id))
     _record(connection, row.id, state, timestamp(now), history)
-    before = share(row.state, row.reserved, row.charged)
-    after = share(state, row.reserved, amount)
+    before = share(row.state, reserved=row.reserved, charged=row.charged)
+    after = share(state, reserved=row.reserved, charged=amount)
     add_totals(connection, row.scopes, after, instead_of=before)
 
 

@@ -210,7 +210,7 @@ def _totals(connection: Connection) -> Iterator[str]:
             yield f"attempt {row.id}: is {row.state} and charged {row.used_tokens} tokens"
         if row.usage_source == "reservation" and row.used_tokens != row.reserved.tokens:
             yield f"attempt {row.id}: charged {row.used_tokens} tokens at a reservation of {row.reserved.tokens}"
-        share = attempts.share(row.state, row.reserved, row.charged)
+        share = attempts.share(row.state, reserved=row.reserved, charged=row.charged)
         for scope in row.scopes:
             derived[scope] = [total + figure for total, figure in zip(derived[scope], share, strict=True)]
     for found in connection.execute("SELECT * FROM budget"):

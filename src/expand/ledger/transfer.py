@@ -1,6 +1,7 @@
 """Moving a ledger: JSON Lines out of it, and into a new one with equal totals.
 
-The first line says what it is; each of the others is a row of a table, an attempt one line. Without texts, hashes and
+The first line says what it is; then a line each for scopes, owners, runs, batches, editions and questions, then one
+line an attempt with its history, and with its request and answer where texts are wanted. Without them, hashes and
 figures still arrive, but the answers would have to be bought again.
 """
 
@@ -13,26 +14,24 @@ from typing import Any
 
 from expand.errors import LedgerError
 from expand.ledger import attempts, audit
+from expand.ledger.attempts import insert, parse, timestamp
 from expand.ledger.database import Connection, ConstraintError, LedgerBusyError
 from expand.ledger.sqlite import columns_of
 from expand.ledger.store import LARGEST, Ledger
 from expand.ledger_location import LedgerPlace
+from expand.llm.types import Finish
 
 _MALFORMED = (*(ValueError, TypeError, KeyError, OverflowError, RecursionError), *(ConstraintError, LedgerError))
 
 MOST_SAID = 300
 """How much of an error is said: it may quote a value of any length."""
 
-FORMAT = 2
-"""The format that is written and read; it is stated on the first line. In format 1, an attempt's line held its history,
-its request and its answer."""
+FORMAT = 1
+"""The format that is written and read; it is stated on the first line."""
 
-_TABLES = ("budget", "owner", "run", "batch", "edition", "request", "attempt", "event", "answer", "question")
-"""What is moved, each table after those that its rows point to."""
-_NUMBERED = ("attempt", "event")
-"""Those whose rows are counted anew, in the order in which they are read."""
-_LEFT_OUT = {"budget": attempts.TOTALS, **dict.fromkeys(_NUMBERED, ("seq",))}
-_TEXTS = {"request": "form", "answer": "text"}
+_TABLES = {"scope": "budget", "owner": "owner", "run": "run", "batch": "batch", "edition": "edition"}
+_LEFT_OUT = {"budget": attempts.TOTALS, "attempt": ("seq",), "answer": ("request_key", "attempt")}
+"""Columns that are added up anew, or said by where a row stands."""
 
 
 def _columns(table: str) -> dict[str, str]:
@@ -56,14 +55,16 @@ def export(place: LedgerPlace, *, texts: bool) -> Iterator[str]:
     try:
         with ledger.database.snapshot() as connection:
             yield _line("ledger", {"format": FORMAT, "texts": texts})
-            for table in _TABLES:
-                names = [*_columns(table)]
-                order = "seq" if table in _NUMBERED else ", ".join(names[:2])
-                for row in connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY {order}"):
-                    values = dict(row)
-                    if (text := _TEXTS.get(table)) is not None:
-                        values[text] = _unpacked(table, row) if texts else None
-                    yield _line(table, values)
+            for kind, table in _TABLES.items():
+                columns = [*_columns(table)]
+                for row in connection.execute(
+                    f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns[:2])}"
+                ):
+                    yield _line(kind, dict(row))
+            for row in connection.execute("SELECT * FROM attempt ORDER BY seq"):
+                yield _line("attempt", _attempt(connection, row, texts=texts))
+            for row in connection.execute("SELECT key, request_key FROM question ORDER BY key"):
+                yield _line("question", dict(row))
     finally:
         ledger.close()
 
@@ -72,15 +73,38 @@ def _line(kind: str, values: dict[str, Any]) -> str:
     return json.dumps({"kind": kind, **values}, ensure_ascii=False)
 
 
-def _unpacked(table: str, row: Any) -> str | None:
-    """The text of a request or of an answer; None where an import brought it without."""
-    stored = row[_TEXTS[table]]
-    if stored is None or table == "answer":
-        return None if stored is None else attempts.exact(stored)
+def _attempt(connection: Connection, row: Any, *, texts: bool) -> dict[str, Any]:
+    values: dict[str, Any] = {name: row[name] for name in _columns("attempt")}
+    values["history"] = [
+        list(event)
+        for event in connection.execute(
+            "SELECT state, at, detail FROM event WHERE attempt = ? ORDER BY seq", (row["id"],)
+        )
+    ]
+    first: int = connection.execute(
+        "SELECT min(seq) FROM attempt WHERE request_key = ?", (row["request_key"],)
+    ).fetchone()[0]
+    if texts and first == row["seq"]:
+        form: bytes | None = connection.execute(
+            "SELECT form FROM request WHERE key = ?", (row["request_key"],)
+        ).fetchone()[0]
+        values["request"] = None if form is None else _unpacked(form, row["id"])
+    answer = connection.execute(
+        "SELECT text, sha256, finish, model FROM answer WHERE attempt = ?", (row["id"],)
+    ).fetchone()
+    if answer is not None:
+        text = attempts.exact(answer["text"]) if texts and answer["text"] is not None else None
+        values["answer"] = {**dict(answer), "text": text}
+    return values
+
+
+def _unpacked(form: bytes, attempt: str) -> str:
     try:
-        return zlib.decompress(stored).decode()
+        return zlib.decompress(form).decode()
     except (zlib.error, ValueError) as error:
-        raise LedgerError(f"request {row['key']} is damaged; `expand ledger verify` says how far") from error
+        raise LedgerError(
+            f"the request of attempt {attempt} is damaged; `expand ledger verify` says how far"
+        ) from error
 
 
 def import_(place: LedgerPlace, lines: Iterable[str | bytes], *, name: str = "") -> Imported:
@@ -128,38 +152,71 @@ def _fill(ledger: Ledger, lines: Iterable[str | bytes], name: str) -> Imported:
 
 
 def _take(connection: Connection, values: dict[str, Any], *, first: bool) -> None:
-    """Take a line in. What its values mean together, the audit says in the end."""
-    table = values["kind"]
+    kind = values["kind"]
     if first:
-        if table != "ledger" or values["format"] != FORMAT:
+        if kind != "ledger" or values["format"] != FORMAT:
             raise ValueError(f"the first line has to state format {FORMAT}")
-        return
-    if table not in _TABLES:
-        raise ValueError(f"{repr(table)[:100]} is not a kind of line")
-    row = {name: _checked(name, kind, values[name]) for name, kind in _columns(table).items()}
-    if (name := _TEXTS.get(table)) is not None and row[name] is not None:
-        row[name] = zlib.compress(row[name].encode(), 1) if table == "request" else connection.exact(row[name])
-    key = () if table in _NUMBERED else tuple(row)[: 2 if table == "edition" else 1]
-    attempts.insert(connection, table, row, key=key)
-    if table == "attempt":
-        attempt = attempts.read(connection.execute("SELECT * FROM attempt WHERE id = ?", (row["id"],)).fetchone())
-        attempts.ensure_scopes(connection, attempt.scopes)
-        totals = attempts.share(attempt.state, attempt.reserved, attempt.charged)
-        attempts.add_totals(connection, attempt.scopes, totals)
+    elif kind in _TABLES:
+        row = _chosen(values, _TABLES[kind])
+        insert(connection, _TABLES[kind], row, key=tuple(row)[: 2 if kind == "edition" else 1])
+    elif kind == "question":
+        insert(connection, "question", _chosen(values, "question"))
+    elif kind == "attempt":
+        _take_attempt(connection, values)
+    else:
+        raise ValueError(f"{repr(kind)[:100]} is not a kind of line")
 
 
-def _checked(name: str, kind: str, value: Any) -> Any:
-    """A value that is of its column's type. Raises ValueError."""
-    if value is None:
-        return None  # where that may not be, the table says so
-    if kind == "INTEGER":
-        if type(value) is not int:
-            raise ValueError(f"{name} is {value!r}, not a whole number")
-        if not 0 <= value <= LARGEST:
-            raise ValueError(f"{name} is {value:,}, and may be from 0 to {LARGEST:,}")
-    elif not isinstance(value, str):
+def _chosen(values: dict[str, Any], table: str) -> dict[str, Any]:
+    """The values of a table's columns, each of its column's type. Raises ValueError, KeyError."""
+    chosen = {}
+    for name, kind in _columns(table).items():
+        value = chosen[name] = values[name]
+        if value is None:
+            continue  # where that may not be, the table says so
+        if kind == "INTEGER":
+            if type(value) is not int:
+                raise ValueError(f"{name} is {value!r}, not a whole number")
+            if not 0 <= value <= LARGEST:
+                raise ValueError(f"{name} is {value:,}, and may be from 0 to {LARGEST:,}")
+        elif name.endswith("_at"):
+            _moment(name, value)
+        else:
+            _text(name, value)
+    return chosen
+
+
+def _moment(name: str, value: object) -> str:
+    """A time as the ledger writes it: one without a zone, or of another length, would not sort among the others."""
+    text = _text(name, value)
+    if timestamp(parse(text)) != text:
+        raise ValueError(f"{name} is {text!r}, not a time as in 2026-11-23T16:30:54.000000+00:00")
+    return text
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
         raise ValueError(f"{name} is {value!r}, not a text")
-    # One without a zone, or of another length, would not sort among the others.
-    elif (name == "at" or name.endswith("_at")) and attempts.timestamp(attempts.parse(value)) != value:
-        raise ValueError(f"{name} is {value!r}, not a time as in 2026-11-23T16:30:54.000000+00:00")
     return value
+
+
+def _take_attempt(connection: Connection, values: dict[str, Any]) -> None:
+    key = values["request_key"]
+    connection.execute("INSERT INTO request (key) VALUES (?) ON CONFLICT DO NOTHING", (key,))
+    if values.get("request") is not None:
+        attempts.keep_request(connection, key, values["request"])
+    insert(connection, "attempt", _chosen(values, "attempt"))
+    for state, at, detail in values["history"]:
+        event = {"state": _text("state", state), "at": _moment("at", at), "detail": _text("detail", detail)}
+        insert(connection, "event", {"attempt": values["id"], **event})
+    if "answer" in values:
+        answer = _chosen(values["answer"], "answer")
+        Finish(answer["finish"])
+        if answer["text"] is not None:
+            answer["text"] = connection.exact(answer["text"])
+        insert(connection, "answer", {"request_key": key, "attempt": values["id"], **answer})
+    found = connection.execute("SELECT * FROM attempt WHERE id = ?", (values["id"],)).fetchone()
+    row = attempts.read(found)
+    attempts.ensure_scopes(connection, row.scopes)
+    totals = attempts.share(row.state, reserved=row.reserved, charged=row.charged)
+    attempts.add_totals(connection, row.scopes, totals)
