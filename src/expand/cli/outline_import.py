@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from expand.budget import usd_from_pico
 from expand.cli import options
 from expand.cli.common import print_json, require_choice, settings_of, workspace_of
 from expand.cli.output import write_data
+from expand.cli.prompt import show_request
 from expand.cli.run_command import note_author, show_notice, stop_with_signals
 from expand.cli.run_output import spent
 from expand.cli.tables import TableColumn, console, print_table
@@ -20,25 +20,23 @@ from expand.doctor.environment import shell_command
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.importers.import_run import (
-    DEFAULT_LINES,
     KINDS,
     MAX_NAMED,
     DocumentReading,
     ImportRequest,
-    WrittenOutline,
+    ImportResult,
     read_document,
     write_outlines,
 )
 from expand.importers.lengths import Length, Unit, lengths_in
-from expand.importers.suggest import MAX_REQUESTS, SuggestRequest, suggest
-from expand.importers.suggest import dry_run as plan_suggestion
-from expand.ledger import Order
+from expand.importers.suggest import SuggestResult, suggest
+from expand.importers.suggest import dry_run as first_request
 from expand.schema import Json
-from expand.settings import Overrides, Settings
+from expand.settings import Overrides
 from expand.workspace import Workspace
 
-_DOCUMENTS_ONLY = ("kind", "chapter", "page", "minute")
-_SUGGEST_ONLY = ("model", "base_url", "budget", "on_unknown", "unpriced", "fresh")
+_DOCUMENTS_ONLY = ("kind", "page", "minute")
+_SUGGEST_ONLY = ("model", "base_url", "budget", "fresh")
 """Options that have no effect with ``--suggest``, and without it."""
 
 
@@ -62,9 +60,6 @@ def import_(
             "document is the chapter), or auto.",
         ),
     ] = "auto",
-    chapter: Annotated[
-        list[str] | None, typer.Option("--chapter", metavar="ID", help="Only this chapter of it; repeatable.")
-    ] = None,
     page: Annotated[
         str | None,
         typer.Option("--page", metavar="LENGTH", help="What a page of a plan comes to, such as '300 words'."),
@@ -87,8 +82,6 @@ def import_(
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     budget: options.Budget = None,
-    on_unknown: options.OnUnknown = None,
-    unpriced: options.Unpriced = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="With --suggest: ask anew, whatever is stored.")] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -98,31 +91,32 @@ def import_(
     under the same budget and ledger."""
     opened = workspace_of(context)
     _refuse_given(context, *((_DOCUMENTS_ONLY, "with") if suggested else (_SUGGEST_ONLY, "without")))
+    request = ImportRequest(
+        kind=require_choice("--from", kind, KINDS),
+        id=new_id,
+        language=language,
+        lines=lines,
+        per=dict(_per(page=page, minute=minute)),
+        force=force,
+        dry_run=dry_run,
+    )
     if not suggested:
-        request = ImportRequest(
-            kind=require_choice("--from", kind, KINDS),
-            chapters=tuple(chapter or ()),
-            id=new_id,
-            language=language,
-            lines=lines or DEFAULT_LINES,
-            per=dict(_per(page=page, minute=minute)),
-            force=force,
-            dry_run=dry_run,
-        )
         _import(opened, Path(document), request, as_json=as_json)
         return
-    settings = settings_of(opened, Overrides(model=model, base_url=base_url, on_unknown=on_unknown))
-    wanted = SuggestRequest(
-        target=document,
-        id=new_id,
-        lines=lines,
-        force=force,
-        options=RunOptions(language=language or "", fresh=fresh, budget=budget, unpriced=unpriced),
+    settings, run_options = (
+        settings_of(opened, Overrides(model=model, base_url=base_url)),
+        RunOptions(budget=budget, fresh=fresh),
     )
     if dry_run:
-        _show_order(plan_suggestion(opened, settings, wanted), as_json=as_json)
+        show_request(first_request(opened, settings, document, request, run_options), as_json=as_json)
         return
-    raise typer.Exit(_suggest(opened, settings, wanted, as_json=as_json))
+    note_author(settings)
+    proposing = suggest(
+        opened, settings, document, request, run_options, on_event=show_notice, on_ready=stop_with_signals
+    )
+    result = asyncio.run(proposing)
+    _show_suggestion(opened, result, as_json=as_json)
+    raise typer.Exit(result.exit_code)
 
 
 def _refuse_given(context: typer.Context, names: Sequence[str], how: str) -> None:
@@ -151,24 +145,18 @@ def _import(workspace: Workspace, document: Path, request: ImportRequest, *, as_
         _show_reading(reading)
     result = write_outlines(workspace, reading, request)
     if as_json:
-        print_json(
-            {
-                "read_as": reading.kind,
-                "dry_run": request.dry_run,
-                "understood": list(_entries(reading)),
-                "outlines": [_outline_json(workspace, outline) for outline in result.outlines],
-                "left_alone": dict(reading.plan.unplanned),
-                "lines_left": [{"line": one.line, "text": one.text} for one in reading.plan.left],
-                "added_to_book": list(result.added_to_book),
-                "reopened": list(result.reopened),
-            }
+        _print_json(
+            workspace,
+            reading.kind,
+            result,
+            dry_run=request.dry_run,
+            understood=list(_entries(reading)),
+            left_alone=dict(reading.plan.unplanned),
+            lines_left=[{"line": one.line, "text": one.text} for one in reading.plan.left],
         )
         return
-    _show_outlines(workspace, result.outlines, result.added_to_book, dry_run=request.dry_run)
+    _show_outlines(workspace, result, dry_run=request.dry_run)
     if not request.dry_run:
-        if result.reopened:
-            reopened = ", ".join(result.reopened)
-            typer.echo(f"outlines/book.yaml: no longer finished, with the lengths planned: {reopened}")
         name = shell_command().name
         typer.echo(f"next: {name} outline check, then {name} chapter {result.outlines[0].id} --dry-run")
 
@@ -215,28 +203,31 @@ def _show_reading(reading: DocumentReading) -> None:
         warn(f"nor were lines {', '.join(str(one.line) for one in reading.plan.left[MAX_NAMED:])}")
 
 
-def _outline_json(workspace: Workspace, outline: WrittenOutline) -> dict[str, Json]:
-    return {
-        "id": outline.id,
-        "title": outline.title,
-        "path": workspace.relative(outline.path),
-        "source": outline.source,
-        "state": outline.state,
-        "sections": outline.sections,
-        "lines": outline.lines,
-        "length": str(outline.length),
-        "stated_length": str(outline.stated) if outline.stated else None,
-        "stated_lines": int(outline.stated.amount) if outline.stated and outline.stated.unit == "lines" else None,
-        "dropped_sections": list(outline.dropped),
-    }
+def _print_json(workspace: Workspace, kind: str, result: ImportResult | None, **more: Json) -> None:
+    """The outlines and what became of the book, and ``more``."""
+    outlines: list[Json] = [
+        {
+            "id": outline.id,
+            "title": outline.title,
+            "path": workspace.relative(outline.path),
+            "source": outline.source,
+            "state": outline.state,
+            "sections": outline.sections,
+            "lines": outline.lines,
+            "length": str(outline.length),
+            "stated_length": str(outline.stated) if outline.stated else None,
+            "dropped_sections": list(outline.dropped),
+        }
+        for outline in (result.outlines if result else ())
+    ]
+    book = {"added_to_book": result.added_to_book, "reopened": result.reopened} if result else {}
+    print_json({"read_as": kind, "outlines": outlines, **{key: list(ids) for key, ids in book.items()}, **more})
 
 
-def _show_outlines(
-    workspace: Workspace, outlines: Sequence[WrittenOutline], added: Sequence[str], *, dry_run: bool = False
-) -> None:
-    """A line for each outline on stdout, the sections that it loses on stderr; in a dry run its text. Then the chapters
-    that the book got."""
-    for outline in outlines:
+def _show_outlines(workspace: Workspace, result: ImportResult, *, dry_run: bool = False) -> None:
+    """A line for each outline on stdout, the sections that it loses on stderr; in a dry run its text. Then what became
+    of the book."""
+    for outline in result.outlines:
         path = workspace.relative(outline.path)
         state = {"new": "written", "changed": "changed", "same": "unchanged"}[outline.state]
         prefix = "would be " if dry_run and outline.state != "same" else ""
@@ -249,62 +240,25 @@ def _show_outlines(
             typer.echo(summary)
         for title in outline.dropped:
             warn(f"{path}: section {title!r} is not in the document and was removed")
-    if added and not dry_run:
-        typer.echo(f"added to outlines/book.yaml: {', '.join(added)}")
+    if result.added_to_book and not dry_run:
+        typer.echo(f"added to outlines/book.yaml: {', '.join(result.added_to_book)}")
+    if result.reopened and not dry_run:
+        reopened = ", ".join(result.reopened)
+        typer.echo(f"outlines/book.yaml: no longer finished, with the lengths planned: {reopened}")
 
 
-def _show_order(order: Order, *, as_json: bool) -> None:
-    """The request that would be sent, and what it would reserve."""
-    pico = order.amount.pico_usd
-    cost = None if pico is None else str(usd_from_pico(pico))
-    if as_json:
-        print_json(
-            {
-                "dry_run": True,
-                "chapter": order.address.chapter,
-                "language": order.language,
-                "model": order.request.model,
-                "requests_at_most": MAX_REQUESTS,
-                "prompt_tokens": order.prompt_tokens,
-                "reserved_tokens": order.amount.tokens,
-                "cost": cost,
-                "messages": [{"role": m.role, "content": m.content} for m in order.request.messages],
-            }
-        )
-        return
-    for message in order.request.messages:
-        write_data(f"{message.content}\n")
-    warn(
-        f"chapter {order.address.chapter}, {order.request.model}: nothing was sent; a request reserves "
-        f"{order.amount.tokens:,} tokens ({order.prompt_tokens:,} of them for the prompt), at most "
-        f"{cost + ' USD' if cost else 'no price known'}; {MAX_REQUESTS} requests at most"
-    )
-
-
-def _suggest(workspace: Workspace, settings: Settings, request: SuggestRequest, *, as_json: bool) -> int:
-    """Buys a proposal, writes the outline and shows both. Returns the exit code."""
-    note_author(settings)
-    result = asyncio.run(suggest(workspace, settings, request, on_event=show_notice, on_ready=stop_with_signals))
+def _show_suggestion(workspace: Workspace, result: SuggestResult, *, as_json: bool) -> None:
+    """The outline that was proposed, what is wrong with it, and what it cost."""
     if result.stopped_by:
         warn(("the budget refused: " if result.exit_code == 3 else "") + str(result.stopped_by))
-    outlines = [result.outline] if result.outline else []
     if as_json:
-        print_json(
-            {
-                "read_as": "suggestion",
-                "dry_run": False,
-                "outlines": [_outline_json(workspace, outline) for outline in outlines],
-                "left_alone": {},
-                "added_to_book": list(result.added_to_book),
-                **result.as_json(),
-            }
-        )
-        return result.exit_code
-    _show_outlines(workspace, outlines, result.added_to_book)
-    chapter = result.chapter
+        _print_json(workspace, "suggestion", result.written, **result.as_json())
+        return
+    if result.written:
+        _show_outlines(workspace, result.written)
+    chapter = result.written.outlines[0].id if result.written else ""
     for finding in result.findings:
         warn(f"outlines/{chapter}.yaml: {finding}")
     typer.echo(spent(result.attempts, result.answers, f"{result.usage.total:,} tokens", result.balance))
-    if result.outline:
+    if chapter:
         typer.echo(f"next: look at outlines/{chapter}.yaml, then {shell_command().name} chapter {chapter} --dry-run")
-    return result.exit_code

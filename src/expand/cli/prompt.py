@@ -9,7 +9,7 @@ import typer
 from expand.cli import options
 from expand.cli.common import print_json, require_choice, settings_of, workspace_of
 from expand.cli.output import write_data
-from expand.drafting.dry_run import first_request
+from expand.drafting.dry_run import FirstRequest, first_request
 from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
@@ -53,19 +53,24 @@ def show(
     run_options = RunOptions.of(
         opened, chapter, sections=[section], plan=plan, language=language, model=model, base_url=base_url
     )
-    found = first_request(opened, run_options.settings(opened), run_options)
+    show_request(first_request(opened, run_options.settings(opened), run_options), as_json=as_json)
+
+
+def show_request(found: FirstRequest, *, as_json: bool) -> None:
+    """Prints a request as it would be sent, with its token counts."""
     if as_json:
         print_json(found.as_json())
         return
     order, exact, counts = found
     request, how = order.request, "exact" if exact else "estimated"
     for message, count in zip(request.messages, counts, strict=True):
-        prefix = ", the same in all requests of the chapter" if message is request.messages[0] else ""
+        prefix = ", the same in all requests of the chapter" if message.role == "system" else ""
         typer.echo(f"--- {message.role} ({count:,} tokens{prefix})")
         write_data(f"{message.content}\n")
+    cached = f"; a cache can serve {counts[0] / sum(counts):.0%} of them" if len(counts) > 1 else ""
     typer.echo(
         f"--- {request.model}: {order.prompt_estimate:,} prompt tokens ({how}, at most "
-        f"{order.prompt_tokens:,}; a cache can serve {counts[0] / sum(counts):.0%} of them), output cap "
+        f"{order.prompt_tokens:,}{cached}), output cap "
         f"{request.max_output_tokens:,}, {order.amount.tokens:,} tokens reserved"
     )
 

@@ -120,12 +120,18 @@ def dry_run_json(planned: Sequence[DryRun]) -> dict[str, Json]:
 
 
 class FirstRequest(NamedTuple):
-    """A section's first request: its order, whether the tokens are counted exactly, and those of each message (the chat
-    format's own are in the order's estimate only)."""
+    """The first request for a section, or for a chapter as a whole: its order, whether the tokens are counted exactly,
+    and those of each message (the chat format's own are in the order's estimate only)."""
 
     order: Order
     exact: bool
     counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, order: Order, setup: ModelSetup) -> Self:
+        """The same for an order to a model."""
+        counts = tuple(setup.counter.count(message.content) for message in order.request.messages)
+        return cls(order, setup.counter.exact, counts)
 
     def as_json(self) -> dict[str, Json]:
         """The object that ``expand prompt show --json`` prints."""
@@ -160,8 +166,7 @@ def first_request(workspace: Workspace, settings: Settings, options: RunOptions)
             remedy="name another section",
         )
     order = RequestBuilder(chapter, SectionCheck(section=section, state="due"), run_id="none").order(ask, section_text)
-    counts = tuple(setup.counter.count(m.content) for m in order.request.messages)
-    return FirstRequest(order, setup.counter.exact, counts)
+    return FirstRequest.of(order, setup)
 
 
 def _imagined(lines: int) -> str:

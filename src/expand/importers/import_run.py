@@ -7,8 +7,10 @@ does not have gets an entry there.
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -22,9 +24,8 @@ from expand.importers.plan_document import Plan, read_plan
 from expand.importers.proposal import Proposal, all_free, converted, file_id, settled
 from expand.importers.text_patterns import chapter_name, number_of_file, title_of_file
 from expand.markdown import matching
-from expand.markdown.blocks import newline_of
 from expand.markdown.matching import title_key
-from expand.outline import Book, Outline
+from expand.outline import Book, BookChapter, Outline
 from expand.outline.reading import OUTLINE, id_mistake, read_outline
 from expand.schema.source_text import shown_path
 from expand.workspace import Workspace, read_text, write_atomically
@@ -46,16 +47,13 @@ _TASK = re.compile(r"(?m)^[ \t>]*(?:[-*+]|\d+[.)]) \[[ xX]\] ")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportRequest:
-    """How to read a document: no ``chapters`` means all of them, no ``language`` the one of the text. ``id`` is that of
-    the only chapter.
-
-    ``per`` says what a page or a minute comes to, for plans that state those."""
+    """How to make outlines: ``language`` is the one of the text where it is None, ``id`` that of the only chapter,
+    ``lines`` a chapter's where none are stated. ``per`` says what a page or a minute of a plan comes to."""
 
     kind: Kind = "auto"
-    chapters: tuple[str, ...] = ()
     id: str | None = None
     language: str | None = None
-    lines: int = DEFAULT_LINES
+    lines: int | None = None
     per: Mapping[Unit, Length] = field(default_factory=dict)
     force: bool = False
     dry_run: bool = False
@@ -90,34 +88,38 @@ class WrittenOutline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportResult:
-    """The imported outlines, what they were read from, the chapters that the book got an entry for, and those that it
-    no longer calls finished."""
+    """The outlines, the chapters that the book got an entry for, and those that it no longer calls finished."""
 
-    reading: DocumentReading
     outlines: tuple[WrittenOutline, ...]
     added_to_book: tuple[str, ...] = ()
     reopened: tuple[str, ...] = ()
+
+
+class KnownChapters:
+    """The chapters that a workspace has in its book or as outlines; ``sources`` are the documents of the latter."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.chapters = workspace.book().chapters if workspace.book_path.is_file() else ()
+        self.sources = {chapter: workspace.outline(chapter).source for chapter in workspace.chapter_ids()}
+        self.ids = {one.id: None for one in self.chapters} | dict.fromkeys(self.sources)
+        self.by_source = {source: chapter for chapter, source in reversed(self.sources.items())}
+        """What document belongs to which, in an outline or, which comes first, in the book."""
+        self.by_source |= {one.source: one.id for one in reversed(self.chapters) if one.source}
+        self.by_title: dict[str, str] = {}
+        for one in reversed(self.chapters):
+            self.by_title |= {key: one.id for title in one.title.every() if (key := title_key(title))}
 
 
 def read_document(workspace: Workspace, document: Path, request: ImportRequest) -> DocumentReading:
     """The document's chapters under the ids that they have or get. Raises ``InputError`` for what is no document, and
     for a plan that is not understood."""
     _require_document(document)
-    reading = _reading(workspace, document, read_text(document), request.kind)
-    chapters = _under_known_ids(workspace, reading.plan.chapters)
+    known = KnownChapters(workspace)
+    reading = _reading(workspace, known, document, request.kind)
+    chapters = tuple(_under_known_ids(workspace, known, reading.plan.chapters))
     if request.id is not None:
-        chapters = [_under_id(workspace, chapters, request.id, document)]
-    known = [proposal.id for proposal in chapters]
-    for chapter in request.chapters:
-        if chapter not in known:
-            raise InputError(
-                f"chapter {chapter!r} is not planned here",
-                remedy=f"planned are: {', '.join(known)}",
-                place=Place(path=document),
-            )
-    if not request.chapters:
-        return replace(reading, plan=replace(reading.plan, chapters=tuple(chapters)))
-    return replace(reading, plan=Plan(chapters=tuple(one for one in chapters if one.id in request.chapters)))
+        chapters = (_under_id(workspace, known, chapters, request.id, document),)
+    return replace(reading, plan=replace(reading.plan, chapters=chapters))
 
 
 def require_id(chapter: str) -> None:
@@ -130,32 +132,36 @@ def require_id(chapter: str) -> None:
         raise InputError(f"--id {chapter!r} {wrong[0]}", remedy=wrong[1])
 
 
-def _under_id(workspace: Workspace, proposals: Sequence[Proposal], chapter: str, document: Path) -> Proposal:
+def _under_id(
+    workspace: Workspace, known: KnownChapters, proposals: Sequence[Proposal], chapter: str, document: Path
+) -> Proposal:
     """The only chapter, as the one that the person names; it has the title that the book has for it."""
     require_id(chapter)
     if len(proposals) != 1:
         raise InputError(
             f"--id names one chapter, and {len(proposals)} are planned here",
-            remedy="name one with --chapter, or leave --id out",
+            remedy="leave --id out",
             place=Place(path=document),
         )
-    known = ids_by_source(workspace).get(path_inside(workspace, document) or "", chapter)
-    if known != chapter:
-        raise InputError(f"{document} is chapter {known} already", remedy=f"leave --id {chapter} out")
-    books = workspace.book().chapters if workspace.book_path.is_file() else ()
-    titles = [title for one in books if one.id == chapter for title in one.title.every()]
-    return replace(proposals[0], id=chapter, title=next(iter(titles), proposals[0].title))
+    own = known.by_source.get(path_inside(workspace, document) or "", chapter)
+    if own != chapter:
+        raise InputError(f"{document} is chapter {own} already", remedy=f"leave --id {chapter} out")
+    titles = (title for one in known.chapters if one.id == chapter for title in one.title.every())
+    return replace(proposals[0], id=chapter, title=next(titles, proposals[0].title))
 
 
 def write_outlines(workspace: Workspace, reading: DocumentReading, request: ImportRequest) -> ImportResult:
     """Writes what was read, or in a dry run works it out only. Raises ``InputError`` before anything is written."""
     book = workspace.book() if workspace.book_path.is_file() else None
-    language = outline_language(reading.text, book, request.language)
     writer = OutlineWriter(
-        workspace=workspace, book=book, language=language, lines=request.lines, origin=reading.document
+        workspace=workspace,
+        book=book,
+        language=outline_language(reading.text, book, request.language),
+        lines=request.lines or DEFAULT_LINES,
+        origin=reading.document,
     )
     place = Place(path=reading.document)
-    outlines = tuple(writer.outline_for(converted(one, request.per, place=place)) for one in reading.plan.chapters)
+    outlines = [writer.outline_for(converted(one, request.per, place=place)) for one in reading.plan.chapters]
     for outline in outlines:
         if reading.kind == "plan" and workspace.source_path(outline.source).resolve() == reading.document.resolve():
             raise InputError(
@@ -163,16 +169,7 @@ def write_outlines(workspace: Workspace, reading: DocumentReading, request: Impo
                 remedy="give the plan another name, or take --from headings if this is the chapter",
                 place=place,
             )
-    if not request.force and not request.dry_run:
-        writer.refuse_changes(outlines)
-    if not request.dry_run:
-        writer.write(outlines)
-    return ImportResult(
-        reading=reading,
-        outlines=outlines,
-        added_to_book=writer.missing_from_book(outlines),
-        reopened=writer.finished_in_book(outlines),
-    )
+    return writer.write(outlines, force=request.force, dry_run=request.dry_run)
 
 
 # What a document says.
@@ -192,31 +189,26 @@ def _require_document(document: Path) -> None:
     raise InputError(what, remedy=remedy, place=Place(path=document))
 
 
-def _reading(workspace: Workspace, document: Path, text: str, kind: Kind) -> DocumentReading:
+def _reading(workspace: Workspace, known: KnownChapters, document: Path, kind: Kind) -> DocumentReading:
+    text = read_text(document)
     if kind == "summary" or (kind == "auto" and document.name.lower() == "summary.md"):
-        kind, plan = "summary", Plan(chapters=tuple(_from_summary(workspace, document, text)))
+        kind, plan = "summary", Plan(chapters=tuple(_from_summary(workspace, known, document, text)))
         if not plan.chapters:
             raise InputError(
                 "no chapter is listed here", remedy="write - [Title](chapter.md) for each", place=Place(path=document)
             )
         return DocumentReading(document=document, text=text, kind=kind, plan=plan)
     if kind != "headings":
-        plan = read_plan(text, without_lengths=kind == "plan", titles=_titles(workspace))
+        plan = read_plan(text, without_lengths=kind == "plan", titles=known.by_title)
         if plan.chapters and (kind == "plan" or len(plan.chapters) > 1 or not plan.is_prose):
             named = title_of_file(document.name)
             chapters = tuple(one if one.title or one.file else replace(one, title=named) for one in plan.chapters)
             return DocumentReading(document=document, text=text, kind="plan", plan=replace(plan, chapters=chapters))
         _refuse_plan(document, text, plan, kind)
     source = path_inside(workspace, document)
-    known = ids_by_source(workspace).get(source) or _other_id(workspace, source) if source else None
-    proposal = read_headings(text, file=source or document.name, chapter=known)
+    chapter = known.by_source.get(source) or _other_id(workspace, known, source) if source else None
+    proposal = read_headings(text, file=source or document.name, chapter=chapter)
     return DocumentReading(document=document, text=text, kind="headings", plan=Plan(chapters=(proposal,)))
-
-
-def _titles(workspace: Workspace) -> set[str]:
-    """The keys of the titles that the book's chapters have."""
-    chapters = workspace.book().chapters if workspace.book_path.is_file() else ()
-    return {title_key(title) for one in chapters for title in one.title.every()}
 
 
 def _refuse_plan(document: Path, text: str, plan: Plan, kind: Kind) -> None:
@@ -238,12 +230,11 @@ def _refuse_plan(document: Path, text: str, plan: Plan, kind: Kind) -> None:
     raise InputError(what, remedy=remedy, place=Place(path=document, line=plan.left[0].line if plan.left else None))
 
 
-def _from_summary(workspace: Workspace, document: Path, text: str) -> list[Proposal]:
-    found = []
-    known = ids_by_source(workspace)
+def _from_summary(workspace: Workspace, known: KnownChapters, document: Path, text: str) -> Iterator[Proposal]:
     entries = read_summary(text)
     listed = {path_inside(workspace, document.parent / entry.file) for entry in entries if entry.file}
-    others = [one for source, one in known.items() if source not in listed and workspace.source_path(source).is_file()]
+    free = [(source, one) for source, one in known.by_source.items() if source not in listed]
+    others = [one for source, one in free if workspace.source_path(source).is_file()]
     for chapter, entry in with_ids(entries, [one for one in others if not number_of_file(one)]):
         file = entry.file or f"{chapter}.md"
         path = document.parent / file
@@ -257,50 +248,49 @@ def _from_summary(workspace: Workspace, document: Path, text: str) -> list[Propo
             )
         source = inside or file
         there = read_text(path) if path.is_file() else ""
-        proposal = read_headings(there, file=source, chapter=known.get(source, chapter))
-        found.append(replace(proposal, title=entry.title or proposal.title))
-    return found
+        proposal = read_headings(there, file=source, chapter=known.by_source.get(source, chapter))
+        yield replace(proposal, title=entry.title or proposal.title)
 
 
-def _under_known_ids(workspace: Workspace, proposals: Sequence[Proposal]) -> Sequence[Proposal]:
+def _under_known_ids(workspace: Workspace, known: KnownChapters, proposals: Sequence[Proposal]) -> Iterator[Proposal]:
     """The proposals under the ids that their chapters have already, and what has none under a new one.
 
     A proposal whose id is new takes the chapter of the book that has its document, else its title, else its number
-    ("第7章", "Chapter 7"); each chapter once."""
-    chapters = workspace.book().chapters if workspace.book_path.is_file() else ()
-    known = {chapter.id for chapter in chapters} | set(workspace.chapter_ids())
-    used = {proposal.id for proposal in proposals} & known
-    parts = {one.id: PurePosixPath(one.source or "").parts for one in chapters}
-    titles = {one.id: {title_key(title) for title in one.title.every()} - {""} for one in chapters}
-    names = {one.id: [name for title in one.title.every() if (name := chapter_name(title))] for one in chapters}
+    ("第7章", "Chapter 7"), if just one has; each chapter once."""
+    index: dict[tuple[str, str], dict[str, BookChapter]] = defaultdict(dict)
+    for one in known.chapters:
+        index["file", PurePosixPath(one.source or "").name][one.id] = one
+        for title in one.title.every():
+            index["title", title_key(title)][one.id] = one
+            if (name := chapter_name(title)) and name.strong:
+                index["number", name.id][one.id] = one
 
-    def is_of_another(source: str | None, file: str | None) -> bool:
-        """Whether a chapter has a document, and the proposal is another one of the workspace."""
-        both = [path for path in (source, file) if path and workspace.inside(path).is_file()]
-        return len(both) == 2 and source != file
+    def is_meant(way: str, chapter: BookChapter, file: str) -> bool:
+        """Whether a chapter can be it: by its document, or without another one."""
+        source = chapter.source or ""
+        if way == "file":
+            return f"/{source}".endswith(f"/{file}")
+        return source == file or not all(path and workspace.inside(path).is_file() for path in (source, file))
 
-    found: list[Proposal] = []
+    used = {proposal.id for proposal in proposals} & known.ids.keys()
+    taken = list(known.ids)
     for proposal in proposals:
-        chapter_id, file, key = proposal.id, PurePosixPath(proposal.file or "").parts, title_key(proposal.title)
-        if chapter_id not in known:
-            free = [one for one in chapters if one.id not in used]
-            by_document = [one.id for one in free if file and parts[one.id][-len(file) :] == file]
-            titled = [one for one in free if key in titles[one.id]]
-            numbered = [one for one in free if any(name.strong and name.id == chapter_id for name in names[one.id])]
-            by_title, by_number = (
-                [one.id for one in fitting if not is_of_another(one.source, proposal.file)]
-                for fitting in (titled, numbered)
-            )
-            ways = (by_document, by_title, by_number)
-            chapter_id = next((fitting[0] for fitting in ways if len(fitting) == 1), chapter_id)
+        chapter_id, file = proposal.id, proposal.file or ""
+        if chapter_id not in known.ids:
+            ways = (("file", PurePosixPath(file).name), ("title", title_key(proposal.title)), ("number", chapter_id))
+            for way in filter(itemgetter(1), ways):
+                fitting = [one for one in index[way].values() if one.id not in used and is_meant(way[0], one, file)]
+                if len(fitting) == 1:
+                    chapter_id = fitting[0].id
+                    break
             used.add(chapter_id)
         title = proposal.title
         if proposal.file and title == proposal.id:  # the plan gives it no title of its own
-            of_book = [said for one in chapters if one.id == chapter_id for said in one.title.every()]
-            title = of_book[0] if of_book else title_of_file(proposal.file)
-        chapter_id = chapter_id or next_id([*known, *(one.id for one in found)], title)
-        found.append(replace(proposal, id=chapter_id, title=title))
-    return found
+            of_book = (said for one in known.chapters if one.id == chapter_id for said in one.title.every())
+            title = next(of_book, title_of_file(proposal.file))
+        chapter_id = chapter_id or next_id(taken, title)
+        taken.append(chapter_id)
+        yield replace(proposal, id=chapter_id, title=title)
 
 
 # Outlines.
@@ -326,10 +316,7 @@ class OutlineWriter:
         if path.is_file():
             source = self.workspace.outline(proposal.id).source  # refuses an outline that cannot be read
             before = read_text(path)
-            text, dropped = outline_yaml.updated_outline(
-                before.replace("\r\n", "\n"), proposal, language=self.language, lines=self.lines
-            )
-            text = text.replace("\n", newline_of(before))
+            text, dropped = outline_yaml.updated_outline(before, proposal, language=self.language, lines=self.lines)
         else:
             source = self._source(proposal)
             schema = SCHEMA_FILE if (path.parent / SCHEMA_FILE).is_file() else None
@@ -350,8 +337,9 @@ class OutlineWriter:
             dropped=dropped,
         )
 
-    def refuse_changes(self, outlines: Sequence[WrittenOutline]) -> None:
-        """Raises ``InputErrors`` where an existing outline would change."""
+    def write(self, outlines: Sequence[WrittenOutline], *, force: bool = False, dry_run: bool = False) -> ImportResult:
+        """Writes what is new or changed, and brings the book up to it; a dry run says what that would be. Raises
+        ``InputErrors`` where an existing outline would change without ``force``."""
         where = f"in {self.origin.name}" if self.origin else "in the proposal"
         shows = ", --dry-run shows what it would become" if self.origin else ""
         errors = [
@@ -363,30 +351,24 @@ class OutlineWriter:
             for outline in outlines
             if outline.state == "changed"
         ]
-        if errors:
+        if errors and not (force or dry_run):
             raise InputErrors(errors)
-
-    def write(self, outlines: Sequence[WrittenOutline]) -> None:
-        """Writes what is new or changed, and brings the book up to it."""
-        for outline in outlines:
-            if outline.state != "same":
+        changed = [outline for outline in outlines if outline.state != "same"]
+        known = {chapter.id: chapter for chapter in self.book.chapters} if self.book else {}
+        missing = [outline for outline in outlines if self.book and outline.id not in known]
+        reopened = [outline.id for outline in changed if outline.id in known and known[outline.id].finished]
+        if not dry_run:
+            for outline in changed:
                 write_atomically(outline.path, outline.text)
-        missing, reopened = self.missing_from_book(outlines), self.finished_in_book(outlines)
-        if missing or reopened:
-            entries = [(one.id, one.title, one.source, one.length) for one in outlines if one.id in missing]
-            before = read_text(self.workspace.book_path)
-            text = outline_yaml.updated_book(before.replace("\r\n", "\n"), entries, reopened, language=self.language)
-            write_atomically(self.workspace.book_path, text.replace("\n", newline_of(before)))
-
-    def missing_from_book(self, outlines: Sequence[WrittenOutline]) -> tuple[str, ...]:
-        """The chapters that the book has no entry for; none where there is no book."""
-        known = {chapter.id for chapter in self.book.chapters} if self.book else {one.id for one in outlines}
-        return tuple(outline.id for outline in outlines if outline.id not in known)
-
-    def finished_in_book(self, outlines: Sequence[WrittenOutline]) -> tuple[str, ...]:
-        """The chapters that the book calls finished, and that are planned anew."""
-        finished = {chapter.id for chapter in self.book.chapters if chapter.finished} if self.book else set()
-        return tuple(one.id for one in outlines if one.state != "same" and one.id in finished)
+            if missing or reopened:
+                entries = [(one.id, one.title, one.source, one.length) for one in missing]
+                text = outline_yaml.updated_book(
+                    read_text(self.workspace.book_path), entries, reopened, language=self.language
+                )
+                write_atomically(self.workspace.book_path, text)
+        return ImportResult(
+            outlines=tuple(outlines), added_to_book=tuple(one.id for one in missing), reopened=tuple(reopened)
+        )
 
     def _read_back(self, proposal: Proposal, text: str) -> Outline:
         """The outline as ``text`` says it. Refuses one that cannot be read, naming the place in the document."""
@@ -465,18 +447,11 @@ def path_inside(workspace: Workspace, path: Path) -> str | None:
     return shown_path(resolved, root) if resolved.is_relative_to(root) else None
 
 
-def ids_by_source(workspace: Workspace) -> dict[str, str]:
-    """The chapters that documents belong to already, in an outline or, which comes first, in the book."""
-    found = {workspace.outline(chapter).source: chapter for chapter in reversed(workspace.chapter_ids())}
-    chapters = workspace.book().chapters if workspace.book_path.is_file() else ()
-    return found | {chapter.source: chapter.id for chapter in reversed(chapters) if chapter.source}
-
-
-def _other_id(workspace: Workspace, source: str) -> str | None:
+def _other_id(workspace: Workspace, known: KnownChapters, source: str) -> str | None:
     """The id of a document whose name is another document's as well: with its folder, ``client-overview``. None where
     its name is free, or begins with a chapter's number."""
     wanted = id_of_file(source)
-    taken = {chapter: workspace.outline(chapter).source for chapter in workspace.chapter_ids()}
+    taken = known.sources
     if wanted not in taken or number_of_file(source) or not workspace.source_path(taken[wanted]).is_file():
         return None
     return all_free([file_id("-".join(PurePosixPath(source).with_suffix("").parts[-2:]))], taken)[0]

@@ -17,6 +17,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from expand.importers.lengths import Length
 from expand.importers.proposal import Proposal, ProposedSection, settled
+from expand.markdown.blocks import newline_of
 from expand.markdown.matching import title_key
 
 # Letters first; then nothing that means something in YAML, in brackets or out of them.
@@ -40,13 +41,6 @@ class OutlineLanguage(NamedTuple):
         return by_language
 
 
-class Rewritten(NamedTuple):
-    """An outline's new text, and the sections of the former one that are no longer in it."""
-
-    text: str
-    dropped: tuple[str, ...] = ()
-
-
 def new_outline(proposal: Proposal, *, source: str, language: OutlineLanguage, schema: str | None = None) -> str:
     """The YAML of a proposal whose sections all have their lines."""
     root = CommentedMap(id=_id(proposal.id), title=language.node(proposal.title), source=_text(source))
@@ -55,18 +49,22 @@ def new_outline(proposal: Proposal, *, source: str, language: OutlineLanguage, s
     return (SCHEMA_LINE.format(schema=schema) if schema else "") + _dumped(root)
 
 
-def updated_outline(text: str, proposal: Proposal, *, language: OutlineLanguage, lines: int) -> Rewritten:
-    """An outline's text with what the proposal says; what it does not mention stays, lines too.
+def updated_outline(
+    text: str, proposal: Proposal, *, language: OutlineLanguage, lines: int
+) -> tuple[str, tuple[str, ...]]:
+    """An outline's text with what the proposal says, and the sections that are no longer in it; what the proposal does
+    not mention stays, lines too.
 
     A new section without lines gets its share of the chapter's, which are ``lines`` if not stated. Sections and topics
     are recognised by their words in any language, so their other languages, notes and comments move with them."""
-    former, sections = _yaml().load(text), proposal.sections
+    changed, sections = text.replace("\r\n", "\n"), proposal.sections
+    former = _yaml().load(changed)
     dash = _dash(former, "sections")
     titles = [section.title for section in sections]
     order = _order(titles, [_words(node.get("title")) for node in former["sections"]])
     dropped = tuple(_words(node.get("title"))[0] for at, node in enumerate(former["sections"]) if at not in order)
     fresh = [_new_section(section, language) for section in settled(proposal, lines=lines).sections]
-    changed = _relisted(text, ("sections",), order, fresh, dash)
+    changed = _relisted(changed, ("sections",), order, fresh, dash)
     for at, section in enumerate(sections):
         present = _yaml().load(changed)["sections"][at].get("topics") or []
         order = _order(section.topics, [_words(item) for item in present])
@@ -78,7 +76,7 @@ def updated_outline(text: str, proposal: Proposal, *, language: OutlineLanguage,
     for node, section in zip(root["sections"], sections, strict=True):
         _say(node, section.title, language)
         _put_length(node, section.length)
-    return Rewritten(text) if root == former else Rewritten(_dumped(root, dash), dropped)
+    return (text, ()) if root == former else (_dumped(root, dash).replace("\n", newline_of(text)), dropped)
 
 
 def new_book(*, title: str, language: str, tokens: int, chapters: Sequence[Mapping[str, object]], schema: str) -> str:
@@ -110,7 +108,7 @@ def updated_book(
 ) -> str:
     """A book's text with further chapters at its end: id, title, source and the length wanted. Those that are
     ``reopened`` are not finished any more, and have the lengths of their outlines."""
-    root = _yaml().load(text)
+    root = _yaml().load(text.replace("\r\n", "\n"))
     for entry in root.get("chapters") or ():
         if str(entry.get("id")) in reopened:
             entry.pop("finished", None)
@@ -122,7 +120,7 @@ def updated_book(
         entry = CommentedMap(id=_id(chapter), title=language.node(title), source=_text(source))
         _put_length(entry, length, lines_key="target_lines")
         root["chapters"].append(entry)
-    return _dumped(root, dash)
+    return _dumped(root, dash).replace("\n", newline_of(text))
 
 
 def _dash(root: CommentedMap, key: str) -> int:

@@ -9,11 +9,12 @@ However it ends, nothing stays reserved, every answer is in the ledger, and the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from expand.budget import Balance
 from expand.client.client import BudgetedClient, StoppedError
+from expand.drafting.dry_run import FirstRequest
 from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
 from expand.drafting.request_builder import chapter_order
@@ -24,9 +25,11 @@ from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputEr
 from expand.importers.documents import id_of_file, read_headings
 from expand.importers.import_run import (
     DEFAULT_LINES,
+    ImportRequest,
+    ImportResult,
+    KnownChapters,
     OutlineWriter,
     WrittenOutline,
-    ids_by_source,
     next_id,
     outline_language,
     path_inside,
@@ -58,29 +61,14 @@ MAX_CHAPTERS = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SuggestRequest:
-    """What the user asks for.
-
-    ``target`` is a chapter's id, a document or a title; ``force`` changes an outline that exists."""
-
-    target: str
-    id: str | None = None
-    lines: int | None = None
-    force: bool = False
-    options: RunOptions = field(default_factory=RunOptions)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class SuggestResult:
-    """The outline of ``chapter`` that was written, and what it cost.
+    """What was ``written``, and what it cost.
 
-    ``outline`` is None where none was written, because of ``stopped_by``; ``findings`` is what is still wrong with the
+    ``written`` is None where nothing was, because of ``stopped_by``; ``findings`` is what is still wrong with the
     outline. ``usage`` is what the answers cost, now or when they were bought; ``attempts`` were made now."""
 
-    chapter: str
     model: str
-    outline: WrittenOutline | None
-    added_to_book: tuple[str, ...]
+    written: ImportResult | None
     findings: tuple[str, ...]
     attempts: int
     answers: int
@@ -110,20 +98,25 @@ class SuggestResult:
 async def suggest(
     workspace: Workspace,
     settings: Settings,
-    request: SuggestRequest,
+    title: str,
+    request: ImportRequest,
+    options: RunOptions,
     *,
     on_event: Callable[[Event], None] = ignore_event,
     on_ready: Callable[[BudgetedClient], None] = lambda _: None,
 ) -> SuggestResult:
-    """Buys a proposal and writes the outline. Raises ``InputError`` before anything is sent.
+    """Buys a proposal for the chapter of a ``title``, id or document, and writes the outline; ``request`` says what
+    else is wanted of it. Raises ``InputError`` before anything is sent.
 
     ``on_ready`` gets the client before the first request, to be able to stop it."""
-    target, options = _target(workspace, workspace.book(), request)
+    target = _target(workspace, workspace.book(), title, request)
     outlines = {target.id: workspace.outline(target.id)} if target.id in workspace.chapter_ids() else {}
+    options = _options(workspace.book(), target, request, options)
     opening = open_run(workspace, settings, options, on_event=on_event, outlines=outlines)
     async with opening as (book, setup, context):
         ledger = context.ledger
-        suggestion = _Suggestion(workspace, book, request, options, target, setup, ledger.edition(target.id, SECTION))
+        suggestion = _Suggestion(workspace, book, request, options, target, setup)
+        suggestion.edition = ledger.edition(target.id, SECTION)
         if outlines and not request.force and (options.fresh or not ledger.known(suggestion.order("none"))):
             raise InputError(
                 f"the outline exists, and sections proposed for chapter {target.id} would change it",
@@ -134,26 +127,20 @@ async def suggest(
             suggestion.edition = ledger.raise_edition(target.id, SECTION)
         on_ready(context.client)
         bought: list[StoredAnswer] = []
-        outline: WrittenOutline | None = None
+        written: ImportResult | None = None
         findings: tuple[str, ...] = ()
-        added_to_book: tuple[str, ...] = ()
         stopped_by: ExpandError | None = None
         try:
             outline, findings = await suggestion.ask(context.client, context.run_id, bought)
         except (BudgetExceededError, AuthorError, StoppedError) as error:
             stopped_by = error
+        else:
+            written = suggestion.writer.write([outline], force=request.force)
         finally:
             await context.client.drain()
-        if outline is not None:
-            if not request.force:
-                suggestion.writer.refuse_changes([outline])
-            suggestion.writer.write([outline])
-            added_to_book = suggestion.writer.missing_from_book([outline])
         return SuggestResult(
-            chapter=target.id,
             model=setup.profile.name,
-            outline=outline,
-            added_to_book=added_to_book,
+            written=written,
             findings=findings,
             attempts=context.usage.of(target.id, SECTION).attempts,
             answers=len(bought),
@@ -167,16 +154,20 @@ async def suggest(
         )
 
 
-def dry_run(workspace: Workspace, settings: Settings, request: SuggestRequest) -> Order:
-    """The order of the first request, which is not sent."""
+def dry_run(
+    workspace: Workspace, settings: Settings, title: str, request: ImportRequest, options: RunOptions
+) -> FirstRequest:
+    """The first request, which is not sent."""
     book = workspace.book()
-    target, options = _target(workspace, book, request)
+    target = _target(workspace, book, title, request)
+    options = _options(book, target, request, options)
     require_language(profile_of(workspace, settings), book, options.language)
     ledger = Ledger.read(workspace.ledger_place)
     try:
-        edition = ledger.edition(target.id, SECTION) if ledger else 0
         setup = model_setup_for(workspace, settings, ledger=ledger)
-        return _Suggestion(workspace, book, request, options, target, setup, edition + options.fresh).order("none")
+        suggestion = _Suggestion(workspace, book, request, options, target, setup)
+        suggestion.edition = options.fresh + (ledger.edition(target.id, SECTION) if ledger else 0)
+        return FirstRequest.of(suggestion.order("none"), setup)
     finally:
         if ledger:
             ledger.close()
@@ -185,17 +176,16 @@ def dry_run(workspace: Workspace, settings: Settings, request: SuggestRequest) -
 # The chapter that gets sections.
 
 
-def _target(workspace: Workspace, book: Book, request: SuggestRequest) -> tuple[Proposal, RunOptions]:
+def _target(workspace: Workspace, book: Book, wanted: str, request: ImportRequest) -> Proposal:
     """The chapter that is meant, by its id, its document, its title, or a new title, with what outline, book and
     document say of it: ``file`` is its document from the workspace's root, ``target`` what is stated for it, and its
-    sections are those of the document. With the options of a run in its language. Raises ``InputError``."""
-    wanted = " ".join(request.target.split())
+    sections are those of the document. Raises ``InputError``."""
+    wanted = " ".join(wanted.split())
     if not wanted:
         raise InputError("the title is empty", remedy="give a chapter's title, id or document")
-    document, source, ids = Path(wanted), None, {*(one.id for one in book.chapters), *workspace.chapter_ids()}
-    titled = {title_key(title): one.id for one in reversed(book.chapters) for title in one.title.every()}
-    known = wanted if wanted in ids else titled.get(title_key(wanted)) if title_key(wanted) else None
-    if known is None and document.is_file():
+    document, source, known = Path(wanted), None, KnownChapters(workspace)
+    found = wanted if wanted in known.ids else known.by_title.get(title_key(wanted))
+    if found is None and document.is_file():
         source = path_inside(workspace, document)
         if source is None:
             raise InputError(
@@ -203,31 +193,35 @@ def _target(workspace: Workspace, book: Book, request: SuggestRequest) -> tuple[
                 remedy=f"copy it below {workspace.root}, or give its title in words",
                 place=Place(path=document),
             )
-        known = ids_by_source(workspace).get(source)
-    elif known is None and document.suffix.lower() in (".md", ".markdown"):
+        found = known.by_source.get(source)
+    elif found is None and document.suffix.lower() in (".md", ".markdown"):
         raise InputError(
             "there is no such file", remedy="name a document, or give a title in words", place=Place(path=document)
         )
-    if known is not None and request.id not in (None, known):
-        raise InputError(f"{source or repr(wanted)} is chapter {known} already", remedy=f"leave --id {request.id} out")
-    if known is None and request.id is not None:
+    if found is not None and request.id not in (None, found):
+        raise InputError(f"{source or repr(wanted)} is chapter {found} already", remedy=f"leave --id {request.id} out")
+    if found is None and request.id is not None:
         require_id(request.id)
-    chapter = known or request.id or (id_of_file(source) if source else next_id([*ids], wanted))
+    chapter = found or request.id or (id_of_file(source) if source else next_id([*known.ids], wanted))
     title = read_headings(read_text(document), file=source).title if source else wanted
     entry = next((one for one in book.chapters if one.id == chapter), None)
-    outline = workspace.outline(chapter) if chapter in workspace.chapter_ids() else None
+    outline = workspace.outline(chapter) if chapter in known.sources else None
     named = outline or entry
-    if known is not None and named is not None:
-        title = named.title.say(request.options.language or book.language, book.language)
+    if found is not None and named is not None:
+        title = named.title.say(request.language or book.language, book.language)
     lines = (outline.stated_lines if outline else None) or (entry.target_lines if entry else None)
     source = outline.source if outline else source or (entry.source if entry else None)
     read = read_headings(_text_of(workspace, source), file=source or f"{chapter}.md", chapter=chapter)
     # A document without headings counts as one section without lines: nothing of it has to be kept.
     sections = tuple(section for section in read.sections if section.present)
     stated = Length(lines, "lines") if lines else read.target
-    language = outline_language(title, book, request.options.language or None).code
-    options = replace(request.options, language=language, brief=False, read=False)
-    return replace(read, title=title, sections=sections, file=source, target=stated), options
+    return replace(read, title=title, sections=sections, file=source, target=stated)
+
+
+def _options(book: Book, target: Proposal, request: ImportRequest, options: RunOptions) -> RunOptions:
+    """The options of a run for the chapter, in its language."""
+    language = outline_language(target.title, book, request.language).code
+    return replace(options, language=language, brief=False, read=False)
 
 
 def _text_of(workspace: Workspace, source: str | None) -> str:
@@ -245,13 +239,12 @@ class _Suggestion:
         self,
         workspace: Workspace,
         book: Book,
-        request: SuggestRequest,
+        request: ImportRequest,
         options: RunOptions,
         target: Proposal,
         setup: ModelSetup,
-        edition: int,
     ) -> None:
-        self.edition = edition
+        self.edition = 0
         self._options = options
         self._target = target
         self._setup = setup
@@ -299,26 +292,26 @@ class _Suggestion:
         # An answer serves again whichever other chapters the book has got meanwhile.
         alone = setup.prompts.message("suggest.j2", replace(context, other_chapters=())).content
         words = ("suggest", chapter, alone, setup.profile.name, self.edition, attempt, cut)
-        while True:
-            try:
-                return chapter_order(
-                    chapter,
-                    setup,
-                    (setup.prompts.message("suggest.j2", context),),
-                    options=self._options,
-                    purpose="draft",
-                    run_id=run_id,
-                    output_tokens=cap * 2**cut - thinking,
-                    question=words,
-                    edition=self.edition * EDITION_STRIDE + attempt,
-                    parameters=format_parameters(setup.profile, self._count, self._target.title, self._headings),
-                    remedy="shorten the house rules, or take a model with a larger one",
-                )
-            except InputError:  # it does not fit
-                shorter = _shortened(context)
-                if shorter == context:
-                    raise
-                context = shorter
+
+        def order_with(context: SuggestionContext) -> Order:
+            return chapter_order(
+                chapter,
+                setup,
+                (setup.prompts.message("suggest.j2", context),),
+                options=self._options,
+                purpose="draft",
+                run_id=run_id,
+                output_tokens=cap * 2**cut - thinking,
+                question=words,
+                edition=self.edition * EDITION_STRIDE + attempt,
+                parameters=format_parameters(setup.profile, self._count, self._target.title, self._headings),
+                remedy="shorten the house rules, or take a model with a larger one",
+            )
+
+        try:
+            return order_with(context)
+        except InputError:  # it does not fit: once more without what can be left out
+            return order_with(replace(context, source_material="", present="", other_chapters=()))
 
     def _parsed(self, answer: Answer) -> ParsedAnswer:
         if answer.finish is Finish.LENGTH:
@@ -368,13 +361,3 @@ class _Suggestion:
             present="",
             problems=(),
         )
-
-
-def _shortened(context: SuggestionContext) -> SuggestionContext:
-    """Half of what can be left out: first of the texts shown to the model, then of the lists."""
-    material, present = context.source_material, context.present
-    if len(material) + len(present) > 200:
-        return replace(context, source_material=material[: len(material) // 2], present=present[: len(present) // 2])
-    others, rules = context.other_chapters[: len(context.other_chapters) // 2], context.house_rules
-    rules = rules[: len(rules) // 2]
-    return replace(context, source_material="", present="", other_chapters=others, house_rules=rules)
