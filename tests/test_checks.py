@@ -77,11 +77,6 @@ def test_length(target: int, expected: list[str]) -> None:
     assert all(f"8 of {target} lines" in f.message and not f.mendable for f in found)
 
 
-def test_padding_is_named_in_the_length() -> None:
-    found = section("## T\n\na\n" + "\n" * 50 + "b\n", target=10)
-    assert found[0].message == "6 of 10 lines (60%); 49 of the 55 lines are padding or repeat others"
-
-
 def test_fences() -> None:
     found = check_text("Text.\n\n```rust\nfn main() {\n    let x = ;\n}\n", section=1)
     assert [(f.kind, f.line, f.severity) for f in found] == [
@@ -463,14 +458,6 @@ def test_a_section_is_short_below_95_percent_and_long_above_120(delivered: int, 
     found = section(lines_of(delivered), target=100)
     assert [(f.kind, f.severity) for f in found] == expected
     assert all(f.message.startswith(f"{delivered} of 100 lines") for f in found)
-
-
-@pytest.mark.parametrize(
-    ("delivered", "blank", "named"), [(20, 5, False), (20, 6, True), (90, 10, False), (89, 11, True), (91, 9, False)]
-)
-def test_padding_is_named_above_5_lines_and_10_percent(delivered: int, blank: int, named: bool) -> None:
-    (found,) = section(lines_of(delivered) + "\n" * blank, target=200)
-    assert ("are padding" in found.message) is named
 
 
 LETTERS = sum(map(str.isalpha, ENGLISH))

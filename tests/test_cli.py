@@ -699,7 +699,6 @@ def test_the_same_sentence_over_and_over_ends_soon(place: Path) -> None:
     assert {"repeats", "short"} <= kinds(ran)
     assert len(server.requests) < 12
     assert sum(request.billed_tokens for request in server.requests) < 20_000
-    assert "lines are padding or repeat others" in ran.out  # what was paid for stays, and is named
 
 
 def test_code_that_was_cut_is_whole_and_closed(place: Path) -> None:

@@ -140,8 +140,6 @@ def test_prose_counts_alike_however_it_is_wrapped() -> None:
     assert lines.effective(wrapped(40)) == 69
     assert lines.effective(wrapped(10_000)) == 69
     assert lines.effective(wrapped(80)) == lines.count(wrapped(80)), "usual lines are counted as they are"
-    assert lines.padding(wrapped(40)) <= 1
-    assert lines.padding(wrapped(10_000)) <= 1
 
 
 @pytest.mark.parametrize(("width", "counted"), [(50, 2), (51, 3)])
@@ -273,23 +271,6 @@ def test_lines_that_carry_nothing_do_not_keep_the_contract(
     assert result.exit_code == 5
     named = {finding.kind for finding in result.chapter.every_finding if finding.severity != "note"}
     assert named & {"thin", "short"}, named
-
-
-def test_thin_text_is_told_by_the_finished_chapters_of_the_book(tmp_path: Path) -> None:
-    workspace = Workspace.open(small(tmp_path))
-    rows = lambda first, size: [f"It has the item {at} of it." for at in range(first, first + size)]  # noqa: E731
-    before = asyncio.run(
-        expand_chapter(workspace, "07", author=padding(rows), model="gpt-4o-mini", fresh=True, read=False)
-    )
-    book = workspace.book_path.read_text(encoding="utf-8")
-    workspace.book_path.write_text(book.replace("finished: true}", "finished: true, source: chapters/01.md}"), "utf-8")
-    longer = NORMAL.replace("comes in.", "comes in, which nobody who waits for it can tell from any other one of them.")
-    (tmp_path / "chapters" / "01.md").write_text(f"# Beginnings\n\n{longer}\n{longer.replace('The', 'That')}", "utf-8")
-    after = asyncio.run(
-        expand_chapter(workspace, "07", author=padding(rows), model="gpt-4o-mini", fresh=True, read=False)
-    )
-    thin = [any(one.kind == "thin" for one in result.chapter.every_finding) for result in (before, after)]
-    assert thin == [False, True]
 
 
 TOPICS = (

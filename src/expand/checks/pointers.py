@@ -105,7 +105,7 @@ def _titled(sentence: str, titles: Sequence[str]) -> Iterator[_Missed]:
     for found in _TITLED.finditer(sentence):
         title = found["after"] or found["before"] or found["zh"]
         several = " " in title.strip() or matching.cjk_letters(title) >= 4
-        if several and max(matching.likenesses(title, titles), default=1.0) < SAME_TITLE:
+        if several and titles and matching.best_likeness(title, titles) < SAME_TITLE:
             yield found, "leads nowhere: no heading of the chapter is like that", "note"
 
 

@@ -18,9 +18,6 @@ FAR_SHORT = 0.5
 """Below this share it must not be accepted."""
 LONG = 1.2
 """Above this share of its target a section is long."""
-PADDING_LINES = 5
-PADDING_SHARE = 0.1
-"""Padding is named where it is more than so many lines and more than this share of all lines."""
 
 SAME_TOPIC = 0.72
 """The likeness from which a heading is a topic's."""
@@ -43,11 +40,8 @@ def wrong_length(text: str, *, section: int, target: int, unit: Unit = "lines") 
     if target <= 0:
         return []
     delivered = lines.of_section(text) if unit == "lines" else lines.words(text)
-    counted = lines.count(text) + 1
     share = delivered / target
     message = f"{delivered:,} of {target:,} {unit} ({share:.0%})"
-    if (padding := lines.padding(text)) > max(PADDING_LINES, PADDING_SHARE * counted):
-        message += f"; {padding} of the {counted} lines are padding or repeat others"
     if share < SHORT:
         severity: Severity = "blocking" if share < FAR_SHORT else "warning"
         remedy = f"{target - delivered:,} more {unit} are needed"
@@ -92,25 +86,15 @@ def _alike(titles: tuple[str, ...], topics: tuple[str, ...]) -> tuple[dict[int, 
     A heading that is a topic word for word is compared with no other. The rest is compared where a third of the
     shorter one's starts of words, or pairs of Chinese characters, are in common: of 300 headings and 300 topics all
     pairs would take seconds."""
-    keys = [matching.title_key(topic) for topic in topics]
-    same: dict[str, list[int]] = {key: [] for key in keys}
-    having: dict[str, list[int]] = {}
-    starts: dict[int, set[str]] = {}
-    for number, title in enumerate(titles):
-        if (key := matching.title_key(title)) in same:
-            same[key].append(number)
-            continue
-        starts[number] = _starts(title)
-        for start in starts[number]:
-            having.setdefault(start, []).append(number)
+    topic_keys, title_keys = [*map(matching.title_key, topics)], [*map(matching.title_key, titles)]
+    starts = [set() if key in topic_keys else _starts(title) for title, key in zip(titles, title_keys, strict=True)]
     found = []
-    for topic, key in zip(topics, keys, strict=True):
+    for topic, key in zip(topics, topic_keys, strict=True):
         wanted = _starts(topic)
-        shared = Counter(number for start in wanted for number in having.get(start, ()))
-        near = sorted(number for number, count in shared.items() if count * 3 >= min(len(starts[number]), len(wanted)))
+        near = [n for n, own in enumerate(starts) if own and len(own & wanted) * 3 >= min(len(own), len(wanted))]
         scores = {number: matching.likeness(titles[number], topic) for number in near}
         alike = {number: score for number, score in scores.items() if score >= SAME_TOPIC}
-        found.append(alike | dict.fromkeys(same[key], 1.0))
+        found.append(alike | {number: 1.0 for number, title in enumerate(title_keys) if title == key})
     return tuple(found)
 
 

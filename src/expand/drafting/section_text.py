@@ -111,9 +111,7 @@ class Skeleton:
             [t for text in self.placed.get(n, ()) for t in Page(text).inner_titles] for n in range(len(self.topics))
         ]
         return tuple(
-            ""
-            if max(matching.likenesses(title, inner), default=0.0) >= SAME_TITLE
-            else topic_heading(self.number, n, title)
+            "" if matching.best_likeness(title, inner) >= SAME_TITLE else topic_heading(self.number, n, title)
             for n, (title, inner) in enumerate(zip(self.topics, boxed, strict=True), 1)
         )
 

@@ -65,7 +65,7 @@ def _topic(block: Block, titles: Sequence[str]) -> int | None:
         return None
     # By likeness, since models renumber, shorten and translate headings. By equality, most answers for several topics
     # would be taken for the text of the first one.
-    scores = matching.likenesses(title, titles)
+    scores = [matching.likeness(title, other) for other in titles]
     is_heading = block.kind == "heading"
     number = re.match(r"[\s*_]*(?:\d+\.)+(\d{1,9})\b", title)
     if is_heading and number and 0 < int(number[1]) <= len(titles):

@@ -6,7 +6,7 @@ count that is not fooled: what pads does not count, and neither does how prose i
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -66,8 +66,6 @@ class _Counter:
 
     def __init__(self) -> None:
         self.total = 0
-        self.unwrapped = 0
-        """Lines fewer than there are because prose is wrapped narrowly; negative where lines hold paragraphs."""
         self.rows: list[str] = []
         self._gap = False
         self._seen: dict[str, set[str]] = {"block": set(), "row": set()}
@@ -107,12 +105,10 @@ class _Counter:
         seen.add(words)
         return again
 
-    def _row(self, row: str, lines: int = 1) -> int:
+    def _row(self, row: str, lines: int = 1) -> None:
         """Count a line outside of code, unless it stood before or is the third of its kind in a row."""
-        if self._again("row", row) or self.rows[-2:] == [row, row]:
-            return 0
-        self._add(row, lines)
-        return lines
+        if not self._again("row", row) and self.rows[-2:] != [row, row]:
+            self._add(row, lines)
 
     def _fence(self, block: Block, lines: list[str]) -> None:
         inside = lines[1:-1] if block.closed else lines[1:]
@@ -153,29 +149,21 @@ class _Counter:
     def _prose(self, run: Sequence[str]) -> None:
         """Count the rows of a paragraph: as they are where they are of a usual width, else its sentences."""
         if _is_narrow(run):
-            self._by_sentence(" ".join(row.strip() for row in run), len(run))
+            self._by_sentence(" ".join(row.strip() for row in run))
             return
         for row in run:
             if len(row) > WIDE_COLUMNS // 2 and _columns(_words(row)) > WIDE_COLUMNS:
-                self._by_sentence(row, 1)
+                self._by_sentence(row)
             else:
                 self._row(row)
 
-    def _by_sentence(self, text: str, rows: int) -> None:
-        for sentence in _sentences(text):
-            rows -= self._row(sentence, max(1, round(_columns(sentence) / SENTENCE_COLUMNS)))
-        self.unwrapped += rows
-
-
-def _sentences(text: str) -> Iterator[str]:
-    line = ""
-    for sentence in _SENTENCE_END.split(text):
-        line += sentence + " "
-        if _columns(_words(line)) >= LEAST_SENTENCE:
-            yield line
-            line = ""
-    if line.strip():
-        yield line
+    def _by_sentence(self, text: str) -> None:
+        line = ""
+        for sentence in (*_SENTENCE_END.split(text), ""):
+            line += sentence + " "
+            if _columns(_words(line)) >= LEAST_SENTENCE or (not sentence and line.strip()):
+                self._row(line, max(1, round(_columns(line) / SENTENCE_COLUMNS)))
+                line = ""
 
 
 def _is_narrow(run: Sequence[str]) -> bool:
@@ -222,11 +210,6 @@ def of_section(text: str) -> int:
     """Lines of a section from its heading to the next one: without padding, and with the one blank
     line that separates it from what follows. This is the figure that is held against its target."""
     return effective(text) + 1
-
-
-def padding(text: str) -> int:
-    """The lines of a section that do not count."""
-    return count(text) + 1 - of_section(text) - _counted(text).unwrapped
 
 
 def words(text: str) -> int:

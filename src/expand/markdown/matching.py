@@ -113,14 +113,9 @@ def likeness(one: str, other: str) -> float:
     return best
 
 
-def likenesses(title: str, others: Iterable[str]) -> list[float]:
-    """The likeness of a title to each of the others."""
-    return [likeness(title, other) for other in others]
-
-
 def best_likeness(title: str, others: Iterable[str]) -> float:
     """The likeness of a title to the one of the others that it is most like; 0 where there are none."""
-    return max(likenesses(title, others), default=0.0)
+    return max((likeness(title, other) for other in others), default=0.0)
 
 
 def tokens(text: str) -> list[str]:
