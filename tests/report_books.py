@@ -57,15 +57,12 @@ def filled(folder: Path) -> Path:
 
 def draft_text() -> str:
     """A draft of 07: 31 lines of 40, 40 of 40, 12 of 20."""
-    sections = [
-        draft.DraftSection(
-            number=number,
-            text=f"## {number}. {title}\n\n"
-            + "\n".join(f"Fact {number}.{n} says something of its own." for n in range(lines)),
-        )
+    sections = {
+        number: f"## {number}. {title}\n\n"
+        + "\n".join(f"Fact {number}.{n} says something of its own." for n in range(lines))
         for number, (title, lines) in enumerate(zip(TITLES, (28, 37, 9), strict=True), 1)
-    ]
-    stamps = {s.number: draft.Stamp(key=f"k{s.number}", text=draft.text_hash(s.text)) for s in sections}
+    }
+    stamps = {number: draft.Stamp(key=f"k{number}", text=draft.text_hash(text)) for number, text in sections.items()}
     return draft.render(
         head="# Signals and pipes",
         sections=sections,

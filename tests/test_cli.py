@@ -201,7 +201,7 @@ def test_each_section_may_be_named(place: Path, server: ScriptedServer) -> None:
     assert sorted(sections(ran)) == [1, 3]
     assert ran.json["chapters"][0]["target_lines"] == 60
     text = draft.read(draft_of(place))
-    assert [section.number for section in text.sections] == [1, 2, 3]
+    assert [*text.sections] == [1, 2, 3]
     assert text.stamps[2].key == ""
     named = {request.headers["X-Client-Request-Id"].split("/")[1] for request in server.requests}
     assert named == {"1", "3"}
@@ -375,7 +375,7 @@ def test_what_was_bought_before_a_kill_is_not_bought_again(tmp_path: Path) -> No
 
 def assert_whole(text: str) -> None:
     read = draft.read(text)
-    assert [section.number for section in read.sections] == list(range(1, 9))
+    assert [*read.sections] == list(range(1, 9))
     assert set(read.stamps) == set(range(1, 9))
     assert not any(read.edited(number) for number in range(1, 9))
     assert not read.head_edited
@@ -449,14 +449,14 @@ def test_fresh_with_its_number_replaces_an_edited_section(place: Path, server: S
     chapter(place, server)
     path = place / "drafts" / "07.md"
     path.write_text(draft_of(place).replace("### 1.1 Blocking signals\n", "### 1.1 Blocking signals\n\nMine.\n"))
-    others = {s.number: s.text for s in draft.read(draft_of(place)).sections}
+    others = draft.read(draft_of(place)).sections
     sent = len(server.requests)
 
     ran = chapter(place, server, "--fresh", "--section", "1")
 
     assert statuses(ran) == ["drafted"]
     assert len(server.requests) > sent
-    after = {s.number: s.text for s in draft.read(draft_of(place)).sections}
+    after = draft.read(draft_of(place)).sections
     assert "Mine." not in after[1]
     assert after[1] != others[1]
     assert after[2] == others[2]
@@ -675,8 +675,8 @@ def test_a_bad_habit_leaves_no_trace_in_the_draft(place: Path, behaviour: Behavi
     assert "Let me know" not in text
     assert "My own heading" not in text or behaviour == "heading"
     assert re.findall(r"^## .+$", text, re.MULTILINE)[1:] == [f"## {n}. {title}" for n, title in enumerate(TITLES, 1)]
-    for section in draft.read(text).sections:
-        assert blocks.open_fence(section.text) is None
+    for section in draft.read(text).sections.values():
+        assert blocks.open_fence(section) is None
 
 
 @pytest.mark.parametrize(
@@ -709,9 +709,9 @@ def test_code_that_was_cut_is_whole_and_closed(place: Path) -> None:
     assert first.headers["X-Client-Request-Id"].split("/")[2] == "draft"
     assert second.headers["X-Client-Request-Id"].split("/")[2] == "continue"
     assert "breaks off inside a code block that was opened with ```rust" in (second.last_user_message)
-    (section, *_) = draft.read(draft_of(place)).sections
-    assert blocks.open_fence(section.text) is None
-    for block in blocks.fences(section.text):
+    (section, *_) = draft.read(draft_of(place)).sections.values()
+    assert blocks.open_fence(section) is None
+    for block in blocks.fences(section):
         assert block.closed
         assert broken_code("rust", block.code) is None
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from expand.document.draft import (
     Draft,
-    DraftSection,
     Stamp,
     document_text,
     head,
@@ -46,14 +45,11 @@ TRICKY = [
 SOURCE = "f" * 64
 bodies = st.lists(st.sampled_from(TRICKY), max_size=6).map("\n\n".join)
 sections_of = st.lists(bodies, max_size=5).map(
-    lambda texts: [
-        DraftSection(
-            number=number, text=f"## {number}. Title\n\n{text}".rstrip("\n") if text else
-            f"## {number}. Title",
-        )
+    lambda texts: {
+        number: f"## {number}. Title\n\n{text}".rstrip("\n") if text else f"## {number}. Title"
         for number, text in enumerate(texts, 1)
-    ]
-)  # fmt: skip
+    }
+)
 footers = st.sampled_from(
     [
         "",
@@ -65,11 +61,11 @@ footers = st.sampled_from(
 )
 
 
-def stamped(sections: list[DraftSection], key: str = "0123456789abcdef") -> dict[int, Stamp]:
-    return {s.number: Stamp(key=key, text=text_hash(s.text)) for s in sections}
+def stamped(sections: dict[int, str], key: str = "0123456789abcdef") -> dict[int, Stamp]:
+    return {number: Stamp(key=key, text=text_hash(text)) for number, text in sections.items()}
 
 
-def written(sections: list[DraftSection], footer: str = "", first: str = HEAD) -> str:
+def written(sections: dict[int, str], footer: str = "", first: str = HEAD) -> str:
     return render(
         head=first,
         sections=sections,
@@ -82,11 +78,11 @@ def written(sections: list[DraftSection], footer: str = "", first: str = HEAD) -
 
 
 @given(sections_of, footers, st.sampled_from([HEAD, "# Title", "# Title\n\nA rule:\n\n---\n\nX."]))
-def test_what_was_rendered_is_read_back(sections: list[DraftSection], footer: str, first: str) -> None:
+def test_what_was_rendered_is_read_back(sections: dict[int, str], footer: str, first: str) -> None:
     text = written(sections, footer if sections else "", first)
     draft = read(text)
 
-    assert draft.sections == tuple(sections)
+    assert draft.sections == sections
     assert draft.stamps == stamped(sections)
     assert draft.head == first
     assert (draft.language, draft.plan) == ("en", "full")
@@ -94,7 +90,7 @@ def test_what_was_rendered_is_read_back(sections: list[DraftSection], footer: st
         assert draft.footer == footer
         assert not draft.footer_edited
     assert not draft.head_edited
-    assert not any(draft.edited(section.number) for section in sections)
+    assert not any(map(draft.edited, sections))
     assert text.endswith(" -->\n")
     assert again(draft) == text
 
@@ -114,8 +110,8 @@ def again(draft: Draft) -> str:
 
 
 @given(sections_of.filter(bool), st.data())
-def test_a_changed_section_is_edited_and_the_others_are_not(sections: list[DraftSection], data: st.DataObject) -> None:
-    chosen = data.draw(st.sampled_from(sections)).number
+def test_a_changed_section_is_edited_and_the_others_are_not(sections: dict[int, str], data: st.DataObject) -> None:
+    chosen = data.draw(st.sampled_from([*sections]))
     heading = f"## {chosen}. Title"
     number_of_lines = written(sections).split("\n")
     at = next(  # the first such line that is a heading
@@ -126,36 +122,36 @@ def test_a_changed_section_is_edited_and_the_others_are_not(sections: list[Draft
     number_of_lines[at] += "\n\nMine."
     draft = read("\n".join(number_of_lines))
 
-    assert [s.number for s in draft.sections if draft.edited(s.number)] == [chosen]
+    assert [*filter(draft.edited, draft.sections)] == [chosen]
 
 
 def test_the_last_line_is_hidden_and_names_keys_and_hashes() -> None:
-    one = DraftSection(number=1, text="## 1. One\n\nText.")
+    one = "## 1. One\n\nText."
     text = render(
         head="# T",
-        sections=[one],
+        sections={1: one},
         footer="",
         language="zh",
         plan="lean",
         source="abc",
-        stamps={1: Stamp(key="", text=text_hash(one.text), told="def")},
+        stamps={1: Stamp(key="", text=text_hash(one), told="def")},
     )
     assert text.splitlines()[-1] == (
         f"<!-- expand language=zh plan=lean source=abc head={text_hash('# T')} "
-        f"foot={text_hash('')} 1=-:{text_hash(one.text)}:def -->"
+        f"foot={text_hash('')} 1=-:{text_hash(one)}:def -->"
     )
     draft = read(text)
-    assert draft.stamps[1] == Stamp(key="", text=text_hash(one.text), told="def")
+    assert draft.stamps[1] == Stamp(key="", text=text_hash(one), told="def")
     assert draft.source_hash == "abc"
     assert document_text(text) == "# T\n\n## 1. One\n\nText.\n"
     assert document_text("No draft of ours.") == "No draft of ours.\n"
-    assert draft.without(1).sections == ()
+    assert draft.without(1).sections == {}
     assert draft.without(2) == draft
     assert (draft.language, draft.plan) == ("zh", "lean")
 
 
 def test_without_the_last_line_everything_is_a_persons() -> None:
-    text = written([DraftSection(number=1, text="## 1. One\n\nText.")])
+    text = written({1: "## 1. One\n\nText."})
     draft = read(text[: text.rindex("<!--")])
 
     assert draft.stamps == {}
@@ -163,7 +159,7 @@ def test_without_the_last_line_everything_is_a_persons() -> None:
     assert draft.head_edited
     assert draft.footer_edited
     assert not draft.edited(2), "a section that is not there is not edited"
-    assert draft.section(2) is None
+    assert 2 not in draft.sections
 
 
 def test_a_last_line_that_was_meddled_with_proves_nothing() -> None:
@@ -175,12 +171,12 @@ def test_a_last_line_that_was_meddled_with_proves_nothing() -> None:
 
 
 def test_a_comment_of_that_form_elsewhere_is_text() -> None:
-    text = written([DraftSection(number=1, text="## 1. One\n\n<!-- expand 1=a:b -->\n\nText.")])
+    text = written({1: "## 1. One\n\n<!-- expand 1=a:b -->\n\nText."})
     assert not read(text).edited(1)
 
 
 def test_edited_head_and_footer_are_seen_and_stay_known() -> None:
-    text = written([DraftSection(number=1, text="## 1. One\n\nText.")], "Footer.")
+    text = written({1: "## 1. One\n\nText."}, "Footer.")
     draft = read(text.replace("expert", "anyone").replace("Footer.", "My footer."))
 
     assert draft.head_edited
@@ -195,7 +191,7 @@ def test_edited_head_and_footer_are_seen_and_stay_known() -> None:
 
 
 def test_a_footer_that_a_person_added_is_part_of_the_last_section() -> None:
-    text = written([DraftSection(number=1, text="## 1. One\n\nText.")])
+    text = written({1: "## 1. One\n\nText."})
     draft = read(text.replace("Text.\n", "Text.\n\n---\n\nMy footer.\n"))
     assert draft.edited(1)
     assert draft.footer == ""
@@ -203,25 +199,25 @@ def test_a_footer_that_a_person_added_is_part_of_the_last_section() -> None:
 
 def test_numbers_are_taken_from_the_headings_whatever_stands_between() -> None:
     draft = read("# T\n\n## Foreword\n\nF.\n\n## 2. Two\n\nB.\n\n## Aside\n\nC.\n\n## 5. Five\n\nE.\n")
-    assert [section.number for section in draft.sections] == [2, 5]
-    assert draft.sections[0].text == "## 2. Two\n\nB.\n\n## Aside\n\nC."
+    assert [*draft.sections] == [2, 5]
+    assert draft.sections[2] == "## 2. Two\n\nB.\n\n## Aside\n\nC."
     assert draft.head == "# T\n\n## Foreword\n\nF."
 
 
 def test_a_section_begins_at_a_heading_of_level_two() -> None:
     draft = read("# 9. T\n\n## 1. One\n\n### 2. Step\n\nA.\n")
-    assert [section.number for section in draft.sections] == [1]
+    assert [*draft.sections] == [1]
     assert draft.head == "# 9. T"
 
 
 def test_the_first_of_two_sections_of_one_number_counts() -> None:
     draft = read("# T\n\n## 1. One\n\nA.\n\n## 1. One\n\nB.\n")
-    assert [s.text for s in draft.sections] == ["## 1. One\n\nA.\n\n## 1. One\n\nB."]
+    assert draft.sections == {1: "## 1. One\n\nA.\n\n## 1. One\n\nB."}
 
 
 def test_nothing_is_read_from_an_empty_document() -> None:
     draft = read("")
-    assert (draft.head, draft.sections, draft.footer) == ("", (), "")
+    assert (draft.head, draft.sections, draft.footer) == ("", {}, "")
 
 
 def test_hashes_leave_blanks_around_a_text_out() -> None:

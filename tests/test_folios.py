@@ -122,8 +122,8 @@ async def test_a_section_is_in_its_draft_when_it_is_told_to_be_done(tmp_path: Pa
 
     def on_event(event: Event) -> None:
         if isinstance(event, SectionDone):
-            section = read(draft_of(place)).section(event.section)
-            seen.append(section is not None and of_section(section.text) == event.lines)
+            section = read(draft_of(place)).sections.get(event.section, "")
+            seen.append(of_section(section) == event.lines)
 
     await expand_chapter(Workspace.open(place), "07", author=ScriptedAuthor(), on_event=on_event)
     assert seen == [True] * 3

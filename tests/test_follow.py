@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from workspaces import OUTLINE, draft_of, expand, small
 
-from expand.document.draft import DraftSection
 from expand.document.follow import RENAMED_TITLE, _follows
 from expand.document.layout import Named, Wanted
 from expand.markdown import matching
@@ -62,6 +61,5 @@ def test_edits_and_purchases_stay_with_their_sections(
 
 @pytest.mark.parametrize(("title", "same"), [("Final checklist", True), ("The last steps", False)])
 def test_a_title_unlike_the_former_one_is_another_section(title: str, same: bool) -> None:
-    section = DraftSection(number=1, text="## 1. Checklist\n\nText.\n")
-    assert _follows(section, Named(Wanted((title,)), title, (), ())) is same
+    assert _follows("## 1. Checklist\n\nText.\n", Named(Wanted((title,)), title, (), ())) is same
     assert (matching.likeness("Checklist", title) >= RENAMED_TITLE) is same

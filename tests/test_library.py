@@ -90,7 +90,7 @@ def add_chapter(place: Workspace, chapter: str) -> None:
 
 
 def sections_of(place: Workspace, chapter: str = "07") -> dict[int, str]:
-    return {s.number: s.text for s in read(draft_of(place.root, chapter)).sections}
+    return dict(read(draft_of(place.root, chapter)).sections)
 
 
 async def test_a_chapter_with_an_author_of_ones_own(place: Workspace, capfd: pytest.CaptureFixture[str]) -> None:

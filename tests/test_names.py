@@ -131,10 +131,10 @@ def test_sections_do_not_share_names_by_accident(tmp_path: Path, layout: str) ->
     assert [d.name for d in found if d.content == "https://model.example"] == ["own-2"]
     assert not lacking([text])
     back, named = read(text), {d.name: d.content for d in found}
-    assert not any(back.edited(section.number) for section in back.sections)
-    for section in back.sections:
-        targets = {named[use.name] for use in uses(section.text) if use.said.startswith("it")}
-        assert targets == {f"https://e.example/{section.number}"}
+    assert not any(map(back.edited, back.sections))
+    for number, section in back.sections.items():
+        targets = {named[use.name] for use in uses(section) if use.said.startswith("it")}
+        assert targets == {f"https://e.example/{number}"}
     assert run() == text
     kinds = [f.kind for f in review(Workspace.open(place), "07").every_finding]
     assert "undefined-reference" not in kinds

@@ -161,9 +161,7 @@ def test_five_planted_faults_are_mended_in_their_lines(tmp_path: Path) -> None:
     assert all(one.severity == "note" and one.message.startswith("mended: ") for one in notes)
     draft = document.read(draft_of(place))
     for one in notes:
-        section = draft.section(one.section)
-        assert section is not None
-        line = section.text.split("\n")[one.line - 1]
+        line = draft.sections[one.section].split("\n")[one.line - 1]
         assert any(new in line for new in MENDED.values()) or PLANTED[1][0] in line  # where the contradiction is told
     assert [section.status for section in result.sections] == ["reused"] * 3
 
@@ -274,7 +272,7 @@ def test_a_finding_without_a_cure_is_a_warning(tmp_path: Path) -> None:
     result = read(place, reader([entry("Unkept Promise", 1, PLANTED[1][2], "No handler is shown.")]))
     (one,) = found(result)
     assert (one.kind, one.section, one.severity) == ("unkept-promise", 1, "warning")
-    line = document.read(draft_of(place)).sections[0].text.split("\n")[one.line - 1]
+    line = document.read(draft_of(place)).sections[1].split("\n")[one.line - 1]
     assert line == PLANTED[1][2]
     assert not result.kept
 
@@ -323,7 +321,7 @@ def test_an_opening_that_was_mended_stays_in_a_revision(tmp_path: Path, layout: 
     run(place, reader(mends))
 
     def stands_there(number: int, opening: str) -> None:
-        text = document.read(draft_of(place)).sections[number - 1].text
+        text = document.read(draft_of(place)).sections[number]
         assert text.split("\n\n")[1] == opening
         assert text.count(opening) == 1
         assert OPENINGS[number] not in text

@@ -43,9 +43,7 @@ def test_a_chapter_in_few_requests(tmp_path: Path, ratio: float, most: int, scor
 def topics_of(workspace: Workspace, number: int) -> list[tuple[str, str]]:
     draft = workspace.draft("03")
     assert draft is not None
-    section = draft.section(number)
-    assert section is not None
-    parts = section.text.split("\n### ")[1:]
+    parts = draft.sections[number].split("\n### ")[1:]
     return [(part.partition("\n")[0], part.partition("\n")[2]) for part in parts]
 
 

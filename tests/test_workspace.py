@@ -54,7 +54,7 @@ def test_a_draft_is_read_where_there_is_one(place: Workspace) -> None:
     write_atomically(place.draft_path("07"), "# T\n\n## 1. One\n\nText.\n")
     draft = place.draft("07")
     assert draft is not None
-    assert [section.text for section in draft.sections] == ["## 1. One\n\nText."]
+    assert draft.sections == {1: "## 1. One\n\nText."}
 
 
 def test_what_is_missing_is_named_with_what_would_help(place: Workspace) -> None:

@@ -197,8 +197,8 @@ class LiveBook:
 
     def _drafted(self, chapter: str) -> dict[int, dict[str, Any]]:
         draft = self._workspace.draft(self._workspace.book().draft_name(chapter, self._options.language))
-        taken, found = approved(self._workspace, chapter), draft.sections if draft else ()
-        return {one.number: {"text": one.text, "approved": text_hash(one.text) in taken} for one in found}
+        taken, found = approved(self._workspace, chapter), draft.sections if draft else {}
+        return {number: {"text": text, "approved": text_hash(text) in taken} for number, text in found.items()}
 
     def _show(self, event: Event) -> None:
         state = self._state

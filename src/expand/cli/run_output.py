@@ -26,12 +26,12 @@ class Locations:
         self._path = path
         self._starts: dict[int, int] = {}
         at = line = 0
-        for section in draft.read(text).sections:
-            found = text.find(section.text, at)
+        for number, section in draft.read(text).sections.items():
+            found = text.find(section, at)
             if found >= 0:
                 line += text.count("\n", at, found)
                 at = found
-                self._starts[section.number] = line
+                self._starts[number] = line
 
     def line(self, finding: Finding) -> str:
         """A finding after its location, ``drafts/03.md:162``; one about the whole chapter is at its first line."""

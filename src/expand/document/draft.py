@@ -65,26 +65,18 @@ class Stamp:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DraftSection:
-    """One section: ``text`` starts with its heading. ``numbered``: it ends without blanks; ``keep``: it has every line
-    up to what follows."""
-
-    number: int
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
     """A draft that was read back. ``stamps`` is empty where the last line is missing.
 
-    ``head`` is all before the first numbered section (header and contents), ``footer`` all after
-    the rule that closes the last one; both without blanks around them. In the layout ``keep`` they are "", and
-    ``pieces`` are the document: text outside of sections, and section numbers."""
+    ``sections`` are the texts by number, from their headings on: in the layout ``numbered`` without blanks at the end,
+    in ``keep`` with every line up to what follows. ``head`` is all before the first numbered section (header and
+    contents), ``footer`` all after the rule that closes the last one; both without blanks around them. In ``keep`` they
+    are "", and ``pieces`` are the document: text outside of sections, and section numbers."""
 
     language: str
     plan: str
     head: str
-    sections: tuple[DraftSection, ...]
+    sections: Mapping[int, str]
     footer: str
     stamps: Mapping[int, Stamp] = field(default_factory=dict)
     head_hash: str = ""
@@ -105,29 +97,23 @@ class Draft:
 
     def without(self, number: int) -> Draft:
         """The draft without one section."""
-        return replace(self, sections=tuple(s for s in self.sections if s.number != number))
+        return replace(self, sections={n: text for n, text in self.sections.items() if n != number})
 
-    def section(self, number: int) -> DraftSection | None:
-        """The section of that number, if the draft has one."""
-        return next((s for s in self.sections if s.number == number), None)
-
-    def having(self, section: DraftSection, stamp: Stamp | None) -> Draft:
-        """The draft with this section in the place of the one of its number, and its stamp."""
-        stamps = {number: other for number, other in self.stamps.items() if number != section.number}
+    def having(self, number: int, text: str, stamp: Stamp | None) -> Draft:
+        """The draft with this text of a section, and its stamp."""
+        stamps = {n: other for n, other in self.stamps.items() if n != number}
         if stamp is not None:
-            stamps[section.number] = stamp
-        sections = [*self.without(section.number).sections, section]
-        return replace(self, sections=tuple(sorted(sections, key=lambda one: one.number)), stamps=stamps)
+            stamps[number] = stamp
+        return replace(self, sections=dict(sorted({**self.sections, number: text}.items())), stamps=stamps)
 
     def edited(self, number: int) -> bool:
         """Whether a person changed that section since the tool wrote it.
 
         A section without a stamp counts as edited: what the tool cannot prove to be its own it leaves alone."""
-        section = self.section(number)
-        if section is None:
+        if number not in self.sections:
             return False
         stamp = self.stamps.get(number)
-        return stamp is None or stamp.text != text_hash(section.text)
+        return stamp is None or stamp.text != text_hash(self.sections[number])
 
     @property
     def rest_edited(self) -> bool:
@@ -158,7 +144,7 @@ def topic_heading(section: int, topic: int, title: str) -> str:
 def render(
     *,
     head: str,
-    sections: Sequence[DraftSection],
+    sections: Mapping[int, str],
     footer: str,
     language: str,
     plan: str,
@@ -167,11 +153,11 @@ def render(
     head_hash: str | None = None,
     footer_hash: str | None = None,
 ) -> str:
-    """The whole document, ending in one newline.
+    """The whole document, its ``sections`` as they are ordered, ending in one newline.
 
     A hash given for head or footer stands in the last line in place of the text's own: an edited
     part stays known as edited."""
-    parts = [head.strip("\n"), *(section.text.strip("\n") for section in sections)]
+    parts = [head.strip("\n"), *(text.strip("\n") for text in sections.values())]
     if footer.strip():
         parts += ["---", footer.strip("\n")]
     fields = {"language": language, "plan": plan, "source": source}
@@ -262,7 +248,7 @@ def _read(body: str, fields: Mapping[str, str]) -> Draft:
         language=fields.get("language", ""),
         plan=fields.get("plan", ""),
         head="",
-        sections=(),
+        sections={},
         footer="",
         stamps=stamps,
         source_hash=fields.get("source", ""),
@@ -343,10 +329,10 @@ def _fitting(body: str, fields: Mapping[str, str]) -> int:
     """In how many places a text is what the fields of a hidden line say."""
     draft = _read(body, fields)
     around = (not draft.rest_edited,) if draft.layout == "keep" else (not draft.head_edited, not draft.footer_edited)
-    return sum(not draft.edited(section.number) for section in draft.sections) + sum(around)
+    return sum(not draft.edited(number) for number in draft.sections) + sum(around)
 
 
-def _kept_parts(body: str, stamps: Mapping[int, Stamp]) -> tuple[tuple[str | int, ...], tuple[DraftSection, ...]]:
+def _kept_parts(body: str, stamps: Mapping[int, Stamp]) -> tuple[tuple[str | int, ...], dict[int, str]]:
     """The document in pieces, and its sections in the order of their numbers."""
     page = Page(body)
     closing = footer_line(page)
@@ -355,20 +341,20 @@ def _kept_parts(body: str, stamps: Mapping[int, Stamp]) -> tuple[tuple[str | int
     starts = {number: by_anchor[stamp.name] for number, stamp in stamps.items() if stamp.name in by_anchor}
     own = {heading.line for heading in starts.values()}
     pieces: list[str | int] = []
-    sections: dict[int, DraftSection] = {}
+    sections: dict[int, str] = {}
     at = 0
     for number, heading in sorted(starts.items(), key=lambda item: item[1].line):
         later = (h for h in every if h.line > heading.line and (h.line in own or h.level <= heading.level))
         end = next((other.lead for other in later), closing)
         pieces += [page.cut(at, heading.line), number]
-        sections[number] = DraftSection(number=number, text=page.cut(heading.line, end))
+        sections[number] = page.cut(heading.line, end)
         at = end
     pieces.append(page.cut(at, len(page.lines)))
     pieces[0] = f"{page.mark}{pieces[0]}" if page.mark else pieces[0]
-    return tuple(piece for piece in pieces if piece != ""), tuple(sections[number] for number in sorted(sections))
+    return tuple(piece for piece in pieces if piece != ""), dict(sorted(sections.items()))
 
 
-def _parts(body: str, footer_hash: str) -> tuple[str, tuple[DraftSection, ...], str]:
+def _parts(body: str, footer_hash: str) -> tuple[str, dict[int, str], str]:
     """Head, sections and footer.
 
     Sections may contain rules, and so may a footer: the hash tells which rule begins the one that
@@ -393,5 +379,5 @@ def _parts(body: str, footer_hash: str) -> tuple[str, tuple[DraftSection, ...], 
         end = next(own, rules[-1])
         footer = text(end + 1, len(lines))
     borders = [*starts.values(), end]
-    sections = (DraftSection(number=n, text=text(*ends)) for n, ends in zip(starts, pairwise(borders), strict=True))
-    return text(0, borders[0]), tuple(sections), footer
+    sections = {number: text(*ends) for number, ends in zip(starts, pairwise(borders), strict=True)}
+    return text(0, borders[0]), sections, footer

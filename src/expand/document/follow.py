@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
-from expand.document.draft import Draft, DraftSection, Stamp, section_heading, text_hash
+from expand.document.draft import Draft, Stamp, section_heading, text_hash
 from expand.document.layout import SAME_TITLE, Named, Wanted, between, located
 from expand.document.page import Heading, Page
 from expand.markdown import matching
@@ -26,40 +26,39 @@ def followed(draft: Draft, sections: Sequence[Named]) -> Draft:
     """The draft with the numbers of the outline's sections. Headings that the tool wrote take on what the outline says.
     An edited section stays known as edited."""
     numbers = new_numbers(draft, sections)
-    found = [_moved(draft, section, numbers[section.number], sections) for section in draft.sections]
-    found = [
-        (section, stamp and replace(stamp, id=stamp.id or old.number))
-        for old, (section, stamp) in zip(draft.sections, found, strict=True)
-    ]
-    return replace(
-        draft,
-        sections=tuple(sorted((section for section, _ in found), key=lambda section: section.number)),
-        stamps={section.number: stamp for section, stamp in found if stamp is not None},
-        pieces=tuple(numbers[piece] if isinstance(piece, int) else piece for piece in draft.pieces),
-    )
+    texts: dict[int, str] = {}
+    stamps: dict[int, Stamp] = {}
+    for former, number in sorted(numbers.items(), key=lambda pair: pair[1]):
+        texts[number] = text = _moved(draft, former, number, sections)
+        if (stamp := draft.stamps.get(former)) is not None:
+            hashed = stamp.text if draft.edited(former) else text_hash(text)
+            stamps[number] = replace(stamp, text=hashed, id=stamp.id or former)
+    pieces = tuple(numbers[piece] if isinstance(piece, int) else piece for piece in draft.pieces)
+    return replace(draft, sections=texts, stamps=stamps, pieces=pieces)
 
 
 def new_numbers(draft: Draft, sections: Sequence[Named]) -> Mapping[int, int]:
     """The outline's number of each of the draft's sections."""
-    own = sorted(draft.sections, key=lambda section: section.number)
-    found = located([_heading_of(section) for section in own], [section.wanted for section in sections])
-    _renamed(found, len(sections), len(own), lambda index, at: _follows(own[at], sections[index]))
+    own = sorted(draft.sections)
+    texts = [draft.sections[number] for number in own]
+    found = located([_heading_of(text) for text in texts], [section.wanted for section in sections])
+    _renamed(found, len(sections), len(own), lambda index, at: _follows(texts[at], sections[index]))
     # Anywhere, one topic in common is chance: many sections have one on errors, or a summary.
     several = {index for index, section in enumerate(sections) if len(section.topics) > 1}
     _renamed(
         found,
         len(sections),
         len(own),
-        lambda index, at: index in several and _shares_topics(own[at], sections[index]),
+        lambda index, at: index in several and _shares_topics(texts[at], sections[index]),
         anywhere=True,
     )
-    numbers = {own[at].number: index + 1 for index, at in found.items()}
-    free = count(max(len(sections), *(section.number for section in own), 0) + 1 if own else 1)
+    numbers = {own[at]: index + 1 for index, at in found.items()}
+    free = count(max(len(sections), *own, 0) + 1)
     for other in own:
-        if other.number not in numbers:
+        if other not in numbers:
             # The outline may have no titles in a translation's language: its numbers are the outline's.
-            known = draft.translated and other.number - 1 not in found
-            numbers[other.number] = other.number if known or other.number > len(sections) else next(free)
+            known = draft.translated and other - 1 not in found
+            numbers[other] = other if known or other > len(sections) else next(free)
     return numbers
 
 
@@ -67,15 +66,15 @@ def known_by_draft(draft: Draft, sections: Sequence[Named]) -> tuple[Named, ...]
     """The outline's sections, with the headings that a draft has for them among their titles."""
     numbers = new_numbers(draft, sections)
     known = list(sections)
-    for section in draft.sections:
-        at = numbers[section.number] - 1
+    for number, text in draft.sections.items():
+        at = numbers[number] - 1
         if at >= len(known) or known[at].wanted.stated:
             continue
-        page, named = Page(section.text), known[at]
+        page, named = Page(text), known[at]
         topics = list(named.topics)
         for slot, place in _topic_places(page, topics).items():
             topics[slot] = Wanted((*topics[slot].titles, page.headings[place].title), topics[slot].stated)
-        wanted = Wanted((*named.wanted.titles, _heading_of(section).title))
+        wanted = Wanted((*named.wanted.titles, _heading_of(text).title))
         known[at] = named._replace(wanted=wanted, topics=tuple(topics))
     return tuple(known)
 
@@ -92,8 +91,8 @@ def _renamed(
                 found[index] = at
 
 
-def title_of(section: DraftSection) -> str:
-    """The section's title as its heading has it."""
+def title_of(section: str) -> str:
+    """The title of a section's text as its heading has it."""
     return unnumbered(_heading_of(section).title)
 
 
@@ -178,50 +177,53 @@ def with_topics_moved(
     outline stay as they are."""
     carried: dict[int, Carried] = {}
     for number, named in enumerate(sections, 1):
-        own = draft.section(number)
+        own = draft.sections.get(number)
         if own is not None and not named.topics:
             continue
-        there = _topic_places(Page(own.text), named.topics) if own else {}
+        there = _topic_places(Page(own), named.topics) if own else {}
         for slot, topic in enumerate(named.topics or (named.wanted,)):
-            others = (one for one in draft.sections if one.number != number and one.number in changed)
-            places = ((other, at) for other in others if (at := _unwanted(other, topic, sections)) is not None)
-            other, at = next(places, (None, 0)) if slot not in there else (None, 0)
-            if other is None:
+            if slot in there:
                 continue
+            others = (other for other in draft.sections if other != number and other in changed)
+            places = ((other, at) for other in others if (at := _unwanted(draft, other, topic, sections)) is not None)
+            found = next(places, None)
+            if found is None:
+                continue
+            other, at = found
             draft, text = _taken(draft, other, at, authors)
-            former = carried.get(number, Carried({}, False, draft.stamps.get(other.number)))
-            edited = former.edited or draft.edited(other.number)
+            former = carried.get(number, Carried({}, False, draft.stamps.get(other)))
+            edited = former.edited or draft.edited(other)
             carried[number] = former._replace(texts={**former.texts, slot: text}, edited=edited)
-    emptied = [s.number for s in draft.sections if s.number > len(sections) and not bodies(s.text, (), authors).texts]
-    for number in emptied:
-        draft = draft.without(number)
+    for number, text in draft.sections.items():
+        if number > len(sections) and not bodies(text, (), authors).texts:
+            draft = draft.without(number)
     return draft, {number: one for number, one in carried.items() if any(map(str.strip, one.texts.values()))}
 
 
-def _unwanted(section: DraftSection, topic: Wanted, sections: Sequence[Named]) -> int | None:
+def _unwanted(draft: Draft, number: int, topic: Wanted, sections: Sequence[Named]) -> int | None:
     """The index of the heading with a topic's title in a section that has no such topic any more."""
-    page = Page(section.text)
-    known = section.number <= len(sections)
-    wanted = _topic_places(page, sections[section.number - 1].topics).values() if known else ()
+    page = Page(draft.sections[number])
+    known = number <= len(sections)
+    wanted = _topic_places(page, sections[number - 1].topics).values() if known else ()
     keys = {matching.title_key(title) for title in topic.titles} - {""}
     titled = (at for at, heading in enumerate(page.headings) if matching.title_key(heading.title) in keys)
     return next((at for at in titled if at not in wanted and (at or not known)), None)
 
 
-def _taken(draft: Draft, section: DraftSection, at: int, authors: Sequence[str]) -> tuple[Draft, str]:
+def _taken(draft: Draft, number: int, at: int, authors: Sequence[str]) -> tuple[Draft, str]:
     """The draft without the text below a heading of a section, and that text. The heading stays where the author's
     blocks do."""
-    page = Page(section.text)
+    page = Page(draft.sections[number])
     start, end = _extent(page, at, whole=at == 0)
     body, rest = _less(page, start, end, authors)
     heading = page.headings[at]
     keeps = at == 0 or bool(rest) or " ".join(heading.text.split()) in {" ".join(text.split()) for text in authors}
     kept = page.cut(0, start if keeps else heading.lead) + (f"\n{rest}\n\n" if rest else "")
-    left = DraftSection(number=section.number, text=kept + page.cut(end, len(page.lines)))
-    stamp = draft.stamps.get(section.number)
-    if stamp is not None and not draft.edited(section.number):
-        stamp = replace(stamp, text=text_hash(left.text), lines=0)
-    return draft.having(left, stamp), body
+    left = kept + page.cut(end, len(page.lines))
+    stamp = draft.stamps.get(number)
+    if stamp is not None and not draft.edited(number):
+        stamp = replace(stamp, text=text_hash(left), lines=0)
+    return draft.having(number, left, stamp), body
 
 
 def inserted(text: str, slot: int, topics: Sequence[Wanted], topic: str) -> str:
@@ -234,38 +236,34 @@ def inserted(text: str, slot: int, topics: Sequence[Wanted], topic: str) -> str:
     return f"{before}\n\n{topic.strip()}\n\n{behind}"
 
 
-def _heading_of(section: DraftSection) -> Heading:
+def _heading_of(section: str) -> Heading:
     """The section's heading; one without a title where a person took it away."""
-    return next(iter(Page(section.text).headings), Heading(level=2, title=""))
+    return next(iter(Page(section).headings), Heading(level=2, title=""))
 
 
-def _follows(section: DraftSection, named: Named) -> bool:
+def _follows(section: str, named: Named) -> bool:
     """Whether a section that has no other may be one of the outline's under another title."""
     likeness = matching.best_likeness(title_of(section), named.wanted.titles)
     return likeness >= RENAMED_TITLE or _shares_topics(section, named)
 
 
-def _shares_topics(section: DraftSection, named: Named) -> bool:
+def _shares_topics(section: str, named: Named) -> bool:
     """Whether at least half of the topics have a heading in the section."""
-    titles = [heading.title for heading in Page(section.text).headings[1:]]
+    titles = [heading.title for heading in Page(section).headings[1:]]
     treated = [
         any(matching.best_likeness(title, topic.titles) >= SAME_TITLE for title in titles) for topic in named.topics
     ]
     return bool(treated) and 2 * sum(treated) >= len(treated)
 
 
-def _moved(
-    draft: Draft, section: DraftSection, number: int, sections: Sequence[Named]
-) -> tuple[DraftSection, Stamp | None]:
-    stamp = draft.stamps.get(section.number)
-    text = section.text
-    if draft.layout == "numbered" and number <= len(sections):
-        by_tool = stamp is not None and stamp.name == anchor(title_of(section))
-        title = sections[number - 1].title if by_tool else title_of(section)
-        text = renumbered(text, section.number, number, title)
-    if stamp is not None and not draft.edited(section.number):
-        stamp = replace(stamp, text=text_hash(text))
-    return DraftSection(number=number, text=text), stamp
+def _moved(draft: Draft, former: int, number: int, sections: Sequence[Named]) -> str:
+    """A section's text under its new number, and under the outline's title where the tool wrote the former one."""
+    stamp, text = draft.stamps.get(former), draft.sections[former]
+    if draft.layout == "keep" or number > len(sections):
+        return text
+    own = title_of(text)
+    by_tool = stamp is not None and stamp.name == anchor(own)
+    return renumbered(text, former, number, sections[number - 1].title if by_tool else own)
 
 
 def renumbered(text: str, former: int, number: int, title: str) -> str:

@@ -276,7 +276,7 @@ def _text_of_sections(
         arrangement = chapter.arranged(Page(present))
         own = {n: untouched(parts, arrangement.newline) for n, parts in arrangement.sections.items()}
         return assembled(arrangement, _completed(draft_file, own, chosen)).text
-    former = {section.number: section.text for section in document.read(present).sections}
+    former = document.read(present).sections
     bare = {n: SectionText(chapter.skeletons[n]).render() for n in numbers}
     return draft_file.document(_completed(draft_file, {n: former.get(n, bare[n]) for n in numbers}, chosen))
 

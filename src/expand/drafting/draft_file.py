@@ -22,7 +22,7 @@ from expand.checks.finding import finding
 from expand.checks.requirements import LONG, SHORT
 from expand.checks.voice import voice_drift
 from expand.document import draft as document
-from expand.document.draft import Draft, DraftSection, Stamp, topic_heading
+from expand.document.draft import Draft, Stamp, topic_heading
 from expand.document.follow import Carried, bodies, followed, inserted, renumbered, title_of, with_topics_moved
 from expand.document.layout import Opening, assembled
 from expand.document.page import BYTE_ORDER_MARK, Page, anchors
@@ -289,13 +289,13 @@ class DraftFile:
             return self._rendered_kept()
         former, skeletons = self._former, self.chapter.skeletons
         numbers = [section.number for section in self.chapter.outline.sections]
-        others = former.sections if former else ()
-        theirs = [section for section in others if section.number not in numbers and self.edited(section.number)]
+        others = former.sections if former else {}
+        theirs = {number: text for number, text in others.items() if number not in numbers and self.edited(number)}
         keep_head = former if former and former.head_edited else None
         keep_footer = former if former and former.footer_edited else None
         text = document.render(
             head=keep_head.head if keep_head else self.chapter.head(),
-            sections=[*(DraftSection(number=n, text=texts[n]) for n in numbers), *theirs],
+            sections={number: texts[number] for number in numbers} | theirs,
             footer=keep_footer.footer if keep_footer else self.chapter.footer,
             language=self.chapter.language,
             plan=self.chapter.plan.value,
@@ -316,14 +316,12 @@ class DraftFile:
         """The same in the layout that keeps the document's own form."""
         former, chapter = self._former, self.chapter
         numbers = [section.number for section in chapter.outline.sections]
-        others = former.sections if former else ()
-        theirs = any(section.number not in numbers and self.edited(section.number) for section in others)
+        theirs = any(number not in numbers and self.edited(number) for number in (former.sections if former else ()))
         edited = former is not None and (former.rest_edited or theirs)
         # What a person wrote outside of sections stays: then the draft is what the sections go into, not the source.
         arrangement = chapter.arrangement
         if former and edited:
-            own = {section.number: section.text for section in former.sections}
-            said = (piece if isinstance(piece, str) else own.get(piece, "") for piece in former.pieces)
+            said = (piece if isinstance(piece, str) else former.sections.get(piece, "") for piece in former.pieces)
             arrangement = chapter.arranged(Page("".join(said)))
         assert arrangement is not None
         text, starts = assembled(arrangement, self.texts)
@@ -367,8 +365,7 @@ class DraftFile:
         self._keep_replaced(number)
         text = replaced.text
         if self.chapter.layout == "numbered":
-            own = title_of(DraftSection(number=replaced.number, text=text))
-            text = renumbered(text, replaced.number, number, own)
+            text = renumbered(text, replaced.number, number, title_of(text))
         self.put_edit(number, text)
 
     def put_edit(self, number: int, text: str) -> None:
@@ -380,8 +377,7 @@ class DraftFile:
         if number in self._stamps:
             self._stamps[number] = replace(self._stamps[number], text="")
         if self._former is not None:
-            section = DraftSection(number=number, text=text)
-            self._former = self._former.having(section, self._stamps.get(number))
+            self._former = self._former.having(number, text, self._stamps.get(number))
         self._unwritten.add(number)
         self.write()
 
@@ -415,33 +411,32 @@ class DraftFile:
         )
         former, carried = with_topics_moved(former, chapter.named, chapter.authors, changed)
         for number, one in carried.items():
-            former = former.having(*self._with(former, number, one))
-        self._former = former
-        for section in self._former.sections:
-            stamp = self._former.stamps.get(section.number)
-            if stamp is not None and stamp.key == SOURCE_KEY and not self._former.edited(section.number):
+            former = former.having(number, *self._with(former, number, one))
+        for number, text in former.sections.items():
+            stamp, edited = former.stamps.get(number), former.edited(number)
+            if stamp is not None and stamp.key == SOURCE_KEY and not edited:
                 continue  # the author's own text: as the source has it now
-            if first or self._former.edited(section.number) or section.number not in self._unwritten:
-                self.texts[section.number] = section.text
-                self._stamps.pop(section.number, None)
-                if section.number in self._former.stamps:
-                    self._stamps[section.number] = self._former.stamps[section.number]
+            if first or edited or number not in self._unwritten:
+                self.texts[number] = text
+                self._stamps.pop(number, None)
+                if stamp is not None:
+                    self._stamps[number] = stamp
         for number in self._overwritten:
-            self._former = self._former.without(number)
+            former = former.without(number)
+        self._former = former
 
-    def _with(self, former: Draft, number: int, carried: Carried) -> tuple[DraftSection, Stamp | None]:
+    def _with(self, former: Draft, number: int, carried: Carried) -> tuple[str, Stamp | None]:
         """A section with the topics that came to it from others. It is edited where any of them was."""
-        section, stamp = former.section(number), former.stamps.get(number)
+        whole, stamp = former.sections.get(number, ""), former.stamps.get(number)
         skeleton, named = self.chapter.skeletons[number], self.chapter.named[number - 1]
-        if section is not None and former.edited(number):
-            whole = section.text
+        if former.edited(number):
             for slot, body in carried.texts.items():
                 heading = f"{'#' * skeleton.body_level} {skeleton.topics[slot]}"
                 if former.layout == "numbered":
                     heading = topic_heading(number, slot + 1, skeleton.topics[slot])
                 whole = inserted(whole, slot, named.topics, f"{heading}\n\n{body}")
-            return DraftSection(number=number, text=whole), stamp
-        own = bodies(section.text if section else "", named.topics, self.chapter.authors)
+            return whole, stamp
+        own = bodies(whole, named.topics, self.chapter.authors)
         carried_over = {slot: body for slot, body in carried.texts.items() if body}
         text = SectionText(skeleton.opened(own.opening or None), {**own.texts, **carried_over})
         whole = text.render()
@@ -451,7 +446,7 @@ class DraftFile:
             asked = text.skeleton.goal if all(text.bodies) else before.lines
             hashed = "" if carried.edited else document.text_hash(whole)
             before = replace(before, text=hashed, lines=asked, id=stamp.id if stamp else 0)
-        return DraftSection(number=number, text=whole), before
+        return whole, before
 
     def section_result(
         self, section: Section, status: SectionStatus, code: ChapterVerdicts | None = None

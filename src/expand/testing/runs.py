@@ -63,10 +63,10 @@ class DraftTrial:
 
     def section(self, number: int) -> str:
         """A section's text in the draft, from its heading on."""
-        found = read(self.text).section(number)
-        if found is None:
+        found = read(self.text).sections
+        if number not in found:
             raise AssertionError(f"the draft of chapter {self.chapter.id} has no section {number}")
-        return found.text
+        return found[number]
 
     def requests_for(self, section: int, purpose: str = "") -> tuple[SentRequest, ...]:
         """The requests for a section, of one purpose (draft, continue, repair, revise) or all."""
