@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from expand.api import expand_chapter, settings_of
+from expand.api import expand_chapter
 from expand.document.layout import is_placeholder, section_headings
 from expand.document.page import Page
 from expand.drafting.accept import accept_drafts
 from expand.markdown.blocks import blocks, rows
+from expand.reports.data import settings_of
 from expand.testing import ScriptedAuthor
 from expand.workspace import Workspace
 

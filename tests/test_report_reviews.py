@@ -12,10 +12,10 @@ import pytest
 from scripted_server import ScriptedServer
 from workspaces import expand, small
 
-from expand.api import figures, settings_of
 from expand.drafting.accept import review
 from expand.drafting.results import ChapterResult
 from expand.outline import Book
+from expand.reports.data import figures, settings_of
 from expand.reports.draft_reviews import reviews
 from expand.reports.status_report import Reviews
 from expand.settings import Settings

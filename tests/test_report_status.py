@@ -185,7 +185,7 @@ def test_output_goes_to_a_file_and_wrong_choices_are_named(book: Path, tmp_path:
     assert path.read_text().startswith("table,row,figure,value\n")
     form = expand(book, "budget", "--format", "xml")
     assert (form.code, form.out) == (2, "")
-    assert "'xml'; give one of: table, json, markdown, csv, html" in form.err
+    assert "'xml'; known are: table, json, markdown, csv, html" in form.err
     language = expand(book, "budget", "--language", "fr")
     assert (language.code, language.out) == (2, "")
     assert "no language 'fr'; give one of: en, zh" in language.err

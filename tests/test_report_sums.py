@@ -35,8 +35,7 @@ from expand.reports.data import BookData, ChapterData
 from expand.reports.estimates import Basis, Rate
 from expand.reports.formats import render
 from expand.reports.plan_report import plan_report
-from expand.reports.report_model import Report
-from expand.reports.rounding import percent, shares
+from expand.reports.report_model import Report, percent, shares
 from expand.reports.status_report import status_report
 
 PURPOSES: tuple[Purpose, ...] = ("draft", "continue", "repair", "revise")

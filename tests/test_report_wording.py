@@ -9,8 +9,7 @@ import pytest
 
 from expand.reports import messages
 from expand.reports.messages import plain, show
-from expand.reports.report_model import Kind
-from expand.reports.rounding import estimated_cost, money
+from expand.reports.report_model import Kind, estimated_cost, money
 
 
 def test_every_catalogue_has_the_same_keys() -> None:

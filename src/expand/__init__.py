@@ -13,7 +13,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "api": ("accept dry_run expand_chapter expand_chapters expanding figures read_draft render_report review undo"),
+    "api": "accept dry_run expand_chapter expand_chapters expanding read_draft render_report review undo",
     "budget": "Balance Limit",
     "checks": "Finding",
     "drafting.acceptance_record": "Acceptance",
@@ -24,6 +24,7 @@ _ROOMS = {
     "drafting.results": "ChapterResult RunResult SectionResult",
     "drafting.run": "Run",
     "drafting.run_options": "RunOptions",
+    "reports.data": "figures",
     "errors": "AuthorError BudgetExceededError ExpandError InputError InputErrors LedgerError",
     "llm.types": "Answer AttemptFailedError Author Failure Finish Message Request Usage",
     "workspace": "Workspace",

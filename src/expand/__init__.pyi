@@ -5,7 +5,6 @@ from expand.api import dry_run as dry_run
 from expand.api import expand_chapter as expand_chapter
 from expand.api import expand_chapters as expand_chapters
 from expand.api import expanding as expanding
-from expand.api import figures as figures
 from expand.api import read_draft as read_draft
 from expand.api import render_report as render_report
 from expand.api import review as review
@@ -45,6 +44,7 @@ from expand.llm.types import Finish as Finish
 from expand.llm.types import Message as Message
 from expand.llm.types import Request as Request
 from expand.llm.types import Usage as Usage
+from expand.reports.data import figures as figures
 from expand.workspace import Workspace as Workspace
 
 __version__: str

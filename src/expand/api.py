@@ -11,32 +11,34 @@ budget and merge their sections in the draft. A call that is cancelled lets what
 Options are the fields of ``RunOptions``: given by name, as one value, or both, the names on top.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from expand.drafting.model_setup import profile_of
+from expand.client.client import BudgetedClient
+from expand.doctor import outline_check
+from expand.drafting import accept as accepting
+from expand.drafting import dry_run as planning
+from expand.drafting.acceptance_record import Acceptance
+from expand.drafting.draft_file import DraftStore
+from expand.drafting.dry_run import DryRun, FirstRequest
+from expand.drafting.events import Event
+from expand.drafting.read_through import read_through
+from expand.drafting.results import ChapterResult, RunResult
+from expand.drafting.run import Run
+from expand.drafting.run_context import open_run
 from expand.drafting.run_options import RunOptions
+from expand.drafting.section_code import code_check
 from expand.errors import InputError
-from expand.llm.tokens import price_for
-from expand.settings import Settings
+from expand.llm.types import Author
+from expand.reports.budget_report import LATEST, budget_report
+from expand.reports.data import figures, settings_of
+from expand.reports.draft_reviews import reviews
+from expand.reports.formats import FORMATS, Format, render
+from expand.reports.messages import report_language
+from expand.reports.plan_report import plan_report
+from expand.reports.status_report import status_report
 from expand.workspace import Workspace
-
-if TYPE_CHECKING:
-    from expand.client.client import BudgetedClient
-    from expand.doctor.outline_check import OutlineCheck
-    from expand.drafting.accept import AcceptResult
-    from expand.drafting.acceptance_record import Acceptance
-    from expand.drafting.dry_run import DryRun, FirstRequest
-    from expand.drafting.events import Event
-    from expand.drafting.results import ChapterResult, RunResult
-    from expand.drafting.run import Run
-    from expand.llm.types import Author
-    from expand.reports.data import BookData
-    from expand.reports.formats import Format
 
 ReportName = Literal["budget", "status", "plan"]
 
@@ -84,8 +86,6 @@ def expanding(
 ) -> Run:
     """The same as a run that can be stopped: ``async with expanding(…) as run``, then ``await run.result()``.
     ``run.stop()`` ends it in good order."""
-    from expand.drafting.run import Run
-
     made = RunOptions.of(workspace, chapters, options, **changes)
     return Run(workspace, made, author=author, on_event=on_event)
 
@@ -99,25 +99,19 @@ def dry_run(
     **changes: Any,
 ) -> tuple[DryRun, ...]:
     """What each section would send, reserve and cost, worked out without sending anything."""
-    from expand.drafting.dry_run import dry_run as planned
-
     made = RunOptions.of(workspace, chapters, options, **changes)
-    return planned(workspace, made.settings(workspace, own_author=author is not None), made)
+    return planning.dry_run(workspace, made.settings(workspace, own_author=author is not None), made)
 
 
 def first_request(workspace: Workspace, chapter: str, section: int, **changes: Any) -> FirstRequest:
     """The messages of a section's first request, word for word, with their tokens; sends nothing."""
-    from expand.drafting.dry_run import first_request as built
-
     made = RunOptions.of(workspace, chapter, sections=[section], **changes)
-    return built(workspace, made.settings(workspace), made)
+    return planning.first_request(workspace, made.settings(workspace), made)
 
 
-def check_outlines(workspace: Workspace, chapters: Sequence[str] = ()) -> OutlineCheck:
+def check_outlines(workspace: Workspace, chapters: Sequence[str] = ()) -> outline_check.OutlineCheck:
     """What is wrong with the settings, the book and the outlines, or those of some chapters, by file and line."""
-    from expand.doctor.outline_check import check_outlines as checked
-
-    return checked(workspace, tuple(chapters) or workspace.chapter_ids())
+    return outline_check.check_outlines(workspace, tuple(chapters) or workspace.chapter_ids())
 
 
 def review(
@@ -128,10 +122,8 @@ def review(
     Without a ``language`` it is the draft in the book's own, or else the one that there is. With ``code``, its code
     blocks are judged by their toolchains. ``result.kept`` says whether it keeps its contract, ``result.blocking`` what
     stops ``accept``."""
-    from expand.drafting.accept import review as reviewed
-
     settings = settings_of(workspace, **changes)
-    return reviewed(workspace, settings, workspace.book(), chapter, language=language, code=code)
+    return accepting.review(workspace, settings, workspace.book(), chapter, language=language, code=code)
 
 
 async def read_draft(
@@ -151,14 +143,8 @@ async def read_draft(
     What was read and has not changed since is not read again. With ``code``, no edit is made either after which
     toolchains refuse more blocks. ``author`` answers in the place of the configured model, ``on_ready`` gets the client
     before the first request. Raises ``BudgetExceededError``, ``AuthorError``, and ``InputError`` without a draft."""
-    from expand.drafting.accept import drafted_with
-    from expand.drafting.draft_file import DraftStore
-    from expand.drafting.read_through import read_through
-    from expand.drafting.run_context import open_run
-    from expand.drafting.section_code import code_check
-
     book = workspace.book()
-    options = replace(drafted_with(workspace, book, chapter, language), read=True, **changes)
+    options = replace(accepting.drafted_with(workspace, book, chapter, language), read=True, **changes)
     settings = options.settings(workspace, own_author=author is not None)
     outlines = {chapter: workspace.outline(chapter)}
     opening = open_run(workspace, settings, options, author=author, on_event=on_event, outlines=outlines)
@@ -171,89 +157,52 @@ async def read_draft(
 
 def accept(
     workspace: Workspace, chapters: str | Sequence[str], *, language: str | None = None, force: bool = False
-) -> AcceptResult:
+) -> accepting.AcceptResult:
     """Puts drafts in the place of their sources: all of those named, or none. For ``language`` see ``review``.
 
     ``refused`` holds the chapters whose blocking findings stood in the way. Raises ``InputError`` where a source
     changed since its draft was made. ``force`` passes over both."""
-    from expand.drafting.accept import accept_drafts
-
     named = (chapters,) if isinstance(chapters, str) else tuple(chapters)
-    return accept_drafts(workspace, settings_of(workspace), named, language=language, force=force)
+    return accepting.accept_drafts(workspace, settings_of(workspace), named, language=language, force=force)
 
 
 def diff(
     workspace: Workspace, chapter: str, *, language: str | None = None, sections: Sequence[int] = ()
-) -> AcceptResult:
+) -> accepting.AcceptResult:
     """What accepting a chapter's draft, or some of its sections, would change, also where findings would stop it;
     changes nothing. Raises ``InputError`` without a draft."""
-    from expand.drafting.accept import accept_drafts
-
-    return accept_drafts(
+    return accepting.accept_drafts(
         workspace, settings_of(workspace), (chapter,), language=language, sections=sections, force=True, dry_run=True
     )
 
 
 def undo(workspace: Workspace, chapter: str) -> Acceptance:
     """Takes the last acceptance of a chapter back. Raises ``InputError`` when there is none."""
-    from expand.drafting.accept import undo_acceptance
-
-    return undo_acceptance(workspace, chapter)
-
-
-def restore(workspace: Workspace, chapter: str, section: int, *, language: str | None = None) -> None:
-    """Brings back a person's edit of a section that ``fresh`` replaced last; the present text is kept in its turn. For
-    ``language`` see ``review``.
-
-    Raises ``InputError`` when there is none."""
-    from expand.drafting.accept import open_draft
-
-    open_draft(workspace, settings_of(workspace), workspace.book(), chapter, language).restore(section)
-
-
-def figures(workspace: Workspace, *, priced: bool = True, latest: int = 0, **changes: Any) -> BookData:
-    """Everything that the reports are made from, as of now: balance, chapters, attempts, rates.
-
-    ``priced`` looks up the model's list price, to estimate costs with; ``latest`` is how many of the last attempts are
-    kept one by one."""
-    from expand.reports import data, estimates
-
-    settings = settings_of(workspace, **changes)
-    price = price_for(settings.model, profile_of(workspace, settings), settings.base_url) if priced else None
-    return data.read_data(
-        workspace,
-        now=datetime.now(UTC),
-        model=settings.model,
-        pico_usd_per_token=None if price is None else estimates.list_price(price),
-        latest=latest,
-    )
+    return accepting.undo_acceptance(workspace, chapter)
 
 
 def render_report(
-    workspace: Workspace, name: ReportName, *, form: Format = "markdown", language: str | None = None, **changes: Any
+    workspace: Workspace,
+    name: ReportName,
+    *,
+    form: Format = "markdown",
+    language: str | None = None,
+    **changes: Any,
 ) -> str:
     """A report as text: ``markdown``, ``html``, ``json``, ``csv`` or ``table``.
 
     Raises ``InputError``, also for a ``language`` that reports do not speak."""
-    from expand.reports import budget_report, draft_reviews, formats, messages, plan_report, status_report
-
-    if form not in formats.FORMATS:
-        raise InputError(f"form is {form!r}", remedy=f"give one of: {', '.join(formats.FORMATS)}")
-    book_data = figures(workspace, latest=budget_report.LATEST if name == "budget" else 0, **changes)
-    spoken = messages.report_language(book_data.book.language, language)
+    if form not in FORMATS:
+        raise InputError(f"form is {form!r}", remedy=f"give one of: {', '.join(FORMATS)}")
+    data = figures(workspace, latest=LATEST if name == "budget" else 0, **changes)
+    spoken = report_language(data.book.language, language)
     match name:
         case "budget":
-            report = budget_report.budget_report(book_data, spoken)
+            report = budget_report(data, spoken)
         case "plan":
-            report = plan_report.plan_report(book_data, spoken)
+            report = plan_report(data, spoken)
         case "status":
-            reviewed = draft_reviews.reviews(workspace, settings_of(workspace, **changes), book_data)
-            report = status_report.status_report(book_data, reviewed, spoken)
+            report = status_report(data, reviews(workspace, settings_of(workspace, **changes), data), spoken)
         case _:
             raise InputError(f"there is no report {name!r}", remedy="give budget, status or plan")
-    return formats.render(report, form)
-
-
-def settings_of(workspace: Workspace, **changes: Any) -> Settings:
-    """The settings of the workspace with the arguments on top. Raises ``InputError``."""
-    return RunOptions(**changes).settings(workspace)
+    return render(report, form)

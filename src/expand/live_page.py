@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from expand.api import expanding, figures, review
+from expand.api import expanding, review
 from expand.document.draft import text_hash
 from expand.drafting.approval import Decision, Question
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionDone, SectionGrew, SectionStarted
@@ -28,6 +28,7 @@ from expand.errors import ExpandError, InputError
 from expand.ledger import Ledger
 from expand.paths import DATA
 from expand.redaction import printable, visible
+from expand.reports.data import figures
 from expand.workspace import Workspace
 
 MOST_BYTES = 64 * 1024

@@ -9,10 +9,9 @@ from typing import NoReturn
 
 import typer
 
-from expand import __version__
 from expand.cli.lazy_commands import TASKS, add_commands
 from expand.cli.output import guard
-from expand.cli.verbosity import Quiet, Verbose, WorkspaceFolder, begin
+from expand.cli.verbosity import begin, root
 from expand.errors import ExpandError, UntrustedError
 
 app = typer.Typer(
@@ -26,25 +25,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.callback()(root)
 add_commands(app)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"expand {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    workspace: WorkspaceFolder = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
-    ),
-) -> None:
-    """Options that every command takes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
-from expand.cli.verbosity import shared_options
+from expand.cli.verbosity import root
 from expand.paths import packaged_table
 
 
@@ -65,10 +65,10 @@ class LazyCommand(TyperCommand):
         imported = getattr(import_module(f"expand.cli.{module}"), function)
         plain: Any = {"pretty_exceptions_short": True, "rich_markup_mode": self.rich_markup_mode}
         made = get_command_from_info(CommandInfo(name=self.name, callback=imported), **plain)
-        shared = get_command_from_info(CommandInfo(callback=shared_options), **plain).params
-        if "context" not in signature(imported).parameters:  # a command that works in no workspace
-            shared = [option for option in shared if option.name != "workspace"]
-        self.params, self.callback, self.help = [*made.params, *shared], made.callback, made.help
+        other = {"version"} if "context" in signature(imported).parameters else {"version", "workspace"}
+        shared = get_command_from_info(CommandInfo(callback=root), **plain).params
+        self.params = [*made.params, *(option for option in shared if option.name not in other)]
+        self.callback, self.help = made.callback, made.help
         return getattr(self, name)
 
 

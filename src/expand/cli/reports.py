@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 
-from expand.api import figures
 from expand.cli import options
-from expand.cli.common import print_json, print_text, settings_of, workspace_of
+from expand.cli.common import print_json, print_text, require_choice, settings_of, workspace_of
 from expand.cli.verbosity import warn
 from expand.errors import InputError
 from expand.ledger import pauses_in
 from expand.reports.budget_report import LATEST, budget_report
-from expand.reports.data import BookData
+from expand.reports.data import BookData, figures
 from expand.reports.formats import FORMATS, Format, as_json, render, renew
 from expand.reports.messages import report_language
 from expand.reports.plan_report import plan_report
@@ -31,13 +30,6 @@ REPORT_FILES: dict[str, Format] = {
     "status.json": "json",
     "status.csv": "csv",
 }
-
-
-def _format(form: str, *, json: bool) -> Format:
-    for known in FORMATS:
-        if known == ("json" if json else form):
-            return known
-    raise InputError(f"--format is {form!r}", remedy=f"give one of: {', '.join(FORMATS)}")
 
 
 def _print(report: Report, form: Format, output: Path | None) -> None:
@@ -58,7 +50,7 @@ def budget(
     output: options.Output = None,
 ) -> None:
     """Show tokens used, reserved, remaining and estimated for the rest."""
-    wanted = _format(form, json=json)
+    wanted = require_choice("--format", "json" if json else form, FORMATS)
     opened = workspace_of(context)
     data = figures(opened, priced=False, latest=LATEST)
     _print(budget_report(data, report_language(data.book.language, language)), wanted, output)
@@ -77,7 +69,7 @@ def plan(
     output: options.Output = None,
 ) -> None:
     """Compare the plans: lines, tokens, cost, hours and completion."""
-    wanted = _format(form, json=json)
+    wanted = require_choice("--format", "json" if json else form, FORMATS)
     data = figures(workspace_of(context), model=model, base_url=base_url)
     known = [chapter.id for chapter in data.chapters]
     for chapter in chapters or []:
@@ -103,7 +95,7 @@ def status(
     ] = None,
 ) -> None:
     """Show lines against targets, the forecast and the to-do list."""
-    wanted = _format(form, json=json)
+    wanted = require_choice("--format", "json" if json else form, FORMATS)
     opened = workspace_of(context)
     data = figures(opened, model=model, base_url=base_url)
     if update is not None:

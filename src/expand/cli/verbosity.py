@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from expand import __version__
 from expand.errors import InputError
 from expand.redaction import printable
 
@@ -56,40 +57,47 @@ def _set_workspace(context: typer.Context, given: Path | None) -> None:
         context.obj = given
 
 
-WorkspaceFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--workspace",
-        metavar="DIR",
-        callback=_set_workspace,
-        expose_value=False,
-        help="The folder with expand.toml; by default this one or one above.",
-    ),
-]
-Quiet = Annotated[
-    bool,
-    typer.Option(
-        "--quiet",
-        "-q",
-        callback=_sets(Verbosity.QUIET),
-        expose_value=False,
-        help="Show results and errors only, no progress.",
-    ),
-]
-Verbose = Annotated[
-    bool,
-    typer.Option(
-        "--verbose",
-        "-v",
-        callback=_sets(Verbosity.VERBOSE),
-        expose_value=False,
-        help="Show every attempt of a run; keep a log in .expand/logs.",
-    ),
-]
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"expand {__version__}")
+        raise typer.Exit
 
 
-def shared_options(quiet: Quiet = False, verbose: Verbose = False, workspace: WorkspaceFolder = None) -> None:
-    """States the options that stand before a command or behind it. Their callbacks do what they ask for."""
+def root(
+    workspace: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            callback=_set_workspace,
+            expose_value=False,
+            help="The folder with expand.toml; by default this one or one above.",
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            callback=_sets(Verbosity.QUIET),
+            expose_value=False,
+            help="Show results and errors only, no progress.",
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            callback=_sets(Verbosity.VERBOSE),
+            expose_value=False,
+            help="Show every attempt of a run; keep a log in .expand/logs.",
+        ),
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options that every command takes, before it or behind it; their callbacks do what they ask for."""
 
 
 def warn(message: str) -> None:

@@ -10,8 +10,21 @@ from expand.ledger.aggregates import Day, Slice
 from expand.ledger.values import State
 from expand.reports import messages
 from expand.reports.data import BookData, slices_by_chapter
-from expand.reports.report_model import Block, Fact, Facts, Notes, Report, Row, Table, columns, table
-from expand.reports.rounding import money, percent, shares, signed_percent
+from expand.reports.report_model import (
+    Block,
+    Fact,
+    Facts,
+    Notes,
+    Report,
+    Row,
+    Table,
+    columns,
+    money,
+    percent,
+    shares,
+    signed_percent,
+    table,
+)
 from expand.reports.scenarios import WEIGHTS, Scenario, full_plan
 
 LATEST = 10

@@ -4,18 +4,22 @@ from collections import defaultdict
 from collections.abc import Container
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from expand.budget import Balance, Limit, pico_from_usd
 from expand.drafting.acceptance_record import Acceptances
 from expand.drafting.draft_counts import DraftSummary, draft_summary
+from expand.drafting.model_setup import profile_of
+from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger
 from expand.ledger.aggregates import Aggregates, Slice
+from expand.llm.tokens import price_for
 from expand.markdown import lines
 from expand.outline import Book, BookChapter, Outline, Priority, Text
-from expand.reports.estimates import Rate, Sample, rate
+from expand.reports.estimates import Rate, Sample, list_price, rate
+from expand.settings import Settings
 from expand.workspace import Workspace, read_text
 
 FINISHED_PERCENT = 95
@@ -106,6 +110,24 @@ class BookData:
     def remaining_tokens(self) -> int | None:
         """What is left of the allowance, None without a limit."""
         return self.balance.remaining_tokens
+
+
+def settings_of(workspace: Workspace, **changes: Any) -> Settings:
+    """The settings of the workspace with the arguments on top. Raises ``InputError``."""
+    return RunOptions(**changes).settings(workspace)
+
+
+def figures(workspace: Workspace, *, priced: bool = True, latest: int = 0, **changes: Any) -> BookData:
+    """Everything that the reports are made from, as of now: balance, chapters, attempts, rates.
+
+    ``priced`` looks up the model's list price, to estimate costs with; ``latest`` is how many of the last attempts are
+    kept one by one."""
+    settings = settings_of(workspace, **changes)
+    price = price_for(settings.model, profile_of(workspace, settings), settings.base_url) if priced else None
+    per_token = None if price is None else list_price(price)
+    return read_data(
+        workspace, now=datetime.now(UTC), model=settings.model, pico_usd_per_token=per_token, latest=latest
+    )
 
 
 def read_data(

@@ -5,8 +5,7 @@ from typing import NamedTuple
 from expand.reports import messages
 from expand.reports.budget_report import rate_notes
 from expand.reports.data import BookData
-from expand.reports.report_model import Notes, Report, Row, Table, table
-from expand.reports.rounding import estimated_cost, hours, percent
+from expand.reports.report_model import Notes, Report, Row, Table, estimated_cost, hours, percent, table
 from expand.reports.scenarios import (
     NONE,
     ChapterPlan,

@@ -20,8 +20,7 @@ from expand.reports.plan_report import (
     recommendation,
     what_fits,
 )
-from expand.reports.report_model import Block, Notes, Report, Row, Table, table
-from expand.reports.rounding import estimated_cost, hours, percent
+from expand.reports.report_model import Block, Notes, Report, Row, Table, estimated_cost, hours, percent, table
 from expand.reports.scenarios import Scenario, full_plan
 
 if TYPE_CHECKING:
