@@ -140,7 +140,7 @@ def test_code_and_structure_stay_and_a_second_run_buys_nothing(tmp_path: Path, o
     author = translator(to)
     result = run(place, author, to)
     assert [str(one) for one in result.findings] == []
-    assert (result.exit_code, result.missing, result.draft) == (0, 0, f"drafts/07.{to}.md")
+    assert (result.exit_code, result.missing, result.work.path) == (0, 0, f"drafts/07.{to}.md")
     text = draft_of(place, to)
     assert blocks.shape(text) == blocks.shape(original)
     assert re.findall(r"(?ms)^ *```.*?```$", text) == re.findall(r"(?ms)^ *```.*?```$", original)
@@ -193,7 +193,7 @@ def test_what_a_person_changed_is_kept(tmp_path: Path) -> None:
     change(place / "drafts/07.zh.md", f"{end}\n", "")  # taken out
     author = translator("zh")
     result = run(place, author)
-    assert (author.requests, result.exit_code, result.edited) == ([], 0, 2)
+    assert (author.requests, result.exit_code, result.work.edited) == ([], 0, 2)
     assert "孩子写管道。\n\n我加的一段。\n\n-" in draft_of(place)
     assert end not in draft_of(place)
 

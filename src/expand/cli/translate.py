@@ -49,7 +49,7 @@ def translate(
         )
     )
     if result.findings:
-        places = Locations(place, result.draft)
+        places = Locations(place, result.work.path)
         for finding in result.findings:
             warn(places.line(finding))
     if result.stopped_by is not None:
@@ -57,6 +57,7 @@ def translate(
     if as_json:
         print_json(result.as_json())
     else:
-        said = f"{result.draft}: {counted(result.passages, 'passage')}, {result.bought} translated now"
-        typer.echo(f"{said} from {result.original} with {counted(result.usage.attempts, 'request')}")
+        work = result.work
+        said = f"{work.path}: {counted(len(work.passages), 'passage')}, {len(work.answered)} translated now"
+        typer.echo(f"{said} from {work.original_path} with {counted(result.usage.attempts, 'request')}")
     raise typer.Exit(result.exit_code)

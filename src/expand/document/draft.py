@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from expand.document.page import BYTE_ORDER_MARK, Page, anchors
+from expand.document.page import BYTE_ORDER_MARK, Page
 from expand.document.source import footer_line
 from expand.markdown import blocks
 from expand.markdown.blocks import anchor, newline_of, rows
@@ -337,7 +337,7 @@ def _kept_parts(body: str, stamps: Mapping[int, Stamp]) -> tuple[tuple[str | int
     page = Page(body)
     closing = footer_line(page)
     every = [heading for heading in page.headings if heading.line < closing]
-    by_anchor = dict(zip(anchors(page.headings), page.headings, strict=True))
+    by_anchor = {heading.anchor: heading for heading in page.headings}
     starts = {number: by_anchor[stamp.name] for number, stamp in stamps.items() if stamp.name in by_anchor}
     own = {heading.line for heading in starts.values()}
     pieces: list[str | int] = []

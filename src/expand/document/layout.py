@@ -309,6 +309,11 @@ def _section_parts(page: Page, own: Heading, end: int, section: Named, style: He
     below = [heading for heading in page.headings if own.line < heading.line < end]
     found = located(below, section.topics)
     topic_at = {at: topic for topic, at in found.items()}
+    # The topics by the last heading of their text, which may be one below theirs.
+    ending: dict[int, int] = {}
+    for at, topic in topic_at.items():
+        behind = (n for n in range(at + 1, len(below)) if below[n].level <= below[at].level or n in topic_at)
+        ending[next(behind, len(below)) - 1] = topic
     beside = [below[at] for at in sorted(found.values())]
     if not beside:
         beside = [heading for heading in below if heading.level == min(other.level for other in below)]
@@ -329,8 +334,8 @@ def _section_parts(page: Page, own: Heading, end: int, section: Named, style: He
     add_missing(-1, last=not below)
     for at, (start, stop) in enumerate(pairwise(stops)):
         parts += _segment(page, start, stop, topic_at.get(at))
-        for topic in _ending_at(at, below, found):
-            add_missing(topic, last=at == len(below) - 1)
+        if at in ending:
+            add_missing(ending[at], last=at == len(below) - 1)
     return tuple(parts)
 
 
@@ -344,17 +349,6 @@ def _missing_after(count: int, found: Mapping[int, object]) -> dict[int, list[in
         else:
             missing.setdefault(last, []).append(index)
     return missing
-
-
-def _ending_at(at: int, below: Sequence[Heading], found: Mapping[int, int]) -> Iterator[int]:
-    """The topics whose text ends with that of the heading ``at``, which may be one below theirs."""
-    own = set(found.values())
-    for topic, first in found.items():
-        last = first
-        while last + 1 < len(below) and below[last + 1].level > below[first].level and last + 1 not in own:
-            last += 1
-        if last == at:
-            yield topic
 
 
 def _segment(page: Page, start: int, end: int, topic: int | None, *, place: bool = True) -> Iterator[Part]:
@@ -392,7 +386,7 @@ def is_placeholder(block: Block) -> bool:
 
 def opened(parts: Sequence[Part], opening: str) -> tuple[Part, ...]:
     """A section with first sentences, where the author has none between its heading and what follows."""
-    if not opening or (isinstance(parts[0], str) and _without_headings(parts[0]).strip()):
+    if not opening or (isinstance(parts[0], str) and _parted(parts[0])[1].strip()):
         return tuple(parts)
     return (parts[0], Opening(opening), *parts[1:])
 
@@ -421,18 +415,11 @@ def _parted(text: str) -> tuple[str, str]:
 def own_texts(parts: Sequence[Part]) -> dict[int, str]:
     """The author's text on each topic that has any, without its heading: what stands right before the topic's place."""
     texts = {
-        part.topic: _without_headings(before)
+        part.topic: _parted(before)[1].strip("\r\n")
         for before, part in pairwise(parts)
         if isinstance(part, Slot) and not part.heading and isinstance(before, str)
     }
     return {topic: text for topic, text in texts.items() if text.strip()}
-
-
-def _without_headings(text: str) -> str:
-    """A text behind its last heading: the author's words on it."""
-    page = Page(text)
-    last = max((heading.end for heading in page.headings), default=0)
-    return page.cut(last, len(page.lines)).strip("\r\n")
 
 
 class Filled(NamedTuple):

@@ -6,8 +6,9 @@ in it parts no document.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -66,7 +67,8 @@ class Heading:
 
     ``line`` is its first line and ``end`` the line after it; ``lead`` is the first line of what belongs to it above:
     anchors, targets and comments. ``title`` is without attributes; ``identifiers`` are the explicit ids that links may
-    name: its own and those of its anchors."""
+    name: its own and those of its anchors. ``anchor`` is as GitHub makes it: a second one of a name has ``-1`` behind
+    it."""
 
     line: int = 0
     end: int = 0
@@ -76,6 +78,7 @@ class Heading:
     text: str = ""
     setext: bool = False
     identifiers: tuple[str, ...] = ()
+    anchor: str = ""
 
 
 class Page:
@@ -100,13 +103,17 @@ class Page:
     @cached_property
     def headings(self) -> tuple[Heading, ...]:
         """The headings outside containers, in order."""
-        found = []
+        found: list[Heading] = []
+        met: Counter[str] = Counter()
         lead: int | None = None  # the first line of what belongs to the next heading
         for span in self.spans:
             block = span.block
             if block is not None and block.kind == "heading":
                 first = span.start if lead is None else lead
-                found.append(_heading(block, span.text, first, above=self.cut(first, span.start)))
+                heading = _heading(block, span.text, first, above=self.cut(first, span.start))
+                base = anchor(heading.title)
+                found.append(replace(heading, anchor=f"{base}-{met[base]}" if met[base] else base))
+                met[base] += 1
             if span.kind != "blank":
                 lead = (span.start if lead is None else lead) if block is not None and _leads(block) else None
         return tuple(found)
@@ -140,17 +147,6 @@ class Page:
             at = end
         if at < len(self.lines):
             yield Span("blank", at, len(self.lines), self.cut(at, len(self.lines)))
-
-
-def anchors(headings: Sequence[Heading]) -> list[str]:
-    """The anchor of each heading as GitHub makes them; a second one of a name has ``-1`` behind it."""
-    met: dict[str, int] = {}
-    found = []
-    for heading in headings:
-        base = anchor(heading.title)
-        times = met[base] = met.get(base, -1) + 1
-        found.append(f"{base}-{times}" if times else base)
-    return found
 
 
 def _heading(block: Block, text: str, lead: int, *, above: str) -> Heading:

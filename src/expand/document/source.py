@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from expand.document.layout import Wanted, located
-from expand.document.page import Heading, Page, anchors
+from expand.document.page import Heading, Page
 from expand.markdown import blocks, matching, names
 from expand.markdown.blocks import Block, rows
 from expand.markdown.matching import unnumbered
@@ -105,7 +105,6 @@ def read_source(text: str, *, own: Container[str] = ()) -> Source:
         end = min(end, starts.pop().lead)
     starts = [heading for heading in starts if heading.line < end]
     body = every[header_end].start if header_end < len(every) else len(page.lines)
-    named = [*zip((heading.line for heading in page.headings), anchors(page.headings), strict=True)]
     sections: list[SourceSection] = []
     if starts:
         own_lines = every[header_end - 1].end if header_end else 0
@@ -113,10 +112,10 @@ def read_source(text: str, *, own: Container[str] = ()) -> Source:
         above = [block.end for block in every if block.end <= starts[0].lead and block.kind != "rule"]
         body = max(above, default=0)
     elif any(block.start >= body and block.end <= end and block.kind != "rule" for block in every):
-        below = (name for line, name in named if body <= line < end)
+        below = (heading.anchor for heading in page.headings if body <= heading.line < end)
         sections.append(SourceSection("", 0, _cut(page.lines, body, end), ("", *below)))
     for heading, stop in zip(starts, [*(other.lead for other in starts[1:]), end], strict=False):
-        own_names = tuple(name for line, name in named if heading.line <= line < stop)
+        own_names = tuple(other.anchor for other in page.headings if heading.line <= other.line < stop)
         text = _cut(page.lines, heading.end, stop)
         sections.append(SourceSection(heading.title, heading.level, text, own_names, _above(page, heading)))
     return Source(_cut(page.lines, 0, body).rstrip(), tuple(sections), _closing(page, end))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 from typing import Literal, NamedTuple
 
-from expand.document.page import BYTE_ORDER_MARK, Page, anchors
+from expand.document.page import BYTE_ORDER_MARK, Page
 from expand.document.source import relinked
 from expand.markdown import blocks, languages, matching, names
 from expand.markdown.blocks import rows
@@ -149,9 +149,8 @@ def translated(text: str, said: Mapping[Passage, str]) -> str:
 
 def with_links_moved(text: str, original: str) -> str:
     """A translation whose links to its own headings lead to their anchors in it."""
-    was, now = Page(original).headings, Page(text).headings
-    pairs = zip(was, anchors(was), anchors(now), strict=False)
-    moved = {old: new for heading, old, new in pairs if old != new and old not in heading.identifiers}
+    pairs = zip(Page(original).headings, Page(text).headings, strict=False)
+    moved = {was.anchor: now.anchor for was, now in pairs if was.anchor not in (now.anchor, *was.identifiers)}
     return relinked(text, moved, "")
 
 

@@ -25,7 +25,7 @@ from expand.document import draft as document
 from expand.document.draft import Draft, Stamp, topic_heading
 from expand.document.follow import Carried, bodies, followed, inserted, renumbered, title_of, with_topics_moved
 from expand.document.layout import Opening, assembled
-from expand.document.page import BYTE_ORDER_MARK, Page, anchors
+from expand.document.page import BYTE_ORDER_MARK, Page
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
 from expand.drafting.acceptance_record import (
     Acceptances,
@@ -325,8 +325,7 @@ class DraftFile:
             arrangement = chapter.arranged(Page("".join(said)))
         assert arrangement is not None
         text, starts = assembled(arrangement, self.texts)
-        headings = Page(text).headings
-        names = {heading.line: name for heading, name in zip(headings, anchors(headings), strict=True)}
+        names = {heading.line: heading.anchor for heading in Page(text).headings}
         stamps = {n: replace(self._stamps[n], name=names[at]) for n, at in starts.items() if at in names}
         whole = document.render_kept(
             text,

@@ -8,6 +8,8 @@ is taken from the draft as it stands there, and what a person changed is kept, a
 A translation that loses something of its passage goes back with what it lacks, once; then the original is kept.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import re
@@ -23,7 +25,7 @@ from expand.client.client import BudgetedClient, StoppedError
 from expand.document import draft as document
 from expand.document.draft import Draft
 from expand.document.layout import Wanted, located
-from expand.document.page import Page, Span, anchors
+from expand.document.page import Page, Span
 from expand.document.translation_units import Passage, faults, passages, translated, with_links_moved
 from expand.drafting.accept import draft_text, review
 from expand.drafting.acceptance_record import Acceptances, file_hash
@@ -73,16 +75,9 @@ class Overlay(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TranslationResult:
-    """What a translation came to: its ``draft`` and ``original`` by their paths, how many passages there are, how many
-    of them were ``bought`` now, are ``edited`` by a person, or ``missing`` because the run ended before."""
+    """What a translation came to: ``missing`` are the passages that are not translated because the run ended before."""
 
-    chapter: str
-    languages: tuple[str, str]
-    original: str
-    draft: str
-    passages: int
-    bought: int
-    edited: int
+    work: Translation
     missing: int
     usage: UsageCounter
     balance: Balance
@@ -99,10 +94,15 @@ class TranslationResult:
     def as_json(self) -> dict[str, Json]:
         """The object that ``expand translate --json`` prints."""
         return {
-            "chapter": self.chapter,
-            "from": self.languages[0],
-            "to": self.languages[1],
-            **fields_of(self, "original draft passages bought edited missing"),
+            "chapter": self.work.chapter,
+            "from": self.work.languages[0],
+            "to": self.work.languages[1],
+            "original": self.work.original_path,
+            "draft": self.work.path,
+            "passages": len(self.work.passages),
+            "bought": len(self.work.answered),
+            "edited": self.work.edited,
+            "missing": self.missing,
             **fields_of(self.usage, "attempts answers"),
             "tokens": fields_of(self.usage.usage, "prompt cached completion"),
             "findings": [finding_json(one) for one in self.findings],
@@ -304,10 +304,14 @@ class Translation:
             for at, (hashed, block) in enumerate(zip(self._hashes, _blocks(whole), strict=True))
         ]
         text = with_overlays(whole, self._edits)
+        named: dict[int, str] = {}  # of the sections' headings: their anchors, as far as the layout needs them
+        if self._original.layout == "keep":
+            wanted = [Wanted(section.title.every(), section.heading) for section in self._outline.sections]
+            found, own = located(Page(self._text).headings, wanted), Page(text).headings
+            named = {index + 1: own[at].anchor for index, at in found.items() if at < len(own)}
         text = document.render_translated(
-            text, language=self.language, original=self._original, source=self._source(), names=self._names(text),
-            pairs=pairs,
-        )  # fmt: skip
+            text, language=self.language, original=self._original, source=self._source(), names=named, pairs=pairs
+        )
         if not self._path.is_file() or text != decoded(read_bytes(self._path), self._path, keep_mark=True):
             write_atomically(self._path, text)
         copy = self._workspace.state_path("lines", self._name)
@@ -322,13 +326,6 @@ class Translation:
         path = self._document(self.language)
         present = read_bytes(self._workspace.source_path(path)) if path else b""
         return Acceptances(self._workspace).keep(present, durable=False) if present else file_hash(b"")
-
-    def _names(self, text: str) -> dict[int, str]:
-        """The anchors of the sections' headings by number, as far as the layout needs them."""
-        wanted = [Wanted(section.title.every(), section.heading) for section in self._outline.sections]
-        found, own = located(Page(self._text).headings, wanted), anchors(Page(text).headings)
-        kept = self._original.layout == "keep"
-        return {index + 1: own[at] for index, at in found.items() if kept and at < len(own)}
 
     def _findings(self, text: str, written: str) -> tuple[Finding, ...]:
         """What ``text``, a translation without a person's edits, has kept of its original, and terms that it calls
@@ -457,13 +454,7 @@ async def translate(
             findings = work.write()
             findings += review(workspace, settings, book, work.chapter, language=work.language).every_finding
         return TranslationResult(
-            chapter=work.chapter,
-            languages=work.languages,
-            original=work.original_path,
-            draft=work.path,
-            passages=len(work.passages),
-            bought=len(work.answered),
-            edited=work.edited,
+            work=work,
             missing=len(work.asked.keys() - work.answered),
             usage=context.usage.of(work.chapter, 0),
             balance=context.ledger.balance("book"),
