@@ -88,17 +88,3 @@ def test_the_numbers_of_other_chapters_are_passed_over_where_they_may_be_meant()
     assert found(said, Contents(titles=TITLES, chapters={7})) == []
     assert found("Section 4.1 has it.", Contents(titles=TITLES, chapter=4)) == []
     assert len(found("Section 4.3 has it.", Contents(titles=TITLES, chapter=4))) == 1
-
-
-def test_a_brief_that_expects_a_name_from_the_wrong_section_is_named(tmp_path: Path) -> None:
-    place = small(tmp_path)
-    (place / "briefs").mkdir()
-    (place / "briefs/07.yaml").write_text(
-        "sections:\n- {title: Signal handling, introduces: [Mask]}\n"
-        "- {title: Named pipes, relies_on: [Mask from section 1, Worker from section 1, Pipe from section 9]}\n",
-        encoding="utf-8",
-    )
-    shown = expand(place, "outline", "check").out
-    assert 'section 2 relies on "Worker from section 1"' in shown.replace("'", '"')
-    assert 'section 2 relies on "Pipe from section 9"' in shown.replace("'", '"')
-    assert "Mask from" not in shown

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 
-from expand.batch.lookahead import NoAuthor, SectionQuestions, open_questions, orders_of
+from expand.batch.open_questions import NoAuthor, SectionQuestions, open_questions, orders_of
 from expand.batch.submission import Submission, split, with_remedy
 from expand.budget import Balance
 from expand.drafting.events import Event

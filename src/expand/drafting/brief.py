@@ -5,10 +5,9 @@ message; a section's own entry goes into its requests. Sections and topics are k
 follows its section when the outline changes.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -18,8 +17,6 @@ from expand.outline.reading import BRIEF
 from expand.schema import Json
 from expand.schema.positions import parse_yaml, read_yaml
 from expand.schema.source_text import Problems, quoted, shown_path
-
-_FROM_SECTION = re.compile(r"(?P<name>[\w:]+)\S* from section (?P<number>\d+)")
 
 
 class SectionBrief(NamedTuple):
@@ -37,9 +34,10 @@ class SectionBrief(NamedTuple):
         """The section's first sentences, "" where it has none."""
         return str(self.data.get("opening", "")).strip()
 
-    def names(self, key: Literal["introduces", "relies_on"]) -> str:
-        """The names that the section introduces or relies on, each on a line; "" where the entry names none."""
-        return "\n".join(map(str, self.data.get(key, ())))
+    @property
+    def introduces(self) -> str:
+        """The names that the section introduces, each on a line; "" where the entry names none."""
+        return "\n".join(map(str, self.data.get("introduces", ())))
 
     def topic(self, titles: Sequence[str]) -> Mapping[str, Any]:
         """The entry of the topic with one of these titles: its ``lines``, a share of the section's, its ``examples``,
@@ -47,22 +45,20 @@ class SectionBrief(NamedTuple):
         keys, topics = {title_key(title) for title in titles}, self.data.get("topics", ())
         return next((topic for topic in topics if title_key(topic["title"]) in keys), {})
 
-    def text(self, topics: Sequence[Sequence[str]] = (), examples: Sequence[int] = ()) -> str:
+    def text(self, topics: Sequence[tuple[Sequence[str], int]]) -> str:
         """The entry as YAML, without its opening and the topics' lines, which are shares of what a request asks for.
-        Of its topics those of ``topics`` (each with its titles in every language) alone, with the code ``examples``
-        that they should have where there are several."""
+        Of its topics those of ``topics`` alone, each by its titles in every language and with the code examples that
+        it should have, which are said where there are several."""
         data = {key: value for key, value in self.data.items() if key not in ("title", "opening", "topics")}
-        counts = examples or [0] * len(topics)
-        wanted = [(found, n) for titles, n in zip(topics, counts, strict=True) if (found := self.topic(titles))]
-        several = len(wanted) > 1
-        shown = [
-            {
-                "title": topic["title"],
-                **({"examples": count} if several and "examples" in topic else {}),
-                **({"shows": topic["shows"]} if topic.get("shows") else {}),
-            }
-            for topic, count in wanted
-        ]
+        wanted = [(found, count) for titles, count in topics if (found := self.topic(titles))]
+        shown = []
+        for topic, count in wanted:
+            one = {"title": topic["title"]}
+            if len(wanted) > 1 and "examples" in topic:
+                one["examples"] = count
+            if topic.get("shows"):
+                one["shows"] = topic["shows"]
+            shown.append(one)
         # Titles alone say nothing that the request does not.
         return _yaml({**data, "topics": shown} if any(len(one) > 1 for one in shown) else data)
 
@@ -85,6 +81,10 @@ class Brief(NamedTuple):
     def as_data(self) -> dict[str, Json]:
         """The brief as its file holds it."""
         return {**self.shared, "sections": [dict(section.data) for section in self.sections]}
+
+    def as_yaml(self) -> str:
+        """The file's text."""
+        return _yaml(self.as_data()) + "\n"
 
 
 def read_brief(path: Path, *, root: Path) -> Brief:
@@ -109,7 +109,7 @@ def parse_brief(text: str, outline: Outline, titles: Sequence[str]) -> tuple[Bri
     entries = [entry for entry in given or () if isinstance(entry, dict)]
     if not entries:
         return None, faults or ('there is no list "sections"; give one entry a section',)
-    known = {title_key(title): title for section in outline.sections for title in section.title.every()}
+    known = {title_key(title) for section in outline.sections for title in section.title.every()}
     if len(entries) == len(titles):
         for entry, title in zip(entries, titles, strict=True):
             if title_key(str(entry.get("title", ""))) not in known:
@@ -127,25 +127,12 @@ def parse_brief(text: str, outline: Outline, titles: Sequence[str]) -> tuple[Bri
     return brief, tuple(example_faults(brief, outline))
 
 
-def as_yaml(brief: Brief) -> str:
-    """The brief as its file holds it."""
-    return _yaml(brief.as_data()) + "\n"
-
-
 def brief_warnings(brief: Brief, outline: Outline) -> Iterator[str]:
-    """What is odd about a brief: entries that no section is told, names that a section is to introduce and does not,
-    and too few or too many code examples."""
+    """What is odd about a brief: entries that no section is told, and too few or too many code examples."""
     keys = {title_key(title) for section in outline.sections for title in section.title.every()}
     for entry in brief.sections:
         if title_key(entry.title) not in keys:
             yield f"the outline has no section {quoted(entry.title)}; no request says this entry"
-    told = {section.number: own for section in outline.sections if (own := brief.section(section))}
-    introduced = {number: own.names("introduces") for number, own in told.items()}
-    for number, own in told.items():
-        for found in _FROM_SECTION.finditer(own.names("relies_on")):
-            names, parts = introduced.get(int(found["number"])), re.findall(r"\w+", found["name"])
-            if names is None or (names and not set(parts) & set(re.findall(r"\w+", names))):
-                yield f"section {number} relies on {quoted(found[0])}, which that section does not introduce"
     yield from example_faults(brief, outline)
 
 

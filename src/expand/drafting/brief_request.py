@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from expand.client.client import BudgetedClient, StoppedError
-from expand.drafting.brief import Brief, as_yaml, parse_brief
+from expand.drafting.brief import Brief, parse_brief
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import open_chapter
 from expand.drafting.events import Event, Notice
@@ -17,7 +17,7 @@ from expand.drafting.request_builder import chapter_order
 from expand.drafting.run_context import RunContext, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
-from expand.ledger import Ledger, Order, StoredAnswer
+from expand.ledger import Ledger, Order
 from expand.llm.types import Answer, Finish
 from expand.markdown import sanitize
 from expand.outline import Plan
@@ -55,31 +55,30 @@ async def make_brief(context: RunContext, chapter: Chapter, workspace: Workspace
 
     Raises nothing that ends a run but ``LedgerError``."""
     counter = context.usage.of(chapter.id, SECTION)
-    best: MadeBrief | None = None
-    previous, cut = read_text(workspace.brief_path(chapter.id))[:MOST_MATERIAL] if note else "", 0
-    problems: tuple[str, ...] = (note,) if note else ()
+    path = workspace.brief_path(chapter.id)
+    best = MadeBrief(brief=None, problems=(note,) if note else ())
+    previous, problems, cut = read_text(path)[:MOST_MATERIAL] if note else "", best.problems, 0
+    edition = context.ledger.edition(chapter.id, SECTION)
     try:
         for attempt in range(MOST_REQUESTS):
             order = brief_order(
-                chapter, context.run_id, edition=context.ledger.edition(chapter.id, SECTION), attempt=attempt, cut=cut,
-                previous=previous, problems=problems,
-            )  # fmt: skip
+                chapter, context.run_id, edition=edition, attempt=attempt, cut=cut, previous=previous, problems=problems
+            )
             bought = await context.client.buy(order)
             counter.add(bought)
-            made = _read(bought, chapter)
-            if made.brief is not None and (best is None or len(made.problems) < len(best.problems)):
+            made = _read(bought.answer, chapter)
+            if best.brief is None or (made.brief is not None and len(made.problems) < len(best.problems)):
                 best = made
             if made.brief is not None and not made.problems:
                 break
-            problems, cut = made.problems, cut + (bought.answer.finish is Finish.LENGTH)
-            previous = bought.answer.text[:MOST_MATERIAL]
+            previous, problems = bought.answer.text[:MOST_MATERIAL], made.problems
+            cut += bought.answer.finish is Finish.LENGTH
     except (BudgetExceededError, AuthorError, StoppedError, InputError) as error:
-        if best is None:
+        if best.brief is None:
             return MadeBrief(brief=None, stopped_by=error)
-    if best is None or best.brief is None:
-        return MadeBrief(brief=None, problems=problems)
-    write_atomically(workspace.brief_path(chapter.id), as_yaml(best.brief))
-    context.usage.on_event(Notice(message=f"{chapter.id}: the brief is in briefs/{chapter.id}.yaml"))
+    if best.brief is not None:
+        write_atomically(path, best.brief.as_yaml())
+        context.usage.on_event(Notice(message=f"{chapter.id}: the brief is in {workspace.relative(path)}"))
     return best
 
 
@@ -109,32 +108,11 @@ def brief_order(
 ) -> Order:
     """The order of request number ``attempt``, from 0. ``cut`` counts the answers that reached their output cap: each
     doubles it. Raises ``InputError`` where it does not fit the model's context window."""
-    sections = chapter.outline.sections
-    cap = BASE_TOKENS + sum(TOKENS_PER_SECTION + TOKENS_PER_TOPIC * len(section.topics) for section in sections)
-    context = _context(chapter)
-    first = chapter.prompts.message("brief.j2", context)
-    # By what is asked, not by the answers before it: a run that was killed finds what it bought.
-    words = ("brief", chapter.id, chapter.system.content, first.content, chapter.setup.profile.name, edition, attempt)
-    return chapter_order(
-        chapter.id,
-        chapter.setup,
-        (
-            chapter.system,
-            chapter.prompts.message("brief.j2", replace(context, present=previous, problems=tuple(problems))),
-        ),
-        options=chapter.options,
-        purpose="brief",
-        run_id=run_id,
-        output_tokens=cap * 2**cut,
-        question=words,
-        edition=edition * MOST_REQUESTS + attempt,
-        remedy=f"write briefs/{chapter.id}.yaml yourself, or run expand chapter with --no-brief",
-    )
-
-
-def _context(chapter: Chapter) -> BriefContext:
+    cap = BASE_TOKENS
+    for section in chapter.outline.sections:
+        cap += TOKENS_PER_SECTION + TOKENS_PER_TOPIC * len(section.topics)
     context = chapter.context
-    return BriefContext(
+    asked = BriefContext(
         chapter_id=chapter.id,
         chapter_title=context.chapter_title,
         language=context.language,
@@ -149,17 +127,30 @@ def _context(chapter: Chapter) -> BriefContext:
                 topics=skeleton.topics,
                 share=0,
                 lines=skeleton.target,
-                material="\n\n".join((*skeleton.intro, *(t for ts in skeleton.placed.values() for t in ts)))[
-                    :MOST_MATERIAL
-                ].strip(),
+                material="\n\n".join(skeleton.material(*range(len(skeleton.topics) or 1)))[:MOST_MATERIAL].strip(),
             )
             for skeleton in chapter.skeletons.values()
         ),
     )
+    first = chapter.prompts.message("brief.j2", asked)
+    # By what is asked, not by the answers before it: a run that was killed finds what it bought.
+    words = ("brief", chapter.id, chapter.system.content, first.content, chapter.setup.profile.name, edition, attempt)
+    mended = replace(asked, present=previous, problems=tuple(problems))
+    return chapter_order(
+        chapter.id,
+        chapter.setup,
+        (chapter.system, chapter.prompts.message("brief.j2", mended)),
+        options=chapter.options,
+        purpose="brief",
+        run_id=run_id,
+        output_tokens=cap * 2**cut,
+        question=words,
+        edition=edition * MOST_REQUESTS + attempt,
+        remedy=f"write briefs/{chapter.id}.yaml yourself, or run expand chapter with --no-brief",
+    )
 
 
-def _read(bought: StoredAnswer, chapter: Chapter) -> MadeBrief:
-    answer: Answer = bought.answer
+def _read(answer: Answer, chapter: Chapter) -> MadeBrief:
     if not answer.usable:
         said = " ".join(answer.text.split())[:200]
         return MadeBrief(brief=None, problems=(f"the author refused: {said}" if said else "the author gave no answer",))

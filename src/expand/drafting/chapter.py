@@ -391,7 +391,7 @@ class Chapter:
         entries = {section.number: self.brief_of(section) for section in self.outline.sections}
         return Contents(
             titles={number: (title, *topics) for number, (title, topics) in self._titles.items()},
-            introduced={n: entry.names("introduces") for n, entry in entries.items() if entry},
+            introduced={n: entry.introduces for n, entry in entries.items() if entry},
             chapter=int(self.id) if self.id.isdecimal() else 0,
             chapters=frozenset(int(other) for other in others if other.isdecimal()),
         )

@@ -137,10 +137,14 @@ def chapter_order(
         address=Address(chapter=chapter, section=0, purpose=purpose),
         run_id=run_id,
         options=options,
-        question=hashlib.sha256("|".join(map(str, question)).encode()).hexdigest(),
+        question=_digest(question),
         remedy=remedy,
         estimate=setup.counter.count_messages(messages),
     )
+
+
+def _digest(question: Sequence[object]) -> str:
+    return hashlib.sha256("|".join(map(str, question)).encode()).hexdigest()
 
 
 class RequestBuilder:
@@ -169,21 +173,6 @@ class RequestBuilder:
         self._entry = chapter.brief_of(section)
         self._aspects = self.profile.aspects.get(chapter.language, ())
         self._key = chapter.key(section, check.revision)
-        previous = chapter.skeletons.get(section.number - 1)
-        self._base = RequestContext(
-            language=chapter.language,
-            audience=chapter.context.audience,
-            chapter_id=chapter.id,
-            chapter_title=chapter.context.chapter_title,
-            section_number=section.number,
-            section_title=self._skeleton.title,
-            topics=(),
-            lines=0,
-            previous_section=previous.title if previous else "",
-            section_note=chapter.say(section.note),
-            section_references=quoted_passages(chapter.quoted_passages.get(section.number, {})),
-            instruction=check.revision.instruction,
-        )
 
     @property
     def can_repair(self) -> bool:
@@ -238,28 +227,37 @@ class RequestBuilder:
     def _question(self, ask: Ask, attempt: int) -> str:
         """The identity of a request, whatever its exact words and numbers are: a run that was killed finds its answers
         by it, although the texts that the words quote may have changed since."""
-        slots = ",".join(str(slot) for slot in ask.slots)
+        slots = ",".join(map(str, ask.slots))
         # Neither lines nor the words of the prompt are in it. Both depend on earlier answers, so a run that was killed
-        # would not recognise what it had bought.
-        words = (self._chapter.id, self._key, ask.purpose, slots, str(ask.ordinal), str(attempt), self._check.preceding)
-        # An answer to other passages is no answer; a section that cites none of what changed is not asked for at all.
+        # would not recognise what it had bought. An answer to other passages is no answer; a section that cites none of
+        # what changed is not asked for at all.
         marks = [passage.mark for passage in self._skeleton.passages.values()]
-        return hashlib.sha256("|".join((*words, *marks)).encode()).hexdigest()
+        words = (self._chapter.id, self._key, ask.purpose, slots, ask.ordinal, attempt, self._check.preceding, *marks)
+        return _digest(words)
 
     def _context(self, ask: Ask, section_text: SectionText) -> RequestContext:
-        skeleton, slots = self._skeleton, ask.slots
+        chapter, section, skeleton, slots = self._chapter, self._section, self._skeleton, ask.slots
         before = self._before(ask, section_text)
+        previous = chapter.skeletons.get(section.number - 1)
         repairing = ask.purpose == "repair"
         # Only a topic's first request shows the author's blocks and asks for code: a further one would have them again.
         first = ask.part == 0 and not repairing
-        material = [*skeleton.intro] if 0 in slots else []
-        for slot in slots:
-            material += skeleton.placed.get(slot, ())
+        opens = first and 0 in slots
+        material = skeleton.material(*slots)
         present = dict(enumerate(section_text.bodies)) if repairing else self._check.present
         headed = [f"### {skeleton.topics[slot]}\n\n" if len(slots) > 1 else "" for slot in slots]
         shown = [h + present[slot].strip("\n") for h, slot in zip(headed, slots, strict=True) if slot in present]
-        return replace(
-            self._base,
+        return RequestContext(
+            language=chapter.language,
+            audience=chapter.context.audience,
+            chapter_id=chapter.id,
+            chapter_title=chapter.context.chapter_title,
+            section_number=section.number,
+            section_title=skeleton.title,
+            previous_section=previous.title if previous else "",
+            section_note=chapter.say(section.note),
+            section_references=quoted_passages(chapter.quoted_passages.get(section.number, {})),
+            instruction=self._check.revision.instruction,
             topics=tuple(skeleton.topics[slot] for slot in slots if skeleton.topics),
             lines=skeleton.measure.stated(ask.lines),
             unit=skeleton.measure.unit,
@@ -276,10 +274,10 @@ class RequestBuilder:
             told=self._check.preceding if first else "",
             problems=ask.problems,
             code_only=bool(ask.code),
-            opening=section_text.skeleton.opening if first and 0 in slots else "",
+            opening=section_text.skeleton.opening if opens else "",
             section_brief=self._section_brief(slots) if first else "",
             must_cite=self._claims(slots) if first else (),
-            opens_section=first and 0 in slots,
+            opens_section=opens,
             closes_section=section_text.slots[-1] in slots,
         )
 
@@ -293,10 +291,10 @@ class RequestBuilder:
 
     def _section_brief(self, slots: Sequence[int]) -> str:
         """What the brief says for the section, and for the topics of this request."""
-        topics = self._section.topics
-        if self._entry is None or not topics:
-            return self._entry.text() if self._entry else ""
-        return self._entry.text([topics[slot].every() for slot in slots], [self._examples[slot] for slot in slots])
+        if self._entry is None:
+            return ""
+        topics = [(self._section.topics[slot].every(), self._examples[slot]) for slot in slots if self._section.topics]
+        return self._entry.text(topics)
 
     def _topic_lines(self, ask: Ask) -> tuple[int, ...]:
         """How the topics of a request share it, in what the outline counts; () where neither outline nor brief says."""
@@ -311,9 +309,9 @@ class RequestBuilder:
 
     def _before(self, ask: Ask, section_text: SectionText) -> str:
         """The end of what the request goes on from: its topic's text, or the topic's before."""
-        for slot in range(ask.slots[0], -1, -1):
-            if section_text.bodies[slot].strip():
-                most = DRAFT_TAIL_LINES if TEMPLATE_OF[ask.purpose] == "section.j2" else TAIL_LINES
-                tail = section_text.tail(slot, BRIEF_TAIL_LINES if self._aspects else most)
-                return quoted(tail, TAIL_TOKENS, self._setup)
-        return ""
+        begun = [slot for slot in range(ask.slots[0] + 1) if section_text.bodies[slot].strip()]
+        if not begun:
+            return ""
+        most = DRAFT_TAIL_LINES if TEMPLATE_OF[ask.purpose] == "section.j2" else TAIL_LINES
+        tail = section_text.tail(begun[-1], BRIEF_TAIL_LINES if self._aspects else most)
+        return quoted(tail, TAIL_TOKENS, self._setup)

@@ -254,14 +254,14 @@ class SectionRun:
         """The order for a request, with a lower output cap where the bound needs one.
 
         Raises what keeps it from being placed. An answer that is there may always be taken."""
-        order = requests.order(ask, self._shown_text, attempt=attempt)
+        order = requests.order(ask, self.text, attempt=attempt)
         if self._context.ledger.known(order) is not None:
             return order
         if self._context.thinking.gave_up(requests.model):
             raise AuthorError(_only_thinking(requests.model, order.request.max_output_tokens))
         if self._bound.allows(order):
             return order
-        order = requests.order(ask, self._shown_text, attempt=attempt, most_tokens=self._bound.room())
+        order = requests.order(ask, self.text, attempt=attempt, most_tokens=self._bound.room())
         if not self._bound.allows(order):
             raise BoundReachedError(
                 f"nothing more was asked for: {self._bound.answers} answers took {self._bound.spent:,} tokens, and one "
@@ -279,7 +279,7 @@ class SectionRun:
             return await self._buy(order)
         except BudgetExceededError:
             most = self._context.remaining_tokens(self._chapter.id) or 0
-            smaller = requests.order(ask, self._shown_text, attempt=attempt, most_tokens=most)
+            smaller = requests.order(ask, self.text, attempt=attempt, most_tokens=most)
             if smaller.amount.tokens >= order.amount.tokens:
                 raise
             return await self._buy(smaller)
@@ -290,11 +290,11 @@ class SectionRun:
         Raises ``AuthorError`` when the cap was raised before or cannot be."""
         # An answer from before the caps were raised, in the profile or for the run: its question is still open.
         outgrown = bought.reused and bought.usage.completion < cap
-        if outgrown or requests.order(ask, self._shown_text, attempt=attempt).request.max_output_tokens > cap:
+        if outgrown or requests.order(ask, self.text, attempt=attempt).request.max_output_tokens > cap:
             return
         thinking = self._context.thinking
         if thinking.give(requests.profile, cap):
-            raised = requests.order(ask, self._shown_text, attempt=attempt).request.max_output_tokens
+            raised = requests.order(ask, self.text, attempt=attempt).request.max_output_tokens
             if raised > cap:
                 said = f"spent its {cap:,} output tokens on thinking; asking once more with {raised:,}"
                 self._notice(f"{requests.model} {said}")
@@ -402,11 +402,6 @@ class SectionRun:
         """Tell how far the section is."""
         self._counter.lines, self._counter.streamed_lines = self.text.lines, 0
         self._context.usage.show(self._chapter.id, self._section.number)
-
-    @property
-    def _shown_text(self) -> SectionText:
-        """The text that requests go on from."""
-        return self.text
 
 
 def _fences(text: SectionText) -> int:

@@ -69,6 +69,11 @@ class Skeleton:
         """What the section is to have of what its outline counts."""
         return self.measure.stated(self.target)
 
+    def material(self, *slots: int) -> list[str]:
+        """The author's own texts on some topics; with the first one those that belong to no topic."""
+        own = [text for slot in slots for text in self.placed.get(slot, ())]
+        return [*self.intro, *own] if 0 in slots else own
+
     @property
     def revised_texts(self) -> tuple[str, ...]:
         """The author's texts that give way to the model's."""
