@@ -302,8 +302,8 @@ class Chapter:
             names=self.names,
             intro=tuple(text for topic, text in placed if topic is None or not topics),
             placed={topic: tuple(texts) for topic, texts in by_topic.items()},
-            revised=self._revises(section),
-            passages=self.passages_for(number),
+            revised=(section.source_text or self.outline.source_text or self._book.source_text) == "revise",
+            passages={**self.quoted_passages.get(0, {}), **self.quoted_passages.get(number, {})},
             opening=opening,
             weights=weights,
         )
@@ -339,10 +339,6 @@ class Chapter:
         names = (f"R{number}" for number in itertools.count(1))
         return {number: {next(names): passage for passage in passages} for number, passages in chosen.items()}
 
-    def passages_for(self, section: int) -> dict[str, Passage]:
-        """The passages that the requests of a section quote, by the names under which it may cite them."""
-        return {**self.quoted_passages.get(0, {}), **self.quoted_passages.get(section, {})}
-
     def known_passages(self, section: int) -> dict[str, Passage]:
         """All that a section may cite, by mark."""
         if section not in self._known:
@@ -357,10 +353,6 @@ class Chapter:
             [self.say(claim) for claim in section.must_cite],
         ]
         return [said] if any(said) else []
-
-    def _revises(self, section: Section) -> bool:
-        """Whether the author's own text in a section gives way to the model's."""
-        return (section.source_text or self.outline.source_text or self._book.source_text) == "revise"
 
     def ignored(self, section: int) -> frozenset[str]:
         """The kinds of findings that nobody wants to hear of in a section; 0: of the chapter as a whole."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import ceil
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError, Place
@@ -156,31 +154,13 @@ def author_for(settings: Settings, profile: Profile) -> OpenAIAuthor:
     return OpenAIAuthor(endpoint_of(settings), RequestForm.of(profile))
 
 
-class Authors:
-    """The authors of all models that a run may ask, as one: each request goes to its own model's. An async context
-    manager, which closes them.
-
-    Raises ``InputError`` for a key or an address with which nothing could be sent."""
-
-    def __init__(self, workspace: Workspace, settings: Iterable[Settings]) -> None:
-        self._authors = {one.model: author_for(one, profile_of(workspace, one)) for one in settings}
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        for author in self._authors.values():
-            await self._stack.enter_async_context(author)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
+class Authors(dict[str, "OpenAIAuthor"]):
+    """Authors by model, as one: each request goes to its own model's."""
 
     async def open(self, model: str) -> None:
         """Load what a model's requests need, or start the model; send nothing. Raises ``AuthorError``."""
-        await self._authors[model].open()
+        await self[model].open()
 
     async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         """Send the request to its model. Raises as ``Author`` does."""
-        author = self._authors[request.model]
-        return await author.complete(request, client_request_id=client_request_id, on_text=on_text)
+        return await self[request.model].complete(request, client_request_id=client_request_id, on_text=on_text)

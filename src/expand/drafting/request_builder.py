@@ -174,11 +174,6 @@ class RequestBuilder:
         self._aspects = self.profile.aspects.get(chapter.language, ())
         self._key = chapter.key(section, check.revision)
 
-    @property
-    def can_repair(self) -> bool:
-        """Whether the model can rewrite a text: small ones that fill in forms cannot."""
-        return not self.profile.aspects
-
     def order(self, ask: Ask, section_text: SectionText, *, attempt: int = 0, most_tokens: int | None = None) -> Order:
         """The order for a request. ``attempt`` counts answers to it that could not be used. Above ``most_tokens`` its
         output cap is lowered, as far as the lines should still fit.

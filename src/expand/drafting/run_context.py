@@ -14,7 +14,15 @@ from expand.client.client import Event as ClientEvent
 from expand.client.retry_policy import RetryPolicy
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
 from expand.drafting.length_loop import Outcome
-from expand.drafting.model_setup import Authors, ModelSetup, model_setup_for, other_roles, profile_of, require_language
+from expand.drafting.model_setup import (
+    Authors,
+    ModelSetup,
+    author_for,
+    model_setup_for,
+    other_roles,
+    profile_of,
+    require_language,
+)
 from expand.drafting.purchase_bounds import SectionBound, ThinkingRoom
 from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError
@@ -207,7 +215,9 @@ async def open_run(
         usage = UsageCounters(ledger, on_event)
         prepare = None
         if author is None:
-            author = own = await stack.enter_async_context(Authors(workspace, settings.of_sections(*others)))
+            author = own = Authors()
+            for one in settings.of_sections(*others):
+                own[one.model] = await stack.enter_async_context(author_for(one, profile_of(workspace, one)))
             prepare = own.open
         client = BudgetedClient(
             ledger=ledger,

@@ -30,7 +30,7 @@ from expand.drafting.length_loop import (
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.purchase_bounds import MOST_CHARGED, SectionBound, spent_on_thinking
 from expand.drafting.request_builder import RequestBuilder
-from expand.drafting.run_context import RunContext, UsageCounter
+from expand.drafting.run_context import RunContext
 from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import TERMINALS, SectionText
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
@@ -74,6 +74,7 @@ class SectionRun:
         self._check = check
         self.text = check.text(chapter)
         self._requests = self._builder(chapter)
+        self._counter = context.usage.of(chapter.id, check.section.number)
         self.notes: list[Finding] = []
         """What the run alone can tell of the section."""
         self._bound = SectionBound(
@@ -81,11 +82,6 @@ class SectionRun:
             check.section.number,
             lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check)),
         )
-
-    @property
-    def _counter(self) -> UsageCounter:
-        """What the section bought since its result was asked last."""
-        return self._context.usage.of(self._chapter.id, self._section.number)
 
     def _builder(self, chapter: Chapter, setup: ModelSetup | None = None) -> RequestBuilder:
         check = replace(self._check, section=chapter.outline.sections[self._section.number - 1])
@@ -97,11 +93,13 @@ class SectionRun:
         meant = self._chapter.setup
         models = self._context.models_for(role, meant)
         built = [self._requests if setup is meant else self._builder(self._chapter, setup) for setup in models]
-        return [requests for requests in built if role != "repair" or requests.can_repair]
+        # A small model that fills in forms cannot rewrite a text.
+        return [requests for requests in built if role != "repair" or not requests.profile.aspects]
 
     async def draft(self) -> ExpandError | None:
         """Ask until the section is done, or until something ends it, and return that; its ``text`` is what came."""
         ended_by: ExpandError | None = None
+        number = self._section.number
         try:
             if not self._check.begun.whole:
                 await self._reach_length()
@@ -114,9 +112,9 @@ class SectionRun:
         # the section has is kept, and the other sections go on.
         except InputError as error:
             ended_by = error
-            self.notes.append(_not_asked(self._section.number, error))
+            self.notes.append(_not_asked(number, error))
         except BoundReachedError as error:
-            self.notes.append(finding("over-plan", self._section.number, 1, str(error)))
+            self.notes.append(finding("over-plan", number, 1, str(error)))
         finally:
             if self._code is None:  # else the chapter's package may still be mended
                 self.close()
@@ -143,14 +141,11 @@ class SectionRun:
             remedy = "if you miss text, look at the answers with `expand ledger export`"
             found.append(finding(kind, number, 1, message, severity="note", remedy=remedy))
         found += _doubtful(number, self.text.render(), self.text.doubts)
-        if ended_by is None and any(self.text.cut):
-            known = {one.kind for one in self._findings(self.text)}
-            if not known & {"cut", "open-fence"}:
-                slot = self.text.cut.index(True)
-                where = f" on {self.text.skeleton.topics[slot]}" if self.text.skeleton.topics else ""
-                found.append(
-                    finding("cut", number, 1, f"the text{where} was cut, and what was asked for did not end it")
-                )
+        known = {one.kind for one in self._findings(self.text)}
+        if ended_by is None and any(self.text.cut) and not known & {"cut", "open-fence"}:
+            topics = self.text.skeleton.topics
+            where = f" on {topics[self.text.cut.index(True)]}" if topics else ""
+            found.append(finding("cut", number, 1, f"the text{where} was cut, and what was asked for did not end it"))
         if loops := self.text.loops:  # the lines at which they were cut off
             times = f"{len(loops)} answers" if len(loops) > 1 else "an answer"
             stopped = ", and nothing more was asked for" if len(loops) >= MOST_LOOPS else ""
@@ -169,7 +164,9 @@ class SectionRun:
             if first is not None and self._context.ledger.known(self._requests.order(first, self.text)) is None:
                 self._begin_lean()
         while (ask := loop.next()) is not None:
-            grown, cut = await self._ask(ask)
+            answer = await self._usable(ask)
+            grown, cut = _take_in(self.text, answer, ask) if answer else (0, False)
+            self._show()
             loop.record(ask, grown, cut=cut)
             if ask.purpose == purpose and not cut and profile.brief:
                 self._context.delivered.append(loop.outcomes[-1])
@@ -189,15 +186,6 @@ class SectionRun:
             loop.record(ask, grown, cut=cut)
         if any(body.strip() for body in text.bodies):
             self.text.adopt(text)
-
-    async def _ask(self, ask: Ask) -> tuple[int, bool]:
-        """Ask once; returns by how many lines the section grew, and whether the answer was cut, as ``_take_in``."""
-        answer = await self._usable(ask)
-        if answer is None:
-            return 0, False
-        taken = _take_in(self.text, answer, ask)
-        self._show()
-        return taken
 
     async def _usable(self, ask: Ask) -> Answer | None:
         """A usable answer, or None with a note of why there is none.
@@ -324,9 +312,13 @@ class SectionRun:
         if answer is None:
             return
         shorter = self.text.replaced(ask.slots, answer.text, answer.finish)
-        whole = not any(shorter.cut) and all(body.strip() for body in shorter.bodies)
-        whole = whole and cited_marks(shorter.render()) >= cited_marks(self.text.render())
-        if whole and _fences(shorter) >= _fences(self.text) and self._misses(shorter) < self._misses(self.text):
+        if (
+            not any(shorter.cut)
+            and all(body.strip() for body in shorter.bodies)
+            and cited_marks(shorter.render()) >= cited_marks(self.text.render())
+            and _fences(shorter) >= _fences(self.text)
+            and self._misses(shorter) < self._misses(self.text)
+        ):
             self.text = shorter
         self._show()
 
@@ -380,10 +372,8 @@ class SectionRun:
         spans, begun = self.text.spans(), self._check.begun.bodies
         for one in self._findings(self.text):
             slot = next((slot for slot, span in spans.items() if one.line in span), None)
-            mends = (
-                one.mendable and one.severity != "note" and not (one.kind == "broken-code" and self._code is not None)
-            )
-            if slot is None or not mends:
+            judged = one.kind == "broken-code" and self._code is not None  # by its toolchain
+            if slot is None or not one.mendable or one.severity == "note" or judged:
                 continue
             # A text that the section went on from was mended as far as could be.
             if not begun or not begun[slot].strip() or self.text.bodies[slot] != begun[slot]:
