@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expand.markdown.code import broken_code, language_named
+from expand.markdown.code import bracket_mismatch, broken_code, language_named
 
 
 @pytest.mark.parametrize(
@@ -100,3 +102,11 @@ def test_a_shell_block_with_characters_of_any_plane_does_not_crash_the_scanner(p
 def test_no_code_makes_it_raise(language: str, code: str) -> None:
     line = broken_code(language, code)
     assert line is None or 0 <= line <= code.count("\n")
+
+
+def test_brackets_of_long_listings_take_their_time_once() -> None:
+    rows = "func f(a int) { g(a, [1]int{2}) }\n"
+    began = time.process_time()
+    assert bracket_mismatch("go", rows * 8_000) is None
+    assert bracket_mismatch("go", rows * 8_000 + "}") == (8_000, "} closes nothing")
+    assert time.process_time() - began < 15  # 60 where lines are counted from the top for each bracket

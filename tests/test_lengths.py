@@ -61,6 +61,18 @@ def test_a_section_in_words_is_asked_for_and_counted_in_words(tmp_path: Path) ->
     assert first["words"] == said == pytest.approx(600, rel=0.05)
     assert first["target_words"] == 600
     assert "words" not in second
+    shown = expand(tmp_path, "review", "07").out
+    assert f"{said} words   600 words" in shown
+    assert f"| {said} words | 600 words |" in expand(tmp_path, "review", "07", "--format", "markdown").out
+    assert re.search(r"of 120 lines, length score", shown), "the other sections count lines"
+
+
+def test_a_chapter_in_words_is_shown_in_words(tmp_path: Path) -> None:
+    changes = [(f"    lines: {one}\n", f"    words: {one * 10}\n") for one in (40, 20)]
+    workspace = outlined(tmp_path, ("target_lines: 100", "words: 1000"), *changes)
+    drafted(workspace, ScriptedAuthor())
+    shown = expand(tmp_path, "review", "07").out
+    assert re.search(r"drafts/07.md: \d+ of 1,000 words, length score", shown)
 
 
 def test_a_chapter_in_chinese_characters_shares_them_among_its_sections(tmp_path: Path) -> None:

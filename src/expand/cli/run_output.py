@@ -56,8 +56,9 @@ MOST_FINDINGS = 12
 UNFINISHED = ("refused", "failed")
 
 _NAMED: TableColumn[SectionResult] = TableColumn("Section", lambda s: f"{s.number}. {s.title}", figure=False)
-_LINES: TableColumn[SectionResult] = TableColumn("Lines", lambda s: s.lines)
-_TARGET: TableColumn[SectionResult] = TableColumn("Target", lambda s: s.target_lines)
+# A section that is planned in words or characters is shown in them.
+_LINES: TableColumn[SectionResult] = TableColumn("Lines", lambda s: _in_its_unit(s, s.lines, s.counted))
+_TARGET: TableColumn[SectionResult] = TableColumn("Target", lambda s: _in_its_unit(s, s.target_lines, s.target))
 _COLUMNS: Sequence[TableColumn[SectionResult]] = (
     _NAMED,
     _LINES,
@@ -98,7 +99,8 @@ def review_markdown(chapter: ChapterResult, workspace: Workspace) -> str:
         "| --- | ---: | ---: | --- |",
     ]
     for s in chapter.sections:
-        lines.append(f"| {s.number}. {escaped(s.title)} | {s.lines:,} | {s.target_lines:,} | {s.status} |")
+        has, target = _in_its_unit(s, s.lines, s.counted), _in_its_unit(s, s.target_lines, s.target)
+        lines.append(f"| {s.number}. {escaped(s.title)} | {has} | {target} | {s.status} |")
     found = [f"- {escaped(places.line(finding))}" for finding in chapter.every_finding]
     return "\n".join([*lines, "", *(found or ["No findings."]), "", escaped(_score(chapter)), ""])
 
@@ -149,6 +151,10 @@ def refusals(refused: Iterable[Refusal]) -> Iterator[str]:
         yield f"the budget refused {what}: {reason}"
 
 
+def _in_its_unit(section: SectionResult, lines: int, counted: int) -> str:
+    return f"{lines:,}" if section.unit == "lines" else f"{counted:,} {section.unit}"
+
+
 def _title(chapter: ChapterResult) -> str:
     return f"Chapter {chapter.id} ({chapter.language}, plan {chapter.plan})"
 
@@ -158,10 +164,11 @@ def _score(chapter: ChapterResult) -> str:
     judged = f"; {code.checked - code.failed:,} of {counted(code.blocks, 'code block')} compile" if code else ""
     if code and code.unchecked:
         judged += f", {code.unchecked:,} unchecked"
-    return (
-        f"{chapter.draft}: {chapter.lines:,} of {counted(chapter.target_lines, 'line')}, "
-        f"length score {chapter.length_score}{judged}"
-    )
+    extent = f"{chapter.lines:,} of {counted(chapter.target_lines, 'line')}"
+    if len(units := {section.unit for section in chapter.sections}) == 1 and "lines" not in units:
+        has, target = (sum(one.counted for one in chapter.sections), sum(one.target for one in chapter.sections))
+        extent = f"{has:,} of {target:,} {units.pop()}"
+    return f"{chapter.draft}: {extent}, length score {chapter.length_score}{judged}"
 
 
 def _findings(chapter: ChapterResult, places: Locations) -> Iterator[str]:

@@ -290,9 +290,11 @@ def bracket_mismatch(language: str, code: str) -> tuple[int, str] | None:
     if language not in _BRACE_LANGUAGES or re.match(r"\s*(?:[)\]}]|<(?!\?php))", code):
         return None
     open_ones: list[tuple[str, int]] = []
+    line = counted = 0
     for at, kind, token in get_lexer_by_name(language, startinline="<?" not in code).get_tokens_unprocessed(code):
         for place, mark in enumerate(token if kind not in Comment and kind not in Literal else "", at):
-            line = code.count("\n", 0, place)
+            if mark in "()[]{}":  # counted on from the last one: code of any length takes its time once
+                line, counted = line + code.count("\n", counted, place), place
             if mark in "([{":
                 open_ones.append((mark, line + 1))
             elif mark in _PAIRS:
