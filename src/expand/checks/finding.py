@@ -77,19 +77,14 @@ def finding(
     remedy: str | None = None,
     mendable: bool | None = None,
 ) -> Finding:
-    """A finding with what the table says of its kind, as far as nothing else is given.
-
-    Raises ``ValueError`` for a severity that the table does not know of that kind: the reference
-    is made from the table and must not lie."""
+    """A finding with what the table says of its kind, as far as nothing else is given."""
     known = KINDS[kind]
-    severity = severity or known.severity
-    if severity not in known.severities:
-        raise ValueError(f"a finding {kind} is never {severity}")
+    assert severity is None or severity in known.severities, f"a finding {kind} is never {severity}"  # says the table
     return Finding(
         kind=kind,
         section=section,
         line=line,
-        severity=severity,
+        severity=severity or known.severity,
         message=message,
         remedy=remedy or known.remedy,
         mendable=known.mendable if mendable is None else mendable,

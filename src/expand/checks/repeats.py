@@ -116,21 +116,14 @@ def _is_near(unit: Unit, other: Unit, shared: int) -> bool:
 
 def _looped_sentence(text: str, repeated_lines: set[int]) -> tuple[str, int, int] | None:
     """A sentence that a section says at least three times: text, count, line of the second."""
-    sentences = [
-        (sentence, paragraph.line + 1)
-        for paragraph in blocks.paragraphs(text)
-        if paragraph.line + 1 not in repeated_lines
-        for sentence in matching.sentences(paragraph.text)
-    ]
     found: dict[tuple[str, ...], list[tuple[str, int]]] = {}
-    for (sentence, line), tokens in zip(sentences, [matching.tokens(one) for one, _ in sentences], strict=True):
-        found.setdefault(tuple(tokens), []).append((sentence, line))
+    for paragraph in blocks.paragraphs(text):
+        for sentence in matching.sentences(paragraph.text) if paragraph.line + 1 not in repeated_lines else ():
+            found.setdefault(tuple(matching.tokens(sentence)), []).append((sentence, paragraph.line + 1))
     for same in found.values():
-        long_enough = []
-        if len(same) >= LOOPED:
-            # Code spans and addresses do not count, so a sentence that is mostly code drops out.
-            sizes = matching.sizes([sentence for sentence, _ in same])
-            long_enough = [one for one, size in zip(same, sizes, strict=True) if _is_long_enough(size)]
+        # Code spans and addresses do not count, so a sentence that is mostly code drops out.
+        sizes = matching.sizes([sentence for sentence, _ in same]) if len(same) >= LOOPED else []
+        long_enough = [one for one, size in zip(same, sizes, strict=False) if _is_long_enough(size)]
         if len(long_enough) >= LOOPED:
             return long_enough[0][0], len(long_enough), long_enough[1][1]
     return None

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+import tomli_w
+
 from expand.code_check import sandbox
 from expand.code_check.annotations import CodeBlock
 from expand.code_check.checkers import (
@@ -47,6 +49,8 @@ _MANIFEST = re.compile(
 )
 _BOUND_MET = re.compile(r"(?i)cannot allocate memory|out of memory|\(signal: (?:9|25), ")
 """SIGKILL, SIGXFSZ."""
+_EXAMPLE = "examples/block_"
+"""How the names of blocks begin that have none themselves."""
 _TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
 _CHECK = "check --offline --workspace --all-targets --keep-going --message-format=json --quiet"
 _CARGO = {"CARGO_HOME": "/tmp/cargo", "CARGO_TARGET_DIR": "/tmp/target"}
@@ -107,18 +111,13 @@ class Package:
     def __init__(
         self,
         project: Project,
-        files: Mapping[str, Sequence[CodeBlock]],
-        examples: Sequence[CodeBlock],
+        parts: Mapping[str, Sequence[CodeBlock]],
         code: str,
         absent: frozenset[str] = frozenset(),
     ) -> None:
-        """``code`` is that of the whole chapter, ``absent`` are crates that were asked for and are not in cargo's
-        cache."""
-        self._given = files, examples, code
-        self._absent = absent
-        self._project = project
-        self._parts = {name: tuple(blocks) for name, blocks in files.items()}
-        self._parts |= {f"examples/block_{number}.rs": (block,) for number, block in enumerate(examples)}
+        """``parts`` are the blocks of each file, ``code`` is that of the whole chapter, ``absent`` are crates that were
+        asked for and are not in cargo's cache."""
+        self._project, self._parts, self._code, self._absent = project, parts, code, absent
         self.blocks = [block for blocks in self._parts.values() for block in blocks]
         self._roots = sorted({_root(name) for name in self._parts}, key=len)
         self.names: dict[str, str] = {}
@@ -128,7 +127,7 @@ class Package:
     def _laid_out(self) -> Iterator[tuple[str, str]]:
         for name, blocks in self._parts.items():
             if not name.endswith("Cargo.toml"):
-                unnamed = name.startswith("examples/block_")
+                unnamed = name.startswith(_EXAMPLE)
                 code = rust_source(blocks[0].whole) if unnamed else "".join(block.code for block in blocks)
                 if unnamed and not re.search(r"\bfn\s+main\b", code):
                     code = f"{code.rstrip()}\nfn main() {{}}\n"
@@ -147,7 +146,7 @@ class Package:
                 _merge(stated, {key: value for key, value in read.items() if isinstance(value, dict | list)})
         own = _table(stated, "package")
         package = {key: own[key] for key in ("name", "version", "edition") if isinstance(own.get(key), str)}
-        imported = _imported(self._given[0], root, {*self._project.crates, *self._absent})
+        imported = _imported(self._parts, root, {*self._project.crates, *self._absent})
         name = str(package.get("name") or imported or PurePosixPath(root).name or "chapter")
         self.names[root] = name.replace("-", "_")
         edition = str(package.get("edition") or self._project.edition or "2021")
@@ -162,7 +161,7 @@ class Package:
         others = [other for other in self._roots if other != root]
         members = [other.removeprefix(root).rstrip("/") for other in others if other.startswith(root)]
         inside = any(root.startswith(other) for other in others)
-        return _toml(made if inside else {**made, "workspace": {"members": members}})
+        return tomli_w.dumps(made if inside else {**made, "workspace": {"members": members}})
 
     def _dependency(self, name: str, said: Any, root: str) -> dict[str, Any] | None:
         """A dependency of the chapter's manifest, None for one that nobody chose."""
@@ -212,7 +211,9 @@ class Package:
             if outcome.status and bought and "offline" in outcome.output:
                 lost = frozenset(name for name in bought if f"`{name}" in outcome.output) or bought
                 kept = {name: one for name, one in self._project.crates.items() if name not in lost}
-                return Package(replace(self._project, crates=kept), *self._given, self._absent | lost).judge()
+                return Package(
+                    replace(self._project, crates=kept), self._parts, self._code, self._absent | lost
+                ).judge()
             _read(outcome.output, root, errors, done)
             own = (name for name in self._parts if name.startswith(root) and name.endswith(".rs"))
             script = next((n for n in own if n.endswith("build.rs") or "proc_macro" in self._files[n]), "")
@@ -241,7 +242,7 @@ class Package:
         if name.endswith("Cargo.toml"):
             return self._of_manifest(block, errors.get(name, ()))
         first = sum(one.code.count("\n") for one in self._parts[name][: self._parts[name].index(block)])
-        first += block.lines_above if name.startswith("examples/block_") else 0
+        first += block.lines_above if name.startswith(_EXAMPLE) else 0
         rows = range(first, first + block.code.count("\n") + 1)
         own = [error._replace(line=error.line - first) for error in errors.get(name, ()) if error.line in rows]
         known = {*self._project.crates, *self.names.values()}
@@ -274,11 +275,11 @@ class Package:
         return f"{first} of its package does not compile" if first else errors[first][0].message
 
     def _unused(self, block: CodeBlock) -> list[str]:
-        if not block.name.endswith("Cargo.toml") or not self._given[2].strip():
+        if not block.name.endswith("Cargo.toml") or not self._code.strip():
             return []
         with suppress(tomllib.TOMLDecodeError, RecursionError):
             named = [name.replace("-", "_") for name in _table(tomllib.loads(block.code), "dependencies")]
-            return [name for name in named if not re.search(rf"\b{re.escape(name)}\b", self._given[2])]
+            return [name for name in named if not re.search(rf"\b{re.escape(name)}\b", self._code)]
         return []
 
     def _of_manifest(self, block: CodeBlock, errors: Sequence[CodeError]) -> Verdict:
@@ -299,21 +300,17 @@ def states(project: Project, blocks: Iterable[CodeBlock], code: str = "") -> lis
     """The states of a chapter's packages, with the identities of the blocks that are judged in each: the first that
     they are part of. ``blocks`` are files, and examples without a name; ``code`` is all of the chapter's."""
     found: list[tuple[Package, set[int]]] = []
-    files: dict[str, list[CodeBlock]] = {}
-    examples: list[CodeBlock] = []
+    parts: dict[str, list[CodeBlock]] = {}
     new: set[int] = set()
     for block in blocks:
-        if not belongs(block):
-            examples.append(block)
-        elif {item for one in files.get(block.name, ()) for item in _ITEM.findall(one.code)} & {
-            *_ITEM.findall(block.code)
-        }:
-            found.append((Package(project, files, examples, code), new))
-            files, examples, new = {**files, block.name: [block]}, [], set()
-        else:
-            files = {**files, block.name: [*files.get(block.name, ()), block]}
+        name = block.name if belongs(block) else f"{_EXAMPLE}{len(new)}.rs"
+        before = parts.get(name, [])
+        if {item for one in before for item in _ITEM.findall(one.code)} & {*_ITEM.findall(block.code)}:
+            found.append((Package(project, parts, code), new))
+            parts, new, before = {n: own for n, own in parts.items() if not n.startswith(_EXAMPLE)}, set(), []
+        parts = {**parts, name: [*before, block]}
         new.add(id(block))
-    return [*found, (Package(project, files, examples, code), new)] if new else found
+    return [*found, (Package(project, parts, code), new)] if new else found
 
 
 def _root(name: str) -> str:
@@ -325,7 +322,7 @@ def _imported(names: Mapping[str, Sequence[CodeBlock]], root: str, crates: set[s
     """The name by which the other files of a package import its library, "" if none does."""
     known = {"std", "core", "alloc", "crate", "self", "super", *(name.replace("-", "_") for name in crates)}
     for name, blocks in names.items():
-        if name.startswith(root) and not name.startswith((f"{root}src/lib", f"{root}build")):
+        if name.startswith(root) and not name.startswith((f"{root}src/lib", f"{root}build", _EXAMPLE)):
             for used in re.findall(r"(?m)^\s*use\s+(?:::)?(\w+)::", "\n".join(block.code for block in blocks)):
                 if used not in known:
                     return str(used)
@@ -344,19 +341,6 @@ def _merge(merged: dict[str, Any], more: Mapping[str, Any]) -> None:
             _merge(merged[key], value)
         else:
             merged[key] = value
-
-
-def _toml(data: Mapping[str, Any]) -> str:
-    """A manifest: tables of values, which TOML writes as JSON does but for inline tables."""
-
-    def value(given: Any) -> str:
-        if isinstance(given, dict):
-            return "{" + ", ".join(f"{json.dumps(key)} = {value(one)}" for key, one in given.items()) + "}"
-        if isinstance(given, list):
-            return "[" + ", ".join(map(value, given)) + "]"
-        return json.dumps(given if isinstance(given, bool | int | float) else str(given), ensure_ascii=False)
-
-    return "".join(f"{json.dumps(key)} = {value(one)}\n" for key, one in data.items())
 
 
 def _read(output: str, root: str, errors: dict[str, list[CodeError]], done: set[str]) -> None:

@@ -21,8 +21,6 @@ SAME_TITLE = 0.72
 """The likeness from which a heading is a topic's."""
 SAME_BOLD_TITLE = 0.95
 """The likeness from which a bold line alone is a topic's heading: it may as well be emphasis."""
-NUMBER_BONUS = 0.25
-"""Likeness added where a heading has a topic's number, so that a free wording is recognised."""
 SUMMARY_LINES = 10
 """Lines of a section's summary."""
 SUMMARY_COLUMNS = 160
@@ -66,14 +64,10 @@ def _topic(block: Block, titles: Sequence[str]) -> int | None:
     # By likeness, since models renumber, shorten and translate headings. By equality, most answers for several topics
     # would be taken for the text of the first one.
     scores = [matching.likeness(title, other) for other in titles]
-    is_heading = block.kind == "heading"
-    number = re.match(r"[\s*_]*(?:\d+\.)+(\d{1,9})\b", title)
-    if is_heading and number and 0 < int(number[1]) <= len(titles):
-        scores[int(number[1]) - 1] += NUMBER_BONUS
     # A heading below the threshold stays in the text as a heading of the model's own. Dropping it could drop the only
     # thing that structures the answer.
     best = max(scores)
-    return scores.index(best) if best >= (SAME_TITLE if is_heading else SAME_BOLD_TITLE) else None
+    return scores.index(best) if best >= (SAME_TITLE if block.kind == "heading" else SAME_BOLD_TITLE) else None
 
 
 def summary_of_sections(texts: Sequence[str]) -> str:

@@ -265,20 +265,14 @@ def _stands_apart(text: str, mark: _Mark) -> bool:
 def _inner(text: str, marks: Sequence[_Mark]) -> list[tuple[int, int]]:
     """The ranges of thinking in the middle of a text: it begins a line, and where it ends, the line ends."""
     found: list[tuple[int, int]] = []
-    waiting = iter(marks)
-    for mark in waiting:
+    at = 0
+    for number, mark in enumerate(marks):
         line = text[max(0, mark.start - 40) : mark.start].rpartition("\n")[2]
-        if mark.kind != "opens" or line.strip() or _WRAPPERS[mark.wrapper].get("plain"):
+        if mark.start < at or mark.kind != "opens" or line.strip() or _WRAPPERS[mark.wrapper].get("plain"):
             continue
-        depth, end = 1, len(text)
-        for later in waiting:
-            if later.wrapper == mark.wrapper:
-                depth += 1 if later.kind == "opens" else -1
-                if depth == 0:
-                    end = later.end
-                    break
-        if not text[end : end + 1000].partition("\n")[0].strip():
-            found.append((mark.start, end))
+        at = _end_of(marks, number) or len(text)
+        if not text[at : at + 1000].partition("\n")[0].strip():
+            found.append((mark.start, at))
     return found
 
 
