@@ -16,7 +16,6 @@ from workspaces import small
 from expand.cli import app
 from expand.errors import InputError, InputErrors
 from expand.prompts.context import (
-    PURPOSES,
     TEMPLATE_NOTES,
     ChapterContext,
     RequestContext,
@@ -96,32 +95,14 @@ def written_in(workspace: Workspace) -> set[str]:
     return {p.relative_to(workspace.root).as_posix() for p in workspace.root.rglob("*.j2")}
 
 
-def test_templates_for_a_kind_of_model(workspace: Workspace) -> None:
-    result = run(workspace, "eject", "--model-style", "short")
-    assert written_in(workspace) == {f"prompts/short/{name}" for name in PURPOSES}
-    assert result.stdout.endswith('profile says style = "short", in expand.toml\n')
-    run(workspace, "eject", "brief/section", "--model-style", "terse")
-    text = (workspace.prompts_folder / "terse" / "section.j2").read_text()
-    assert text == (packaged_folder() / "brief" / "section.j2").read_text()
-    assert states(workspace)["terse/section.j2"] == "own"
-
-
-def test_a_house_style_of_one_s_own_begins_as_a_shipped_one(workspace: Workspace) -> None:
-    result = run(workspace, "eject", "--style", "mine", "--like", "reference")
+def test_a_folder_of_templates_is_copied_as_a_whole(workspace: Workspace) -> None:
+    run(workspace, "eject", "styles/reference")
     names = {"system.j2", "section.j2", "continue.j2", "brief/system.j2"}
-    assert written_in(workspace) == {f"prompts/styles/mine/{name}" for name in names}
-    assert result.stdout.endswith("for chapters with `style: mine`, in their outline or in book.yaml\n")
-    text = (workspace.prompts_folder / "styles/mine/system.j2").read_text()
-    assert text == (packaged_folder() / "styles/reference/system.j2").read_text()
-    run(workspace, "eject", "--style", "tutorial")
-    assert states(workspace)["styles/tutorial/system.j2"] == "same"
-    run(workspace, "eject", "repair", "--style", "mine", "--block", "matter")
-    matter = blocks_of((packaged_folder() / "repair.j2").read_text(encoding="utf-8"))["matter"]
-    assert (workspace.prompts_folder / "styles/mine/repair.j2").read_text() == (
-        f'{{% extends "repair.j2" %}}\n{{% block matter %}}\n{matter}{{% endblock %}}\n'
-    )
-    failed = run(workspace, "eject", "--style", "other", "--like", "novel")
-    assert "there is no shipped style 'novel'; known are: reference, tutorial" in str(failed.exception)
+    assert written_in(workspace) == {f"prompts/styles/reference/{name}" for name in names}
+    assert states(workspace)["styles/reference/system.j2"] == "same"
+    run(workspace, "eject", "brief/section")
+    text = (workspace.prompts_folder / "brief/section.j2").read_text()
+    assert text == (packaged_folder() / "brief/section.j2").read_text()
 
 
 def with_chapter(workspace: Workspace) -> Workspace:
@@ -165,7 +146,6 @@ def test_which_files_count_for_a_chapter(workspace: Workspace) -> None:
     ]
     small_model = run(workspace, "list", "--chapter", "07", "--model", "embedded").stdout
     assert "section.j2   shipped         shipped/brief/section.j2\n" in small_model
-    assert small_model.endswith("not used     prompts/chapters/07/section.j2\n")
 
 
 def test_templates_of_a_chapter_that_there_is_not(workspace: Workspace) -> None:
@@ -184,9 +164,6 @@ def test_templates_of_a_chapter_that_there_is_not(workspace: Workspace) -> None:
         (("--block", "code"), "--block needs the template that the block is in"),
         (("--chapter", "07"), "--chapter needs a template"),
         (("section", "--block", "cod"), "section.j2 has no block 'cod'; did you mean \"code\"?"),
-        (("section", "--chapter", "07", "--style", "mine"), "a copy is for a chapter, a style or"),
-        (("section", "--style", "plain"), "'plain' is no name of a style"),
-        (("section", "--model-style", "chapters"), "'chapters' is no name of a style"),
     ],
 )
 def test_what_cannot_be_ejected(workspace: Workspace, arguments: tuple[str, ...], message: str) -> None:
@@ -207,12 +184,6 @@ def test_the_blocks_are_those_of_the_packaged_templates() -> None:
         if named and not name.startswith("styles/"):
             found[name] = named
     assert found == {name: list(blocks) for name, blocks in TEMPLATE_NOTES["blocks"].items()}
-
-
-@pytest.mark.parametrize("style", ["a/b", "..", ".hidden", ""])
-def test_what_is_no_style(workspace: Workspace, style: str) -> None:
-    with pytest.raises(InputError, match="is no name of a style"):
-        eject_templates(workspace, template_files(workspace), style=style, force=False)
 
 
 def test_one_s_own_template_cannot_be_ejected(workspace: Workspace) -> None:

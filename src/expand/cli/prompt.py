@@ -1,6 +1,5 @@
 """``expand prompt``: shows what would be sent; lists and copies templates."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,12 +21,11 @@ from expand.prompts.template_files import (
     template_files,
     templates_of_chapter,
 )
-from expand.schema.validators import suggestion
 from expand.settings import Overrides
 from expand.workspace import Workspace
 
 TemplatesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[TEMPLATE...]", help="Such as section or brief/section; all if none.")
+    list[str] | None, typer.Argument(metavar="[TEMPLATE...]", help="Such as section, or a folder: styles/tutorial.")
 ]
 ChapterOption = Annotated[
     str | None,
@@ -101,8 +99,6 @@ def _list_chapter(workspace: Workspace, chapter: str, model: str | None) -> None
     for file in choice.files:
         takes = f", takes {', '.join(shown(path) for path in file.takes)}" if file.takes else ""
         typer.echo(f"{file.name:<11}  {file.origin:<{origins}}  {shown(file.path)}{takes}")
-    for path in choice.not_used:
-        typer.echo(f"not used     {shown(path)}")
 
 
 def eject(
@@ -112,15 +108,6 @@ def eject(
         str | None, typer.Option("--block", metavar="NAME", help="Only this block; the rest stays as it is.")
     ] = None,
     chapter: ChapterOption = None,
-    style: Annotated[
-        str | None, typer.Option("--style", metavar="NAME", help="For a house style: a shipped or a new one.")
-    ] = None,
-    like: Annotated[
-        str, typer.Option("--like", metavar="STYLE", help="The style that a new one starts from.")
-    ] = "tutorial",
-    model_style: Annotated[
-        str | None, typer.Option("--model-style", metavar="NAME", help="For models whose profile names this style.")
-    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace templates that were changed.")] = False,
 ) -> None:
     """Copy templates, or one block, into prompts/ to change them."""
@@ -130,29 +117,9 @@ def eject(
     if chapter is not None and not templates:
         raise InputError("--chapter needs a template", remedy="name the templates to copy")
     files = select_templates(template_files(opened), templates or ())
-    if style is not None and not templates:
-        files = _files_of_style(files, style, like)
-    if model_style is not None and not templates:
-        files = tuple(file for file in files if "/" not in file.name)
-    copies = eject_templates(
-        opened, files, chapter=chapter, style=style, model_style=model_style, block=block, force=force
-    )
+    copies = eject_templates(opened, files, chapter=chapter, block=block, force=force)
     for name, written in copies.items():
         typer.echo(f"{'written' if written else 'kept':<7}  {name}")
-    if style is not None:
-        typer.echo(f"for chapters with `style: {style}`, in their outline or in book.yaml")
-    if model_style is not None:
-        typer.echo(f'for models whose profile says style = "{model_style}", in expand.toml')
-
-
-def _files_of_style(files: Sequence[TemplateFile], style: str, like: str) -> tuple[TemplateFile, ...]:
-    """The files of a shipped style, or of the one that a new style starts from."""
-    styles = {file.origin.removeprefix("style ") for file in files if file.packaged} - {"shipped"}
-    wanted = style if style in styles else like
-    found = tuple(file for file in files if file.packaged and file.origin == f"style {wanted}")
-    if not found:
-        raise InputError(f"there is no shipped style {wanted!r}", remedy=suggestion(wanted, sorted(styles)))
-    return found
 
 
 def _purpose(file: TemplateFile, workspace: Workspace) -> str:

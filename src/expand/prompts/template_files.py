@@ -18,8 +18,6 @@ from expand.workspace import Workspace, read_text, write_atomically
 
 ENDING = ".j2"
 _BLOCK = re.compile(r"\{%[-+]?\s*block\s+(?P<name>\w+)[^%]*%\}\n?(?P<body>.*?)\{%[-+]?\s*endblock\b[^%]*%\}", re.DOTALL)
-RESERVED = (CHAPTERS, STYLES, "book", "shipped")
-"""Names below ``prompts/`` that have a meaning of their own."""
 
 State = Literal["shipped", "same", "changed", "own"]
 
@@ -60,12 +58,10 @@ class UsedTemplate(NamedTuple):
 
 
 class ChapterTemplates(NamedTuple):
-    """The templates of a chapter: its house style, the file of each template that drafts are made
-    from, and the files made for this chapter or style that do not count for this model."""
+    """The templates of a chapter: its house style, and the file of each template that drafts are made from."""
 
     style: str
     files: list[UsedTemplate]
-    not_used: list[Path]
 
 
 def templates_of_chapter(workspace: Workspace, chapter: str, *, model_style: str | None) -> ChapterTemplates:
@@ -79,15 +75,7 @@ def templates_of_chapter(workspace: Workspace, chapter: str, *, model_style: str
         path, *takes = prompts.sources(name)
         origin = prompts.lookup.origin(path)
         found.append(UsedTemplate(name, words.get(origin, origin), path, tuple(takes)))
-    used = {path for file in found for path in (file.path, *file.takes)}
-    not_used = [
-        path
-        for place in prompts.lookup.places
-        if place.origin in ("chapter", "style") and not place.folder.is_relative_to(packaged_folder())
-        for path in _found(place.folder).values()
-        if path not in used
-    ]
-    return ChapterTemplates(style_name, found, not_used)
+    return ChapterTemplates(style_name, found)
 
 
 def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
@@ -123,13 +111,16 @@ def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
 
 
 def select_templates(files: Sequence[TemplateFile], names: Sequence[str]) -> tuple[TemplateFile, ...]:
-    """The templates of these names, all if none is given. Raises ``InputError``."""
-    known = {file.name: file for file in files}
-    wanted = [name if name.endswith(ENDING) else name + ENDING for name in names]
-    for name in wanted:
-        if name not in known:
-            raise InputError(f"there is no template {name}", remedy=suggestion(name, known))
-    return tuple(known[name] for name in wanted) if names else tuple(files)
+    """The templates of these names, or in folders of these names; all if none is given. Raises ``InputError``."""
+    found: dict[str, TemplateFile] = {}
+    for name in names:
+        meant = {file.name: file for file in files if file.name in (name, name + ENDING)}
+        meant = meant or {file.name: file for file in files if file.name.startswith(f"{name}/")}
+        if not meant:
+            wanted = name if name.endswith(ENDING) else name + ENDING
+            raise InputError(f"there is no template {wanted}", remedy=suggestion(wanted, [file.name for file in files]))
+        found |= meant
+    return tuple(found.values()) if names else tuple(files)
 
 
 def eject_templates(
@@ -137,25 +128,30 @@ def eject_templates(
     files: Sequence[TemplateFile],
     *,
     chapter: str | None = None,
-    style: str | None = None,
-    model_style: str | None = None,
     block: str | None = None,
-    force: bool,
+    force: bool = False,
 ) -> dict[str, bool]:
-    """Copies templates into the workspace's ``prompts/``: for the book, or below the folder of a
-    chapter, of a house style or of a kind of model. With ``block`` it is a file that extends the
-    template and holds that block alone.
+    """Copies templates into the workspace's ``prompts/``: for the book, or below the folder of a chapter. With
+    ``block`` it is a file that extends the template and holds that block alone.
 
     Returns the names of the copies, and whether each was written: what is there and says the same is kept. What differs
     is refused before anything is written, unless ``force``. Raises ``InputErrors``."""
-    folder = _folder(workspace, chapter=chapter, style=style, model_style=model_style)
+    known = workspace.chapter_ids() if chapter is not None else ()
+    if chapter is not None and chapter not in known:
+        raise InputError(f"chapter {chapter!r} has no outline", remedy=suggestion(chapter, known))
     copies: dict[str, tuple[Path, str]] = {}
     for file in files:
-        if folder is None and file.packaged is None:
+        if chapter is not None:
+            name, source = f"{CHAPTERS}/{chapter}/{file.plain_name}", file.used
+        elif file.packaged is not None:
+            name, source = file.name, file.packaged
+        else:
             continue
-        plain = file.plain_name if model_style is None else PurePosixPath(file.name).name
-        name = f"{folder}/{plain}" if folder else file.name
-        copies[f"prompts/{name}"] = workspace.inside("prompts", name), _text(file, folder=folder, block=block)
+        text = read_text(source)
+        copies[f"prompts/{name}"] = (
+            workspace.inside("prompts", name),
+            text if block is None else _alone(file, text, block),
+        )
     due = {shown: force or not path.exists() for shown, (path, _) in copies.items()}
     errors = [
         InputError(
@@ -174,37 +170,14 @@ def eject_templates(
     return due
 
 
-def _text(file: TemplateFile, *, folder: str | None, block: str | None) -> str:
-    """What is written for a template: the packaged text for the book, what counts now elsewhere."""
-    source = file.used if folder or file.packaged is None else file.packaged
-    text = read_text(source)
-    if block is None:
-        return text
+def _alone(file: TemplateFile, text: str, block: str) -> str:
+    """A template that changes one block of another."""
     blocks = blocks_of(text)
     if block not in blocks:
         raise InputError(f"{file.name} has no block {block!r}", remedy=suggestion(block, blocks))
-    tag, end = f"{{% block {block} %}}", "{% endblock %}"
-    body = blocks[block]
-    body = f"\n{body}" if body.endswith("\n") else body
-    return f'{{% extends "{PurePosixPath(file.plain_name).name}" %}}\n{tag}{body}{end}\n'
-
-
-def _folder(workspace: Workspace, *, chapter: str | None, style: str | None, model_style: str | None) -> str | None:
-    """The folder below ``prompts/`` that copies go to; None for ``prompts/`` itself."""
-    if sum(name is not None for name in (chapter, style, model_style)) > 1:
-        raise InputError("a copy is for a chapter, a style or a kind of model", remedy="give one")
-    if chapter is not None:
-        known = workspace.chapter_ids()
-        if chapter not in known:
-            raise InputError(f"chapter {chapter!r} has no outline", remedy=suggestion(chapter, known))
-        return f"{CHAPTERS}/{chapter}"
-    name = style if style is not None else model_style
-    if name is None:
-        return None
-    taken = (PLAIN,) if style is not None else RESERVED
-    if not name or PurePosixPath(name).name != name or name[0] == "." or name in taken:
-        raise InputError(f"{name!r} is no name of a style", remedy="give letters and digits")
-    return f"{STYLES}/{name}" if style is not None else name
+    body = f"\n{blocks[block]}" if blocks[block].endswith("\n") else blocks[block]
+    name = PurePosixPath(file.plain_name).name
+    return f'{{% extends "{name}" %}}\n{{% block {block} %}}{body}{{% endblock %}}\n'
 
 
 def blocks_of(text: str) -> Mapping[str, str]:
