@@ -94,35 +94,26 @@ def _called(*headings: Block) -> list[str]:
 
 def with_ids(entries: Iterable[SummaryEntry], taken: Iterable[str] = ()) -> list[tuple[str, SummaryEntry]]:
     """The entries with ids that are not ``taken``: the numbers of their files if half of them have one and no two the
-    same, else their names, with as many folders before them as tell them apart."""
+    same, else their names, behind the folder or all folders that they are in where another has that name too."""
     every = list(entries)
     numbers = [(entry.file and number_of_file(entry.file)) or "" for entry in every]
     numbered = [number for number in numbers if number]
     if len(set(numbered)) < len(numbered) or 2 * len(numbered) < len(every):
         numbers = [""] * len(every)
-    folders = [0] * len(every)
-    above = [len(PurePosixPath(entry.file or "").parts) - 1 for entry in every]
-    ids = [number or _name(entry, 0) for number, entry in zip(numbers, every, strict=True)]
-
-    def shared() -> list[int]:
-        """Those whose ids others have too, and that have further folders."""
+    ids = [number or _name(entry) for number, entry in zip(numbers, every, strict=True)]
+    for folders in (1, None):
         counts = Counter(map(str.casefold, ids))
-        return [at for at, one in enumerate(ids) if counts[one.casefold()] > 1 and folders[at] < above[at]]
-
-    while again := shared():
-        for at in again:
-            folders[at] += 1
-            ids[at] = _name(every[at], folders[at])
+        shared = (counts[one.casefold()] > 1 for one in ids)
+        ids = [_name(entry, folders) if again else one for one, entry, again in zip(ids, every, shared, strict=True)]
     return list(zip(all_free(ids, taken), every, strict=True))
 
 
-def _name(entry: SummaryEntry, folders: int) -> str:
-    """An id from a file's name and as many folders before it; the folder stands for its index."""
+def _name(entry: SummaryEntry, folders: int | None = 0) -> str:
+    """An id from a file's name and so many folders before it, None for all; the folder stands for its index."""
     if entry.file is None:
         return file_id(entry.title.lower())
-    if not folders:
+    if folders == 0:
         return file_id(PurePosixPath(entry.file).stem) if number_of_file(entry.file) else id_of_file(entry.file)
-    parts = PurePosixPath(entry.file).with_suffix("").parts
-    if parts[-1].lower() in ("index", "readme"):
-        parts = parts[:-1]
-    return file_id("-".join(parts[-1 - folders :]))
+    path = PurePosixPath(entry.file).with_suffix("")
+    parts = path.parent.parts if path.name.lower() in ("index", "readme") else path.parts
+    return file_id("-".join(parts[-1 - folders :] if folders else parts))

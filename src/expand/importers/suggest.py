@@ -19,7 +19,7 @@ from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
 from expand.drafting.request_builder import chapter_order
 from expand.drafting.results import balance_json
-from expand.drafting.run_context import ignore_event, open_run
+from expand.drafting.run_context import RunContext, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
 from expand.importers.documents import id_of_file, read_headings
@@ -39,7 +39,7 @@ from expand.importers.lengths import Length
 from expand.importers.proposal import Proposal, scaled, tidy
 from expand.importers.proposal_schema import ParsedAnswer, SectionCount, format_parameters, parse_answer
 from expand.ledger import Ledger, Order, StoredAnswer
-from expand.llm.types import Answer, Finish, Usage
+from expand.llm.types import NO_USAGE, Answer, Finish, Usage
 from expand.markdown.matching import title_key
 from expand.outline import Book
 from expand.outline.lint import LINES_A_TOPIC
@@ -109,46 +109,38 @@ async def suggest(
     else is wanted of it. Raises ``InputError`` before anything is sent.
 
     ``on_ready`` gets the client before the first request, to be able to stop it."""
-    target = _target(workspace, workspace.book(), title, request)
-    outlines = {target.id: workspace.outline(target.id)} if target.id in workspace.chapter_ids() else {}
-    options = _options(workspace.book(), target, request, options)
-    opening = open_run(workspace, settings, options, on_event=on_event, outlines=outlines)
-    async with opening as (book, setup, context):
+    suggestion = _Suggestion(workspace, title, request, options)
+    chapter, fresh = suggestion.target.id, suggestion.options.fresh
+    outlines = {chapter: workspace.outline(chapter)} if workspace.outline_path(chapter).is_file() else {}
+    opening = open_run(workspace, settings, suggestion.options, on_event=on_event, outlines=outlines)
+    async with opening as (_, setup, context):
         ledger = context.ledger
-        suggestion = _Suggestion(workspace, book, request, options, target, setup)
-        suggestion.edition = ledger.edition(target.id, SECTION)
-        if outlines and not request.force and (options.fresh or not ledger.known(suggestion.order("none"))):
+        first = suggestion.order(setup, context.run_id, ledger.edition(chapter, SECTION))
+        if outlines and not request.force and (fresh or not ledger.known(first)):
             raise InputError(
-                f"the outline exists, and sections proposed for chapter {target.id} would change it",
+                f"the outline exists, and sections proposed for chapter {chapter} would change it",
                 remedy="--force changes it in place; comments, and what the proposal does not mention, stay",
-                place=Place(path=workspace.relative(workspace.outline_path(target.id))),
+                place=Place(path=workspace.relative(workspace.outline_path(chapter))),
             )
-        if options.fresh:
-            suggestion.edition = ledger.raise_edition(target.id, SECTION)
         on_ready(context.client)
         bought: list[StoredAnswer] = []
         written: ImportResult | None = None
         findings: tuple[str, ...] = ()
         stopped_by: ExpandError | None = None
         try:
-            outline, findings = await suggestion.ask(context.client, context.run_id, bought)
+            outline, findings = await suggestion.ask(context, setup, bought)
+            written = suggestion.writer.write([outline], force=request.force)
         except (BudgetExceededError, AuthorError, StoppedError) as error:
             stopped_by = error
-        else:
-            written = suggestion.writer.write([outline], force=request.force)
         finally:
             await context.client.drain()
         return SuggestResult(
             model=setup.profile.name,
             written=written,
             findings=findings,
-            attempts=context.usage.of(target.id, SECTION).attempts,
+            attempts=context.usage.of(chapter, SECTION).attempts,
             answers=len(bought),
-            usage=Usage(
-                prompt=sum(one.usage.prompt for one in bought),
-                completion=sum(one.usage.completion for one in bought),
-                cached=sum(one.usage.cached for one in bought),
-            ),
+            usage=sum((one.usage for one in bought), NO_USAGE),
             balance=ledger.balance("book"),
             stopped_by=stopped_by,
         )
@@ -158,16 +150,13 @@ def dry_run(
     workspace: Workspace, settings: Settings, title: str, request: ImportRequest, options: RunOptions
 ) -> FirstRequest:
     """The first request, which is not sent."""
-    book = workspace.book()
-    target = _target(workspace, book, title, request)
-    options = _options(book, target, request, options)
-    require_language(profile_of(workspace, settings), book, options.language)
+    suggestion = _Suggestion(workspace, title, request, options)
+    require_language(profile_of(workspace, settings), workspace.book(), suggestion.options.language)
     ledger = Ledger.read(workspace.ledger_place)
     try:
         setup = model_setup_for(workspace, settings, ledger=ledger)
-        suggestion = _Suggestion(workspace, book, request, options, target, setup)
-        suggestion.edition = options.fresh + (ledger.edition(target.id, SECTION) if ledger else 0)
-        return FirstRequest.of(suggestion.order("none"), setup)
+        edition = ledger.edition(suggestion.target.id, SECTION) if ledger else 0
+        return FirstRequest.of(suggestion.order(setup, "none", edition + options.fresh), setup)
     finally:
         if ledger:
             ledger.close()
@@ -218,12 +207,6 @@ def _target(workspace: Workspace, book: Book, wanted: str, request: ImportReques
     return replace(read, title=title, sections=sections, file=source, target=stated)
 
 
-def _options(book: Book, target: Proposal, request: ImportRequest, options: RunOptions) -> RunOptions:
-    """The options of a run for the chapter, in its language."""
-    language = outline_language(target.title, book, request.language).code
-    return replace(options, language=language, brief=False, read=False)
-
-
 def _text_of(workspace: Workspace, source: str | None) -> str:
     path = workspace.source_path(source) if source else None
     return read_text(path) if path and path.is_file() else ""
@@ -233,39 +216,33 @@ def _text_of(workspace: Workspace, source: str | None) -> str:
 
 
 class _Suggestion:
-    """The requests for one chapter; a higher ``edition`` asks anew."""
+    """The requests for one chapter."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        book: Book,
-        request: ImportRequest,
-        options: RunOptions,
-        target: Proposal,
-        setup: ModelSetup,
-    ) -> None:
-        self.edition = 0
-        self._options = options
-        self._target = target
-        self._setup = setup
+    def __init__(self, workspace: Workspace, title: str, request: ImportRequest, options: RunOptions) -> None:
+        book = workspace.book()
+        self.target = target = _target(workspace, book, title, request)
+        language = outline_language(target.title, book, request.language)
+        self.options = replace(options, language=language.code, brief=False, read=False)
         self._lines = request.lines or target.target_lines or DEFAULT_LINES
         self._headings = tuple(section.title for section in target.sections)
         self._count = SectionCount.of(self._lines, self._headings)
-        language = outline_language(target.title, book, options.language)
         self.writer = OutlineWriter(workspace=workspace, book=book, language=language, lines=self._lines)
         self._context = self._context_of(book, _text_of(workspace, target.file))
 
     async def ask(
-        self, client: BudgetedClient, run_id: str, bought: list[StoredAnswer]
+        self, run: RunContext, setup: ModelSetup, bought: list[StoredAnswer]
     ) -> tuple[WrittenOutline, tuple[str, ...]]:
         """Asks until an answer makes an outline without findings; else takes the one with the fewest.
 
         Adds each answer to ``bought``. Raises ``AuthorError`` where none makes an outline, and what ``buy`` raises."""
+        ledger = run.ledger
+        edition = (ledger.raise_edition if self.options.fresh else ledger.edition)(self.target.id, SECTION)
         best: tuple[WrittenOutline, tuple[str, ...]] | None = None
         findings: tuple[str, ...] = ()
         context, cut = self._context, 0
         for attempt in range(MAX_REQUESTS):
-            bought.append(await client.buy(self.order(run_id, context, attempt=attempt, cut=cut)))
+            order = self.order(setup, run.run_id, edition, context, attempt=attempt, cut=cut)
+            bought.append(await run.client.buy(order))
             answer = bought[-1].answer
             outline, findings = self._outline(self._parsed(answer))
             if outline is not None and not findings:
@@ -277,34 +254,44 @@ class _Suggestion:
             context = replace(self._context, present=said, problems=problems)
         if best is None:
             raise AuthorError(
-                f"chapter {self._target.id}: none of {MAX_REQUESTS} answers makes an outline: {findings[0]}; "
+                f"chapter {self.target.id}: none of {MAX_REQUESTS} answers makes an outline: {findings[0]}; "
                 "give another --model, or write the sections yourself"
             )
         return best
 
-    def order(self, run_id: str, context: SuggestionContext | None = None, *, attempt: int = 0, cut: int = 0) -> Order:
-        """The order of request number ``attempt``, from 0. Raises ``InputError`` where it does not fit the model.
+    def order(
+        self,
+        setup: ModelSetup,
+        run_id: str,
+        edition: int,
+        context: SuggestionContext | None = None,
+        *,
+        attempt: int = 0,
+        cut: int = 0,
+    ) -> Order:
+        """The order of request number ``attempt``, from 0; a higher ``edition`` asks anew. Raises ``InputError`` where
+        it does not fit the model.
 
         ``cut`` counts the answers so far that reached their output cap: each doubles it."""
-        context, setup, chapter = context or self._context, self._setup, self._target.id
+        context, chapter = context or self._context, self.target.id
         thinking = setup.profile.reasoning_tokens
         cap = thinking + max(MIN_OUTPUT_TOKENS, self._count.most * TOKENS_PER_SECTION)
         # An answer serves again whichever other chapters the book has got meanwhile.
         alone = setup.prompts.message("suggest.j2", replace(context, other_chapters=())).content
-        words = ("suggest", chapter, alone, setup.profile.name, self.edition, attempt, cut)
+        words = ("suggest", chapter, alone, setup.profile.name, edition, attempt, cut)
 
         def order_with(context: SuggestionContext) -> Order:
             return chapter_order(
                 chapter,
                 setup,
                 (setup.prompts.message("suggest.j2", context),),
-                options=self._options,
+                options=self.options,
                 purpose="draft",
                 run_id=run_id,
                 output_tokens=cap * 2**cut - thinking,
                 question=words,
-                edition=self.edition * EDITION_STRIDE + attempt,
-                parameters=format_parameters(setup.profile, self._count, self._target.title, self._headings),
+                edition=edition * EDITION_STRIDE + attempt,
+                parameters=format_parameters(setup.profile, self._count, self.target.title, self._headings),
                 remedy="shorten the house rules, or take a model with a larger one",
             )
 
@@ -325,9 +312,9 @@ class _Suggestion:
         """The outline that an answer makes, None where it makes none; and what is wrong with it."""
         if not parsed.sections:
             return None, parsed.faults
-        present = {title_key(section.title): section.present for section in self._target.sections}
+        present = {title_key(section.title): section.present for section in self.target.sections}
         sections = tuple(replace(one, present=present.get(title_key(one.title), 0)) for one in parsed.sections)
-        proposal = scaled(tidy(replace(self._target, sections=sections)), lines=self._lines)
+        proposal = scaled(tidy(replace(self.target, sections=sections)), lines=self._lines)
         lines = [int(section.length.amount) if section.length else 0 for section in proposal.sections]
         faults = [
             f"section {number} ({section.title}) has {len(section.topics)} topics in {section.length}; give it fewer "
@@ -342,16 +329,16 @@ class _Suggestion:
         return outline, (*parsed.faults, *faults)
 
     def _context_of(self, book: Book, text: str) -> SuggestionContext:
-        language = self._options.language
-        titles = (c.title.say(language, book.language) for c in book.chapters if c.id != self._target.id)
+        language = self.options.language
+        titles = (c.title.say(language, book.language) for c in book.chapters if c.id != self.target.id)
         return SuggestionContext(
             language=language,
             language_name=LANGUAGE_NAMES.get(language, language),
             book_title=book.title.say(language, book.language),
             audience=book.audience.say(language, book.language) if book.audience else "",
             house_rules=tuple(rule.say(language, book.language) for rule in book.house_rules),
-            chapter_id=self._target.id,
-            chapter_title=self._target.title,
+            chapter_id=self.target.id,
+            chapter_title=self.target.title,
             lines=self._lines,
             least_sections=self._count.least,
             most_sections=self._count.most,
