@@ -10,7 +10,7 @@ from buying import RESERVED, answer, begin, failed, order
 from ledgers import Site
 
 from expand.errors import LedgerError
-from expand.ledger import Ledger, Order, Refused, Reservation, Run, State, no_price, verify
+from expand.ledger import Ledger, Order, Refused, Reservation, Run, State, verify
 from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.llm.batch_api import BatchLine
 from expand.llm.types import Failure
@@ -36,12 +36,12 @@ def test_only_what_is_in_flight_is_settled(ledger: Ledger) -> None:
     run, batches = begin(ledger), Batches(ledger)
     one = order(run, "one").request.key
     batch = batches.creating(opened(ledger, run, "one"), "file-1")
-    assert batches.settle(batch, [BatchLine(custom_id="nobody's", answer=answer())], no_price) == 0
+    assert batches.settle(batch, [BatchLine(custom_id="nobody's", answer=answer())], lambda _: None) == 0
     with pytest.raises(ValueError, match="neither an answer nor a failure"):
-        batches.settle(batch, [BatchLine(custom_id=one)], no_price)
+        batches.settle(batch, [BatchLine(custom_id=one)], lambda _: None)
     assert ledger.balance("book").reserved_tokens == RESERVED
-    assert batches.settle(batch, [BatchLine(custom_id=one, answer=answer("kept"))], no_price) == 1
-    assert batches.settle(batch, [BatchLine(custom_id=one, answer=answer("again"))], no_price) == 0
+    assert batches.settle(batch, [BatchLine(custom_id=one, answer=answer("kept"))], lambda _: None) == 1
+    assert batches.settle(batch, [BatchLine(custom_id=one, answer=answer("again"))], lambda _: None) == 0
     stored = ledger.known(order(run, "one"))
     assert stored is not None
     assert stored.answer.text == "kept"

@@ -425,7 +425,7 @@ class BudgetedClient:
         """Store the answer and charge it. While the disk is full or the ledger is locked, it is kept elsewhere and
         tried again; after a second stop it is stored at once, or stays there."""
         self._storing.add(asyncio.current_task())
-        cost = None if answer.usage is None else order.cost(answer.usage)
+        cost = None if answer.usage is None or order.cost is None else order.cost(answer.usage)
         kept = _Unsettled(attempt_id, answer)
         deadline = time.monotonic() + SETTLE_SECONDS
         tries = 0

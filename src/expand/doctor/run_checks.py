@@ -20,7 +20,7 @@ from expand.doctor.model_checks import EndpointReply, ask_endpoint
 from expand.drafting.model_setup import author_for, profile_of
 from expand.drafting.run_context import open_ledger
 from expand.errors import ExpandError, InputErrors
-from expand.ledger import Order, no_price
+from expand.ledger import Order
 from expand.llm.profile import Price, Profile, is_known
 from expand.llm.tokens import TokenCounter, price_for, raised
 from expand.llm.types import Address, Author, Message, Request
@@ -66,7 +66,7 @@ async def send_live_request(
                 prompt_tokens=prompt,
                 prompt_estimate=0,  # so short a prompt says nothing about the estimates of real ones
                 amount=Amount(tokens=prompt + cap, pico_usd=price.bound(prompt, cap) if price else None),
-                cost=price.cost if price else no_price,
+                cost=price.cost if price else None,
                 unpriced=True,
             )
             client = BudgetedClient(ledger=ledger, author=author, retry=RetryPolicy(max_attempts=1))

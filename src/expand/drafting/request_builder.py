@@ -22,7 +22,7 @@ from expand.drafting.purchase_bounds import ThinkingRoom
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
-from expand.ledger import ModelLimits, Order, no_price
+from expand.ledger import ModelLimits, Order
 from expand.llm.tokens import raised
 from expand.llm.types import Address, Message, Purpose, Request
 from expand.markdown import matching
@@ -100,7 +100,7 @@ def _order(
         prompt_estimate=estimate,
         amount=Amount(tokens=prompt + output, pico_usd=price.bound(prompt, output) if price else None),
         rates=ModelLimits(rpm=profile.rpm, tpm=profile.tpm, concurrency=profile.calls_at_once),
-        cost=price.cost if price else no_price,
+        cost=price.cost if price else None,
         unpriced=options.unpriced,
         question=question,
         rank=rank,

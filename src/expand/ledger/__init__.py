@@ -26,12 +26,11 @@ from expand.ledger.values import (
     Run,
     State,
     StoredAnswer,
-    no_price,
 )
 
 __all__ = [
     "AttemptRow", "Held", "Imported", "InFlight", "Ledger", "LedgerBusyError", "ModelLimits", "Order",
     "OutputHistory", "Pause", "Paused", "PromptHistory", "Reconciled", "Refused", "Reservation", "Run", "State",
-    "StoredAnswer", "VerifyReport", "export", "import_", "no_price", "pauses_in", "reconcile", "reconcile_export",
+    "StoredAnswer", "VerifyReport", "export", "import_", "pauses_in", "reconcile", "reconcile_export",
     "verify",
 ]  # fmt: skip

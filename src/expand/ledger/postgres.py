@@ -254,8 +254,6 @@ def _key(*names: str) -> int:
 class PostgresDatabase:
     """A ledger's schema, open. Use it from one thread; it reconnects where a session was lost."""
 
-    errors: tuple[type[BaseException], ...] = (psycopg.Error,)
-
     def __init__(self, server: Server, patience_seconds: float, *, read_only: bool = False) -> None:
         """Connect. Raises ``LedgerError``."""
         self.server = server

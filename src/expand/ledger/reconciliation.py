@@ -14,17 +14,10 @@ from expand.ledger import attempts
 from expand.ledger.attempts import Charge
 from expand.ledger.store import Ledger
 from expand.ledger.values import AttemptRow, State
-from expand.llm.types import Usage
-
-UNBILLED = Usage(prompt=0, completion=0)
-"""The usage of an attempt that the provider did not bill."""
+from expand.llm.types import NO_USAGE, Usage
 
 Cost = Callable[[str, Usage], int | None]
 """The price of a usage of a model in pico-dollars; None where it is unknown."""
-
-
-def unpriced(model: str, usage: Usage) -> None:
-    """No price is known for any model."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,24 +30,20 @@ class Reconciled:
     still_unknown: int
 
 
-def used(row: AttemptRow, total: int) -> Usage:
-    """A total of tokens as a usage: the prompt first, as far as its reservation goes."""
-    prompt = min(total, row.reserved.tokens - min(row.output_cap, row.reserved.tokens))
-    return Usage(prompt=prompt, completion=total - prompt)
-
-
-def reconcile(ledger: Ledger, attempt_id: str, *, tokens: int, cost: Cost = unpriced) -> AttemptRow:
+def reconcile(ledger: Ledger, attempt_id: str, *, tokens: int, cost: Cost = lambda _, __: None) -> AttemptRow:
     """Settle one unknown attempt by hand: it was billed ``tokens`` in all, 0 for not at all.
 
     Returns the attempt as it was. Raises ``LedgerError`` when it is not unknown."""
     with ledger.writing() as connection:
         row = attempts.fetch(connection, attempt_id, (State.UNKNOWN,))
-        attempts.reconcile(connection, row, _charge(row, used(row, tokens), cost), ledger.clock())
+        prompt = min(tokens, row.usage.prompt)  # as far as its reservation goes, which it is charged at
+        charged = _charge(row, Usage(prompt=prompt, completion=tokens - prompt), cost)
+        attempts.reconcile(connection, row, charged, ledger.clock())
     return row
 
 
 def reconcile_export(
-    ledger: Ledger, lines: Iterable[str], *, name: str, cost: Cost = unpriced, complete: bool = False
+    ledger: Ledger, lines: Iterable[str], *, name: str, cost: Cost = lambda _, __: None, complete: bool = False
 ) -> Reconciled:
     """Settle unknown attempts from a usage export in CSV, all of them or none.
 
@@ -79,7 +68,7 @@ def reconcile_export(
             if usage is None and not complete:
                 still += 1
                 continue
-            charged = _charge(row, usage or UNBILLED, cost)
+            charged = _charge(row, usage or NO_USAGE, cost)
             attempts.reconcile(connection, row, charged, ledger.clock())
             settled.append(row.id)
     return Reconciled(settled=tuple(settled), differing=tuple(differing), still_unknown=still)
@@ -109,11 +98,10 @@ def _billed(lines: Iterable[str], name: str) -> dict[str, Usage]:
         for row in table:
             # The header ends in the attempt's id, and an export may put something before it.
             key = (row.get("attempt_id") or row.get("client_request_id") or "").rpartition("/")[2]
-            before = billed.get(key, UNBILLED)
-            billed[key] = Usage(
-                prompt=before.prompt + _figure(row["prompt_tokens"]),
-                completion=before.completion + _figure(row["completion_tokens"]),
-                cached=before.cached + _figure(row.get("cached_tokens") or "0"),
+            billed[key] = billed.get(key, NO_USAGE) + Usage(
+                prompt=_figure(row["prompt_tokens"]),
+                completion=_figure(row["completion_tokens"]),
+                cached=_figure(row.get("cached_tokens") or "0"),
             )
     except csv.Error as error:  # a quote that is never closed, say
         place = Place(path=name, line=table.line_num)

@@ -96,8 +96,6 @@ class SqliteConnection(sqlite3.Connection):
 class SqliteDatabase:
     """A ledger's file, open. Use it from one thread; many processes may share the file."""
 
-    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
-
     def __init__(self, path: Path, patience_seconds: float, *, read_only: bool = False) -> None:
         """Open the file; for writing, create it (mode 0600) where there is none. Raises ``LedgerError``."""
         self.path = path

@@ -41,21 +41,16 @@ class ModelLimits(NamedTuple):
 UNLIMITED = ModelLimits()
 
 
-def no_price(usage: Usage) -> None:
-    """The cost of an answer from a model without a known price: unknown."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
     """A request, whom it is for, and the most that it can cost.
 
     ``amount`` is what is reserved: the prompt's bound plus the output cap that is sent, and its price in pico-dollars
     (None where unknown). ``prompt_tokens`` is the prompt's bound with its margin, ``prompt_estimate`` what was counted
-    before the margin. ``cost``
-    prices an answer's usage. ``unpriced`` lets an amount without a price pass under a limit in money. ``question``
-    names what is asked whatever the exact words: an answer to the same question serves, even where the request would by
-    now read differently. Orders of a smaller ``rank`` go first where they wait for the budget: 0 finishes what was
-    begun, 1 begins something."""
+    before the margin. ``cost`` prices an answer's usage, None where no price is known. ``unpriced`` lets an amount
+    without a price pass under a limit in money. ``question`` names what is asked whatever the exact words: an answer to
+    the same question serves, even where the request would by now read differently. Orders of a smaller ``rank`` go
+    first where they wait for the budget: 0 finishes what was begun, 1 begins something."""
 
     request: Request
     address: Address
@@ -66,7 +61,7 @@ class Order:
     amount: Amount
     prompt_estimate: int | None = None
     rates: ModelLimits = UNLIMITED
-    cost: Callable[[Usage], int | None] = no_price
+    cost: Callable[[Usage], int | None] | None = None
     unpriced: bool = False
     question: str | None = None
     rank: int = 0
@@ -86,8 +81,7 @@ class Order:
 
 
 class Run(NamedTuple):
-    """One run of the tool: ``unknown`` and ``released`` count the attempts of dead owners that it put in order when it
-    began."""
+    """One run of the tool. ``unknown`` and ``released`` count the attempts of dead owners that it put in order."""
 
     id: str
     owner: str
