@@ -746,7 +746,6 @@ async def test_an_answer_that_breaks_off_leaves_its_pieces(
         await asked(server, pieces, read_seconds=0.3)
     assert "".join(pieces) == whole[: len(whole) // 2]
     assert caught.value.failure is failure
-    assert (caught.value.model, caught.value.provider_request_id) == ("gpt-4o", "req_1")
     assert (caught.value.usage is not None) is (behaviour == "broken_stream_with_usage")
     assert len(server.requests) == 2
 

@@ -138,7 +138,7 @@ class Connection:
             ended = reader.done or not (streamed or reader.broken)
             return answer.finished(request_id=request_id, ended=ended, junk=reader.junk)
         except AttemptFailedError as error:
-            error.usage, error.model, error.provider_request_id = answer.final_usage, answer.model, request_id
+            error.usage = answer.final_usage
             _forget_cause_with_key(error)
             raise error from error.__cause__
 

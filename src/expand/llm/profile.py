@@ -247,17 +247,17 @@ def profile_for(
 
     The tables have been validated. ``served`` is the provider's own table, laid between the two. ``place`` is where the
     tables were read from. Raises ``InputError`` where a profile leaves no room for a prompt."""
-    tables = overrides or {}
-    matching = _matching(model, tables)
-    likes = [table["like"] for table in (served or {}, *(tables[p] for p in matching)) if "like" in table]
-    profile = replace(_ready(str(likes[-1]) if likes else model), name=model)
-    if served:
-        profile = _laid_over(profile, served, "the provider's profile", place)
-    for pattern in matching:
-        profile = _laid_over(profile, tables[pattern], f'models."{pattern}"', place)
-        if "concurrency" in tables[pattern]:
-            profile = replace(profile, calls_at_once=profile.concurrency)
-    return profile
+    tables, ready = overrides or {}, ready_tables("models")
+    stated = [(f'models."{pattern}"', tables[pattern]) for pattern in _matching(model, tables)]
+    layers = [("the provider's profile", served), *stated] if served else stated
+    likes = [str(table["like"]) for _, table in layers if "like" in table]
+    best = _matching(likes[-1] if likes else model, ready)[-1]  # "*" matches every model
+    laid: Mapping[str, Any] = ready["*"]
+    for where, table in ((f"models.{best}", ready[best]), *layers):
+        laid = _laid_over(laid, table, where, place)
+    fields = _fields(laid)
+    at_once = fields["concurrency"] if any("concurrency" in table for _, table in stated) else None
+    return Profile(name=model, calls_at_once=at_once, **fields)
 
 
 def is_known(model: str, overrides: Tables | None = None) -> bool:
@@ -269,15 +269,6 @@ def own_provider(model: str, tables: Tables) -> tuple[str, str] | None:
     """The provider that the settings' tables name for a model, after the pattern of the table; None for none."""
     found = [pattern for pattern in _matching(model, tables) if "provider" in tables[pattern]]
     return (found[-1], str(tables[found[-1]]["provider"])) if found else None
-
-
-def _ready(model: str) -> Profile:
-    """The best matching ready profile; ``*`` matches every model."""
-    tables = ready_tables("models")
-    empty = Profile(name=model, context_window=10**7, max_output_tokens=1, lines_per_request=1, tokens_per_line=1)
-    best = _matching(model, tables)[-1]
-    profile = _laid_over(empty, tables["*"], "models.*", None)
-    return profile if best == "*" else _laid_over(profile, tables[best], f"models.{best}", None)
 
 
 @cache
@@ -294,53 +285,45 @@ def _matching(model: str, patterns: Mapping[str, object]) -> list[str]:
     return sorted(found, key=lambda p: (p.lower() in names, len(p) - p.count("*") - p.count("?")))
 
 
-def _laid_over(profile: Profile, table: Mapping[str, Any], where: str, place: Place | None) -> Profile:
-    changes = _changes(table)
-    if "parameters" in changes:
-        changes["parameters"] = {**profile.parameters, **changes["parameters"]}
-    laid = _fitted(replace(profile, **changes), changes)
-    if laid.max_output_tokens >= laid.context_window:
+def _laid_over(below: Mapping[str, Any], table: Mapping[str, Any], where: str, place: Place | None) -> dict[str, Any]:
+    """A profile's keys with those of a table over them. A stated window cuts the output to its half, and the lines to
+    the output, unless they are stated."""
+    laid: dict[str, Any] = {**below, **table}
+    laid["parameters"] = {**below.get("parameters", {}), **table.get("parameters", {})}
+    if "context_window" in table and "max_output_tokens" not in table:
+        laid["max_output_tokens"] = min(laid["max_output_tokens"], max(1, laid["context_window"] // 2))
+    if {"context_window", "max_output_tokens"} & table.keys() and "lines_per_request" not in table:
+        room = max(0, laid["max_output_tokens"] - laid.get("reasoning_tokens", 0))
+        laid["lines_per_request"] = min(laid["lines_per_request"], max(1, room // laid["tokens_per_line"]))
+    if laid["max_output_tokens"] >= laid["context_window"]:
         raise InputError(
-            f"{where}: max_output_tokens {laid.max_output_tokens:,} leaves no room for a prompt in "
-            f"the context window of {laid.context_window:,}",
+            f"{where}: max_output_tokens {laid['max_output_tokens']:,} leaves no room for a prompt in "
+            f"the context window of {laid['context_window']:,}",
             remedy="give a smaller max_output_tokens or a larger context_window",
             place=place,
         )
     return laid
 
 
-def _fitted(profile: Profile, stated: Mapping[str, object]) -> Profile:
-    """A stated window cuts the output to its half, and the lines to the output, unless stated."""
-    if "context_window" in stated and "max_output_tokens" not in stated:
-        most = max(1, profile.context_window // 2)
-        profile = replace(profile, max_output_tokens=min(profile.max_output_tokens, most))
-    if {"context_window", "max_output_tokens"} & set(stated) and "lines_per_request" not in stated:
-        room = max(0, profile.max_output_tokens - profile.reasoning_tokens)
-        most = max(1, room // profile.tokens_per_line)
-        profile = replace(profile, lines_per_request=min(profile.lines_per_request, most))
-    return profile
-
-
-def _changes(table: Mapping[str, Any]) -> dict[str, Any]:
-    """What a table states, as the profile's own fields."""
-    changes: dict[str, Any] = {
+def _fields(laid: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a profile as its fields."""
+    fields: dict[str, Any] = {
         # A count may be written 9000.0 too.
         name: int(value) if isinstance(value, Decimal) else _frozen(value)
-        for name, value in table.items()
+        for name, value in laid.items()
         if name != "provider"  # who serves the model is the settings' matter
     }
-    if "batch_discount" in table:
-        changes["batch_discount"] = Decimal(str(table["batch_discount"]))
-    if "parameters" in table:
-        changes["parameters"] = _json(table["parameters"])
-    if "prices" in table:
-        prices = {name: pico_per_token(Decimal(str(price))) for name, price in table["prices"].items()}
+    fields["parameters"] = _json(laid["parameters"])
+    if "batch_discount" in laid:
+        fields["batch_discount"] = Decimal(str(laid["batch_discount"]))
+    if "prices" in laid:
+        prices = {name: pico_per_token(Decimal(str(price))) for name, price in laid["prices"].items()}
         cached = prices.get("cached", prices["prompt"])
-        changes["prices"] = Price(prompt=prices["prompt"], cached=cached, completion=prices["completion"])
-    if "forms" in table:
-        forms = changes["forms"]
-        changes["forms"] = tuple(Grammar(rules=forms["rules"], **form) for form in forms["fields"])
-    return changes
+        fields["prices"] = Price(prompt=prices["prompt"], cached=cached, completion=prices["completion"])
+    if "forms" in laid:
+        forms = fields["forms"]
+        fields["forms"] = tuple(Grammar(rules=forms["rules"], **form) for form in forms["fields"])
+    return fields
 
 
 def _frozen(value: Any) -> Any:

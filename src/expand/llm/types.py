@@ -167,9 +167,8 @@ class AttemptFailedError(Exception):
     ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing. ``remedy`` takes the place
     of the one that the failure has in general. ``mended`` says what the author does otherwise from now on, so that the
     same request may be sent again at once; "" if it was said before, None where nothing was mended. An answer that
-    broke off may have said before who writes it and what it costs: ``usage``, ``model`` and ``provider_request_id`` are
-    as in ``Answer``. Its text went to ``on_text``. The message is printable: it may repeat what a
-    server said."""
+    broke off may have said before what it costs: ``usage``. Its text went to ``on_text``. The message is printable: it
+    may repeat what a server said."""
 
     failure: Failure
     message: str
@@ -177,8 +176,6 @@ class AttemptFailedError(Exception):
     status: int | None = None
     retry_after_seconds: float | None = None
     usage: Usage | None = None
-    model: str = ""
-    provider_request_id: str = ""
     remedy: str = ""
     mended: str | None = None
 

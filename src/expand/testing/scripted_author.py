@@ -156,7 +156,6 @@ class ScriptedAuthor:
             status=ERRORS[behaviour][0] if behaviour in ERRORS else None,
             retry_after_seconds=self.retry_after_seconds,
             usage=reported.usage if reported else None,
-            model=reported.model if reported else "",
         )
 
 
