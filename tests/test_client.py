@@ -140,7 +140,7 @@ async def test_every_failure_is_booked_as_its_rule_says(world: World, failure: F
     charged = 0 if rule.billed == "no" else rule.tries * RESERVED
     assert world.ledger.balance("book").used_tokens == charged
     lost = rule.billed == "unknown" and failure is not Failure.FILTERED  # and nothing was ever answered
-    assert (purchase.given_up(["m"]) is not None) == (rule.stops_run or lost)
+    assert (purchase._model("m").given_up is not None) == (rule.stops_run or lost)
     if rule.stops_run:
         with pytest.raises(AuthorError, match="it was"):
             await purchase.buy(order(world.run, "another"))
@@ -255,7 +255,7 @@ async def test_the_first_reason_to_stop_is_the_one_that_is_told(world: World) ->
     both = (purchase.buy(order(world.run, str(n))) for n in range(2))
     await asyncio.gather(*both, return_exceptions=True)
     assert len(author.asked) == 2
-    assert str(purchase.given_up(["m"])).startswith("it was unauthorized")
+    assert str(purchase._model("m").given_up).startswith("it was unauthorized")
 
 
 async def test_without_a_pilot_all_go_out_together(world: World) -> None:
@@ -314,7 +314,7 @@ async def test_a_pause_of_the_ledger_that_is_too_long_ends_the_run(world: World,
         with pytest.raises(AuthorError, match=r"m: the provider asked for a pause .*`expand ledger resume m`"):
             await purchase.buy(order(world.run))
         assert author.asked == []
-        assert purchase.given_up(["m"]) is not None
+        assert purchase._model("m").given_up is not None
         world.ledger.resume("m")
         assert not (await world.purchase(author).buy(order(world.run))).reused
 
@@ -328,7 +328,7 @@ async def test_a_provider_that_asks_for_too_long_a_wait_ends_the_run(world: Worl
     else:
         with pytest.raises(AuthorError, match="it was rate_limited; the provider asks to wait"):
             await purchase.buy(order(world.run))
-        assert purchase.given_up(["m"]) is not None
+        assert purchase._model("m").given_up is not None
         assert world.ledger.pauses() == ()
         assert world.ledger.balance("book").used_tokens == 0
 
@@ -352,7 +352,7 @@ async def test_a_request_that_is_too_long_ends_nothing_but_itself(world: World) 
     purchase = world.purchase(ScriptedAuthor([failed(Failure.TOO_LONG)]))
     with pytest.raises(AuthorError, match="context_window"):
         await purchase.buy(order(world.run))
-    assert purchase.given_up(["m"]) is None
+    assert purchase._model("m").given_up is None
     assert (await purchase.buy(order(world.run, "another"))).attempts == 1
 
 
@@ -382,7 +382,7 @@ async def test_one_orders_losses_end_only_itself(wide: tuple[Ledger, Run, Clock]
     for text, over in (("lost", False), ("then lost", False), ("lost too", True)):
         with pytest.raises(AuthorError):
             await purchase.buy(order(run, text))
-        assert (purchase.given_up(["m"]) is not None) is over
+        assert (purchase._model("m").given_up is not None) is over
         if text == "lost":
             await purchase.buy(order(run, "second"))
     assert len(author.asked) == 1 + len(gone) + 1 + len(gone) + 1
@@ -947,8 +947,8 @@ async def test_a_model_that_another_stands_in_for_is_given_up_after_any_trouble_
     with pytest.raises(AuthorError):
         await purchase.buy(order(world.run))
     # What a filter says is about the request alone.
-    assert (purchase.given_up(["m"]) is None) == (failure in (Failure.FILTERED, Failure.TOO_LONG))
-    assert purchase.given_up(["m", "another"]) is None
+    assert (purchase._model("m").given_up is None) == (failure in (Failure.FILTERED, Failure.TOO_LONG))
+    assert purchase._model("another").given_up is None
     assert len(author.asked) == tries
 
 

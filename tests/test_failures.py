@@ -142,22 +142,6 @@ def test_the_type_in_a_header_counts() -> None:
     assert found.failure is Failure.RATE_LIMITED
 
 
-@pytest.mark.parametrize(
-    ("message", "limit"),
-    [
-        ("This model's maximum context length is 8192 tokens. However, you requested 9000", "8192"),
-        ("prompt is too long: 210000 tokens > 200000 maximum", "200000"),
-        ("input length and `max_tokens` exceed context limit: 188000 + 21000 > 200000", "200000"),
-        ("the request exceeds the available context size (4096 tokens)", "4096"),
-        ("exceeds the maximum number of tokens allowed (1048576)", "1048576"),
-    ],
-)
-def test_the_limit_of_a_prompt_that_is_too_long_is_the_remedy(message: str, limit: str) -> None:
-    code = "context_length_exceeded"
-    assert f"context_window = {limit} " in read(400, error(message, code=code)).remedy
-    assert read(400, error("too much", code=code)).remedy == ""
-
-
 def test_a_model_that_is_not_pulled_has_its_own_remedy() -> None:
     assert "ollama pull" in read(404, error('model "x" not found, try pulling it first')).remedy
 

@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import shlex
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -146,13 +146,6 @@ class BudgetedClient:
         self._unsettled_by = ""
         self._stopped = asyncio.Event()
         self._abandoned = asyncio.Event()
-
-    def given_up(self, models: Iterable[str]) -> AuthorError | None:
-        """Why none of these models can be asked any more in this run; None while one can. Every further order for a
-        model that is given up is refused with the same words."""
-        reasons = [(model, self._model(model).given_up) for model in models]
-        known = [(model, reason) for model, reason in reasons if reason is not None]
-        return all_failed(known) if known and len(known) == len(reasons) else None
 
     async def buy(self, order: Order) -> StoredAnswer:
         """The answer to the order's request, from the ledger or else from the author.

@@ -286,13 +286,11 @@ class SqliteDatabase:
         from filelock import Timeout  # it loads asyncio, 0.1 s, and reports only read
 
         with mapped(self.path):
-            lock = self._lock(owner)
+            lock, dead = self._lock(owner), True
             try:
                 lock.acquire()
             except Timeout:
                 dead = False
-            else:
-                dead = True
         try:
             yield dead
             if dead:

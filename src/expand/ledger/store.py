@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -363,10 +363,8 @@ def pauses_in(place: LedgerPlace) -> tuple[Pause, ...]:
     ledger = Ledger.read(place)
     if ledger is None:
         return ()
-    try:
+    with closing(ledger):
         return ledger.pauses()
-    finally:
-        ledger.close()
 
 
 def connect(place: LedgerPlace, patience_seconds: float, *, read_only: bool = False) -> Database:
