@@ -165,11 +165,12 @@ def text_begun(broken: str) -> str:
 
 
 class StreamedAnswer:
-    """An answer as its chunks arrive, or all at once. ``on_text`` gets each piece of text.
+    """An answer as its bytes or its chunks arrive, or all at once. ``on_text`` gets each piece of text.
 
-    Reasoning is no text. ``model`` and ``usage`` are what the server has said so far."""
+    Reasoning is no text. ``json`` reads the bytes; ``model`` and ``usage`` are what the server has said so far."""
 
     def __init__(self, on_text: OnText = ignore_text) -> None:
+        self.json = JsonReader()
         self.model = ""
         self.usage: Usage | None = None
         self.final_usage: Usage | None = None
@@ -188,6 +189,17 @@ class StreamedAnswer:
         self._refused: AttemptFailedError | None = None
         """What the error stands for, where that is known."""
         self._said = ""
+
+    def feed(self, data: bytes) -> None:
+        """Read the next bytes."""
+        for value in self.json.feed(data):
+            self.add(value)
+
+    def end(self) -> None:
+        """Read what is left where no more bytes come: the beginning of a chunk or completion, too, that broke off."""
+        for value in self.json.end():
+            self.add(value)
+        self._seen = self._take(text_begun(self.json.broken)) or self._seen
 
     def add(self, chunk: object) -> None:
         """Read one chunk, a whole completion or a list of either; anything else says nothing."""
@@ -248,10 +260,6 @@ class StreamedAnswer:
         """Whether the text repeats without end, and the author has not stopped: no more of it is worth its price."""
         return self._loops.looping and not self.complete
 
-    def add_begun(self, broken: str) -> None:
-        """Read what the beginning of a chunk or completion holds that broke off in its middle."""
-        self._seen = self._take(text_begun(broken)) or self._seen
-
     def _take(self, text: str) -> bool:
         """Take a piece of text; whether there was any."""
         if text:
@@ -260,10 +268,8 @@ class StreamedAnswer:
             self._loops.feed(text)
         return bool(text)
 
-    def finished(self, *, request_id: str = "", ended: bool = False, junk: str = "") -> Answer:
-        """The answer. ``request_id`` is the provider's own, from the headers; ``ended`` says that the answer came to
-        its end although it may not state so: a stream with its ``[DONE]``, or a whole body. ``junk`` is what came that
-        is no JSON.
+    def finished(self, *, request_id: str = "", is_stream: bool = False) -> Answer:
+        """The answer. ``request_id`` is the provider's own, from the headers; ``is_stream`` says that they call it one.
 
         Raises ``AttemptFailedError``: ``DISCONNECTED`` for a stream that ended without saying that it is complete,
         ``GARBLED`` for one that brought an error or nothing at all. Its text, too, has gone to ``on_text``."""
@@ -271,6 +277,9 @@ class StreamedAnswer:
         if self.looping:
             # What the server has said of its usage is not all: it may have written on until the connection closed.
             self._finish, self.usage = Finish.REPETITION, self.final_usage
+        # A body that came whole ends, whether or not it says so; a stream has to say it.
+        streamed = self.json.events or (is_stream and not self.started)
+        ended, junk = self.json.done or not (streamed or self.json.broken), self.json.junk
         error = self._error
         if not error and self._finish is Finish.CUT and not text and not refusal:
             error = "the server broke off before any text"
@@ -297,12 +306,11 @@ def answer_from(body: bytes, *, request_id: str = "") -> Answer:
 
     Raises ``AttemptFailedError`` with ``GARBLED`` where there is no text in it."""
     pieces: list[str] = []
-    answer, reader = StreamedAnswer(pieces.append), JsonReader()
-    for value in (*reader.feed(body), *reader.end()):
-        answer.add(value)
-    answer.add_begun(reader.broken)
+    answer = StreamedAnswer(pieces.append)
+    answer.feed(body)
+    answer.end()
     try:
-        return answer.finished(request_id=request_id, ended=not reader.broken, junk=reader.junk)
+        return answer.finished(request_id=request_id)
     except AttemptFailedError:
         if not (text := "".join(pieces)).strip():
             raise

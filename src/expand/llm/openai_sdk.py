@@ -9,6 +9,7 @@ known for certain never to have been sent is not taken as unreachable: it may be
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
@@ -96,7 +97,7 @@ class Connection:
 
     async def complete(self, request: Request, form: RequestForm, *, client_request_id: str, on_text: OnText) -> Answer:
         """Send one chat completion request, put in a form."""
-        exchange, reader, answer = _Exchange(), JsonReader(), StreamedAnswer(on_text)
+        exchange, answer = _Exchange(), StreamedAnswer(on_text)
         _current_exchange.set(exchange)
         body = form.body(request)
         sent: dict[str, Any] = {
@@ -111,10 +112,13 @@ class Connection:
         failed = None
         try:
             async with asyncio.timeout(self._total_seconds):
-                values = (self._streamed if form.stream else self._plain)(sent, exchange, reader)
-                async with aclosing(values):
-                    async for value in values:
-                        answer.add(value)
+                parts = (self._streamed if form.stream else self._plain)(sent, exchange, answer.json)
+                async with aclosing(parts):
+                    async for part in parts:
+                        if isinstance(part, bytes):
+                            answer.feed(part)
+                        else:
+                            answer.add(part)
                         if answer.looping:
                             break  # the connection is closed below: what the server has not written is not billed
         except TimeoutError:
@@ -123,29 +127,22 @@ class Connection:
             failed = error
         finally:
             await exchange.aclose()
-        for value in reader.end():  # what had arrived when it broke off
-            answer.add(value)
-        answer.add_begun(reader.broken)
+        answer.end()
         request_id = request_id_in(exchange.headers)
         if hidden(request_id) != request_id:
             request_id = ""  # a server that repeats the headers of the request: that is no id
         try:
             if failed is not None and not answer.complete:
                 raise failed
-            # A body that came whole ends, whether or not it says so; a stream has to say it.
             is_stream = exchange.headers.get("content-type", "").startswith("text/event-stream")
-            streamed = reader.events or (is_stream and not answer.started)
-            ended = reader.done or not (streamed or reader.broken)
-            return answer.finished(request_id=request_id, ended=ended, junk=reader.junk)
+            return answer.finished(request_id=request_id, is_stream=is_stream)
         except AttemptFailedError as error:
             error.usage = answer.final_usage
             _forget_cause_with_key(error)
             raise error from error.__cause__
 
-    async def _streamed(
-        self, sent: dict[str, Any], exchange: _Exchange, reader: JsonReader
-    ) -> AsyncGenerator[object, None]:
-        """The JSON values of the response, as they arrive."""
+    async def _streamed(self, sent: dict[str, Any], exchange: _Exchange, reader: JsonReader) -> AsyncGenerator[object]:
+        """The bytes of the response as they arrive; chunks where somebody else reads those."""
         with self.mapped():
             stream = await self.completions.create(**sent)
             if type(stream) is not openai.AsyncStream:
@@ -153,10 +150,10 @@ class Connection:
                 chunk: object = None
                 async for chunk in stream:
                     yield chunk.to_dict(warnings=False) if isinstance(chunk, openai.BaseModel) else chunk
-                values = [*reader.feed(exchange.body), *reader.end()]
                 if chunk is None:  # JSON, of which the SDK makes no chunks
-                    for value in values:
-                        yield value
+                    yield exchange.body
+                else:
+                    deque((*reader.feed(exchange.body), *reader.end()), maxlen=0)  # for what it says of the end
                 return
             # The bytes, not the SDK's chunks: it ends at the first chunk that is not as it should be, drops the text in
             # a chunk that holds an error, too, and makes a model of each, which keeps a processor busy with 64 answers
@@ -164,17 +161,18 @@ class Connection:
             exchange.kept = None
             pieces = stream.response.aiter_bytes()
             async for piece in pieces:
-                for value in reader.feed(piece):
-                    yield value
+                yield piece
                 if reader.done:
                     break
-            for value in await _last(pieces, reader):
-                yield value
+            rest: list[bytes] = []  # what comes after ``[DONE]``, where a server does not end there
+            with suppress(*SDK_ERRORS):
+                async with asyncio.timeout(END_SECONDS):
+                    async for piece in pieces:
+                        rest.append(piece)
+            yield b"".join(rest)
 
-    async def _plain(
-        self, sent: dict[str, Any], exchange: _Exchange, reader: JsonReader
-    ) -> AsyncGenerator[object, None]:
-        """The JSON values of the body, which tells more than the SDK's objects, also where it broke off."""
+    async def _plain(self, sent: dict[str, Any], exchange: _Exchange, _: JsonReader) -> AsyncGenerator[object]:
+        """The bytes of the body, which tell more than the SDK's objects, also where it broke off."""
         failed = None
         try:
             with self.mapped(), suppress(ValueError, openai.APIResponseValidationError):
@@ -183,8 +181,8 @@ class Connection:
             failed = error
         if exchange.response is not None and exchange.response.is_success:
             with self.mapped():
-                for value in reader.feed(exchange.body):
-                    yield value
+                body = exchange.body
+            yield body
         if failed is not None:
             raise failed
 
@@ -266,16 +264,6 @@ class _KeptBytes(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
-
-
-async def _last(pieces: AsyncIterator[bytes], reader: JsonReader) -> list[object]:
-    """The values that come after ``[DONE]``, where a server does not end there."""
-    found: list[object] = []
-    with suppress(*SDK_ERRORS):
-        async with asyncio.timeout(END_SECONDS):
-            async for piece in pieces:
-                found.extend(reader.feed(piece))
-    return found
 
 
 def _forget_cause_with_key(failed: AttemptFailedError) -> None:
