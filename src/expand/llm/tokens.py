@@ -73,18 +73,12 @@ _loading = threading.Lock()
 class TokenCounter:
     """Counts the tokens of texts and messages for one model. Safe to share between threads.
 
-    ``encoding`` is the profile's, None to go by the model's name. The rank file is read at the
-    first count (0.4 s). Raises ``InputError`` when the encoding is not one of ``RANK_FILES`` or
-    when its file is damaged."""
+    ``encoding`` is the profile's, one of ``RANK_FILES``, None to go by the model's name. The rank file is read at the
+    first count (0.4 s). Raises ``InputError`` when it is damaged."""
 
     def __init__(self, model: str, *, encoding: str | None = None) -> None:
         self.model = model
         self._count_system = lru_cache(maxsize=SYSTEMS_KEPT)(self.count)
-        if encoding is not None and encoding not in RANK_FILES:
-            raise InputError(
-                f"{model}: encoding {encoding!r} is not known",
-                remedy=f"give one of {', '.join(sorted(RANK_FILES))}, or none for an estimate",
-            )
         self._stated = encoding
 
     @property
