@@ -20,7 +20,7 @@ from expand.llm.completion import StreamedAnswer, answer_from, usage_from
 from expand.llm.endpoint import Endpoint, headers_of_environment, is_loopback
 from expand.llm.failures import MESSAGE_LIMIT, one_line, said_in
 from expand.llm.openai_client import OpenAIAuthor
-from expand.llm.openai_sdk import failure_of
+from expand.llm.openai_sdk import Connection, failure_of
 from expand.llm.request_form import RequestForm
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Message, OnText, Request, Usage, ignore_text
 from expand.redaction import note_keys
@@ -766,9 +766,9 @@ async def test_an_answer_without_end_is_stopped(server: ScriptedServer) -> None:
 
 
 def test_a_whole_answer_may_take_six_times_the_longest_silence() -> None:
-    assert Endpoint(api_key=None).longest_seconds == 3600
-    assert Endpoint(api_key=None, read_seconds=10).longest_seconds == 60
-    assert Endpoint(api_key=None, total_seconds=7).longest_seconds == 7
+    assert Connection(Endpoint(api_key=None)).total_seconds == 3600
+    assert Connection(Endpoint(api_key=None, read_seconds=10)).total_seconds == 60
+    assert Connection(Endpoint(api_key=None, total_seconds=7)).total_seconds == 7
 
 
 def events(*chunks: object, done: bool = True) -> bytes:

@@ -18,6 +18,7 @@ An attempt that failed after text had arrived is not a failure here: what arrive
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from expand.llm.failures import LONGEST_ASKED_SECONDS, until
@@ -33,20 +34,20 @@ REPLACEABLE_TRIES = 4
 """How often an overloaded server is asked where another model stands in: waiting for minutes would be for nothing."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class FailureRule:
     """What one kind of failure means.
 
-    ``billed``: "no" releases the reservation, "unknown" keeps it charged. ``tries``: how many attempts one request may
-    lose to it, 1 meaning that it is not retried. ``stops_run``: at its last try, nothing else has a chance either, so
-    the whole run stops. ``pauses_model``: nobody may call the model until the wait is over, in any process. ``remedy``
-    ends the message."""
+    ``remedy`` ends the message. ``tries``: how many attempts one request may lose to it, 1 meaning that it is not
+    retried. ``billed``: "no" releases the reservation, "unknown" keeps it charged. ``stops_run``: at its last try,
+    nothing else has a chance either, so the whole run stops. ``pauses_model``: nobody may call the model until the wait
+    is over, in any process."""
 
-    billed: Literal["no", "unknown"]
-    tries: int
+    remedy: str
+    tries: int = 1
+    billed: Literal["no", "unknown"] = "unknown"
     stops_run: bool = False
     pauses_model: bool = False
-    remedy: str
 
     @property
     def retried(self) -> bool:
@@ -54,13 +55,7 @@ class FailureRule:
         return self.tries > 1
 
 
-def _unbilled(remedy: str, *, tries: int = 1, stops: bool = True, pauses: bool = False) -> FailureRule:
-    return FailureRule(billed="no", tries=tries, stops_run=stops, pauses_model=pauses, remedy=remedy)
-
-
-def _unknown(tries: int, remedy: str) -> FailureRule:
-    return FailureRule(billed="unknown", tries=tries, remedy=remedy)
-
+_refusal = partial(FailureRule, billed="no", stops_run=True)
 
 # `billed` is "no" only where it is certain. A 500 or a timeout may come after the work is done; releasing it would let
 # the next attempt spend the same tokens again, and the bill pass the limit. The numbers of tries differ, because what
@@ -68,35 +63,35 @@ def _unknown(tries: int, remedy: str) -> FailureRule:
 RULES: Mapping[Failure, FailureRule] = {
     # Nothing went out, so tries are free; four of them bridge a server that restarts. After that nothing else has a
     # chance either.
-    Failure.UNREACHABLE: _unbilled("check the base URL and that the server is running", tries=4),
-    Failure.BAD_REQUEST: _unbilled("check the model's name and its parameters"),
+    Failure.UNREACHABLE: _refusal("check the base URL and that the server is running", tries=4),
+    Failure.BAD_REQUEST: _refusal("check the model's name and its parameters"),
     # Only this request is too long: the next section's may fit. Waiting, or asking again, changes nothing.
-    Failure.TOO_LONG: _unbilled(
-        "set the model's context_window in expand.toml, or ask for fewer lines a request", stops=False
+    Failure.TOO_LONG: _refusal(
+        "set the model's context_window in expand.toml, or ask for fewer lines a request", stops_run=False
     ),
-    Failure.UNAUTHORIZED: _unbilled("check OPENAI_API_KEY"),
-    Failure.FORBIDDEN: _unbilled("check what the key may do with this model"),
-    Failure.NOT_FOUND: _unbilled("check the model's name and the base URL"),
-    Failure.QUOTA: _unbilled("check the plan and billing of the provider's account"),
+    Failure.UNAUTHORIZED: _refusal("check OPENAI_API_KEY"),
+    Failure.FORBIDDEN: _refusal("check what the key may do with this model"),
+    Failure.NOT_FOUND: _refusal("check the model's name and the base URL"),
+    Failure.QUOTA: _refusal("check the plan and billing of the provider's account"),
     # Thirty, since a refusal costs nothing and a limit by the minute may take several to pass. It pauses the model for
     # every process: if each waited on its own, they would keep one another over the limit.
-    Failure.RATE_LIMITED: _unbilled(
-        "lower the concurrency, or set rpm and tpm for the model in expand.toml", tries=30, pauses=True
+    Failure.RATE_LIMITED: _refusal(
+        "lower the concurrency, or set rpm and tpm for the model in expand.toml", tries=30, pauses_model=True
     ),
     # As a rate limit: nobody worked. A model that is being loaded takes minutes, so twenty tries, which with doubling
     # waits are seven of them.
-    Failure.OVERLOADED: _unbilled("try again later, or take another model", tries=20, pauses=True),
+    Failure.OVERLOADED: _refusal("try again later, or take another model", tries=20, pauses_model=True),
     # Charged each time, so three at most: a section that never answers in time costs three reservations, not the
     # budget.
-    Failure.TIMEOUT: _unknown(3, "raise the timeout, or ask for fewer lines a request"),
-    Failure.DISCONNECTED: _unknown(3, "check the network between here and the server"),
-    Failure.SERVER_ERROR: _unknown(4, "try again later; the server has a problem of its own"),
+    Failure.TIMEOUT: FailureRule("raise the timeout, or ask for fewer lines a request", tries=3),
+    Failure.DISCONNECTED: FailureRule("check the network between here and the server", tries=3),
+    Failure.SERVER_ERROR: FailureRule("try again later; the server has a problem of its own", tries=4),
     # The same words get the same verdict. Another try would only be charged.
-    Failure.FILTERED: _unknown(1, "reword the topic, or change the filter of the account"),
+    Failure.FILTERED: FailureRule("reword the topic, or change the filter of the account"),
     # Once more, since a proxy may have answered in the provider's place. Twice the same means a wrong address.
-    Failure.GARBLED: _unknown(2, "check that the base URL is an OpenAI-compatible API"),
-    Failure.CRASHED: _unknown(1, "run again"),
-    Failure.CANCELLED: _unknown(1, "run again"),
+    Failure.GARBLED: FailureRule("check that the base URL is an OpenAI-compatible API", tries=2),
+    Failure.CRASHED: FailureRule("run again"),
+    Failure.CANCELLED: FailureRule("run again"),
 }
 
 

@@ -34,8 +34,6 @@ TOTALS = ("settled_tokens", "settled_pico", "unknown_tokens", "unknown_pico", "r
 Totals = tuple[int, int, int, int, int, int]
 """What an attempt adds to each of ``TOTALS``."""
 
-Columns = Mapping[str, str | int | None]
-
 SERVES = "request_key IN (?, (SELECT request_key FROM question WHERE key = ?))"
 """SQL: rows of a request, or of the request that a question was last put in. Its values: request key, question."""
 
@@ -365,7 +363,7 @@ def _change(
     state: State,
     now: datetime,
     *,
-    columns: Columns,
+    columns: Mapping[str, str | int | None],
     charge: Charge | None = None,
     history: str = "",
 ) -> None:

@@ -82,11 +82,6 @@ class Ledger:
         database = read_database(place, PATIENCE_SECONDS)
         return None if database is None else cls(database)
 
-    @property
-    def name(self) -> str:
-        """What messages call it: a path, or an address without a password."""
-        return self.database.name
-
     def writing(self) -> AbstractContextManager[Connection]:
         """Write one transaction: all of it or nothing, durable when it ends."""
         return self.database.writing()
@@ -184,7 +179,7 @@ class Ledger:
         Checked in this order: the answer is there; the same request is in flight; an earlier outcome is unknown (with
         ``hold_unknown``); a limit would be passed; the model is paused or at its rate limit."""
         if self._owner is None:
-            raise LedgerError(f"{self.name}: no run was begun")
+            raise LedgerError(f"{self.database.name}: no run was begun")
         with self.writing() as connection:
             self.database.version()  # a newer expand may have upgraded the ledger while this one was running
             # All questions and the reservation share one transaction. Asked before it, their answers could be out of

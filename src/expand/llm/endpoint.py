@@ -46,11 +46,6 @@ class Endpoint:
         """What stands behind the ``?`` of the base URL, for every request: Azure's ``api-version``."""
         return dict(parse_qsl(urlsplit(self.base_url or "").query))
 
-    @property
-    def longest_seconds(self) -> float:
-        """``total_seconds``, worked out."""
-        return self.read_seconds * TOTAL_TIMES if self.total_seconds is None else self.total_seconds
-
     def request_headers(self) -> dict[str, str | None]:
         """The headers of every request, the key's among them; one that is None does not go out, whatever the
         environment says of it. Raises ``InputError`` for what no header can carry."""

@@ -21,7 +21,7 @@ import openai
 
 from expand.errors import chain
 from expand.llm.completion import JsonReader, StreamedAnswer
-from expand.llm.endpoint import CONNECT_SECONDS, Endpoint, is_loopback
+from expand.llm.endpoint import CONNECT_SECONDS, TOTAL_TIMES, Endpoint, is_loopback
 from expand.llm.failures import garbled, one_line, refused, request_id_in, said_in
 from expand.llm.request_form import RequestForm
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request
@@ -64,7 +64,7 @@ class Connection:
     which could be a purchase that no ledger knows of."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._clock, self._total_seconds = endpoint.clock, endpoint.longest_seconds
+        self._clock, self.total_seconds = endpoint.clock, endpoint.total_seconds or endpoint.read_seconds * TOTAL_TIMES
         timeout = httpx2.Timeout(endpoint.read_seconds, connect=CONNECT_SECONDS, pool=None)
         self.client = openai.AsyncOpenAI(
             api_key=endpoint.api_key or "",
@@ -111,7 +111,7 @@ class Connection:
             sent["stream_options"] = {"include_usage": True}
         failed = None
         try:
-            async with asyncio.timeout(self._total_seconds):
+            async with asyncio.timeout(self.total_seconds):
                 parts = (self._streamed if form.stream else self._plain)(sent, exchange, answer.json)
                 async with aclosing(parts):
                     async for part in parts:
@@ -122,7 +122,7 @@ class Connection:
                         if answer.looping:
                             break  # the connection is closed below: what the server has not written is not billed
         except TimeoutError:
-            failed = AttemptFailedError(Failure.TIMEOUT, f"no whole answer in {self._total_seconds:g} s")
+            failed = AttemptFailedError(Failure.TIMEOUT, f"no whole answer in {self.total_seconds:g} s")
         except AttemptFailedError as error:
             failed = error
         finally:
