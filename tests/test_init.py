@@ -327,7 +327,7 @@ def test_which_command_the_shell_runs(tmp_path: Path) -> None:
 def test_a_launcher_that_cannot_be_read_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = launcher(tmp_path, "expand", "from expand.__main__ import main")
 
-    def refuse(self: Path, *arguments: Any) -> None:
+    def refuse(self: Path, *_: Any, **__: Any) -> None:
         raise PermissionError(self)
 
     monkeypatch.setattr(Path, "open", refuse)

@@ -78,7 +78,6 @@ def test_the_file_comes_before_the_defaults(tmp_path: Path) -> None:
 ENVIRONMENT = {
     "EXPAND_MODEL": "from-environment",
     "OPENAI_BASE_URL": "http://environment.example/v1",
-    "EXPAND_CONCURRENCY": "5",
 }
 
 
@@ -86,7 +85,6 @@ def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:
     settings = read(tmp_path, FULL, ENVIRONMENT)
     assert settings.model == "from-environment"
     assert settings.base_url == "http://environment.example/v1"
-    assert settings.concurrency == 5
 
 
 def test_the_command_line_comes_before_the_environment(tmp_path: Path) -> None:
@@ -244,13 +242,6 @@ def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     path.write_bytes(b"[author]\n# caf\xe9\n")
     with pytest.raises(InputError, match=r"expand\.toml:2:1: byte 14 is not UTF-8"):
         read_settings(path, environment={})
-
-
-def test_an_environment_without_a_number_names_the_variable(tmp_path: Path) -> None:
-    for text in ("-2", "0", "two"):
-        with pytest.raises(InputError) as caught:
-            read(tmp_path, "[author]\nconcurrency = 4\n", {"EXPAND_CONCURRENCY": text})
-        assert str(caught.value) == (f"EXPAND_CONCURRENCY is {text!r}; give a whole number above 0")
 
 
 def test_a_number_on_the_command_line_is_refused_too(tmp_path: Path) -> None:

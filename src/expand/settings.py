@@ -289,6 +289,11 @@ class _Stated:
         on_unknown = self._overrides.on_unknown or self._author.get("on_unknown", "retry")
         if on_unknown not in ("retry", "hold"):
             raise InputError(f"on_unknown is {on_unknown!r}", remedy="give retry or hold")
+        concurrency = self._overrides.concurrency
+        if concurrency is None:
+            concurrency = self._author.get("concurrency")
+        if concurrency is not None and concurrency < 1:
+            raise InputError(f"concurrency is {concurrency}", remedy="give a whole number above 0")
         wanted: dict[str, Any] = {name: float(self._author[name]) for name in _SECONDS if name in self._author}
         return Settings(
             model=model or DEFAULT_MODEL,
@@ -297,7 +302,7 @@ class _Stated:
             api_key=key,
             key_variable=variable,
             for_openai=for_openai,
-            concurrency=self._concurrency(),
+            concurrency=concurrency,
             on_unknown=cast(OnUnknown, on_unknown),
             models=self._models,
             model_file=file,
@@ -412,19 +417,6 @@ class _Stated:
         variables = key_variables(provider, for_openai=for_openai)
         keys = ((variable, (self._environment.get(variable) or "").strip()) for variable in variables)
         return next(((variable, key) for variable, key in keys if key), (variables[0], None))
-
-    def _concurrency(self) -> int | None:
-        """Sections worked on side by side, None where nobody says how many."""
-        count = self._overrides.concurrency
-        if count is None and (stated := self._environment.get("EXPAND_CONCURRENCY")):
-            if not stated.isdecimal() or len(stated) > 9 or not int(stated):
-                raise InputError(f"EXPAND_CONCURRENCY is {stated!r}", remedy="give a whole number above 0")
-            count = int(stated)
-        if count is None and "concurrency" in self._author:
-            count = int(self._author["concurrency"])
-        if count is not None and count < 1:
-            raise InputError(f"concurrency is {count}", remedy="give a whole number above 0")
-        return count
 
 
 def _read(path: Path) -> Document:

@@ -12,10 +12,8 @@ from expand.drafting.dry_run import FirstRequest, first_request
 from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
-from expand.prompts.context import PURPOSES
 from expand.prompts.rendering import packaged_folder
 from expand.prompts.template_files import (
-    TemplateFile,
     eject_templates,
     select_templates,
     template_files,
@@ -82,7 +80,7 @@ def list_(context: typer.Context, chapter: ChapterOption = None, model: options.
     files = template_files(opened)
     names, origins = (max(map(len, column)) for column in zip(*((one.name, one.origin) for one in files), strict=True))
     for file in files:
-        typer.echo(f"{file.name:<{names}}  {file.origin:<{origins}}  {file.state:<7}  {_purpose(file, opened)}")
+        typer.echo(f"{file.name:<{names}}  {file.origin:<{origins}}  {file.state}")
 
 
 def _list_chapter(workspace: Workspace, chapter: str, model: str | None) -> None:
@@ -120,14 +118,3 @@ def eject(
     copies = eject_templates(opened, files, chapter=chapter, block=block, force=force)
     for name, written in copies.items():
         typer.echo(f"{'written' if written else 'kept':<7}  {name}")
-
-
-def _purpose(file: TemplateFile, workspace: Workspace) -> str:
-    *folders, name = file.plain_name.split("/")
-    purpose = PURPOSES.get(name, "Used only by templates that include it.")
-    if folders:
-        purpose = f'For models with style = "{folders[0]}": {purpose}'
-    chapter = file.origin.removeprefix("chapter ")
-    if chapter != file.origin and chapter not in workspace.chapter_ids():
-        purpose = f"Not used: chapter {chapter} has no outline."
-    return purpose

@@ -127,11 +127,7 @@ def shell_command(environment: Mapping[str, str] | None = None) -> ShellCommand:
 def _is_ours(path: Path) -> bool:
     """Whether the file is a launcher of this tool: the launchers that installers make name its module."""
     try:
-        with path.open("rb") as file:
-            head = file.read(8192)
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 8192))
-            return _MARK in head or _MARK in file.read()
+        return _MARK in path.read_bytes()
     except OSError:
         return False
 

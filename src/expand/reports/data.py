@@ -60,11 +60,6 @@ class ChapterData(NamedTuple):
         return self.counted if self.counted is not None else self.recorded or 0
 
     @property
-    def record_differs(self) -> bool:
-        """Whether the book records other lines than the document has."""
-        return self.counted is not None and self.recorded is not None and self.counted != self.recorded
-
-    @property
     def finished(self) -> bool:
         """Whether the book says so, or the document has reached its target."""
         reached = self.target > 0 and 100 * self.lines >= FINISHED_PERCENT * self.target

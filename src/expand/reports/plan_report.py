@@ -135,15 +135,9 @@ def forecast(data: BookData, plans: Plans, language: str) -> Table:
 
 
 def outline_notes(data: BookData, language: str) -> tuple[str, ...]:
-    """Where an outline's sections do not add up to what is stated, and where records are old."""
-    notes = [
+    """Where an outline's sections do not add up to what is stated."""
+    return tuple(
         messages.say(language, "say.outline_differs", id=c.id, outlined=f"{c.outlined:,}", stated=f"{c.target:,}")
         for c in data.chapters
         if c.outlined is not None and c.outlined != c.target
-    ]
-    notes += [
-        messages.say(language, "say.record_differs", id=c.id, recorded=f"{c.recorded:,}", counted=f"{c.counted:,}")
-        for c in data.chapters
-        if c.record_differs
-    ]
-    return tuple(notes)
+    )

@@ -206,11 +206,6 @@ def to_do(data: BookData, reviews: Reviews, language: str) -> Notes:
     if unknown:
         attempts = messages.counted(language, "attempt", unknown)
         lines.append(messages.say(language, "say.todo.reconcile", attempts=attempts))
-    lines += [
-        messages.say(language, "say.todo.lines", id=chapter.id, counted=f"{chapter.counted:,}")
-        for chapter in data.chapters
-        if chapter.record_differs
-    ]
     return Notes("todo", tuple(lines) or (messages.say(language, "say.nothing_todo"),), todo=True)
 
 
