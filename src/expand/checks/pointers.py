@@ -10,39 +10,12 @@ from expand.markdown import blocks, matching
 
 SAME_TITLE = 0.6
 """The least likeness of the title that a reference names and one of the chapter's headings."""
-_NUMBER = r"\d{1,2}(?:\.\d{1,2}){0,2}(?![\d%]|\s+(?:percent|[cmk]?m|ms|lines|pages|bytes)\b)"
 _CHINESE = {numeral: str(number) for number, numeral in enumerate((*"一二三四五六七八九十", "十一", "十二", "十三"), 1)}
-_ANY = rf"{_NUMBER}|{'|'.join(reversed(_CHINESE))}"
-_NUMBERED = re.compile(
-    rf"""(?x)(?i:\bsections)\s+(?P<list>{_NUMBER}(?:\s*(?:,|–|-|(?:,\s*)?\b(?:and|or|to|through)\b)\s*{_NUMBER})+)
-      | (?i:(?<!cross[ -])\bsection)\s+(?P<one>{_NUMBER})(?!\s*(?:[–-]|\d))
-      | (?<!章)(?<!章\s)第\s*(?P<zh>{_ANY})\s*小?节(?!课|车|点)
-      | (?:见|参见|详见|参阅|参考)\s*(?P<see>\d{{1,2}}\.\d{{1,2}})(?![\d.])(?=\s*(?:节|小节|[，。；）)]|$))
-      | (?<![\d.])(?P<dotted>\d{{1,2}}\.\d{{1,2}})\s*小?节"""
-)
-_TITLED = re.compile(
-    r"""(?x)(?i:\b(?:sub)?section,?\s+(?:called\s+|titled\s+|on\s+|about\s+)?)["“](?P<after>[^"“”\n]{3,80})["”]
-      | ["“](?P<before>[^"“”\n]{3,80})["”]\s+(?:sub)?section\b
-      | [“「『"](?P<zh>[^”」』"\n]{3,40})[”」』"](?:一节|小节|一小节)(?!课|车|点)"""
-)
-_NAME = r"(?:`(?P<code>[^`\n]+)`|\bthe\s+(?P<bare>[A-Z][A-Za-z0-9_]+))"
-_NAMED = re.compile(
-    rf"""(?x){_NAME}\s+(?:(?:type|struct|trait|class|function|program|macro|script|file|table|example)\s+)?
-        (?:(?:introduced|defined|shown|built|written|described|explained)\s+)?(?:from|of|in)\s+(?i:section)\s+(?P<number>{_NUMBER})
-      | 第\s*(?P<zh>{_ANY})\s*节(?:中|里)?(?:所?(?:定义|介绍|引入|实现|给出|编写|展示))?的\s*
-        `(?P<zhname>[^`\n]+)`"""
-)
-_NEIGHBOUR = re.compile(
-    r"(?i)\bthe\s+(?P<way>next|previous|preceding)\s+section\b|(?P<zh>[下上前后]一节|[下上]节)(?!课|车|点)"
-)
-_ELSEWHERE = re.compile(
-    r"""(?ix)\b(?:RFC|ISO|IEC|IEEE|POSIX|ECMA|W3C|ABI|ELF|Intel|AMD|GDPR|manual|man|manpage|standard|specification|specs?
-      |paper|book|chapters?|appendix|guide|docs|documentation|reference|tutorial|article|handbook|datasheet|license
-      |licence|config|configuration|linker)\b | [《》章] | 标准|规范|手册|论文|附录|文档|配置"""
-)
+_PLACE, _NUMBERED, _TITLED = map(matching.phrase, ("section-number", "numbered-section", "titled-section"))
+_NAMED, _NEIGHBOUR, _ELSEWHERE = map(matching.phrase, ("name-of-a-section", "neighbouring-section", "elsewhere"))
 _OF = re.compile(r"\s+(?:of|in)\s+(?!this\b|the\s+chapter\b)")
 _LINK = re.compile(r"!?\[[^\]\n]*\](?:\([^)\n]*\)|\[[^\]\n]*\])|<[^<>\n]+>")
-_OWN_NUMBER = re.compile(rf"(?:\S+\s+)?({_NUMBER})")
+_OWN_NUMBER = re.compile(rf"(?:\S+\s+)?({_PLACE.pattern})")
 _Missed = tuple[re.Match[str], str, Severity]
 """A reference that leads nowhere, what is said of it, and how bad it is."""
 
@@ -82,7 +55,7 @@ def _numbered(sentence: str, contents: Contents, numbers: Collection[str]) -> It
     last = max(contents.titles)
     for found in _NUMBERED.finditer(sentence):
         stated = found["list"] or found["one"] or found["zh"] or found["see"] or found["dotted"]
-        for said in () if _OF.match(sentence, found.end()) else re.findall(_ANY, stated):
+        for said in () if _OF.match(sentence, found.end()) else _PLACE.findall(stated):
             number = _CHINESE.get(said, said)
             if not _exists(number, contents, numbers):
                 topics = len(contents.titles.get(int(number.partition(".")[0]), ())) - 1

@@ -15,25 +15,10 @@ LEAST_MEANING = 4
 """Words, or pairs of Chinese characters, of the shorter one at the least."""
 MOST_MEANING = 160
 """Characters of a definition that are kept."""
-_ARTICLE = r"(?:(?:an?|the)\s+)?"
-_EMPHASIS = r"(?P<mark>\*\*|__|\*|_)(?P<term>[^*_`\n]{2,40})(?P=mark)"
-_NOUN = r"(?P<means>(?:an?|the|any|every|each|one|what|how|something|whatever|two)\b.{10,})"
-_DEFINITIONS = tuple(
-    re.compile(pattern, re.IGNORECASE | re.DOTALL)
-    for pattern in (
-        rf"\s*{_ARTICLE}{_EMPHASIS}(?:\s*\([^)]*\))?\s+(?:is|are|means|denotes|refers to)\s+{_NOUN}",
-        rf"\s*(?P<means>{_ARTICLE}\w.{{10,}}?)\s+(?:is|are)\s+(?:called|known as|named)\s+{_ARTICLE}{_EMPHASIS}",
-        rf"\s*(?:所谓)?{_EMPHASIS}(?:（[^）]*）)?\s*(?:是指|指的是|就是|是|指|即)\s*(?P<means>.{{6,}})",
-        r"\s*(?:所谓)?(?![这该此那它其本上下所也就])[“「]?(?P<term>[^，。、“”「」\s]{2,12})[”」]?(?:（[^）]*）)?"
-        r"\s*(?:是指(?![定针向出明])|指的是)\s*(?P<means>.{6,})",
-        rf"\s*(?P<means>[^，。]{{6,}}?)(?:称为|叫做|称作|叫作)\s*{_EMPHASIS}",
-    )
-)
-_POINTING = re.compile(
-    r"(?i)(?:this|that|these|those|such|its?|they|here|in contrast|the (?:first|second|third|other))\b|[这该此那它其第]"
-)
+_DEFINITIONS = [matching.phrase(f"defines-{form}") for form in ("en", "en-called", "zh", "zh-bare", "zh-called")]
+_POINTING = matching.phrase("points-at-its-text")
 """What a meaning does not begin with: it would say nothing outside of its text."""
-_PASSIVE = re.compile(r"(?:[，,]?(?:通常|经常|常常|常|有时|一般)?也?会?被)+$")
+_PASSIVE = matching.phrase("passive-zh")
 _TARGET = re.compile(r"(?<=\])\([^()\s]*\)")
 _CODE = re.compile(rf"(`+).+?\1|{_TARGET.pattern}", re.DOTALL)
 """Code and the targets of links."""

@@ -334,38 +334,30 @@ _OPENS = {
 
 def broken_diagram(code: str) -> tuple[int, str] | None:
     """The line (from 0) of the first mistake and what it is; None where there is none."""
-    kind, depth, opened = "", 0, 0
-    front = False
-    for number, row in enumerate(bare_rows(code)):
-        text = row.strip()
-        if text == "---" and not kind:
-            front = not front
-        if front or not text or text == "---" or text.startswith("%%"):
-            continue
-        if not kind:
-            named = _KIND.match(text)
-            if named is None:
-                return number, "this is no kind of diagram"
-            kind = "flowchart" if named[1] == "graph" else named[1]
-            if kind == "flowchart" and not _DIRECTION.fullmatch(named[2]):
-                return number, "this is no direction"
-            continue
-        opens = _OPENS.get(kind)
-        if opens is not None and (opens.match(text) or text == "end"):
-            depth += -1 if text == "end" else 1
-            opened = number if depth == 1 and text != "end" else opened
-            if depth < 0:
-                return number, "end ends nothing"
-        elif wrong := _in_row(kind, text):
-            return number, wrong
-        elif kind in ("classDiagram", "stateDiagram", "erDiagram"):
-            plain = _QUOTED.sub("", text).partition(":")[0]
-            relations = re.sub(r"[|}o]{1,2}(?:--|\.\.)[|{o]{1,2}", "", plain)
-            depth += relations.count("{") - relations.count("}")
-            opened = number if relations.count("{") else opened
-    if not kind:
+    code = re.sub(r"(?ms)\A\s*---[ \t]*$.*?^[ \t]*---[ \t]*$", lambda front: "\n" * front[0].count("\n"), code)
+    rows = [(number, text) for number, row in enumerate(bare_rows(code)) if (text := row.partition("%%")[0].strip())]
+    if not rows:
         return 0, "there is no diagram"
-    return (opened, "this block is not ended") if depth > 0 else None
+    named = _KIND.match(rows[0][1])
+    if named is None:
+        return rows[0][0], "this is no kind of diagram"
+    kind = "flowchart" if named[1] == "graph" else named[1]
+    if kind == "flowchart" and not _DIRECTION.fullmatch(named[2]):
+        return rows[0][0], "this is no direction"
+    opened: list[int] = []
+    for number, text in rows[1:]:
+        opens, ends = 0, 0
+        if kind in _OPENS:
+            opens, ends = bool(_OPENS[kind].match(text)), text == "end"
+        elif kind in ("classDiagram", "stateDiagram", "erDiagram"):
+            plain = re.sub(r"[|}o]{1,2}(?:--|\.\.)[|{o]{1,2}", "", _QUOTED.sub("", text).partition(":")[0])
+            opens, ends = plain.count("{"), plain.count("}")
+        if ends > len(opened) + opens:
+            return number, "end ends nothing"
+        if not opens and not ends and (wrong := _in_row(kind, text)):
+            return number, wrong
+        opened = [*opened, *[number] * opens][: len(opened) + opens - ends]
+    return (opened[0], "this block is not ended") if opened else None
 
 
 def _in_row(kind: str, text: str) -> str:

@@ -67,7 +67,7 @@ class _Counter:
     def __init__(self) -> None:
         self.total = 0
         self.rows: list[str] = []
-        self._gap = False
+        self.gap = False
         self._seen: dict[str, set[str]] = {"block": set(), "row": set()}
         self._runs: dict[tuple[str, ...], int] = {}
         self._code_lines = 0
@@ -82,17 +82,17 @@ class _Counter:
         elif (block.kind == "html" and _COMMENT.fullmatch(block.text.strip())) or (
             block.kind not in ("heading", "html") and self._again("block", block.text)
         ):
-            self.blank()
+            self.gap = True
         else:
             self._other(block, lines, in_fences)
 
-    def blank(self) -> None:
-        self._gap = True
-
     def _add(self, row: str, lines: int = 1) -> None:
+        if not row.strip(" \t"):
+            self.gap = True
+            return
         self.rows.append(row)
-        self.total += lines + (self._gap and self.total > 0)
-        self._gap = False
+        self.total += lines + (self.gap and self.total > 0)
+        self.gap = False
 
     def _again(self, kind: Literal["block", "row"], text: str) -> bool:
         """Whether a text was seen before; short ones and labels may repeat."""
@@ -125,7 +125,7 @@ class _Counter:
         new = [row for number, row in enumerate(inside) if number not in again]
         if any(row.strip(" \t") for row in new):
             for row in (lines[0], *new, *(lines[-1:] if block.closed else ())):
-                self._add(row) if row.strip(" \t") else self.blank()
+                self._add(row)
 
     def _other(self, block: Block, lines: list[str], in_fences: set[int]) -> None:
         run: list[str] = []
@@ -137,7 +137,7 @@ class _Counter:
                 self._prose(run)
                 run = []
             if invisible:
-                self.blank()
+                self.gap = True
             elif may_repeat:
                 self._add(row)
             elif block.kind in ("paragraph", "list", "quote"):
@@ -200,7 +200,7 @@ def _counted(text: str) -> _Counter:
     at = 0
     for block in blocks.blocks(text):
         if block.start > at:
-            counter.blank()
+            counter.gap = True
         at = block.end
         counter.block(block, rows[block.start : block.end], in_fences)
     return counter
