@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain, zip_longest
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -256,62 +257,38 @@ def _texts(text: str) -> tuple[str, ...]:
 
 
 class _Sections:
-    """The outline's sections as bags of words; a word that every section has says nothing."""
+    """The outline's sections and topics by their names, as bags of words; a word that every section has says
+    nothing."""
 
     def __init__(self, outline: Outline) -> None:
         self.numbers = [section.number for section in outline.sections] or [1]
         self.topics = [[topic.every() for topic in section.topics] for section in outline.sections] or [[]]
-        own = [section.title.every() for section in outline.sections]
-        self._titles = [_terms(titles) for titles in own]
-        self._names = [[*titles, *chain(*topics)] for titles, topics in zip(own, self.topics, strict=False)]
-        self._bags = [_terms(names) for names in self._names]
-        found_in = Counter(term for bag in self._bags for term in bag)
-        self._weights = {term: math.log((len(self._bags) + 1) / count) for term, count in found_in.items()}
+        self._titles = [section.title.every() for section in outline.sections]
+        self.names = [(*own, *chain(*topics)) for own, topics in zip(self._titles, self.topics, strict=False)]
+        found_in = Counter(term for names in self.names for term in _terms(names))
+        self._weights = {term: math.log((len(self.names) + 1) / count) for term, count in found_in.items()}
 
     def named(self, titles: Sequence[str], index: int) -> int | None:
         """The topic of a section whose title is one of the titles."""
         return _greatest([_named(titles, names) for names in self.topics[index]])
 
-    def is_named(self, titles: Sequence[str]) -> bool:
-        """Whether one of the titles is a section's or a topic's."""
-        return any(_named(titles, names) for names in self._names)
+    def best(self, piece: _Piece, among: Sequence[tuple[str, ...]]) -> int | None:
+        """The index of the names that a piece fits best, if it fits any: by the words in common with its headings and
+        its text, against the number of theirs."""
+        above = _terms(piece.titles)
+        own = _terms(piece.texts) - above
+        scores = []
+        for at, said in enumerate(among):
+            bag = _terms(said)
+            fit = HEADING_WEIGHT * self._weight(above & bag) + self._weight(own & bag)
+            fit /= math.sqrt(max(len(bag), LEAST_TERMS))
+            if among is self.names:  # a section's title counts once more
+                fit += self._weight(above & _terms(self._titles[at]))
+            scores.append(fit + _named(piece.titles, said))
+        return _greatest(scores)
 
-    def boxed(self, text: str, index: int, otherwise: int | None) -> int | None:
-        """The topic of a section whose title is a heading inside a container of the text."""
-        found = [self.named((title,), index) for title in Page(text).inner_titles]
-        return next((topic for topic in found if topic is not None), otherwise)
-
-    def best(self, piece: _Piece, otherwise: int) -> tuple[int, int | None]:
-        """The index of the section that a piece fits best, and of its topic if it fits one."""
-        above, own = _words_of(piece)
-        scores = [
-            self._score(above, own, bag) + self._weight(above & titles) + _named(piece.titles, names)
-            for bag, titles, names in zip(self._bags, self._titles, self._names, strict=True)
-        ]
-        index = _greatest(scores)
-        index = otherwise if index is None else index
-        return index, self.best_topic(piece, index)
-
-    def best_topic(self, piece: _Piece, index: int) -> int | None:
-        """The topic of a section that a piece fits best, if it fits one."""
-        above, own = _words_of(piece)
-        return _greatest(
-            [self._score(above, own, _terms(names)) + _named(piece.titles, names) for names in self.topics[index]]
-        )
-
-    def _weight(self, shared: set[str]) -> float:
+    def _weight(self, shared: frozenset[str]) -> float:
         return math.fsum(self._weights[term] for term in shared)
-
-    def _score(self, above: set[str], own: set[str], bag: set[str]) -> float:
-        """Words in common, against the size of the bag."""
-        fit = HEADING_WEIGHT * self._weight(above & bag) + self._weight(own & bag)
-        return fit / math.sqrt(max(len(bag), LEAST_TERMS))
-
-
-def _words_of(piece: _Piece) -> tuple[set[str], set[str]]:
-    """The words of the headings above a piece, and those of its own that none of these has."""
-    above = _terms(piece.titles)
-    return above, _terms(piece.texts) - above
 
 
 def _greatest(scores: Sequence[float]) -> int | None:
@@ -320,8 +297,9 @@ def _greatest(scores: Sequence[float]) -> int | None:
     return scores.index(best) if best > 0 else None
 
 
-def _terms(texts: Sequence[str]) -> set[str]:
-    return set().union(*map(matching.terms, texts))
+@lru_cache(maxsize=4096)
+def _terms(texts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset().union(*map(matching.terms, texts))
 
 
 def _named(titles: Sequence[str], names: Sequence[str]) -> float:
@@ -364,20 +342,24 @@ def place(source: Source, outline: Outline) -> Placement:
         for piece, name in zip(pieces, part.anchors, strict=True):
             last = piece.titles[-1:]
             named = sections.named(last, index) if piece.heading else None
-            stays = bool(piece.heading) and named is None and (known is not None or not sections.is_named(last))
+            stays = bool(piece.heading) and named is None
+            stays = stays and (known is not None or not any(_named(last, names) for names in sections.names))
             if known is None and not stays:
-                index, topic = sections.best(piece, index)
+                best = sections.best(piece, sections.names)
+                index = index if best is None else best
+                topic = sections.best(piece, sections.topics[index])
             elif not piece.heading:
-                topic = None if structured else sections.best_topic(piece, index)
+                topic = None if structured else sections.best(piece, sections.topics[index])
             elif named is not None:
                 topic = named
             below = "###" if sections.topics[index] else "##"
             heading = re.sub(r"(?m)^#+ (?=.*\Z)", lambda found: (below + found[0])[-7:], piece.heading)  # noqa: B023
             texts = [heading if stays else piece.above, *piece.texts]
             title = last[0] if last else ""
-            found.setdefault(sections.numbers[index], []).extend(
-                PlacedBlocks(text, title, sections.boxed(text, index, topic)) for text in texts if text
-            )
+            for text in filter(None, texts):  # a heading inside a container may be a topic's title
+                boxed = (sections.named((inner,), index) for inner in Page(text).inner_titles)
+                own_topic = next((one for one in boxed if one is not None), topic)
+                found.setdefault(sections.numbers[index], []).append(PlacedBlocks(text, title, own_topic))
             if name and not stays:
                 headings[name] = (sections.numbers[index], topic if piece.heading or known is None else None)
     return Placement({number: tuple(found[number]) for number in sorted(found) if found[number]}, headings)
