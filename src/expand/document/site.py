@@ -268,7 +268,7 @@ def _settings(path: Path) -> str:
 
 def _mdbook(folder: Path) -> Configuration:
     path = folder / "book.toml"
-    book = _toml(path).get("book") if path.is_file() else None
+    book = _table(path, "TOML", tomllib.loads).get("book") if path.is_file() else None
     book = book if isinstance(book, dict) else {}
     title, language = _said(book.get("title")), _said(book.get("language"))
     docs = folder / str(book.get("src") or "src")
@@ -451,22 +451,17 @@ class _TextsOnly(_Loader):  # type: ignore[misc]
 _TextsOnly.add_multi_constructor("", lambda loader, suffix, node: None)
 
 
-def _yaml(path: Path) -> Mapping[str, object]:
+def _table(path: Path, form: str, parsed: Callable[[str], object]) -> Mapping[str, object]:
+    """The table that a configuration is, empty where it is something else. Raises ``InputError``."""
     try:
-        table = yaml.load(_settings(path), _TextsOnly)
-    except yaml.YAMLError as error:
+        table = parsed(_settings(path))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = Place(path=path, line=mark.line + 1, column=mark.column + 1) if mark else Place(path=path)
-        raise InputError(
-            f"this is no YAML: {getattr(error, 'problem', error)}", remedy="fix it", place=place
-        ) from error
-    except RecursionError as error:
-        raise InputError("its values are nested too deep", remedy="fix it", place=Place(path=path)) from error
+        said = getattr(error, "problem", None) or error
+        raise InputError(f"this is no {form}: {said}", remedy="fix it", place=place) from error
     return table if isinstance(table, dict) else {}
 
 
-def _toml(path: Path) -> Mapping[str, object]:
-    try:
-        return tomllib.loads(_settings(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"this is no TOML: {error}", remedy="fix it", place=Place(path=path)) from error
+def _yaml(path: Path) -> Mapping[str, object]:
+    return _table(path, "YAML", lambda text: yaml.load(text, _TextsOnly))

@@ -48,7 +48,7 @@ class ResultCache:
         self._outlines = {c: _hash(workspace.outline_path(c)) for c in options.chapters if self._whole}
         self._new: dict[str, Any] = {}
         kept = self._read() if self._whole else {}
-        self._known = {c: kept[c] for c in options.chapters if c in kept and self._is_current(c, kept[c])}
+        self._known = {c: kept[c] for c in options.chapters if c in kept and self._is_current(kept[c])}
 
     def __contains__(self, chapter: str) -> bool:
         return chapter in self._known
@@ -70,25 +70,30 @@ class ResultCache:
         # Such a draft is looked at anew by the next run, which then reports it as edited.
         complete = all(draft_file.edited(section.number) == (section.status == "edited") for section in result.sections)
         if self._whole and done and complete:
-            draft_hash = hashlib.sha256(draft_file.text.encode()).hexdigest()
+            workspace, chapter = self._workspace, draft_file.chapter
+            others = (workspace.state_path("approved", result.id), *chapter.references.files)
+            files = {
+                workspace.outline_path(result.id): self._outlines[result.id],
+                workspace.source_path(chapter.outline.source): draft_file.present_source_hash,
+                workspace.inside(result.draft): hashlib.sha256(draft_file.text.encode()).hexdigest(),
+                **{path: _hash(path) for path in (workspace.brief_path(result.id), *others)},
+            }
             self._new[result.id] = {
-                "made_from": self._made_from(result.id, draft_file.present_source_hash, draft_hash),
-                "source": draft_file.chapter.outline.source,
+                "shared": self._shared,
+                "files": {str(path): hashed for path, hashed in files.items()},
                 "links": dict(links),
                 "revisions": _of_draft(result.draft, revisions),
-                "references": {str(path): _hash(path) for path in draft_file.chapter.references.files},
                 "result": _form(result),
             }
 
     def write(self) -> None:
-        """Write what is new, unless what it follows from changed since it was read."""
-        new = {c: r for c, r in self._new.items() if self._outlines[c] == _hash(self._workspace.outline_path(c))}
+        """Write what is new, unless what all of it follows from changed since it was read."""
         # A template or the book that changed during the run may be in some results and not in others. Better to keep
         # nothing than a result under a hash that it was not made from.
-        if new and self._shared == self._shared_hash():
+        if self._new and self._shared == self._shared_hash():
             # A full disk here must not end a run whose drafts are written.
             with suppress(InputError):  # it is derived
-                write_atomically(self._path, json.dumps({**self._read(), **new}), durable=False, private=True)
+                write_atomically(self._path, json.dumps({**self._read(), **self._new}), durable=False, private=True)
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -97,30 +102,17 @@ class ResultCache:
             return {}
         return kept if isinstance(kept, dict) else {}
 
-    def _is_current(self, chapter: str, record: Any) -> bool:
+    def _is_current(self, record: Any) -> bool:
         """Whether all that a chapter's record follows from is the same."""
         try:
-            # The path is the record's, since the outline is not read: reading it is what this cache saves. The
-            # outline's hash is in `made_from`, so a changed path is noticed.
-            source = self._workspace.source_path(record["source"])
-            draft = _hash(self._workspace.inside(record["result"]["draft"]))
-            made_from = self._made_from(chapter, _hash(source), draft)
+            files = all(_hash(Path(path)) == was for path, was in record["files"].items())
             # A finding about a link depends on files that no hash covers.
-            links = all((source.parent / path).exists() == there for path, there in record["links"].items())
-            cited = all(_hash(Path(path)) == was for path, was in record["references"].items())
-            return (
-                bool(draft and cited and links) and record["made_from"] == made_from and bool(_result(record["result"]))
-            )
+            links = all(Path(path).exists() == there for path, there in record["links"].items())
+            return files and links and record["shared"] == self._shared and bool(_result(record["result"]))
         # A record of an older version, or one that somebody edited. It is a cache: whatever is wrong with it, the
         # chapter can be looked at again.
-        except (OSError, InputError, ValueError, KeyError, TypeError, AttributeError):
-            return False  # not one of ours: the chapter is looked at
-
-    def _made_from(self, chapter: str, source: str, draft: str) -> str:
-        brief = _hash(self._workspace.brief_path(chapter)) if self._options.brief else "none"
-        taken = _hash(self._workspace.state_path("approved", chapter))
-        words = (self._shared, self._outlines[chapter], brief, source, draft, taken)
-        return hashlib.sha256("|".join(words).encode()).hexdigest()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False
 
     def _shared_hash(self) -> str:
         """The hash of what all chapters follow from. A template may take text from any file beside it."""
@@ -131,7 +123,7 @@ class ResultCache:
         templates = sorted({*_files(self._workspace.prompts_folder), *_files(packaged_folder())})
         memory = sorted(self._workspace.memory_path("book").parent.glob("*.yaml"))
         parts = [
-            repr((self._options.language, self._options.plan.value, self._profile)),
+            repr((self._options.language, self._options.plan.value, self._options.brief, self._profile)),
             *(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in code),
             # Contents here: templates are few, and editors and checkouts change their times without changing a word.
             *(f"{path} {_hash(path)}" for path in (self._workspace.book_path, *templates, *memory)),
