@@ -29,13 +29,15 @@ ITEM = 100
 MOST_BITS = 20_000
 """The size of the largest whole number."""
 FILTERS = (
-    "abs", "capitalize", "count", "default", "dictsort", "first", "float", "indent", "int", "items", "join", "last",
-    "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "select",
-    "selectattr", "sort", "string", "sum", "title", "trim", "truncate", "unique", "upper", "wordcount",
+    "abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "groupby", "indent", "int", "items",
+    "join", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse",
+    "select", "selectattr", "sort", "string", "sum", "title", "trim", "truncate", "unique", "upper",
+    "wordcount",
 )  # fmt: skip
 METHODS = (
-    "count", "endswith", "find", "get", "index", "isdigit", "items", "join", "keys", "lower", "lstrip", "removeprefix",
-    "removesuffix", "replace", "rstrip", "split", "splitlines", "startswith", "strip", "title", "upper", "values",
+    "capitalize", "casefold", "count", "endswith", "find", "get", "index", "isalnum", "isalpha", "isdigit", "isupper",
+    "items", "join", "keys", "lower", "lstrip", "partition", "removeprefix", "removesuffix", "replace", "rfind",
+    "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith", "strip", "title", "upper", "values",
 )  # fmt: skip
 """What templates may do with texts, lists and mappings. None changes what it is called on."""
 _GROWING = ("indent", "join", "replace", "*")
