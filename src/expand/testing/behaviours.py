@@ -221,6 +221,53 @@ _AROUND = {
 """What a behaviour puts before and behind the text."""
 
 
+class Asked:
+    """What a request says, in the process or over HTTP."""
+
+    @property
+    def messages(self) -> list[tuple[str, str]]:
+        """Role and text of each message."""
+        raise NotImplementedError
+
+    @property
+    def prompt_text(self) -> str:
+        """All messages, one after the other."""
+        return "\n".join(text for _, text in self.messages)
+
+    @property
+    def last_user_message(self) -> str:
+        """The section's own request, which says how many lines are wanted."""
+        return next((text for role, text in reversed(self.messages) if role == "user"), "")
+
+
+@dataclass
+class Script:
+    """What an author or a server does.
+
+    ``ratio`` of the lines asked is delivered, and a text that was cut gone on from as ``goes_on`` says. ``script`` has
+    one behaviour for each of the first requests, ``by_section`` one for every request of a section, and ``behaviour``
+    is for all others. An answer takes ``latency_seconds`` and comes in pieces of ``chunk_characters``,
+    ``chunk_seconds`` apart."""
+
+    ratio: float = 1.0
+    goes_on: GoesOn = "anew"
+    behaviour: Behaviour = "normal"
+    script: Sequence[Behaviour] = ()
+    by_section: Mapping[int, Behaviour] = field(default_factory=dict)
+    latency_seconds: float = 0.0
+    chunk_characters: int = 40
+    chunk_seconds: float = 0.0
+    _generator: TextGenerator = field(default_factory=TextGenerator, repr=False)
+
+    def behaviour_of(self, index: int, section: int) -> Behaviour:
+        """The behaviour that request number ``index``, from 0, meets."""
+        return self.script[index] if index < len(self.script) else self.by_section.get(section, self.behaviour)
+
+    def written(self, question: LineRequest, behaviour: str) -> tuple[str, Literal["stop", "length"]]:
+        """The text of an answer and why it ends."""
+        return written(question, behaviour, generator=self._generator, ratio=self.ratio, goes_on=self.goes_on)
+
+
 def billed(prompt: str, text: str, behaviour: str) -> tuple[int, int]:
     """Prompt and completion tokens of an answer, at four characters a token."""
     prompt_tokens, completion = len(prompt) // 4 + 8, max(1, len(text.encode()) // 4)

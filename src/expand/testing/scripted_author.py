@@ -10,13 +10,11 @@ from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText
 from expand.testing.behaviours import (
     ERRORS,
     INTERRUPTED,
-    Behaviour,
-    GoesOn,
+    Asked,
     LineRequest,
-    TextGenerator,
+    Script,
     billed,
     pieces_of,
-    written,
 )
 
 _KINDS = {
@@ -43,7 +41,7 @@ FAILURES: Mapping[str, tuple[Failure, str]] = MappingProxyType(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SentRequest:
+class SentRequest(Asked):
     """One request as it was sent: its section and purpose, the request, and the behaviour it met."""
 
     chapter: str
@@ -54,14 +52,9 @@ class SentRequest:
     behaviour: str = "own"
 
     @property
-    def prompt_text(self) -> str:
-        """All messages, one after the other."""
-        return "\n".join(message.content for message in self.request.messages)
-
-    @property
-    def last_user_message(self) -> str:
-        """The section's own request, which says how many lines are wanted."""
-        return next((m.content for m in reversed(self.request.messages) if m.role == "user"), "")
+    def messages(self) -> list[tuple[str, str]]:
+        """Role and text of each message."""
+        return [(message.role, message.content) for message in self.request.messages]
 
     @property
     def question(self) -> LineRequest:
@@ -78,40 +71,24 @@ Written = str | Answer | AttemptFailedError
 
 
 @dataclass
-class ScriptedAuthor:
+class ScriptedAuthor(Script):
     """An ``Author``: hand it to ``expand_chapter(author=…)``.
 
-    ``ratio`` of the lines asked is delivered, and a text that was cut gone on from as ``goes_on`` says.
-    ``answers`` are given to the first requests in turn:
-    a text, an ``Answer``, or an ``AttemptFailedError`` to raise. After them ``write`` is asked for
-    each answer, if it is given. Without either, ``script`` has one behaviour for each of the first
-    requests, ``by_section`` one for every request of a section, and ``behaviour`` is for all others.
-    Text is handed out in pieces of ``chunk_characters``, ``chunk_seconds`` apart.
-    ``requests`` holds what was sent, in order. ``retry_after_seconds`` is what failures ask for."""
+    ``answers`` are given to the first requests in turn: a text, an ``Answer``, or an ``AttemptFailedError`` to raise.
+    After them ``write`` is asked for each answer, if it is given; without either, the script holds. ``requests`` holds
+    what was sent, in order. ``retry_after_seconds`` is what failures ask for."""
 
-    ratio: float = 1.0
-    goes_on: GoesOn = "anew"
-    behaviour: Behaviour = "normal"
-    script: Sequence[Behaviour] = ()
-    by_section: Mapping[int, Behaviour] = field(default_factory=dict)
     answers: Sequence[Written] = ()
     write: Callable[[SentRequest], Written] | None = None
-    latency_seconds: float = 0.0
-    chunk_characters: int = 40
-    chunk_seconds: float = 0.0
     retry_after_seconds: float = 0.0
     requests: list[SentRequest] = field(default_factory=list)
-    _generator: TextGenerator = field(default_factory=TextGenerator, repr=False)
 
     async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         """Answers as scripted. Raises ``AttemptFailedError``."""
         index = len(self.requests)
         chapter, section, purpose, attempt_id = client_request_id.split("/")
-        behaviour: str = self.by_section.get(int(section), self.behaviour)
-        if self.write is not None or index < len(self.answers):
-            behaviour = "own"
-        elif index < len(self.script):
-            behaviour = self.script[index]
+        own = self.write is not None or index < len(self.answers)
+        behaviour = "own" if own else self.behaviour_of(index, int(section))
         sent = SentRequest(
             chapter=unquote(chapter),
             section=int(section),
@@ -125,10 +102,10 @@ class ScriptedAuthor:
         if behaviour != "own":
             answer, failure = self._scripted(sent)
         else:
-            own = self.answers[index] if index < len(self.answers) or self.write is None else self.write(sent)
-            if isinstance(own, AttemptFailedError):
-                raise own
-            answer, failure = own if isinstance(own, Answer) else _answer(sent, own, Finish.STOP), None
+            said = self.answers[index] if index < len(self.answers) or self.write is None else self.write(sent)
+            if isinstance(said, AttemptFailedError):
+                raise said
+            answer, failure = said if isinstance(said, Answer) else _answer(sent, said, Finish.STOP), None
         if answer.finish is not Finish.REFUSAL:
             for piece in pieces_of(answer.text, self.chunk_characters):
                 on_text(piece)
@@ -143,9 +120,7 @@ class ScriptedAuthor:
         behaviour = sent.behaviour
         text, why = "", "stop"
         if behaviour not in FAILURES or behaviour in INTERRUPTED:
-            text, why = written(
-                sent.question, behaviour, generator=self._generator, ratio=self.ratio, goes_on=self.goes_on
-            )
+            text, why = self.written(sent.question, behaviour)
         if behaviour not in FAILURES:
             return _answer(sent, text, Finish.REFUSAL if behaviour == "refusal" else Finish(why)), None
         reported = _answer(sent, text, Finish.CUT) if behaviour == "broken_stream_with_usage" else None

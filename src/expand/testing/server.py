@@ -1,8 +1,7 @@
 """A chat completions server on 127.0.0.1 that writes to order, as badly as asked, and counts what it bills.
 
 In a test: ``with ScriptedServer(ratio=0.45) as server: … server.base_url, server.requests``.
-By itself: ``python -m expand.testing --port 8099 --behaviour preamble``; ``GET /books`` shows its log
-and bill. ``behaviour`` is for every request; ``script`` gives one for each of the first requests.
+By itself: ``python -m expand.testing --port 8099 --behaviour preamble``.
 """
 
 from __future__ import annotations
@@ -24,28 +23,28 @@ from urllib.parse import unquote
 from expand.testing.behaviours import (
     ERRORS,
     INTERRUPTED,
+    Asked,
     Behaviour,
     LineRequest,
-    TextGenerator,
+    Script,
     billed,
     pieces_of,
-    written,
 )
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 UPSTREAM_FAILED: Mapping[str, Any] = MappingProxyType({"error": {"message": "upstream failed", "code": 502}})
-NO_COMPLETION: Mapping[str, tuple[str, str]] = MappingProxyType(
+NO_COMPLETION: Mapping[str, str | Mapping[str, Any]] = MappingProxyType(
     {
-        "not_json": ("application/json", "upstream said: OK"),
-        "html": ("text/html", "<html><body>Please sign in</body></html>"),
-        "error_in_success": ("application/json", json.dumps({**UPSTREAM_FAILED})),
+        "not_json": "upstream said: OK",
+        "html": "<html><body>Please sign in</body></html>",
+        "error_in_success": UPSTREAM_FAILED,
     }
 )
-"""Content type and body of the successes that are no chat completion."""
+"""The successes that are no chat completion."""
 
 
 @dataclass
-class Received:
+class Received(Asked):
     """One request as it arrived, and what was billed for it."""
 
     headers: Mapping[str, str]
@@ -54,9 +53,9 @@ class Received:
     billed_tokens: int = 0
 
     @property
-    def last_user_message(self) -> str:
-        """The text that states how many lines are wanted."""
-        return next((str(m["content"]) for m in reversed(self.body["messages"]) if m["role"] == "user"), "")
+    def messages(self) -> list[tuple[str, str]]:
+        """Role and text of each message."""
+        return [(message["role"], str(message["content"])) for message in self.body["messages"]]
 
     @property
     def question(self) -> LineRequest:
@@ -67,37 +66,21 @@ class Received:
         return LineRequest(text=self.last_user_message, chapter=unquote(address[0]), section=int(address[1]))
 
     @property
-    def prompt_text(self) -> str:
-        """All messages, one after the other."""
-        return "\n".join(str(m["content"]) for m in self.body["messages"])
-
-    @property
     def streamed(self) -> bool:
         """Whether a stream was asked for."""
         return bool(self.body.get("stream"))
 
 
 @dataclass
-class ScriptedServer:
-    """The server; it runs in threads of its own while its context lasts.
+class ScriptedServer(Script):
+    """The server; it runs in threads of its own while its context lasts. ``key`` is what it accepts, None for anything,
+    and ``retry_after`` the text of that header."""
 
-    ``ratio`` of the lines asked is delivered. ``script`` has one behaviour for each of the first requests,
-    ``behaviour`` is for all later ones. ``key`` is what it accepts, None for anything. It waits ``latency_seconds``
-    before each answer; ``retry_after`` is the header's own text. A stream has ``chunk_characters`` in each chunk and
-    ``chunk_seconds`` between two."""
-
-    ratio: float = 1.0
-    behaviour: Behaviour = "normal"
-    script: tuple[Behaviour, ...] = ()
-    latency_seconds: float = 0.0
     key: str | None = None
     retry_after: str = "1"
-    chunk_characters: int = 40
-    chunk_seconds: float = 0.0
     port: int = 0
     requests: list[Received] = field(default_factory=list)
     billed_tokens: int = 0
-    _generator: TextGenerator = field(default_factory=TextGenerator)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     released: threading.Event = field(default_factory=threading.Event)
     _listener: _Listener | None = None
@@ -123,16 +106,15 @@ class ScriptedServer:
 
     def write(self, received: Received) -> tuple[str, str]:
         """The text of an answer and its finish reason. Override it for answers of your own."""
-        return written(received.question, received.behaviour, generator=self._generator, ratio=self.ratio)
+        return self.written(received.question, received.behaviour)
 
     def receive(self, headers: Mapping[str, str], body: dict[str, Any]) -> tuple[int, Received]:
         """Enters a request into the log. Returns its number."""
         with self._lock:
             index = len(self.requests)
-            behaviour = self.script[index] if index < len(self.script) else self.behaviour
-            if self.key is not None and headers.get("Authorization") != f"Bearer {self.key}":
-                behaviour = "unauthorized"
-            received = Received(headers=headers, body=body, behaviour=behaviour)
+            received = Received(headers=headers, body=body, behaviour="unauthorized")
+            if self.key is None or headers.get("Authorization") == f"Bearer {self.key}":
+                received.behaviour = self.behaviour_of(index, received.question.section)
             self.requests.append(received)
         return index, received
 
@@ -152,19 +134,6 @@ class ScriptedServer:
             "prompt_tokens_details": {"cached_tokens": min(prompt, shared // 4)},
             "completion_tokens_details": {"reasoning_tokens": 0},
         }
-
-    def books(self) -> dict[str, Any]:
-        """The log and the bill."""
-        rows = [
-            {
-                "client_request_id": received.headers.get("X-Client-Request-Id", ""),
-                "behaviour": received.behaviour,
-                "billed_tokens": received.billed_tokens,
-                "body": received.body,
-            }
-            for received in self.requests
-        ]
-        return {"billed_tokens": self.billed_tokens, "requests": rows}
 
 
 class _Listener(ThreadingHTTPServer):
@@ -209,20 +178,18 @@ class _Handler(BaseHTTPRequestHandler):
         """Prints nothing on stderr."""
 
     def do_GET(self) -> None:
-        """Lists the models, or shows the log and the bill."""
+        """Lists the models."""
         if self.path == "/v1/models":
-            self._reply_json({"object": "list", "data": [{"id": "scripted"}]})
-        elif self.path == "/books":
-            self._reply_json(self.server.scripted.books())
+            self._reply({"object": "list", "data": [{"id": "scripted"}]})
         else:
-            self._reply("Not found", status=404, content_type="text/plain")
+            self._reply("Not found", status=404)
 
     def do_POST(self) -> None:
         """Answers one chat completion request."""
         scripted = self.server.scripted
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != "/v1/chat/completions":
-            return self._reply("Not found", status=404, content_type="text/plain")
+            return self._reply("Not found", status=404)
         index, received = scripted.receive(cast("Mapping[str, str]", self.headers), body)
         behaviour = received.behaviour
         if scripted.latency_seconds:
@@ -230,42 +197,25 @@ class _Handler(BaseHTTPRequestHandler):
         status, error = _error(received)
         if 400 <= status < 500:
             headers = {"Retry-After": scripted.retry_after} if behaviour == "rate_limited" else {}
-            return self._reply_json(error, status=status, headers=headers)
+            return self._reply(error, status=status, headers=headers)
         text, finish = scripted.write(received)
         usage = scripted.bill(index, received, text)
         if behaviour in ("drop", "timeout"):
             if behaviour == "timeout":
                 scripted.released.wait()
             return self._hang_up()
-        if error:
-            return self._reply_json(error, status=status)
-        return self._answer(_Answer(index, received, text, finish, None if behaviour == "no_usage" else usage))
-
-    def _answer(self, answer: _Answer) -> None:
-        received, headers = answer.received, {"x-request-id": f"req_{answer.number}"}
-        if received.behaviour in NO_COMPLETION:
-            content_type, page = NO_COMPLETION[received.behaviour]
-            self._reply(page, content_type=content_type)
-        elif received.streamed and received.behaviour != "ignores_stream":
-            self._stream(answer, headers)
-        else:
-            self._reply_json(answer.completion(), headers=headers)
-
-    def _reply_json(
-        self, data: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] = NO_HEADERS
-    ) -> None:
-        self._reply(json.dumps(data, ensure_ascii=False), status=status, headers=headers)
+        answer = _Answer(index, received, text, finish, None if behaviour == "no_usage" else usage)
+        headers = {"x-request-id": f"req_{index}"}
+        if not error and behaviour not in NO_COMPLETION and received.streamed and behaviour != "ignores_stream":
+            return self._stream(answer, headers)
+        return self._reply(error or NO_COMPLETION.get(behaviour) or answer.completion(), status=status, headers=headers)
 
     def _reply(
-        self,
-        body: str,
-        *,
-        status: int = 200,
-        content_type: str = "application/json",
-        headers: Mapping[str, str] = NO_HEADERS,
+        self, body: str | Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] = NO_HEADERS
     ) -> None:
-        payload = body.encode()
-        self._begin(status, {"Content-Type": content_type, **headers, "Content-Length": str(len(payload))})
+        payload = (body if isinstance(body, str) else json.dumps({**body}, ensure_ascii=False)).encode()
+        kind = "text/html" if payload.startswith(b"<") else "application/json"
+        self._begin(status, {"Content-Type": kind, **headers, "Content-Length": str(len(payload))})
         self.wfile.write(payload)
 
     def _begin(self, status: int, headers: Mapping[str, str]) -> None:
