@@ -224,18 +224,6 @@ def test_a_replaced_topic_leaves_the_original_alone() -> None:
     assert section.cut == [False, False]
 
 
-def test_adopting_takes_over_texts_and_counts() -> None:
-    lean = section_text("Opening", target=10)
-    lean.add(sentences(0, 6) + "and a cut", LENGTH, (0,))
-    full = section_text("Opening", target=40)
-    full.adopt(lean)
-    assert full.bodies == lean.bodies
-    assert full.cut == [True]
-    assert full.lines == lean.lines
-    full.add("More.\n", STOP, (0,))
-    assert "More." not in lean.bodies[0]
-
-
 def test_a_line_is_found_in_the_topic_whose_text_it_is() -> None:
     section = section_text("Opening", "Reading", placed={1: (LISTING,)})
     section.add("A.\n", STOP, (0,))

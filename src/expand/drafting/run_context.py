@@ -6,7 +6,6 @@ Library, command line and batches open their runs here, so that limits, keys and
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 
 from expand.budget import Limit
 from expand.client.client import BudgetedClient
@@ -32,6 +31,8 @@ from expand.llm.types import NO_USAGE, Author, Usage
 from expand.outline import Book, Outline, Plan, limits_of, money_openings_of, openings_of
 from expand.settings import ModelRole, Settings, require_author
 from expand.workspace import Workspace
+
+ROLES: tuple[ModelRole, ...] = ("draft", "repair", "review")
 
 
 def ignore_event(event: Event) -> None:
@@ -124,21 +125,16 @@ class UsageCounters:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunContext:
     """What the sections of a run are drafted with. ``lean`` are the chapters that have answers bought under the lean
-    plan.
-
-    ``repairs`` is the setup of the model that repairs, ``reviews`` of the one that reads drafts through, None for the
-    one that drafts. ``stand_ins`` are those of the models that are asked, in this order, what another one did not
-    answer. ``replaced`` says why, by the names of both, ``bounds`` what sections have cost, by chapter and number.
-    """
+    plan. ``roles`` are the models of the roles that are not simply the one that drafts: the one that is meant, then
+    those that are asked what another one did not answer. ``replaced`` says why, by the names of both, ``bounds`` what
+    sections have cost, by chapter and number."""
 
     ledger: Ledger
     run_id: str
     client: BudgetedClient
     usage: UsageCounters
     lean: frozenset[str]
-    repairs: ModelSetup | None = None
-    reviews: ModelSetup | None = None
-    stand_ins: tuple[ModelSetup, ...] = ()
+    roles: Mapping[ModelRole, tuple[ModelSetup, ...]] = field(default_factory=dict)
     replaced: dict[tuple[str, str], str] = field(default_factory=dict)
     thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
     bounds: dict[str, dict[int, SectionBound]] = field(default_factory=dict)
@@ -153,8 +149,7 @@ class RunContext:
 
     def models_for(self, role: ModelRole, draft: ModelSetup) -> tuple[ModelSetup, ...]:
         """The models of a role, the one that is meant first; ``draft`` is the one that drafts."""
-        meant = {"repair": self.repairs, "review": self.reviews}.get(role) or draft
-        return (meant, *(one for one in self.stand_ins if one.profile.name != meant.profile.name))
+        return self.roles.get(role, (draft,))
 
 
 @contextmanager
@@ -231,19 +226,18 @@ async def open_run(
             prepare=prepare,
         )
         stack.push_async_callback(client.drain)  # before the author and the ledger are closed
-        setup_of = partial(model_setup_for, workspace, ledger=ledger)
-        repairs, reviews = (settings.for_role(role)[0] for role in ("repair", "review"))
+        named = {role: settings.for_role(role) for role in ROLES}
+        models = {one.model: one for every in named.values() for one in every}
+        setups = {model: model_setup_for(workspace, one, ledger=ledger) for model, one in models.items()}
         yield (
             book,
-            setup_of(settings),
+            setups[settings.model],
             RunContext(
                 ledger=ledger,
                 run_id=run.id,
                 client=client,
                 usage=usage,
                 lean=frozenset(chapter for chapter, _ in ledger.bought(Plan.LEAN.value)),
-                repairs=None if repairs.model == settings.model else setup_of(repairs),
-                reviews=None if reviews.model == settings.model else setup_of(reviews),
-                stand_ins=tuple(setup_of(settings.for_model(model)) for model in settings.fallback),
+                roles={role: tuple(setups[one.model] for one in every) for role, every in named.items()},
             ),
         )

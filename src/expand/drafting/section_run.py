@@ -163,6 +163,7 @@ class SectionRun:
             first = loop.next()
             if first is not None and self._context.ledger.known(self._requests.order(first, self.text)) is None:
                 self._begin_lean()
+                loop = loop_for(self.text, profile, first_purpose=purpose, expected_ratio=expected)
         while (ask := loop.next()) is not None:
             answer = await self._usable(ask)
             grown, cut = _take_in(self.text, answer, ask) if answer else (0, False)
@@ -185,7 +186,8 @@ class SectionRun:
             grown, cut = _take_in(text, stored.answer, ask)
             loop.record(ask, grown, cut=cut)
         if any(body.strip() for body in text.bodies):
-            self.text.adopt(text)
+            text.skeleton = self.text.skeleton
+            self.text = text
 
     async def _usable(self, ask: Ask) -> Answer | None:
         """A usable answer, or None with a note of why there is none.

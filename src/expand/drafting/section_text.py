@@ -277,15 +277,6 @@ class SectionText:
         cut = self._cut_answer
         return cut.text if cut is not None and cut.slot == slot else self.bodies[slot]
 
-    def adopt(self, other: SectionText) -> None:
-        """Takes over what another text of the same topics holds."""
-        self.bodies = [*other.bodies]
-        self.cut = [*other.cut]
-        self.removed = Counter(other.removed)
-        self.loops = [*other.loops]
-        self.doubts = [*other.doubts]
-        self._cut_answer = other._cut_answer
-
     def spans(self) -> dict[int, range]:
         """The lines of the section, from 1, that each topic's model-written text stands on."""
         return {slot: range(start + 1, end + 1) for slot, (start, end) in self._filled().lines.items()}
