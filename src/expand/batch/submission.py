@@ -12,7 +12,6 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
 from typing import BinaryIO
 
 from expand.client.retry_policy import RULES
@@ -32,9 +31,6 @@ LINE_BYTES = 1_000
 
 SETTLING_SECONDS = 2.0
 """How long a creation that is under way is given before it is taken for gone."""
-
-OLDEST = timedelta(days=2)
-"""How far back the provider's list of batches is read, before the batch was begun."""
 
 ID_KEY, RUN_KEY = "expand_batch", "expand_run"
 """What the provider's metadata call the batch and the run."""
@@ -160,10 +156,7 @@ class Submission:
 
     async def _listed(self, batch: BatchRow) -> RemoteBatch | None:
         """The batch in the provider's list; None when it is not there."""
-        since = (batch.began_at - OLDEST).timestamp()
         async for remote in self._author.batches():
-            if 0 < remote.created_at < since:
-                break
             same_file = bool(batch.input_file) and remote.input_file == batch.input_file
             if same_file or remote.metadata.get(ID_KEY) == batch.id:
                 return remote

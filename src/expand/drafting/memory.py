@@ -163,8 +163,8 @@ def memorable(text: str, outline: Outline, brief: Brief | None, language: str) -
         new = term.means or term.avoid
         if new and term.pattern.search(text) and term.name.casefold() not in map(str.casefold, terms):
             means = excerpt(term.means, MOST_MEANING)
-            avoid = {"avoid": list(term.avoid)} if term.avoid else {}
-            terms[term.name] = {**({"means": means} if means else {}), **avoid} if avoid else means
+            stated = {"means": means, "avoid": [*term.avoid]}
+            terms[term.name] = {key: value for key, value in stated.items() if value} if term.avoid else means
     fences = [fence for fence in blocks.fences(text) if fence.language not in ("", "text", "console", "output")]
     types = dict.fromkeys(name for fence in fences for name in _TYPE.findall(fence.code))
     example = cast("Mapping[str, Any]", shared.get("running_example", {}))
@@ -197,17 +197,14 @@ def remember(workspace: Workspace, chapter: str, data: Mapping[str, Any]) -> boo
     """Write a chapter's file of the memory, or take it away where there is nothing to remember. False where a
     person wrote or changed it: then it stays as it is."""
     path = workspace.memory_path(chapter)
-    if path.is_file():
-        head, _, body = read_text(path).partition("\n")
-        if f"{head}\n" != _HEAD.format(_hash(body)):
-            return False
+    if path.is_file() and (text := read_text(path)) != _headed(text.partition("\n")[2]):
+        return False
     if data:
-        body = yaml.safe_dump(dict(data), allow_unicode=True, sort_keys=False, width=10_000)
-        write_atomically(path, _HEAD.format(_hash(body)) + body)
+        write_atomically(path, _headed(yaml.safe_dump(dict(data), allow_unicode=True, sort_keys=False, width=10_000)))
     else:
         path.unlink(missing_ok=True)
     return True
 
 
-def _hash(body: str) -> str:
-    return hashlib.sha256(body.encode()).hexdigest()[:12]
+def _headed(body: str) -> str:
+    return _HEAD.format(hashlib.sha256(body.encode()).hexdigest()[:12]) + body

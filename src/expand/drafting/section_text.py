@@ -86,15 +86,18 @@ class Skeleton:
         if self.kept:
             return self.kept
         parts: list[Part] = []
-        texts = [self.heading, *(self.intro if self.topics else ())]
+        above = [section_heading(self.number, self.title), *(self.intro if self.topics else ())]
         for slot in range(max(1, len(self.topics))):
-            above = filter(None, (*texts, *self.topic_headings[slot : slot + 1]))
             own = self.placed.get(slot, ()) if self.topics else self.intro
+            for topic in self.topics[slot : slot + 1]:
+                boxed = [title for text in own for title in Page(text).inner_titles]
+                if matching.best_likeness(topic, boxed) < SAME_TITLE:  # else a container of the author's brings it
+                    above.append(topic_heading(self.number, slot + 1, topic))
             for text, gives_way in (*((text, False) for text in above), *((text, self.revised) for text in own)):
                 whole = text.strip("\n") + "\n\n"
                 parts.append(Placeholder(slot, whole) if gives_way or says_placeholder(text) else whole)
             parts.append(Slot(slot))
-            texts = []
+            above = []
         return opened(parts, "" if self.intro else self.opening)
 
     def opened(self, opening: str | None) -> Skeleton:
@@ -103,22 +106,6 @@ class Skeleton:
             return self
         bare = [part for part in self.kept if not isinstance(part, Opening)]
         return replace(self, opening=opening, kept=opened(bare, opening.replace("\n", self.newline)) if bare else ())
-
-    @cached_property
-    def heading(self) -> str:
-        """The section's heading."""
-        return section_heading(self.number, self.title)
-
-    @cached_property
-    def topic_headings(self) -> tuple[str, ...]:
-        """The headings of its topics, "" where a container of the author's on the topic has it inside."""
-        boxed = [
-            [t for text in self.placed.get(n, ()) for t in Page(text).inner_titles] for n in range(len(self.topics))
-        ]
-        return tuple(
-            "" if matching.best_likeness(title, inner) >= SAME_TITLE else topic_heading(self.number, n, title)
-            for n, (title, inner) in enumerate(zip(self.topics, boxed, strict=True), 1)
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

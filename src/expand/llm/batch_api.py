@@ -49,7 +49,6 @@ class RemoteBatch:
     total: int = 0
     completed: int = 0
     failed: int = 0
-    created_at: int = 0
     expires_at: int | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
@@ -214,7 +213,6 @@ def remote(batch: Batch) -> RemoteBatch:
         total=counts.total or 0 if counts else 0,
         completed=counts.completed or 0 if counts else 0,
         failed=counts.failed or 0 if counts else 0,
-        created_at=batch.created_at or 0,
         expires_at=batch.expires_at,
         metadata=dict(batch.metadata or {}),
         errors=tuple(one_line(f"{e.code}: {e.message}") for e in data),
