@@ -295,7 +295,7 @@ async def _makeable(
                 obstacle = "its edit would change a heading or the author's own text"
             elif any(close(edit.text) != edit.text or hidden_line(edit.text) for edit in remark.edits):
                 obstacle = "its edit would hide what stands below it"
-            elif _worse(after := await _weight(draft_file, tried, judge), weight):
+            elif _rank(after := await _weight(draft_file, tried, judge)) > _rank(weight):
                 obstacle = f"with its edit the checks find more: {', '.join(sorted({k for _, k in after - weight}))}"
             else:
                 made, weight = edits, after
@@ -327,13 +327,9 @@ async def _weight(draft_file: DraftFile, texts: Mapping[int, str], judge: Judge 
     return weight
 
 
-def _worse(after: Weight, before: Weight) -> bool:
-    """Whether there are more blocking findings, or as many and more warnings."""
-    blocking, warnings = (
-        [sum(count for (severity, _), count in weight.items() if severity == wanted) for weight in (after, before)]
-        for wanted in ("blocking", "warning")
-    )
-    return (blocking[0], warnings[0]) > (blocking[1], warnings[1])
+def _rank(weight: Weight) -> list[int]:
+    """How many blocking findings there are, and how many warnings."""
+    return [sum(n for (severity, _), n in weight.items() if severity == one) for one in ("blocking", "warning")]
 
 
 def _changes(number: int, remark: Remark, texts: Mapping[int, str]) -> Iterator[ChangeContext]:

@@ -555,7 +555,5 @@ def lanes(
     # By blocks, not all first sections of the book at once: every begun chapter keeps its draft open.
     for at in range(0, len(ids), workers):
         block = ids[at : at + workers]
-        for chapter in block:
-            yield chapter, chapters[chapter][:1]
-        for chapter in block:
-            yield from ((chapter, (section,)) for section in chapters[chapter][1:])
+        yield from ((chapter, chapters[chapter][:1]) for chapter in block)
+        yield from ((chapter, (section,)) for chapter in block for section in chapters[chapter][1:])
