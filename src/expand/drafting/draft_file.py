@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
@@ -556,36 +556,28 @@ class DraftFile:
         return not_ignored(found, texts, chapter.ignored)
 
 
+@dataclass(slots=True)
 class DraftStore:
     """The drafts of a run by chapter id. ``outlines`` are those that were read already."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        book: Book,
-        *,
-        options: RunOptions,
-        setup: ModelSetup,
-        outlines: Mapping[str, Outline] | None = None,
-    ) -> None:
-        self.options = options
-        self.setup = setup
-        self._workspace = workspace
-        self._book = book
-        self._outlines = dict(outlines or {})
-        self._open: dict[str, DraftFile] = {}
-        self._overwritten: dict[str, set[int]] = {}
-        """The edited sections that are to be replaced, by chapter; known also once a draft is read again."""
+    workspace: Workspace
+    book: Book
+    options: RunOptions = field(kw_only=True)
+    setup: ModelSetup = field(kw_only=True)
+    outlines: dict[str, Outline] = field(default_factory=dict, kw_only=True)
+    _open: dict[str, DraftFile] = field(default_factory=dict, init=False)
+    _overwritten: dict[str, set[int]] = field(default_factory=dict, init=False)
+    """The edited sections that are to be replaced, by chapter; known also once a draft is read again."""
 
     def look(self, chapter: str) -> DraftFile:
         """The draft, to look at before work on it begins. Raises ``InputError``."""
         found = self._open.get(chapter)
         if found is None:
-            outline = self._outlines.get(chapter)
+            outline = self.outlines.get(chapter)
             opened = open_chapter(
-                self._workspace, self._book, chapter, options=self.options, setup=self.setup, outline=outline
+                self.workspace, self.book, chapter, options=self.options, setup=self.setup, outline=outline
             )
-            found = DraftFile(self._workspace, opened, self._overwritten.setdefault(chapter, set()))
+            found = DraftFile(self.workspace, opened, self._overwritten.setdefault(chapter, set()))
             if len(self._open) < MOST_OPEN:
                 self._open[chapter] = found
         return found
@@ -606,7 +598,7 @@ class DraftStore:
     def forget(self, chapter: str) -> None:
         """Have the chapter read anew: its brief or its outline is another now."""
         self._open.pop(chapter, None)
-        self._outlines.pop(chapter, None)
+        self.outlines.pop(chapter, None)
 
     def write(self) -> list[InputError]:
         """Write every draft that holds more than its file. Returns why some could not be written."""
