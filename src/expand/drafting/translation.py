@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import NamedTuple
@@ -196,28 +196,20 @@ class Translation:
         return {title_key(one): unnumbered(own[self.language]) for own in named for one in own.values()}
 
     def _glossary(self) -> dict[str, str]:
-        """The terms as the original calls them, the longest first, and as the translation is to call them."""
+        """The terms as the original calls them, and as the translation is to call them."""
         entries = {**self._book.glossary, **self._outline.glossary}.items()
         pairs = ([_wording(self._book, term, text, one) for one in self.languages] for term, text in entries)
-        return dict(sorted(((own, wanted) for own, wanted in pairs if own and wanted), key=lambda pair: -len(pair[0])))
+        return {own: wanted for own, wanted in pairs if own and wanted}
 
     def _terms_in(self, text: str) -> dict[str, str]:
-        """The terms in a passage and what they are called; a longer one hides those within it."""
-        rest, found = matching.prose(text), {}
-        for term, wanted in self._terms.items():
-            rest, times = _term(term).subn(" ", rest)
-            if times:
-                found[term] = wanted
-        return found
+        """The terms in a passage and what they are called."""
+        return {term: self._terms[term] for term in _found(matching.prose(text), self._terms)}
 
     def _off_terms(self, text: str, said: str) -> list[str]:
-        """The terms of a passage that its translation calls otherwise; a longer one does not stand for those in it."""
-        off = []
-        for term, wanted in sorted(self._terms_in(text).items(), key=lambda item: -len(item[1])):
-            said, times = _term(wanted).subn(" ", said)
-            if not times:
-                off.append(f'the term "{term}" is "{wanted}"')
-        return off
+        """The terms of a passage that its translation calls otherwise."""
+        terms = self._terms_in(text)
+        there = _found(said, terms.values())
+        return [f'the term "{term}" is "{wanted}"' for term, wanted in terms.items() if wanted not in there]
 
     def _faults(self, passage: Passage, said: str) -> list[str]:
         return faults(passage.text, said, self.language, cell=passage.kind == "cell", defined=self._defined)
@@ -361,10 +353,16 @@ def _wording(book: Book, term: str, text: Text, language: str) -> str:
     return said if len(said) <= MOST_TERM and not re.search(r"[。.!?;；，,：:]", said) else ""
 
 
-def _term(term: str) -> re.Pattern[str]:
-    """How a term is found: its words, also in the plural, with blanks or hyphens between them."""
-    words = r"[\s-]+".join(map(re.escape, re.split(r"[\s-]+", term)))
-    return re.compile(words if matching.cjk_letters(term) else rf"(?<!\w){words}(?:e?s)?(?!\w)", re.IGNORECASE)
+def _found(text: str, terms: Iterable[str]) -> list[str]:
+    """The terms in a text, the longest first, also in the plural and with blanks or hyphens between their words; a
+    longer one hides those within it."""
+    found = []
+    for term in sorted(dict.fromkeys(terms), key=lambda term: -len(term)):
+        words = r"[\s-]+".join(map(re.escape, re.split(r"[\s-]+", term)))
+        words = words if matching.cjk_letters(term) else rf"(?<!\w){words}(?:e?s)?(?!\w)"
+        text, times = re.subn(words, " ", text, flags=re.IGNORECASE)
+        found += [term] * bool(times)
+    return found
 
 
 def _blocks(text: str) -> list[Span]:
