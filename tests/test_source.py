@@ -107,13 +107,12 @@ def test_pieces_go_where_they_belong_verbatim() -> None:
     placed = place(read_source(STUB), plan).blocks
     assert placed == {
         2: (
-            PlacedBlocks(text="Text about mmap.", title="内存映射", topic=1),
-            PlacedBlocks(text="- one\n- two", title="内存映射", topic=1),
+            PlacedBlocks(text="Text about mmap.", topic=1),
+            PlacedBlocks(text="- one\n- two", topic=1),
         ),
         3: (
             PlacedBlocks(
                 text="**splice (Linux)**:\n\n```rust\nfn zero_copy() { splice(); }\n```",
-                title="零拷贝技术",
                 topic=0,
             ),
         ),
@@ -133,13 +132,7 @@ def test_what_is_like_nothing_goes_with_its_neighbour_or_first() -> None:
 def test_headings_that_are_no_topics_stay_below_the_tools() -> None:
     source = read_source("# T\n\n## A\n\nText:\n\n### Deep\n\nmore\n\n### Deeper\n\nend\n")
     placed = place(source, outline(("A", ()))).blocks
-    assert [(p.title, p.text) for p in placed[1]] == [
-        ("A", "Text:"),
-        ("Deep", "### Deep"),
-        ("Deep", "more"),
-        ("Deeper", "### Deeper"),
-        ("Deeper", "end"),
-    ]
+    assert [p.text for p in placed[1]] == ["Text:", "### Deep", "more", "### Deeper", "end"]
 
 
 @settings(max_examples=150, deadline=None)

@@ -75,13 +75,10 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PlacedBlocks:
-    """A piece of the source for one section of the outline, ``text`` verbatim.
-
-    ``topic`` is the index of the topic that it fits best, None when it fits none. ``title`` is
-    the heading under which it stood."""
+    """A piece of the source for one section of the outline, ``text`` verbatim, and the index of the topic that it fits
+    best, None when it fits none."""
 
     text: str
-    title: str
     topic: int | None
 
 
@@ -355,11 +352,10 @@ def place(source: Source, outline: Outline) -> Placement:
             below = "###" if sections.topics[index] else "##"
             heading = re.sub(r"(?m)^#+ (?=.*\Z)", lambda found: (below + found[0])[-7:], piece.heading)  # noqa: B023
             texts = [heading if stays else piece.above, *piece.texts]
-            title = last[0] if last else ""
             for text in filter(None, texts):  # a heading inside a container may be a topic's title
                 boxed = (sections.named((inner,), index) for inner in Page(text).inner_titles)
                 own_topic = next((one for one in boxed if one is not None), topic)
-                found.setdefault(sections.numbers[index], []).append(PlacedBlocks(text, title, own_topic))
+                found.setdefault(sections.numbers[index], []).append(PlacedBlocks(text, own_topic))
             if name and not stays:
                 headings[name] = (sections.numbers[index], topic if piece.heading or known is None else None)
     return Placement({number: tuple(found[number]) for number in sorted(found) if found[number]}, headings)

@@ -198,7 +198,10 @@ def accept_drafts(
     if sections:
         for outline in outlines.values():
             RunOptions(sections=frozenset(sections)).chosen(outline)
-        reviewed = [chapter.of_sections(sections) for chapter in reviewed]
+        reviewed = [
+            replace(chapter, sections=tuple(s for s in chapter.sections if s.number in sections), findings=())
+            for chapter in reviewed
+        ]
     if not force:
         for chapter in reviewed:
             require_unchanged(workspace, outlines[chapter.id], chapter.draft)

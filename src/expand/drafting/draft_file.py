@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
@@ -72,8 +73,7 @@ def open_chapter(
     outline: Outline | None = None,
 ) -> Chapter:
     """A chapter of the workspace, ready to be drafted. Raises ``InputError``."""
-    outline = outline or workspace.outline(chapter_id)
-    outline = outline.in_language(options.language)
+    outline = (outline or workspace.outline(chapter_id)).in_language(options.language)
     name = book.draft_name(chapter_id, options.language)
     if name != chapter_id and workspace.outline_path(name).is_file():
         raise InputError(
@@ -82,12 +82,11 @@ def open_chapter(
             remedy=f"give chapter {name} another id",
         )
     source = Acceptances(workspace).origin(chapter_id, workspace.source_bytes(outline))
-    source_text = decoded(source, workspace.source_path(outline.source), keep_mark=True)
     path = workspace.brief_path(chapter_id)
     return Chapter(
         book=book,
         outline=outline,
-        source_text=source_text,
+        source_text=decoded(source, workspace.source_path(outline.source), keep_mark=True),
         options=options,
         setup=setup,
         brief=read_brief(path, root=workspace.root) if options.brief and path.is_file() else None,
@@ -127,7 +126,6 @@ class DraftFile:
         self.present_source_hash = file_hash(present) if present else ""
         """Of the source as it stands, which may be an accepted draft."""
         self._source = self._acceptances.origin(chapter.id, present)
-        self._source_hash = ""
         self._mark = BYTE_ORDER_MARK if self._source.startswith(BYTE_ORDER_MARK.encode()) else ""
         self._newline = newline_of(self._source.decode("utf-8", "replace"))
         self._seen: str | None = None
@@ -299,7 +297,7 @@ class DraftFile:
             footer=keep_footer.footer if keep_footer else self.chapter.footer,
             language=self.chapter.language,
             plan=self.chapter.plan.value,
-            source=self._kept_source(),
+            source=self._kept_source,
             stamps={
                 number: replace(stamp, name=anchor(skeletons[number].title)) if number in skeletons else stamp
                 for number, stamp in self._stamps.items()
@@ -331,7 +329,7 @@ class DraftFile:
             text,
             language=chapter.language,
             plan=chapter.plan.value,
-            source=(former.source_hash if former and edited else "") or self._kept_source(),
+            source=(former.source_hash if former and edited else "") or self._kept_source,
             stamps=stamps,
             rest_hash=former.rest_hash if former and edited else "",
         )
@@ -342,12 +340,10 @@ class DraftFile:
         text, _ = self._rendered(texts)
         return document.document_text(text)
 
+    @cached_property
     def _kept_source(self) -> str:
         """The hash under which the source that the draft is made from is kept."""
-        if not self._source_hash:
-            keep = self._acceptances.keep
-            self._source_hash = keep(self._source, durable=False) if self._source else file_hash(b"")
-        return self._source_hash
+        return self._acceptances.keep(self._source, durable=False) if self._source else file_hash(b"")
 
     def overwrite(self, number: int) -> None:
         """Let the tool replace a section that a person edited, as they asked for by name."""

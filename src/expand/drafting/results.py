@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from expand.budget import Balance, Shortfall
 from expand.checks import Finding
@@ -53,10 +52,6 @@ class ChapterResult:
     sections: tuple[SectionResult, ...]
     findings: tuple[Finding, ...] = ()
     """What belongs to no section of this run: the chapter as a whole."""
-
-    def of_sections(self, numbers: Collection[int]) -> ChapterResult:
-        """The chapter as these sections alone, without what belongs to none."""
-        return replace(self, sections=tuple(s for s in self.sections if s.number in numbers), findings=())
 
     @property
     def every_finding(self) -> tuple[Finding, ...]:
