@@ -18,20 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from expand.checks.finding import CodeCounts, Finding, excerpt, finding
-from expand.code_check import sandbox
+from expand.code_check import checkers, sandbox
 from expand.code_check.annotations import CodeBlock, code_blocks
-from expand.code_check.checkers import (
-    CHECKERS,
-    Checker,
-    CodeError,
-    Verdict,
-    check_block,
-    missing_crate,
-    own_checkers,
-    parsed,
-    programs_of,
-    unchecked,
-)
+from expand.code_check.checkers import Checker, CodeError, Verdict, unchecked
 from expand.code_check.package import Project, belongs, states
 from expand.errors import InputError
 from expand.workspace import write_atomically
@@ -136,11 +125,11 @@ class CodeCheck:
         found = [block if block.edition else replace(block, edition=edition) for block in found]
         known = _read(self.kept)
         files = [block for block in found if belongs(block)]
-        checkers = {**CHECKERS, **own_checkers(self.own)}
+        judges = {**checkers.CHECKERS, **checkers.own_checkers(self.own)}
         alone = [block for block in found if not belongs(block)]
 
         def judge_alone(block: CodeBlock) -> tuple[str, Verdict]:
-            key, verdict = self._job(block, checkers.get(block.language), found)
+            key, verdict = self._job(block, judges.get(block.language), found)
             return key, known.get(key) or (_LATER if known_only else verdict())
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as workers:
@@ -150,7 +139,7 @@ class CodeCheck:
         project = replace(self.project, edition=edition)
         names = {name for package, _ in states(project, files) for name in package.names.values()}
         crates = {*names, *(name.replace("-", "_") for name in project.crates)}
-        members = [b for b in found if belongs(b) or missing_crate(of_block[id(b)]) in crates]
+        members = [b for b in found if belongs(b) or checkers.missing_crate(of_block[id(b)]) in crates]
         code = "\n".join(block.code for block in found if block.language == "rust")
         for package, new in states(project, members, code):
             keys = [f"{package.key}:{number}" for number in range(len(package.blocks))]
@@ -177,7 +166,8 @@ class CodeCheck:
         python = [one for one in every if one.language == "python" and one.section == block.section]
         above = tuple(one.code for one in python if block.language == "python" and one.line < block.line)
         tools = [
-            (str(one), one.stat().st_size, one.stat().st_mtime_ns) for one in (programs_of(checker) if checker else ())
+            (str(one), one.stat().st_size, one.stat().st_mtime_ns)
+            for one in (checkers.programs_of(checker) if checker else ())
         ]
         words = (block.language, block.whole, block.lines_above, sorted(block.flags), block.edition, block.skip)
         judged_with = (checker and checker.command, tools, sorted(files.items()), above, self.run)
@@ -185,8 +175,8 @@ class CodeCheck:
         if block.skip:
             return key, lambda: unchecked(block.skip)
         if checker is not None:
-            return key, lambda: check_block(checker, block, files, above, run=self.run)
-        return key, lambda: parsed(block) or unchecked(f"no checker for {block.language}")
+            return key, lambda: checkers.check_block(checker, block, files, above, run=self.run)
+        return key, lambda: checkers.parsed(block) or unchecked(f"no checker for {block.language}")
 
 
 _LATER = unchecked("it was not judged yet")

@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import yaml
 from pyflakes.checker import Checker as NameChecker
@@ -80,12 +80,12 @@ class Checker:
     command: str
     file: str = "block.txt"
     prepare: Callable[[str], str] = str
-    missing: re.Pattern[str] | None = None
-    whole: re.Pattern[str] | None = None
+    missing: str = ""
+    whole: str = ""
     around: Sequence[tuple[str, str]] = ()
     program: Callable[[], Path | None] | None = None
     executes: bool = False
-    beside: tuple[str, ...] = ()
+    beside: Sequence[str] = ()
     also: str = ""
     run: str = ""
 
@@ -165,22 +165,9 @@ _PROGRAMS: Mapping[str, Callable[[], Path | None]] = {
 }
 
 
-def _checker(language: str, table: Mapping[str, Any]) -> Checker:
-    """A checker as its table in ``data/checkers.toml`` has it, with what only code can say."""
-    patterns = {
-        name: re.compile(table[name].replace("«std-modules»", STD_MODULES))
-        for name in ("missing", "whole")
-        if name in table
-    }
-    return Checker(
-        **{**table, **patterns, "beside": tuple(table.get("beside", ()))},
-        prepare=_PREPARE.get(language, str),
-        program=_PROGRAMS.get(language),
-    )
-
-
 CHECKERS: Mapping[str, Checker] = {
-    language: _checker(language, table) for language, table in _TABLE["checkers"].items()
+    language: Checker(prepare=_PREPARE.get(language, str), program=_PROGRAMS.get(language), **table)
+    for language, table in _TABLE["checkers"].items()
 }
 """Languages and who judges them, where the settings say nothing else."""
 
@@ -203,10 +190,10 @@ def check_block(
     ``above`` the blocks of its language that stand before it in the section. ``run``: a program that compiles is run.
     """
     name = _file_name(checker, block)
-    given = [checker.prepare("\n".join((*above, block.whole)))]
+    given = [checker.prepare(block.whole)]
     if block.language == "rust" and given[0] != block.whole:
         given.append(block.whole)  # `op!(a);` looks like a statement, and may make an item
-    if checker.whole and not checker.whole.search(given[0]):
+    if checker.whole and not re.search(checker.whole, given[0]):
         given += [f"{before}{given[0]}\n{after}" for before, after in checker.around]
     programs = programs_of(checker)
     if not programs:
@@ -239,7 +226,8 @@ def check_block(
         own = parsed(block, above) if not checker.command else None
         verdict = own or next((one for one in verdicts if one is not PASSED), PASSED)
         if verdict is PASSED and run and checker.run and not {"no_run", "compile_fail"} & block.flags:
-            outcome = ran(programs[0], f'/bin/sh -c "{checker.run}"', text, RUN_SECONDS, executes=True)
+            whole = "\n".join((*map(checker.prepare, above), text))
+            outcome = ran(programs[0], f'/bin/sh -c "{checker.run}"', whole, RUN_SECONDS, executes=True)
             return PASSED if outcome is None else _of_run(block, outcome)
         if verdict.state != "failed" or "compile_fail" in block.flags:
             return verdict
@@ -290,7 +278,8 @@ def _read(checker: Checker, block: CodeBlock, name: str, outcome: Outcome | None
     if not outcome.status and not outcome.stopped:
         return PASSED
     errors = list(errors_in(outcome.output, name))
-    if checker.missing and (found := checker.missing.search(outcome.output)):
+    lacking = checker.missing.replace("«std-modules»", STD_MODULES)
+    if lacking and (found := re.search(lacking, outcome.output)):
         what = next(word for word in found.groups() if word)
         return unchecked(f"{block.language}: {what} is not installed here", lasting=block.language == "rust")
     if outcome.stopped or not errors:

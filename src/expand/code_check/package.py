@@ -22,19 +22,9 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from expand.code_check import sandbox
+from expand.code_check import checkers, sandbox
 from expand.code_check.annotations import CodeBlock
-from expand.code_check.checkers import (
-    MOST_ERRORS,
-    PASSED,
-    STD_MODULES,
-    CodeError,
-    Verdict,
-    needs_of,
-    rust_program,
-    rust_source,
-    unchecked,
-)
+from expand.code_check.checkers import PASSED, STD_MODULES, CodeError, Verdict, unchecked
 
 SECONDS = 120.0
 """How long cargo may take for a package with its crates."""
@@ -128,7 +118,7 @@ class Package:
         for name, blocks in self._parts.items():
             if not name.endswith("Cargo.toml"):
                 unnamed = name.startswith(_EXAMPLE)
-                code = rust_source(blocks[0].whole) if unnamed else "".join(block.code for block in blocks)
+                code = checkers.rust_source(blocks[0].whole) if unnamed else "".join(block.code for block in blocks)
                 if unnamed and not re.search(r"\bfn\s+main\b", code):
                     code = f"{code.rstrip()}\nfn main() {{}}\n"
                 yield name, code
@@ -174,7 +164,7 @@ class Package:
     @property
     def key(self) -> str:
         """The hash of all that the verdicts follow from."""
-        cargo = rust_program("cargo", os.environ.get("PATH"))
+        cargo = checkers.rust_program("cargo", os.environ.get("PATH"))
         tool = (str(cargo), cargo.stat().st_mtime_ns) if cargo else ()
         crates = [(name, crate.digest) for name, crate in sorted(self._project.crates.items())]
         blocks = [(block.name, block.code, block.lines_above, self._unused(block)) for block in self.blocks]
@@ -183,7 +173,7 @@ class Package:
 
     def judge(self) -> list[Verdict]:
         """The verdicts on ``blocks``."""
-        cargo = rust_program("cargo", os.environ.get("PATH"))
+        cargo = checkers.rust_program("cargo", os.environ.get("PATH"))
         if cargo is None:
             return [unchecked("rust: cargo is not on the PATH")] * len(self.blocks)
         registry = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "registry"
@@ -200,7 +190,7 @@ class Package:
             outcome = sandbox.run(
                 ["/bin/sh", "-c", f'cd "./{root}"\n{_LINKED}', "sh", str(registry), *checked],
                 self._files,
-                readable=(*needs_of(cargo)[0], registry, *crates),
+                readable=(*checkers.needs_of(cargo)[0], registry, *crates),
                 environment={**_CARGO, "PATH": f"{cargo.parent}:{sandbox.PROGRAMS}"},
                 seconds=SECONDS,
                 executes=executes,
@@ -256,7 +246,7 @@ class Package:
                     f"rust: neither outline nor brief names the crate {', '.join(sorted(others))}", lasting=True
                 )
         if own:
-            return Verdict("failed", tuple(sorted({*own}))[:MOST_ERRORS])
+            return Verdict("failed", tuple(sorted({*own}))[: checkers.MOST_ERRORS])
         reason = why or self._not_reached(name, errors, done)
         return unchecked(f"rust: {reason}", lasting=not why) if reason else PASSED
 
