@@ -62,10 +62,8 @@ def sandbox_kind(search_path: str | None) -> Kind:
     """What can contain a command on this machine, found by trying; "" for nothing. ``search_path`` is ``PATH``."""
     kinds: tuple[Kind, ...] = ("bwrap", "unshare")
     for kind in kinds:
-        if shutil.which(kind, path=search_path):
-            with tempfile.TemporaryDirectory(prefix="expand-") as folder:
-                if _run(kind, ["true"], Path(folder), {}, (), 10.0) == Outcome(0, ""):
-                    return kind
+        if shutil.which(kind, path=search_path) and _run(kind, ["true"], {}, {}, (), 10.0) == Outcome(0, ""):
+            return kind
     return ""
 
 
@@ -89,31 +87,28 @@ def run(
     ``readable`` are the folders and files beyond ``SYSTEM`` that it may read. Its environment is ``environment``, with
     ``PATH``, ``HOME`` and a locale."""
     kind = kind_here()
-    if executes and not kind:
-        return None
-    with tempfile.TemporaryDirectory(prefix="expand-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        for path, text in files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(text, encoding="utf-8", errors="replace", newline="")
-        return _run(kind, command, folder, environment or {}, readable, seconds)
+    return None if executes and not kind else _run(kind, command, files, environment or {}, readable, seconds)
 
 
 def _run(
     kind: Kind,
     command: Sequence[str],
-    folder: Path,
+    files: Mapping[str, str],
     environment: Mapping[str, str],
     readable: Iterable[Path],
     seconds: float,
 ) -> Outcome:
-    home = "/tmp" if kind else str(folder)
-    variables = {"HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", "PATH": PROGRAMS, **environment}
-    cleared = ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in variables.items()), *command]
-    limited = ["/bin/sh", "-c", _LIMITED, "sh", str(int(seconds) + 1), str(MOST_FILE_BYTES // 512), *cleared]
-    paths = [*SYSTEM, *map(str, Path("/etc").glob("java*")), *map(str, readable)]
-    with tempfile.TemporaryDirectory(prefix="expand-") as root:
+    with tempfile.TemporaryDirectory(prefix="expand-") as given, tempfile.TemporaryDirectory(prefix="expand-") as root:
+        folder = Path(given)
+        folder.chmod(0o755)
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8", errors="replace", newline="")
+        home = "/tmp" if kind else given
+        variables = {"HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", "PATH": PROGRAMS, **environment}
+        cleared = ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in variables.items()), *command]
+        limited = ["/bin/sh", "-c", _LIMITED, "sh", str(int(seconds) + 1), str(MOST_FILE_BYTES // 512), *cleared]
+        paths = [*SYSTEM, *map(str, Path("/etc").glob("java*")), *map(str, readable)]
         outcome = _ended(_jailed(kind, limited, folder, root, paths), folder, seconds)
     before, ready, output = outcome.output.partition(_READY)
     if not ready and not outcome.stopped:
