@@ -34,6 +34,7 @@ from expand.markdown.code import bracket_mismatch, broken_code, language_named
         ("python", ">>> 1+1\n2\n>>> for x in y:\n...   f(x)\n"),
         ("python", ">>> f(\n    1,\n)\n3\n"),
         ("python", "%timeit x\n!pip install y"),
+        ("python", 'f("%s of %s"\n  % (x, y))'),
         ("python", "class P(Protocol):\n    def f(self): ...\n"),
         ("py", "def f(x):"),
         ("bash", "$ ls\nfoo)\n"),

@@ -207,8 +207,9 @@ def test_python_knows_what_the_blocks_above_it_bind(tmp_path: Path) -> None:
         fence(">>> print(limit)\n1\n>>> lmit\n", "python"),
         fence("%matplotlib inline\nprint(limit)", "python"),
         fence("def f(:\n    pass", "python"),
+        fence('print("%d of 2"\n    % limit)', "python"),
     )
-    assert states(verdicts) == ["passed", "passed", "failed", "passed", "failed"]
+    assert states(verdicts) == ["passed", "passed", "failed", "passed", "failed", "passed"]
     assert words(verdicts, 2) == "2: undefined name 'lmit'"
 
 

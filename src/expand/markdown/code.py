@@ -119,7 +119,7 @@ def python_session(code: str) -> str:
     """Python as a program: of a session what was typed, and nothing of a notebook's ``%`` and ``!`` lines."""
     if _DOCTESTS.search(code):
         code = _session(code, hanging=False)
-    return textwrap.dedent(re.sub(r"(?m)^([ \t]*)[%!?].*$", r"\1pass", code))
+    return textwrap.dedent(re.sub(r"(?m)^([ \t]*)[%!?]+[A-Za-z].*$", r"\1pass", code))
 
 
 def _first_error(grammar: str, reading: _Reading) -> int | None:
@@ -213,22 +213,19 @@ _PYTHON_LEFT_OPEN = re.compile(r":[ \t]*#.*\s*\Z|\A(?:@.*\n)*(?:async )?(?:def|c
 
 
 def _python(code: str) -> Iterator[_Reading]:
-    texts = [code]
+    texts = [python_session(code)]
     if _DOCTESTS.search(code):
-        texts = [_session(code, hanging=False), _session(code, hanging=True)]
-    for text in texts:
-        magic = re.sub(r"(?m)^([ \t]*)[%!?].*$", r"\1pass", text)
-        for read in dict.fromkeys((text, magic, _elided(magic, blank="", word="__"))):
-            flat = textwrap.dedent(read)
-            yield _Reading(flat)
-            yield _Reading(f"f(\n{flat}\n)", 1)
-            yield _Reading(f"{{\n{flat}\n}}", 1)
-            if read[:1] in (" ", "\t"):
-                yield _Reading(f"if x:\n{read}", 1)
-            if clause := re.match(r"\s*(elif|else|except|finally)\b", flat):
-                yield _Reading(("try:\n    x\n" if clause[1] in ("except", "finally") else "if x:\n    x\n") + flat, 2)
-            if _PYTHON_LEFT_OPEN.search(flat):
-                yield _Reading(flat.rstrip() + "\n    pass\n")
+        texts.append(textwrap.dedent(_session(code, hanging=True)))
+    for text in dict.fromkeys(read for one in texts for read in (one, _elided(one, blank="", word="__"))):
+        yield _Reading(text)
+        yield _Reading(f"f(\n{text}\n)", 1)
+        yield _Reading(f"{{\n{text}\n}}", 1)
+        if text[:1] in (" ", "\t"):
+            yield _Reading(f"if x:\n{text}", 1)
+        if clause := re.match(r"\s*(elif|else|except|finally)\b", text):
+            yield _Reading(("try:\n    x\n" if clause[1] in ("except", "finally") else "if x:\n    x\n") + text, 2)
+        if _PYTHON_LEFT_OPEN.search(text):
+            yield _Reading(text.rstrip() + "\n    pass\n")
 
 
 def _bash(code: str) -> Iterator[_Reading]:

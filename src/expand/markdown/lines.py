@@ -68,7 +68,7 @@ class _Counter:
         self.total = 0
         self.rows: list[str] = []
         self.gap = False
-        self._seen: dict[str, set[str]] = {"block": set(), "row": set()}
+        self._seen: set[tuple[str, str]] = set()
         self._runs: dict[tuple[str, ...], int] = {}
         self._code_lines = 0
 
@@ -96,13 +96,11 @@ class _Counter:
 
     def _again(self, kind: Literal["block", "row"], text: str) -> bool:
         """Whether a text was seen before; short ones and labels may repeat."""
-        words, seen = _words(text), self._seen[kind]
-        if _columns(words) < (BLOCK_COLUMNS if kind == "block" else LINE_COLUMNS):
+        words, least = _words(text), BLOCK_COLUMNS if kind == "block" else LINE_COLUMNS
+        if _columns(words) < least or words.rstrip("*_ ").endswith((":", "：")):
             return False
-        if words.rstrip("*_ ").endswith((":", "：")):
-            return False
-        again = words in seen
-        seen.add(words)
+        again = (kind, words) in self._seen
+        self._seen.add((kind, words))
         return again
 
     def _row(self, row: str, lines: int = 1) -> None:
