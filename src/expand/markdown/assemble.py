@@ -119,7 +119,9 @@ _GOES_ON = re.compile(
     r"|when|has|have|had|can|will|may|must|should|not|its?|their|this|these|than|then|but|so)"
     r"|(?:以及|因为|如果|但是|所以|并且|而且|由于|通过|可以|需要|能够|就会|就是|或者|和|与|或|的|把|被|将|对|从|向|是否|等待很))\s*$"
 )
-_HALF_LINK = re.compile(r"!?\[[^\[\]\n]+\]\([^()\s]*$")
+_HALF = re.compile(r"!?\[[^\[\]\n]+\]\([^()\s]*$|(?<!`)`(?!`)[^`\n]*\w$|\*\*\w[^*\n]*\w$")
+"""A link, a code span or bold words that end in the middle."""
+_SPAN = re.compile(r"`[^`\n]*`|\*\*[^*\n]*\*\*")
 _SENTENCE = re.compile(r"[.!?。！？…][\"'”’）)*_`]*(?=\s|$)|[。！？…][”’」』）]*")
 _ITEM = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s+")
 
@@ -132,7 +134,7 @@ def ends_in_the_middle(text: str) -> bool:
     if not every or every[-1].kind not in LEAST_SIBLINGS:
         return bool(every) and every[-1].kind == "table" and _is_half_row(every[-1])
     piece, siblings = _last_piece(text, every)
-    if _HALF_LINK.search(piece) or _has_open_span(piece):
+    if _HALF.search(_SPAN.sub("", piece)):
         return True
     goes_on = every[-1].kind != "quote" and _GOES_ON.search(piece) is not None
     if _ENDED.search(piece) or not _is_long(piece, SIBLING_SHARE if goes_on and every[-1].kind == "paragraph" else 1.0):
@@ -175,18 +177,6 @@ def _items(text: str) -> list[str]:
 def _is_long(piece: str, share: float = 1.0) -> bool:
     cjk = sum(matching.is_cjk(character) for character in piece)
     return cjk >= LEAST_CJK * share or len(piece.split()) >= LEAST_WORDS * share
-
-
-def _has_open_span(piece: str) -> bool:
-    """Whether a code span or bold words begin in the last line and do not end."""
-    line = piece.rpartition("\n")[2]
-    if _ENDED.search(line.rstrip("`*")) and not line.endswith(("`", "*")):
-        return False
-    runs = re.findall("`+", piece)
-    open_code = len(runs) % 2 == 1 and all(len(run) == 1 for run in runs) and not line.endswith("`")
-    plain = re.sub(r"`[^`\n]*`", "", piece)
-    open_bold = plain.count("**") % 2 == 1 and re.search(r"\*\*\w[^*]*$", line) is not None
-    return open_code or open_bold
 
 
 # --- going on from a text -----------------------------------------------------------------------------------
