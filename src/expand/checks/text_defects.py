@@ -72,17 +72,14 @@ def open_fences(text: str, *, section: int) -> Iterator[Finding]:
 
 def _opens_another(block: Block) -> bool:
     """Whether a block of code holds the line that opens another one: then the end of that one ended it."""
-    if not code.is_programming(block.language):
-        return False
-    opening = re.compile(rf"(?m)^ {{0,3}}{re.escape(block.marker)}{block.marker[0]}*[ \t]*[\w{{]")
-    return opening.search(block.code) is not None
+    opening = rf"(?m)^ {{0,3}}{re.escape(block.marker)}{block.marker[0]}*[ \t]*[\w{{]"
+    return code.is_programming(block.language) and re.search(opening, block.code) is not None
 
 
 def _prose_row(block: Block) -> int | None:
     """The first line (from 0) of a block of code that is prose or a heading, behind a blank line."""
-    rows = block.code.splitlines()
-    prose = (n for n, row in enumerate(rows) if n and not rows[n - 1].strip() and _PROSE.match(row))
-    return next(prose, None) if code.is_programming(block.language) else None
+    rows = block.code.splitlines() if code.is_programming(block.language) else []
+    return next((n for n, row in enumerate(rows) if n and not rows[n - 1].strip() and _PROSE.match(row)), None)
 
 
 def broken_code(text: str, *, section: int) -> Iterator[Finding]:

@@ -7,7 +7,6 @@ text.
 """
 
 import re
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -84,28 +83,23 @@ def _marks(text: str) -> list[_Mark]:
     return found
 
 
-def _without_code_spans(text: str) -> str:
+def _without_spans(text: str) -> str:
     """The text with code spans blanked out, character for character."""
     return _CODE_SPAN.sub(lambda found: "\0" * len(found[0]), text)
 
 
-def _fences(text: str, start: int, opened: str) -> list[tuple[int, int]]:
-    """The ranges of fences from ``start`` on, where the fence of the marker ``opened`` is open, "" for none."""
-    found, begun = [], start
+def _without_code(text: str, start: int, opened: str) -> str:
+    """The same with fences too, from ``start`` on, where the fence of the marker ``opened`` is open, "" for none."""
+    kept, at, begun = [], 0, start
     for row in _FENCE.finditer(text, start):
         if not opened:
             if "`" not in row[2] or row[1][0] == "~":
                 opened, begun = row[1], row.start()
         elif closes(row, opened):
-            found.append((begun, row.end()))
-            opened = ""
-    return [*found, (begun, len(text))] if opened else found
-
-
-def _lies_in(ranges: Sequence[tuple[int, int]], place: int) -> bool:
-    """Whether a place lies within a range, behind its first character."""
-    at = bisect_left(ranges, (place,)) - 1
-    return at >= 0 and place < ranges[at][1]
+            kept += [text[at:begun], "\0" * (row.end() - begun)]
+            at, opened = row.end(), ""
+    rest = "\0" * (len(text) - begun) if opened else ""
+    return _without_spans("".join((*kept, text[at : begun if opened else len(text)], rest)))
 
 
 def closes(row: re.Match[str], marker: str) -> bool:
@@ -119,10 +113,10 @@ def take_off(answer: str, *, inside: str = "") -> tuple[str, tuple[Removed, ...]
     Also what was taken off, in order; what remains is in the answer's own words and order. Thinking that never ends
     leaves "": the text did not begin. ``inside`` is the marker of the fence that the answer goes on in, "" for none."""
     removed: list[Removed] = []
-    marks = _marks(_without_code_spans(answer))
+    marks = _marks(_without_spans(answer))
     prefix, start = _after_leading(answer, marks, removed)
-    fences = _fences(answer, start, prefix.strip().rstrip(_LETTERS) or inside)
-    marks = [mark for mark in marks if mark.start >= start and not _lies_in(fences, mark.start)]
+    plain = _without_code(answer, start, prefix.strip().rstrip(_LETTERS) or inside)
+    marks = [mark for mark in _marks(plain) if mark.start >= start]
     start = _after_lone_end(answer, start, marks, removed)
     kept, at = [prefix], start
     for begin, end in _inner(answer, [mark for mark in marks if mark.start >= start]):
@@ -130,13 +124,9 @@ def take_off(answer: str, *, inside: str = "") -> tuple[str, tuple[Removed, ...]
         removed.append(Removed("thinking", answer[begin:end]))
         at = _after_blank(answer, end)
     text = "".join((*kept, answer[at:]))
-    if _NEXT_TURN.search(text):
-        fences = _fences(text, 0, inside)
-        turns = (found.start() for found in _NEXT_TURN.finditer(_without_code_spans(text)))
-        turn = next((place for place in turns if not _lies_in(fences, place)), None)
-        if turn is not None:  # where the model goes on in the user's place
-            removed.append(Removed("another turn", text[turn:]))
-            text = text[:turn].rstrip(" \t")
+    if turn := _NEXT_TURN.search(_without_code(text, 0, inside)):  # the model goes on in the user's place
+        removed.append(Removed("another turn", text[turn.start() :]))
+        text = text[: turn.start()].rstrip(" \t")
     end = _last_solid(text)
     if end < len(text.rstrip()):
         removed.append(Removed("special tokens", text[end:].strip()))
