@@ -17,11 +17,10 @@ from dataclasses import dataclass, replace
 from expand.batch.open_questions import NoAuthor, SectionQuestions, open_questions, orders_of
 from expand.batch.submission import Submission, split, with_remedy
 from expand.budget import Balance
-from expand.drafting.events import Event
 from expand.drafting.model_setup import endpoint_of, model_setup_for, profile_of, require_language
 from expand.drafting.results import RunResult, balance_json
 from expand.drafting.run import Run as DraftRun
-from expand.drafting.run_context import ignore_event, open_ledger
+from expand.drafting.run_context import open_ledger
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, InputError
 from expand.ledger import Held, InFlight, Ledger, Order, Refused, Run, State
@@ -361,9 +360,7 @@ class BatchBackend:
             async with self._author() as author:
                 return tuple([await self._status(ledger, batches, batch, author) for batch in batches.all()])
 
-    async def collect(
-        self, chapters: tuple[str, ...] | None = None, *, on_event: Callable[[Event], None] = ignore_event
-    ) -> CollectReport:
+    async def collect(self, chapters: tuple[str, ...] | None = None) -> CollectReport:
         """Settle what came back of every batch and draft their chapters, or only ``chapters``, from the answers that
         are there."""
         found: list[CollectedBatch] = []
@@ -381,17 +378,17 @@ class BatchBackend:
                 found.append(collected)
             wanted = options_of(batches.all(), chapters)
             balance = ledger.balance("book")
-        runs = [await self._assemble(model, options, on_event) for model, options in wanted]
+        runs = [await self._assemble(model, options) for model, options in wanted]
         drafted = None
         if runs:
             drawn = tuple(chapter for run in runs for chapter in run.chapters)
             drafted = replace(runs[-1], chapters=drawn, seconds=sum(run.seconds for run in runs))
         return CollectReport(batches=tuple(found), drafted=drafted, balance=drafted.balance if drafted else balance)
 
-    async def _assemble(self, model: str, options: RunOptions, on_event: Callable[[Event], None]) -> RunResult:
+    async def _assemble(self, model: str, options: RunOptions) -> RunResult:
         """Draft chapters from the answers that the ledger has: a run that is stopped before it begins."""
         settings = replace(self._settings, model=model)
-        run = DraftRun(self._workspace, options, settings=settings, author=NoAuthor(), on_event=on_event)
+        run = DraftRun(self._workspace, options, settings=settings, author=NoAuthor())
         run.stop()
         return replace(await run.complete(), interrupted=False)
 

@@ -100,7 +100,7 @@ def parse_brief(text: str, outline: Outline, titles: Sequence[str]) -> tuple[Bri
     """The brief in a model's answer, YAML or JSON, and what is wrong with it. None where it cannot be used.
 
     What the schema does not know is left out: it is no reason to ask again. ``titles`` are the outline's section titles
-    in the draft's language; an entry without one of them stands for the section in its place."""
+    in the draft's language."""
     problems = Problems("the brief")
     document = parse_yaml(text, problems)
     data = BRIEF.check(*document, problems) if document is not None else None
@@ -110,10 +110,6 @@ def parse_brief(text: str, outline: Outline, titles: Sequence[str]) -> tuple[Bri
     if not entries:
         return None, faults or ('there is no list "sections"; give one entry a section',)
     known = {title_key(title) for section in outline.sections for title in section.title.every()}
-    if len(entries) == len(titles):
-        for entry, title in zip(entries, titles, strict=True):
-            if title_key(str(entry.get("title", ""))) not in known:
-                entry["title"] = title
     entries = [_clean(entry) for entry in entries if title_key(str(entry.get("title", ""))) in known]
     found = {title_key(entry["title"]) for entry in entries}
     missing = [

@@ -11,7 +11,7 @@ import itertools
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -137,11 +137,12 @@ class Chapter:
         own = {matching.title_key(t) for s in outline.sections for one in (s.title, *s.topics) for t in one.every()}
         self._source = read_source(bare, own=own)
         placement = NOTHING_PLACED if self.arrangement else place(self._source, outline)
-        self._moved = {
-            name: anchor(_heading(*self._titles[number], number, topic))
-            for name, (number, topic) in placement.headings.items()
-        }
+        self._moved: dict[str, str] = {}
         """The anchors of the headings that the tool sets in the place of the author's, by the anchors of those."""
+        for name, (number, topic) in placement.headings.items():
+            title, topics = self._titles[number]
+            new = f"{number}. {title}" if topic is None else f"{number}.{topic + 1} {topics[topic]}"
+            self._moved[name] = anchor(new)
         self._placed = {
             number: [replace(block, text=self._relinked(block.text)) for block in placed]
             for number, placed in placement.blocks.items()
@@ -548,8 +549,3 @@ class Chapter:
     def say(self, text: Text | None) -> str:
         """A text in the draft's language, "" for none."""
         return text.say(self.language, self._book.language) if text else ""
-
-
-def _heading(title: str, topics: Sequence[str], number: int, topic: int | None) -> str:
-    """The heading that the tool sets for a section or one of its topics."""
-    return f"{number}. {title}" if topic is None else f"{number}.{topic + 1} {topics[topic]}"

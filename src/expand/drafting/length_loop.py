@@ -73,11 +73,10 @@ class Ask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """The answer to a question: how many lines it brought, and whether its connection broke (``cut``)."""
+    """The answer to a question: how many lines it brought."""
 
     ask: Ask
     grown: int
-    cut: bool = False
 
 
 def loop_for(
@@ -142,6 +141,12 @@ class LengthLoop:
         self._fresh_parts = fresh_parts
         self.outcomes: list[Outcome] = []
         """What was asked so far, in order."""
+        self._whole: list[Outcome] = []
+        """Those whose connection held. What a broken one brought says how long it held, not how much the model writes:
+        counted, three bad minutes would have the model asked for four times the lines."""
+        weights = section_text.skeleton.weights or (1,) * len(section_text.slots)
+        self._weights = [weight / sum(weights) for weight in weights]
+        """Each topic's part of its section, from 0 to 1."""
         self._alone: set[int] = set()
         self._empty: set[int] = set()
         self._most_rounds = 4 + 3 * sum(ceil(self._share(slot) / lines_per_request) for slot in section_text.slots)
@@ -149,13 +154,7 @@ class LengthLoop:
     @property
     def ratio(self) -> float:
         """The delivery ratio of the answers whose connection held, before any that which is expected."""
-        whole = self._whole()
-        return delivery_ratio(whole) if whole else self._expected_ratio or 1.0
-
-    def _whole(self) -> list[Outcome]:
-        # What a broken connection brought says how long it held, not how much the model writes. Counted, three bad
-        # minutes would have the model asked for four times the lines.
-        return [outcome for outcome in self.outcomes if not outcome.cut]
+        return delivery_ratio(self._whole) if self._whole else self._expected_ratio or 1.0
 
     def record(self, ask: Ask, grown: int, *, cut: bool = False) -> None:
         """Note by how many lines an answer made the section grow, and whether its connection broke."""
@@ -165,7 +164,8 @@ class LengthLoop:
             headed = sum(bool(self._text.bodies[slot].strip()) for slot in ask.slots if slot in self._empty)
             headings = HEADING_LINES * (len(ask.slots) == 1 and bool(self._text.skeleton.topics))
             grown = max(0, grown - headings * headed)
-        self.outcomes.append(Outcome(ask=ask, grown=grown, cut=cut))
+        self.outcomes.append(Outcome(ask=ask, grown=grown))
+        self._whole += self.outcomes[-1:] if not cut else ()
         if len(ask.slots) > 1:
             # The answer had no heading for these topics, so their share of it cannot be told. Asked in a group again,
             # the model would most likely do the same.
@@ -187,7 +187,7 @@ class LengthLoop:
         for slot in self._text.slots:
             if not self._text.cut[slot]:
                 continue
-            asked = [outcome.ask.purpose for outcome in self._whole() if outcome.ask.slots == (slot,)]
+            asked = [outcome.ask.purpose for outcome in self._whole if outcome.ask.slots == (slot,)]
             # Only the last ones in a row count. Some models never end a block, and two tries are enough to know.
             if asked[-FINISH_TRIES:] != ["continue"] * FINISH_TRIES:
                 want = max(self._missing_of(slot), 2 * LEAST_LINES, self._least)
@@ -197,7 +197,7 @@ class LengthLoop:
     def _vanishing(self) -> bool:
         """Whether the last two answers brought next to nothing."""
         # Two, not one: a single empty answer happens, and the ratio makes the next question a larger one.
-        last = self._whole()[-2:]
+        last = self._whole[-2:]
         return len(last) == 2 and all(outcome.grown < max(2, VANISHING * outcome.ask.lines) for outcome in last)
 
     def _first(self) -> Ask | None:
@@ -281,12 +281,7 @@ class LengthLoop:
     def _share(self, slot: int) -> float:
         """Lines of text that a topic should get, headings and blanks taken off."""
         skeleton = self._text.skeleton
-        return max(LEAST_LINES, (skeleton.target - self._text.base_lines) * self._weight(slot) - 1)
-
-    def _weight(self, slot: int) -> float:
-        """A topic's part of its section, from 0 to 1."""
-        weights = self._text.skeleton.weights
-        return weights[slot] / sum(weights) if weights else 1 / len(self._text.slots)
+        return max(LEAST_LINES, (skeleton.target - self._text.base_lines) * self._weights[slot] - 1)
 
     def _missing_of(self, slot: int) -> int:
         return max(0, round(self._share(slot)) - self._text.body_lines(slot))
@@ -296,10 +291,10 @@ class LengthLoop:
         # What others took too much is taken off those that follow, but never below the least that a topic is owed: of a
         # strong model half of its share, since what is too long is sent back.
         left = self._text.skeleton.target - self._text.lines - len(open_slots)
-        every = sum(map(self._weight, open_slots))
+        every = sum(self._weights[slot] for slot in open_slots)
         kept = 0.0 if self._expected_ratio is None else LEAST_SHARE
         return {
-            slot: max(LEAST_LINES, kept * share, min(share, left * self._weight(slot) / every))
+            slot: max(LEAST_LINES, kept * share, min(share, left * self._weights[slot] / every))
             for slot in open_slots
             for share in (self._share(slot),)
         }

@@ -5,11 +5,11 @@ Whatever ends it - the target, the budget, the author, a stop - the text that ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from expand.checks import Finding
 from expand.checks.finding import Severity, finding
@@ -181,7 +181,7 @@ class SectionRun:
         requests, loop = self._builder(lean), loop_for(text, lean.setup.profile)
         while (ask := loop.next()) is not None:
             stored = self._context.ledger.known(requests.order(ask, text))
-            if stored is None or _unusable_kind(stored.answer):
+            if stored is None or _unusable(stored.answer):
                 break
             grown, cut = _take_in(text, stored.answer, ask)
             loop.record(ask, grown, cut=cut)
@@ -197,7 +197,7 @@ class SectionRun:
         models = self._builders("repair" if ask.purpose == "repair" else "draft")
         failures: list[tuple[str, ExpandError]] = []
         attempt = 0
-        kind: Unusable = "empty"
+        why = EMPTY
         for requests, following in zip_longest(models, models[1:]):
             reason, tries = "", 0
             try:
@@ -206,18 +206,18 @@ class SectionRun:
                     bought = await self._buy_within(order, requests, ask, attempt)
                     self._counter.add(bought)
                     self._bound.add(bought.usage.total)
-                    found = _unusable_kind(bought.answer)
-                    if not found:
+                    reason = _unusable(bought.answer)
+                    if not reason:
                         self._context.thinking.in_vain[requests.model] = 0
                         return bought.answer
-                    kind, reason = found, UNUSABLE[found][1]
+                    why = reason
                     self._show()
                     attempt += 1
-                    if kind == "thinking":
+                    if why == THOUGHT:
                         self._give_room(requests, ask, attempt, bought, order.request.max_output_tokens)
                         continue
                     tries += 1
-                    if following is not None and kind != "empty":
+                    if following is not None and why != EMPTY:
                         break  # the same words get the same verdict, and another model can be asked
             # An outcome that somebody is to settle first is no reason to buy the same elsewhere.
             except HeldError:
@@ -232,12 +232,12 @@ class SectionRun:
                 self._notice(f"{following.model} stands in for {requests.model}: {reason}")
         if failures:
             raise all_failed(failures)
-        name, what = UNUSABLE[kind]
         topics = self.text.skeleton.topics
         about = f" on {'; '.join(topics[slot] for slot in ask.slots)}" if topics else ""
-        message = f"{what}{about}, {attempt} times"
+        message = f"{why}{about}, {attempt} times"
         remedy = "change the topic's wording or the model, or write it by hand"
-        self.notes.append(finding(name, self._section.number, 1, message, remedy=remedy, mendable=False))
+        kind = "refusal" if why in (REFUSED, FILTERED) else "empty"
+        self.notes.append(finding(kind, self._section.number, 1, message, remedy=remedy, mendable=False))
         return None
 
     def _admitted(self, requests: RequestBuilder, ask: Ask, attempt: int) -> Order:
@@ -429,27 +429,20 @@ def _not_asked(section: int, error: InputError, *, severity: Severity = "blockin
     return finding("not-asked", section, 1, message, severity=severity, remedy=error.remedy, mendable=False)
 
 
-Unusable = Literal["refusal", "filter", "thinking", "empty"]
-UNUSABLE: Mapping[Unusable, tuple[str, str]] = {
-    "refusal": ("refusal", "the model refused to write"),
-    "filter": ("refusal", "the provider's content filter held back the text"),
-    "thinking": ("empty", "the model spent its output on thinking"),
-    "empty": ("empty", "the model answered without any text"),
-}
-"""Kind and words of the finding for an answer that cannot be used."""
+REFUSED, FILTERED = "the model refused to write", "the provider's content filter held back the text"
+THOUGHT, EMPTY = "the model spent its output on thinking", "the model answered without any text"
 
 
-def _unusable_kind(answer: Answer) -> Unusable | None:
-    """Why an answer cannot go into a draft, None where it can."""
+def _unusable(answer: Answer) -> str:
+    """Why an answer cannot go into a draft, "" where it can."""
     if answer.finish is Finish.REFUSAL:
-        return "refusal"
+        return REFUSED
     if answer.finish is Finish.CONTENT_FILTER:
-        return "filter"
+        return FILTERED
     text, removed = sanitize.bare(answer.text)
     if text.strip():
-        return None
-    thought = any(piece.what == "thinking" for piece in removed)
-    return "thinking" if spent_on_thinking(answer, thought) else "empty"
+        return ""
+    return THOUGHT if spent_on_thinking(answer, any(piece.what == "thinking" for piece in removed)) else EMPTY
 
 
 def _only_thinking(model: str, cap: int) -> str:
