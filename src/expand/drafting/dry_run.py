@@ -1,7 +1,7 @@
 """A run worked out without sending: the dry run, and a section's first request word for word."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple, Self
@@ -64,7 +64,7 @@ def dry_run(workspace: Workspace, settings: Settings, options: RunOptions) -> tu
     """What a run would send, worked out without sending: as if every answer kept to its lines."""
     book = workspace.book()
     ledger = Ledger.read(workspace.ledger_place)
-    try:
+    with closing(ledger) if ledger else nullcontext():
         setup = model_setup_for(workspace, settings, ledger=ledger)
         require_language(setup.profile, book, options.language)
         drafts = DraftStore(workspace, book, options=options, setup=setup)
@@ -83,9 +83,6 @@ def dry_run(workspace: Workspace, settings: Settings, options: RunOptions) -> tu
                     orders = _read_orders(chapter, model_setup_for(workspace, reader, ledger=ledger), texts)
                     planned.append(_simulated_requests(chapter, "read-through", orders))
         return tuple(planned)
-    finally:
-        if ledger:
-            ledger.close()
 
 
 FIGURES = ("lines", "requests", "prompt_tokens", "completion_tokens", "reserved_tokens")

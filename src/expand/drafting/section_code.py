@@ -114,7 +114,7 @@ class SectionCode:
         if len(written) != len(failed):
             return text
         for (number, former), code in zip(failed.items(), written, strict=True):
-            tried = text.with_code(slot, {number: code})
+            tried = text.with_code(slot, number, code)
             now = (await self._judged(tried))[slot][number]
             errors = len(now.verdict.errors) if now else 0
             if (now and now.verdict.state == "passed") or 0 < errors < len(former.verdict.errors):

@@ -287,15 +287,12 @@ class SectionText:
             copied.bodies[slot] = names.completed(copied.bodies[slot], wanted, [self.bodies[slot]])
         return copied
 
-    def with_code(self, slot: int, written: Mapping[int, str]) -> Self:
-        """A copy in which some of a topic's fences, by number from 0, hold other code."""
+    def with_code(self, slot: int, number: int, code: str) -> Self:
+        """A copy in which one of a topic's fences, by number from 0, holds other code."""
         copied = self.copy()
-        lines = rows(self.bodies[slot])
-        for number, fence in reversed(list(enumerate(fences(self.bodies[slot])))):
-            if number in written:
-                margin = re.match(r"[ \t>]*", lines[fence.start])
-                code = textwrap.indent(written[number], margin[0] if margin else "")
-                lines[fence.start + 1 : fence.end - fence.closed] = [code]
+        lines, fence = rows(self.bodies[slot]), fences(self.bodies[slot])[number]
+        margin = re.match(r"[ \t>]*", lines[fence.start])
+        lines[fence.start + 1 : fence.end - fence.closed] = [textwrap.indent(code, margin[0] if margin else "")]
         copied.bodies[slot] = "".join(lines)
         return copied
 
