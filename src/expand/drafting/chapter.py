@@ -12,7 +12,7 @@ import json
 import posixpath
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -90,50 +90,41 @@ def differences(former: str, key: str) -> tuple[str, ...]:
     return tuple(name for name, a, b in zip(PARTS, old, new, strict=True) if a != b)
 
 
+@dataclass(kw_only=True, eq=False)
 class Chapter:
-    """A chapter under the plan and in the language of a run's options; its lines follow the plan."""
+    """A chapter under the plan and in the language of a run's options; its lines follow the plan.
 
-    def __init__(
-        self,
-        *,
-        book: Book,
-        outline: Outline,
-        source_text: str,
-        options: RunOptions,
-        setup: ModelSetup,
-        draft: Draft | None = None,
-        brief: Brief | None = None,
-        references: References = NO_REFERENCES,
-        others: OtherChapters = NO_OTHERS,
-    ) -> None:
-        """``draft`` is the one that there is: what was renamed in the outline since is found in the source by the
-        heading that the draft has. ``others`` is what the book's other chapters have settled."""
-        self.id = outline.id
-        self._book = book
-        self.options = options
-        self.plan = options.plan
-        self.language = options.language
+    ``draft`` is the one that there is: what was renamed in the outline since is found in the source by the heading that
+    the draft has. ``others`` is what the book's other chapters have settled."""
+
+    book: Book
+    outline: Outline
+    source_text: str
+    options: RunOptions
+    setup: ModelSetup
+    draft: Draft | None = None
+    brief: Brief | None = None
+    references: References = NO_REFERENCES
+    others: OtherChapters = NO_OTHERS
+
+    def __post_init__(self) -> None:
+        self.id = self.outline.id
+        self.plan = self.options.plan
+        self.language = self.options.language
         self.name = self.name_in(self.language)
         """The name of its draft, and of what is kept with it."""
-        self.outline = under(self.plan, outline)
-        self.layout = outline.layout or book.layout
-        self.setup = setup
-        self._outline_as_read = outline
-        self._source_text = source_text
-        self._draft = draft
-        bare = source_text.removeprefix(BYTE_ORDER_MARK)
+        self.outline = outline = under(self.plan, self.outline)
+        self.layout = outline.layout or self.book.layout
+        bare = self.source_text.removeprefix(BYTE_ORDER_MARK)
         if self.layout == "numbered":  # written back with the mark and the line endings of the source
             bare = re.sub(r"\r\n?", "\n", bare)
         self.names = {definition.name: definition.content for definition in names.definitions(bare)}
         """The link references and footnotes that the author's document defines, with what they stand for."""
-        self.arrangement = self.arranged(Page(source_text)) if self.layout == "keep" else None
+        self.arrangement = self.arranged(Page(self.source_text)) if self.layout == "keep" else None
         """The source with the outline's sections in it, None where the tool sets the document's form."""
-        self.brief = brief
-        self.references = references
         self._known: dict[int, dict[str, Passage]] = {}
         self.quoted_passages = self._choose_passages()
         """The passages that requests quote, by section and name; under 0 those that every request does."""
-        self.others = others
         own = {matching.title_key(t) for s in outline.sections for one in (s.title, *s.topics) for t in one.every()}
         self._source = read_source(bare, own=own)
         placement = NOTHING_PLACED if self.arrangement else place(self._source, outline)
@@ -155,29 +146,29 @@ class Chapter:
         self.context = self._context()
         """What every request says of the chapter, in the draft's language."""
         self._templates: dict[str, tuple[Prompts, Message]] = {}
-        self.prompts, self.system = self.templates_for(setup)
+        self.prompts, self.system = self.templates_for(self.setup)
 
     def name_in(self, language: str) -> str:
         """The name that its draft in a language has."""
-        return self._book.draft_name(self.id, language)
+        return self.book.draft_name(self.id, language)
 
     @property
     def translated(self) -> str:
         """The language that its draft is a translation from, "" for a text of its own."""
-        return self._draft.translated if self._draft else ""
+        return self.draft.translated if self.draft else ""
 
     def templates_for(self, setup: ModelSetup) -> tuple[Prompts, Message]:
         """The chapter's templates for a model, and the system message that they make. Raises ``InputError``."""
         model = setup.profile.name
         if model not in self._templates:
-            prompts = setup.prompts.of(self.id, self.outline.style or self._book.style)
+            prompts = setup.prompts.of(self.id, self.outline.style or self.book.style)
             prompts.check(self.language, self.context.units)
             self._templates[model] = prompts, prompts.message("system.j2", self.context)
         return self._templates[model]
 
     def require_sound_source(self) -> None:
         """Raises ``InputError`` for a source in which something never ends: the drafted text would be part of it."""
-        fault = first_fault(Page(self._source_text))
+        fault = first_fault(Page(self.source_text))
         if fault is not None:
             place = Place(path=self.outline.source, line=fault.line + 1)
             raise InputError(
@@ -196,17 +187,7 @@ class Chapter:
         """The same chapter under the lean plan, None if it is lean already."""
         if self.plan is Plan.LEAN:
             return None
-        return Chapter(
-            book=self._book,
-            outline=self._outline_as_read,
-            source_text=self._source_text,
-            options=replace(self.options, plan=Plan.LEAN),
-            setup=self.setup,
-            draft=self._draft,
-            brief=self.brief,
-            references=self.references,
-            others=self.others,
-        )
+        return replace(self, options=replace(self.options, plan=Plan.LEAN))
 
     def head(self) -> str:
         """The draft's header and table of contents."""
@@ -245,13 +226,13 @@ class Chapter:
 
     def arranged(self, page: Page) -> Arrangement:
         """A document with the sections of the outline in it, in the layout ``keep``."""
-        named = known_by_draft(self._draft, self.named) if self._draft else self.named
+        named = known_by_draft(self.draft, self.named) if self.draft else self.named
         return arrange(page, named, end=footer_line(page))
 
     @cached_property
     def authors(self) -> tuple[str, ...]:
         """The source's blocks, word for word."""
-        spans = (span.text for span in Page(self._source_text).spans if span.kind == "container")
+        spans = (span.text for span in Page(self.source_text).spans if span.kind == "container")
         kept = (b.text for b in self.source_blocks if self.layout == "keep" or b.kind not in ("heading", "rule"))
         return tuple(text.strip("\r\n") for text in (*spans, *kept))
 
@@ -303,7 +284,7 @@ class Chapter:
             names=self.names,
             intro=tuple(text for topic, text in placed if topic is None or not topics),
             placed={topic: tuple(texts) for topic, texts in by_topic.items()},
-            revised=(section.source_text or self.outline.source_text or self._book.source_text) == "revise",
+            revised=(section.source_text or self.outline.source_text or self.book.source_text) == "revise",
             passages={**self.quoted_passages.get(0, {}), **self.quoted_passages.get(number, {})},
             opening=opening,
             weights=weights,
@@ -359,7 +340,7 @@ class Chapter:
         """The kinds of findings that nobody wants to hear of in a section; 0: of the chapter as a whole."""
         own = next((one.ignore for one in self.outline.sections if one.number == section), ())
         of_original = OF_ORIGINAL if self.translated else ()
-        return frozenset((*self._book.ignore, *self.outline.ignore, *own, *of_original))
+        return frozenset((*self.book.ignore, *self.outline.ignore, *own, *of_original))
 
     def brief_of(self, section: Section) -> SectionBrief | None:
         """The section's entry in the chapter's brief, None where there is none."""
@@ -380,7 +361,7 @@ class Chapter:
     def contents(self) -> Contents:
         """What references to sections can lead to. In the layout ``numbered`` the tool numbers sections within the
         chapter, so that "section 7.2" is no other chapter's."""
-        others = [one.id for one in self._book.chapters if self.layout == "keep" and one.id != self.id]
+        others = [one.id for one in self.book.chapters if self.layout == "keep" and one.id != self.id]
         entries = {section.number: self.brief_of(section) for section in self.outline.sections}
         return Contents(
             titles={number: (title, *topics) for number, (title, topics) in self._titles.items()},
@@ -392,7 +373,7 @@ class Chapter:
     @cached_property
     def known_names(self) -> frozenset[str]:
         """The names of link references and footnotes that the author's document defines or uses."""
-        return frozenset(use.name for use in names.uses(self._source_text))
+        return frozenset(use.name for use in names.uses(self.source_text))
 
     def check(self, section: Section, text: str, refused: frozenset[int] = frozenset()) -> tuple[Finding, ...]:
         """What the section owes its outline and does not keep. The author's own blocks may be in another language than
@@ -482,9 +463,9 @@ class Chapter:
                 context.chapter_title,
                 dict(context.glossary),
                 *([context.brief] if context.brief else ()),
-                *([said] if (said := [r.said for r in (*self._book.references, *self.outline.references)]) else ()),
+                *([said] if (said := [r.said for r in (*self.book.references, *self.outline.references)]) else ()),
                 # By name alone: a word that is put right in a finished chapter buys nothing anew.
-                *([list(voice)] if (voice := self.outline.voice or self._book.voice) else ()),
+                *([list(voice)] if (voice := self.outline.voice or self.book.voice) else ()),
             ],
             "model": [
                 profile.name,
@@ -512,12 +493,12 @@ class Chapter:
         return ChapterContext(
             language=self.language,
             language_name=LANGUAGE_NAMES.get(self.language, self.language),
-            book_title=self.say(self._book.title),
+            book_title=self.say(self.book.title),
             chapter_id=self.id,
             chapter_title=self.say(self.outline.title),
-            audience=self.say(self.outline.audience or self._book.audience),
-            house_rules=tuple(self.say(rule) for rule in self._book.house_rules),
-            glossary={term: self.say(t) for term, t in {**self._book.glossary, **self.outline.glossary}.items()},
+            audience=self.say(self.outline.audience or self.book.audience),
+            house_rules=tuple(self.say(rule) for rule in self.book.house_rules),
+            glossary={term: self.say(t) for term, t in {**self.book.glossary, **self.outline.glossary}.items()},
             code_examples=self.outline.quality.code_examples,
             code_language=self.outline.quality.code_language or "",
             sections=tuple(
@@ -548,4 +529,4 @@ class Chapter:
 
     def say(self, text: Text | None) -> str:
         """A text in the draft's language, "" for none."""
-        return text.say(self.language, self._book.language) if text else ""
+        return text.say(self.language, self.book.language) if text else ""
