@@ -147,7 +147,7 @@ def test_the_first_question_takes_a_part_of_the_section_only() -> None:
     assert first is not None
     assert first.slots == (0, 1)
     assert first.lines <= 80
-    loop.record(first, loop._text.add(*delivering(1)(first, loop._text), first.slots))
+    loop.record(first, loop.text.add(*delivering(1)(first, loop.text), first.slots))
     second = loop.next()
     assert second is not None
     assert second.slots == (2, 3, 4)

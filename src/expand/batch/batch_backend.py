@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from expand.batch.open_questions import NoAuthor, SectionQuestions, open_questions, orders_of
 from expand.batch.submission import Submission, split, with_remedy
@@ -140,19 +140,20 @@ Cost = Callable[[Usage], int | None]
 """What an answer's usage costs in a batch, in pico-dollars; None without a price."""
 
 
+@dataclass(eq=False)
 class CollectedBatch:
     """What a collection takes in of a submitted batch. ``problem`` says why its provider could not be asked, "" if it
     could; ``settled`` counts the requests that this collection settled, ``unreadable`` the lines that it could not
     read."""
 
-    def __init__(self, batches: Batches, batch: BatchRow) -> None:
-        self.batch = batch
-        self.remote: RemoteBatch | None = None
-        self.problem = ""
-        self.settled = self.unreadable = 0
-        self._batches = batches
-        self._reasons: Counter[str] = Counter()
-        self._answered: set[str] = set()
+    batches: Batches
+    batch: BatchRow
+    remote: RemoteBatch | None = None
+    problem: str = ""
+    settled: int = 0
+    unreadable: int = 0
+    _reasons: Counter[str] = field(default_factory=Counter)
+    _answered: set[str] = field(default_factory=set)
 
     @property
     def reasons(self) -> list[str]:
@@ -194,13 +195,13 @@ class CollectedBatch:
                     self._reasons[line.failed.message] += 1
                 waiting.append(line)
                 if len(waiting) >= AT_ONCE:
-                    self.settled += self._batches.settle(self.batch, waiting, cost)
+                    self.settled += self.batches.settle(self.batch, waiting, cost)
                     waiting = []
         except AttemptFailedError as failed:
             if failed.failure is not Failure.NOT_FOUND:
                 raise
             found = False
-        self.settled += self._batches.settle(self.batch, waiting, cost)
+        self.settled += self.batches.settle(self.batch, waiting, cost)
         return found
 
     def _end(self, remote: RemoteBatch, *, file_missing: bool) -> None:
@@ -215,10 +216,10 @@ class CollectedBatch:
             lost = " and its files are gone" if file_missing else ""
             said = f"the batch is {remote.status}{lost} without a word of it"
             rest = AttemptFailedError(Failure.CANCELLED, said)
-        if left := len(self._batches.in_flight(self.batch)):
+        if left := len(self.batches.in_flight(self.batch)):
             self._reasons[said] = left
         billed = False if certain else None
-        self.batch = self._batches.end(self.batch, Stage.COLLECTED, rest=rest, billed=billed, status=remote.status)
+        self.batch = self.batches.end(self.batch, Stage.COLLECTED, rest=rest, billed=billed, status=remote.status)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -282,25 +283,23 @@ def batch_json(batch: BatchRow) -> dict[str, Json]:
     }
 
 
+@dataclass(eq=False)
 class BatchBackend:
     """Sections bought through the Batch API of the provider in the settings; ``tell`` gets each step in words.
 
     Every method raises ``InputError`` where the settings mean an author that takes no batches, or another provider
     than the one that has a batch."""
 
-    def __init__(
-        self, workspace: Workspace, settings: Settings, *, tell: Callable[[str], None] = lambda _: None
-    ) -> None:
-        self._workspace = workspace
-        self._settings = settings
-        self._tell = tell
+    workspace: Workspace
+    settings: Settings
+    tell: Callable[[str], None] = lambda _: None
 
     async def submit(self, options: RunOptions, *, dry_run: bool = False) -> SubmitReport:
         """Reserve, upload and submit what the sections of a run ask next. A batch that an earlier process left
         unfinished is submitted first. With ``dry_run`` nothing is reserved or sent.
 
         Raises ``SubmittingError`` while another process submits."""
-        workspace, settings = self._workspace, self._settings
+        workspace, settings = self.workspace, self.settings
         if options.context == "text" or options.cascade:
             raise InputError(
                 "--context text drafts sections one after the other, and a batch asks for all at once",
@@ -312,12 +311,12 @@ class BatchBackend:
         verdicts: list[tuple[Order, Verdict]] = []
         problem = ""
         async with self._opened(options) as (batches, ledger, run, author):
-            submission = Submission(batches, author, form=self._form, tell=self._tell)
+            submission = Submission(batches, author, form=self._form, tell=self.tell)
             try:
                 left = None if dry_run else batches.unfinished(run)
                 if left is not None:
                     self._require_same_provider(left)
-                    self._tell(f"going on with batch {left.id}, {left.stage} by a process that is gone")
+                    self.tell(f"going on with batch {left.id}, {left.stage} by a process that is gone")
                     submitted.append(await submission.submit(left, resumed=True))
                 setup = model_setup_for(workspace, settings, ledger=ledger)
                 setup = replace(setup, price=batch_price_for(settings.model, setup.profile, settings.base_url))
@@ -352,7 +351,7 @@ class BatchBackend:
     async def status(self) -> tuple[BatchStatus, ...]:
         """Where every batch stands, as the ledger has it and as its provider sees it."""
         self._require_batches()
-        ledger = Ledger.read(self._workspace.ledger_place)
+        ledger = Ledger.read(self.workspace.ledger_place)
         if ledger is None:
             return ()
         with closing(ledger):
@@ -367,7 +366,7 @@ class BatchBackend:
         async with self._opened() as (batches, ledger, _, author):
             for batch in batches.living():
                 if batch.stage is not Stage.SUBMITTED:
-                    self._tell(
+                    self.tell(
                         f"batch {batch.id} is {batch.stage}; `expand chapter --batch submit` goes on with it, "
                         "`--batch cancel` gives it up"
                     )
@@ -387,8 +386,8 @@ class BatchBackend:
 
     async def _assemble(self, model: str, options: RunOptions) -> RunResult:
         """Draft chapters from the answers that the ledger has: a run that is stopped before it begins."""
-        settings = replace(self._settings, model=model)
-        run = DraftRun(self._workspace, options, settings=settings, author=NoAuthor())
+        settings = replace(self.settings, model=model)
+        run = DraftRun(self.workspace, options, settings=settings, author=NoAuthor())
         run.stop()
         return replace(await run.complete(), interrupted=False)
 
@@ -402,7 +401,7 @@ class BatchBackend:
             batches.unfinished(run)  # raises while another process submits one, and takes over what was left
             every = batches.living()
             chosen = [one for one in every if chapters is None or not set(chapters).isdisjoint(_chapters(one))]
-            submission = Submission(batches, author, form=self._form, tell=self._tell)
+            submission = Submission(batches, author, form=self._form, tell=self.tell)
             for found in chosen:
                 self._require_same_provider(found)
                 batch = await submission.withdraw(found)
@@ -423,7 +422,7 @@ class BatchBackend:
         remote: RemoteBatch | None = None
         problem = ""
         if batch.stage is Stage.SUBMITTED:
-            if batch.base_url != (self._settings.base_url or ""):
+            if batch.base_url != (self.settings.base_url or ""):
                 problem = f"with another provider: {batch.base_url or 'OpenAI'}"
             else:
                 try:
@@ -447,26 +446,26 @@ class BatchBackend:
     ) -> AsyncIterator[tuple[Batches, Ledger, Run, BatchAuthor]]:
         """Ledger and provider, with a run begun under the limits of the book and of the chapters of ``options``."""
         self._require_batches()
-        workspace, options = self._workspace, options or RunOptions()
+        workspace, options = self.workspace, options or RunOptions()
         outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters}
         with open_ledger(workspace, workspace.book(), outlines, budget=options.budget) as (ledger, run):
             async with self._author() as author:
                 yield Batches(ledger), ledger, run, author
 
     def _author(self) -> BatchAuthor:
-        return BatchAuthor(endpoint_of(self._settings))
+        return BatchAuthor(endpoint_of(self.settings))
 
     def _form(self, model: str) -> RequestForm:
-        return RequestForm.of(profile_of(self._workspace, replace(self._settings, model=model)))
+        return RequestForm.of(profile_of(self.workspace, replace(self.settings, model=model)))
 
     def _cost(self, model: str) -> Cost:
-        settings = replace(self._settings, model=model)
-        price = batch_price_for(model, profile_of(self._workspace, settings), settings.base_url)
+        settings = replace(self.settings, model=model)
+        price = batch_price_for(model, profile_of(self.workspace, settings), settings.base_url)
         return lambda usage: price.cost(usage) if price else None
 
     def _require_same_provider(self, batch: BatchRow) -> None:
         """A key must not go to another provider than the one that it is for."""
-        here, there = self._settings.base_url or "", batch.base_url
+        here, there = self.settings.base_url or "", batch.base_url
         if here != there:
             raise InputError(
                 f"batch {batch.id} is with {there or 'OpenAI'}, not with {here or 'OpenAI'}",
@@ -474,12 +473,12 @@ class BatchBackend:
             )
 
     def _require_batches(self) -> None:
-        if self._settings.embedded:
+        if self.settings.embedded:
             raise InputError(
                 "the embedded local model takes no batches",
                 remedy="set OPENAI_API_KEY, or give --base-url and --model of a provider that does",
             )
-        require_author(self._settings, path=self._workspace.settings_path)
+        require_author(self.settings, path=self.workspace.settings_path)
 
 
 def options_of(rows: Sequence[BatchRow], chapters: tuple[str, ...] | None) -> list[tuple[str, RunOptions]]:

@@ -9,18 +9,17 @@ not by their exact words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from expand.client.client import BudgetedClient, StoppedError
-from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftStore
 from expand.drafting.length_loop import Ask
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.run_context import RunContext, UsageCounters
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_run import SectionRun
-from expand.drafting.section_state import SectionCheck, check_sections
+from expand.drafting.section_state import check_sections
 from expand.errors import InputError
 from expand.ledger import Ledger, Order, Run, StoredAnswer
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, ignore_text
@@ -86,12 +85,11 @@ class _OpenQuestionError(Exception):
     """A question has no answer in the ledger."""
 
 
+@dataclass(eq=False)
 class _OpenQuestions(SectionRun):
     """A section worked through without buying: ``found`` gathers its open questions by name."""
 
-    def __init__(self, context: RunContext, chapter: Chapter, check: SectionCheck) -> None:
-        super().__init__(context, chapter, check)
-        self.found: dict[str, Order] = {}
+    found: dict[str, Order] = field(default_factory=dict)
 
     async def _usable(self, ask: Ask) -> Answer | None:
         """The stored answer to a question; None for a repair without one."""
@@ -104,7 +102,7 @@ class _OpenQuestions(SectionRun):
 
     async def _buy(self, order: Order) -> StoredAnswer:
         """The stored answer. An order without one is noted."""
-        stored = self._context.ledger.known(order)
+        stored = self.context.ledger.known(order)
         if stored is None:
             self.found[order.question or order.request.key] = order
             raise _OpenQuestionError

@@ -12,6 +12,7 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from expand.client.retry_policy import RULES
@@ -38,21 +39,14 @@ ID_KEY, RUN_KEY = "expand_batch", "expand_run"
 _UNABLE = (Failure.NOT_FOUND, Failure.BAD_REQUEST)
 
 
+@dataclass(eq=False)
 class Submission:
     """Submits batches. ``form`` says how requests to a model are put; ``tell`` gets each step in words."""
 
-    def __init__(
-        self,
-        batches: Batches,
-        author: BatchAuthor,
-        *,
-        form: Callable[[str], RequestForm],
-        tell: Callable[[str], None],
-    ) -> None:
-        self._batches = batches
-        self._author = author
-        self._form = form
-        self._tell = tell
+    batches: Batches
+    author: BatchAuthor
+    form: Callable[[str], RequestForm]
+    tell: Callable[[str], None]
 
     async def submit(self, batch: BatchRow, *, resumed: bool = False) -> BatchRow:
         """Take the batch from where it is until its provider has it, or it has ended. ``resumed`` says that another
@@ -68,7 +62,7 @@ class Submission:
                 case Stage.PREPARED:
                     file_id = await self._upload(batch, look=resumed)
                     creations += 1
-                    batch = await self._create(self._batches.creating(batch, file_id))
+                    batch = await self._create(self.batches.creating(batch, file_id))
                 case Stage.CREATING:
                     batch = await self._find(batch)
                     if batch.stage is Stage.PREPARED and creations >= MOST_CREATIONS:
@@ -91,11 +85,11 @@ class Submission:
         try:
             file_id = await self._uploaded(batch) if look else None
             if file_id is None:
-                self._tell(f"uploading {batch.requests:,} requests")
+                self.tell(f"uploading {batch.requests:,} requests")
                 with tempfile.TemporaryFile() as file:
-                    write_input(file, self._batches.forms(batch), self._form(batch.model))
+                    write_input(file, self.batches.forms(batch), self.form(batch.model))
                     file.seek(0)
-                    file_id = await self._author.upload(file, name=batch.file_name)
+                    file_id = await self.author.upload(file, name=batch.file_name)
         except AttemptFailedError as failed:
             raise self._refused(batch, failed) from failed
         return file_id
@@ -103,26 +97,26 @@ class Submission:
     async def _uploaded(self, batch: BatchRow) -> str | None:
         """The id of the input file; None too where the provider cannot list files: a second one costs nothing."""
         try:
-            return await self._author.uploaded(batch.file_name)
+            return await self.author.uploaded(batch.file_name)
         except AttemptFailedError as failed:
             if failed.failure in _UNABLE:
                 return None
             raise
 
     async def _create(self, batch: BatchRow) -> BatchRow:
-        self._tell("having the batch made")
+        self.tell("having the batch made")
         metadata = {ID_KEY: batch.id, RUN_KEY: batch.run, "requests": str(batch.requests), "model": batch.model[:512]}
         try:
-            made = await self._author.create(batch.input_file, metadata=metadata)
+            made = await self.author.create(batch.input_file, metadata=metadata)
         except AttemptFailedError as failed:
             if RULES[failed.failure].billed != "no":
-                self._tell(f"{failed.message}: looking whether the batch was made")
+                self.tell(f"{failed.message}: looking whether the batch was made")
                 return batch
             refused = self._refused(batch, failed)
             try:  # nobody needs the file any more
-                await self._author.forget(batch.input_file)
+                await self.author.forget(batch.input_file)
             except AttemptFailedError as left:
-                self._tell(f"file {batch.input_file} was left at the provider: {left.message}")
+                self.tell(f"file {batch.input_file} was left at the provider: {left.message}")
             raise refused from failed
         return self._taken(batch, made)
 
@@ -133,7 +127,7 @@ class Submission:
         try:
             found = await self._listed(batch)
             if found is None:
-                await self._author.forget(batch.input_file)
+                await self.author.forget(batch.input_file)
                 await asyncio.sleep(SETTLING_SECONDS)
                 found = await self._listed(batch)
         except AttemptFailedError as failed:
@@ -143,7 +137,7 @@ class Submission:
                     f"{batch.requests:,} requests stay reserved; look again with `expand chapter --batch submit`"
                 ) from failed
             lost = AttemptFailedError(Failure.DISCONNECTED, f"nobody knows whether it was made: {failed.message}")
-            self._batches.end(batch, Stage.LOST, rest=lost, billed=None)
+            self.batches.end(batch, Stage.LOST, rest=lost, billed=None)
             raise AuthorError(
                 f"nobody can say whether batch {batch.id} was made: {failed.message}; its "
                 f"{batch.requests:,} requests stay charged at their reservation; look for it at "
@@ -151,28 +145,28 @@ class Submission:
             ) from failed
         if found is not None:
             return self._taken(batch, found)
-        self._tell("it was not made, and its file is deleted: making it anew is safe")
-        return self._batches.not_created(batch)
+        self.tell("it was not made, and its file is deleted: making it anew is safe")
+        return self.batches.not_created(batch)
 
     async def _listed(self, batch: BatchRow) -> RemoteBatch | None:
         """The batch in the provider's list; None when it is not there."""
-        async for remote in self._author.batches():
+        async for remote in self.author.batches():
             same_file = bool(batch.input_file) and remote.input_file == batch.input_file
             if same_file or remote.metadata.get(ID_KEY) == batch.id:
                 return remote
         return None
 
     def _taken(self, batch: BatchRow, remote: RemoteBatch) -> BatchRow:
-        self._tell(f"the provider has it: {remote.id}")
-        return self._batches.submitted(batch, remote=remote.id, status=remote.status, expires_at=remote.expires_at)
+        self.tell(f"the provider has it: {remote.id}")
+        return self.batches.submitted(batch, remote=remote.id, status=remote.status, expires_at=remote.expires_at)
 
     def _withdrawn(self, batch: BatchRow, why: str) -> BatchRow:
         rest = AttemptFailedError(Failure.CANCELLED, why)
-        return self._batches.end(batch, Stage.WITHDRAWN, rest=rest, billed=False)
+        return self.batches.end(batch, Stage.WITHDRAWN, rest=rest, billed=False)
 
     def _refused(self, batch: BatchRow, failed: AttemptFailedError) -> AuthorError:
         """The error for a step that certainly cost nothing; the batch is withdrawn with it."""
-        self._batches.end(batch, Stage.WITHDRAWN, rest=failed, billed=False)
+        self.batches.end(batch, Stage.WITHDRAWN, rest=failed, billed=False)
         return AuthorError(f"{with_remedy(failed)}; nothing was submitted")
 
 

@@ -15,7 +15,7 @@ though: neither the ratio nor the end of the loop is drawn from it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, sqrt
 
 from expand.drafting.section_text import SectionText
@@ -115,6 +115,7 @@ def gives_up(section_text: SectionText) -> bool:
     return len(section_text.loops) >= MOST_LOOPS or characters > MOST_CHARACTERS * section_text.skeleton.target
 
 
+@dataclass(eq=False)
 class LengthLoop:
     """The questions of one section. ``lines_per_request`` is what one request can well bring.
 
@@ -122,61 +123,55 @@ class LengthLoop:
     time) rather than continued. ``expected_ratio`` is the delivery ratio that is expected of a model that is trusted to
     write a section at once; without one, the first question is small, to learn it."""
 
-    def __init__(
-        self,
-        section_text: SectionText,
-        *,
-        lines_per_request: int,
-        fresh_parts: bool,
-        first_purpose: Purpose = "draft",
-        expected_ratio: float | None = None,
-    ) -> None:
-        self._expected_ratio = expected_ratio
-        self._least = LEAST_LINES if expected_ratio is None else STRONG_LEAST_LINES
-        self._tolerance = TOLERANCE if expected_ratio is None else STRONG_TOLERANCE
-        self._first_purpose: Purpose = first_purpose
-        self._text = section_text
-        self._in_lines = section_text.skeleton.measure.unit == "lines"
-        self._lines_per_request = lines_per_request
-        self._fresh_parts = fresh_parts
-        self.outcomes: list[Outcome] = []
-        """What was asked so far, in order."""
+    text: SectionText
+    lines_per_request: int
+    fresh_parts: bool
+    first_purpose: Purpose = "draft"
+    expected_ratio: float | None = None
+    outcomes: list[Outcome] = field(default_factory=list)
+    """What was asked so far, in order."""
+
+    def __post_init__(self) -> None:
+        skeleton, slots = self.text.skeleton, self.text.slots
+        self._least = LEAST_LINES if self.expected_ratio is None else STRONG_LEAST_LINES
+        self._tolerance = TOLERANCE if self.expected_ratio is None else STRONG_TOLERANCE
+        self._in_lines = skeleton.measure.unit == "lines"
         self._whole: list[Outcome] = []
         """Those whose connection held. What a broken one brought says how long it held, not how much the model writes:
         counted, three bad minutes would have the model asked for four times the lines."""
-        weights = section_text.skeleton.weights or (1,) * len(section_text.slots)
+        weights = skeleton.weights or (1,) * len(slots)
         self._weights = [weight / sum(weights) for weight in weights]
         """Each topic's part of its section, from 0 to 1."""
         self._alone: set[int] = set()
         self._empty: set[int] = set()
-        self._most_rounds = 4 + 3 * sum(ceil(self._share(slot) / lines_per_request) for slot in section_text.slots)
+        self._most_rounds = 4 + 3 * sum(ceil(self._share(slot) / self.lines_per_request) for slot in slots)
 
     @property
     def ratio(self) -> float:
         """The delivery ratio of the answers whose connection held, before any that which is expected."""
-        return delivery_ratio(self._whole) if self._whole else self._expected_ratio or 1.0
+        return delivery_ratio(self._whole) if self._whole else self.expected_ratio or 1.0
 
     def record(self, ask: Ask, grown: int, *, cut: bool = False) -> None:
         """Note by how many lines an answer made the section grow, and whether its connection broke."""
-        if self._expected_ratio is not None and self._in_lines:
+        if self.expected_ratio is not None and self._in_lines:
             # What this section teaches is expected of the others, long or short. So what is not the answer's is taken
             # off: a topic's heading, but where the answer had several.
-            headed = sum(bool(self._text.bodies[slot].strip()) for slot in ask.slots if slot in self._empty)
-            headings = HEADING_LINES * (len(ask.slots) == 1 and bool(self._text.skeleton.topics))
+            headed = sum(bool(self.text.bodies[slot].strip()) for slot in ask.slots if slot in self._empty)
+            headings = HEADING_LINES * (len(ask.slots) == 1 and bool(self.text.skeleton.topics))
             grown = max(0, grown - headings * headed)
         self.outcomes.append(Outcome(ask=ask, grown=grown))
         self._whole += self.outcomes[-1:] if not cut else ()
         if len(ask.slots) > 1:
             # The answer had no heading for these topics, so their share of it cannot be told. Asked in a group again,
             # the model would most likely do the same.
-            self._alone.update(s for s in ask.slots if not self._text.bodies[s].strip())
+            self._alone.update(s for s in ask.slots if not self.text.bodies[s].strip())
 
     def next(self) -> Ask | None:
         """The next question; None when the section is done or no question would mend it."""
-        self._empty = {slot for slot in self._text.slots if not self._text.bodies[slot].strip()}
+        self._empty = {slot for slot in self.text.slots if not self.text.bodies[slot].strip()}
         # A bound beside the test for vanishing answers: a model that adds a few lines each time never vanishes, and
         # each round is paid for with the whole prompt.
-        if len(self.outcomes) >= self._most_rounds or gives_up(self._text):
+        if len(self.outcomes) >= self._most_rounds or gives_up(self.text):
             return None
         # A text that breaks off is finished first, even when the section has its lines or answers are vanishing: half a
         # code block spoils the draft, and a short section does not.
@@ -184,14 +179,14 @@ class LengthLoop:
 
     def _finish(self) -> Ask | None:
         """Ends a text that breaks off, whatever its length."""
-        for slot in self._text.slots:
-            if not self._text.cut[slot]:
+        for slot in self.text.slots:
+            if not self.text.cut[slot]:
                 continue
             asked = [outcome.ask.purpose for outcome in self._whole if outcome.ask.slots == (slot,)]
             # Only the last ones in a row count. Some models never end a block, and two tries are enough to know.
             if asked[-FINISH_TRIES:] != ["continue"] * FINISH_TRIES:
                 want = max(self._missing_of(slot), 2 * LEAST_LINES, self._least)
-                return self._ask("continue", (slot,), min(want, self._lines_per_request))
+                return self._ask("continue", (slot,), min(want, self.lines_per_request))
         return None
 
     def _vanishing(self) -> bool:
@@ -202,16 +197,16 @@ class LengthLoop:
 
     def _first(self) -> Ask | None:
         """The first question for topics that have none of their text yet."""
-        open_slots = [slot for slot in self._text.slots if self._is_open(slot)]
+        open_slots = [slot for slot in self.text.slots if self._is_open(slot)]
         if not open_slots:
             return None
         quotas = self._quotas(open_slots)
-        most: float = self._lines_per_request
+        most: float = self.lines_per_request
         # Nothing is known of this model yet, so the first question is small. Otherwise the whole section would be asked
         # for at a ratio of 1, and a model that writes twice as much could not be corrected any more.
-        unknown = self._expected_ratio is None
+        unknown = self.expected_ratio is None
         if unknown and not self.outcomes:
-            most = min(most, FIRST_SHARE * self._text.skeleton.target)
+            most = min(most, FIRST_SHARE * self.text.skeleton.target)
         group: list[int] = []
         want = 0.0
         for slot in open_slots:
@@ -223,25 +218,24 @@ class LengthLoop:
                 break
             group.append(slot)
             want += quotas[slot]
-        if self._expected_ratio == 1.0:
+        if self.expected_ratio == 1.0:
             # An author that is taken at its word counts its headings with its lines; what was learnt of another has
             # them in it. And what a short section may lack is too little to be asked for.
             want += HEADING_LINES * len(group) if len(group) > 1 and self._in_lines else 0
-            want *= 1 + self._tolerance if self._text.skeleton.target * self._tolerance < self._least / 2 else 1
-        if unknown and len(group) == len(self._text.slots) and not self._fresh_parts:
+            want *= 1 + self._tolerance if self.text.skeleton.target * self._tolerance < self._least / 2 else 1
+        if unknown and len(group) == len(self.text.slots) and not self.fresh_parts:
             # Too short can be continued, too long cannot be shortened without another request that rewrites what is
             # paid for. So the error is made on that side.
             want *= PROBE_SHARE
-        return self._ask(self._first_purpose, tuple(group), min(want, self._lines_per_request))
+        return self._ask(self.first_purpose, tuple(group), min(want, self.lines_per_request))
 
     def _is_open(self, slot: int) -> bool:
         """Whether a topic has not been asked for, or only together with others and in vain.
 
         A section that has its lines leaves topics alone that the author's own text treats."""
-        section_text = self._text
-        if section_text.bodies[slot].strip():
+        if self.text.bodies[slot].strip():
             return False
-        skeleton = section_text.skeleton
+        skeleton = self.text.skeleton
         if skeleton.placed.get(slot) and not skeleton.revised and not self._missing():
             return False
         asked = [o.ask.slots for o in self.outcomes if slot in o.ask.slots]
@@ -250,12 +244,12 @@ class LengthLoop:
 
     def _missing(self) -> int:
         """Lines that the section still misses; 0 when it is on target."""
-        skeleton = self._text.skeleton
-        missing = skeleton.target - self._text.lines
+        skeleton = self.text.skeleton
+        missing = skeleton.target - self.text.lines
         # Within the tolerance nothing more is asked for. Every further request sends the chapter's outline again, which
         # costs more than the two or three lines that it would bring. Of a strong model at least ``_least`` are asked
         # for, so a section that misses less than half of them would be further from its target than it is.
-        least = 1 if self._expected_ratio is None else self._least / 2
+        least = 1 if self.expected_ratio is None else self._least / 2
         return missing if missing > ceil(skeleton.target * self._tolerance - 0.5) and missing >= least else 0
 
     def _more(self) -> Ask | None:
@@ -265,9 +259,9 @@ class LengthLoop:
             return None
         # Where it is missing most, and the first of equals. Asking always the last topic would be simpler; sections
         # would then end in one long topic.
-        slot = max(self._text.slots, key=lambda s: (self._missing_of(s), -s))
-        want = min(missing, max(self._missing_of(slot), self._least), self._lines_per_request)
-        purpose = self._first_purpose if self._fresh_parts else "continue"
+        slot = max(self.text.slots, key=lambda s: (self._missing_of(s), -s))
+        want = min(missing, max(self._missing_of(slot), self._least), self.lines_per_request)
+        purpose = self.first_purpose if self.fresh_parts else "continue"
         return self._ask(purpose, (slot,), want)
 
     def _ask(self, purpose: Purpose, slots: tuple[int, ...], want: float) -> Ask:
@@ -280,19 +274,19 @@ class LengthLoop:
 
     def _share(self, slot: int) -> float:
         """Lines of text that a topic should get, headings and blanks taken off."""
-        skeleton = self._text.skeleton
-        return max(LEAST_LINES, (skeleton.target - self._text.base_lines) * self._weights[slot] - 1)
+        skeleton = self.text.skeleton
+        return max(LEAST_LINES, (skeleton.target - self.text.base_lines) * self._weights[slot] - 1)
 
     def _missing_of(self, slot: int) -> int:
-        return max(0, round(self._share(slot)) - self._text.body_lines(slot))
+        return max(0, round(self._share(slot)) - self.text.body_lines(slot))
 
     def _quotas(self, open_slots: Sequence[int]) -> dict[int, float]:
         """What each open topic may have: its share, less what others took too much."""
         # What others took too much is taken off those that follow, but never below the least that a topic is owed: of a
         # strong model half of its share, since what is too long is sent back.
-        left = self._text.skeleton.target - self._text.lines - len(open_slots)
+        left = self.text.skeleton.target - self.text.lines - len(open_slots)
         every = sum(self._weights[slot] for slot in open_slots)
-        kept = 0.0 if self._expected_ratio is None else LEAST_SHARE
+        kept = 0.0 if self.expected_ratio is None else LEAST_SHARE
         return {
             slot: max(LEAST_LINES, kept * share, min(share, left * self._weights[slot] / every))
             for slot in open_slots

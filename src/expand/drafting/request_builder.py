@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import InitVar, dataclass, field, replace
 from itertools import accumulate, pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -147,32 +147,28 @@ def _digest(question: Sequence[object]) -> str:
     return hashlib.sha256("|".join(map(str, question)).encode()).hexdigest()
 
 
+@dataclass(eq=False)
 class RequestBuilder:
     """Builds the requests of one section for one model: the chapter's, or that of ``setup``. Either way they ask the
     same questions, so that an answer is found whichever model gave it."""
 
-    def __init__(
-        self,
-        chapter: Chapter,
-        check: SectionCheck,
-        *,
-        run_id: str,
-        setup: ModelSetup | None = None,
-        thinking: ThinkingRoom | None = None,
-    ) -> None:
-        self._chapter = chapter
-        self._check = check
-        self._section = section = check.section
+    chapter: Chapter
+    check: SectionCheck
+    run_id: str
+    setup: InitVar[ModelSetup | None] = None
+    thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
+
+    def __post_init__(self, setup: ModelSetup | None) -> None:
+        chapter, section = self.chapter, self.check.section
+        self._section = section
         self._examples = chapter.topic_examples(section)
-        self._run_id = run_id
         self._setup = setup or chapter.setup
         self.profile = self._setup.profile
         self.model = self.profile.name
-        self._thinking = thinking or ThinkingRoom()
         self._skeleton = chapter.skeletons[section.number]
         self._entry = chapter.brief_of(section)
         self._aspects = self.profile.aspects.get(chapter.language, ())
-        self._key = chapter.key(section, check.revision)
+        self._key = chapter.key(section, self.check.revision)
 
     def order(self, ask: Ask, section_text: SectionText, *, attempt: int = 0, most_tokens: int | None = None) -> Order:
         """The order for a request. ``attempt`` counts answers to it that could not be used. Above ``most_tokens`` its
@@ -180,12 +176,12 @@ class RequestBuilder:
 
         Raises ``InputError`` when it does not fit the model's context window."""
         profile = self.profile
-        if self._setup is not self._chapter.setup:
+        if self._setup is not self.chapter.setup:
             # The lines are what the chapter's own model can well bring at a time, and this one may bring fewer.
             ask = replace(ask, lines=min(ask.lines, profile.lines_per_request))
-        if not profile.writes(self._chapter.language):
-            raise InputError(f"model {profile.name} does not write {self._chapter.language}")
-        prompts, system = self._chapter.templates_for(self._setup)
+        if not profile.writes(self.chapter.language):
+            raise InputError(f"model {profile.name} does not write {self.chapter.language}")
+        prompts, system = self.chapter.templates_for(self._setup)
         context = self._context(ask, section_text)
         messages = (system, prompts.message(TEMPLATE_OF[ask.purpose], context))
         estimate = self._setup.counter.count_messages(messages)
@@ -193,7 +189,7 @@ class RequestBuilder:
         # Reserved whole, so it should be near what will come. With the model's maximum, one request could take the rest
         # of a small budget.
         cap = min(max(LEAST_OUTPUT_TOKENS, profile.output_cap(ask.lines)), profile.max_output_tokens)
-        output = self._thinking.cap(profile, cap, profile.context_window - prompt)
+        output = self.thinking.cap(profile, cap, profile.context_window - prompt)
         if most_tokens is not None and prompt + output > most_tokens >= prompt + LEAST_CAP * output:
             output = most_tokens - prompt
         request = Request(
@@ -205,14 +201,14 @@ class RequestBuilder:
                 aspect=context.aspect,
                 topic=context.topics[0] if context.topics else context.section_title,
             ),
-            edition=self._check.revision.number * TRIES_STRIDE + attempt,
+            edition=self.check.revision.number * TRIES_STRIDE + attempt,
         )
         return _order(
             request,
             self._setup,
-            address=Address(chapter=self._chapter.id, section=self._section.number, purpose=ask.purpose),
-            run_id=self._run_id,
-            options=self._chapter.options,
+            address=Address(chapter=self.chapter.id, section=self._section.number, purpose=ask.purpose),
+            run_id=self.run_id,
+            options=self.chapter.options,
             estimate=estimate,
             question=self._question(ask, attempt),
             rank=0 if any(body.strip() for body in section_text.bodies) else 1,
@@ -227,11 +223,11 @@ class RequestBuilder:
         # would not recognise what it had bought. An answer to other passages is no answer; a section that cites none of
         # what changed is not asked for at all.
         marks = [passage.mark for passage in self._skeleton.passages.values()]
-        words = (self._chapter.id, self._key, ask.purpose, slots, ask.ordinal, attempt, self._check.preceding, *marks)
+        words = (self.chapter.id, self._key, ask.purpose, slots, ask.ordinal, attempt, self.check.preceding, *marks)
         return _digest(words)
 
     def _context(self, ask: Ask, section_text: SectionText) -> RequestContext:
-        chapter, section, skeleton, slots = self._chapter, self._section, self._skeleton, ask.slots
+        chapter, section, skeleton, slots = self.chapter, self._section, self._skeleton, ask.slots
         before = self._before(ask, section_text)
         previous = chapter.skeletons.get(section.number - 1)
         repairing = ask.purpose == "repair"
@@ -239,7 +235,7 @@ class RequestBuilder:
         first = ask.part == 0 and not repairing
         opens = first and 0 in slots
         material = skeleton.material(*slots)
-        present = dict(enumerate(section_text.bodies)) if repairing else self._check.present
+        present = dict(enumerate(section_text.bodies)) if repairing else self.check.present
         headed = [f"### {skeleton.topics[slot]}\n\n" if len(slots) > 1 else "" for slot in slots]
         shown = [h + present[slot].strip("\n") for h, slot in zip(headed, slots, strict=True) if slot in present]
         return RequestContext(
@@ -252,7 +248,7 @@ class RequestBuilder:
             previous_section=previous.title if previous else "",
             section_note=chapter.say(section.note),
             section_references=quoted_passages(chapter.quoted_passages.get(section.number, {})),
-            instruction=self._check.revision.instruction,
+            instruction=self.check.revision.instruction,
             topics=tuple(skeleton.topics[slot] for slot in slots if skeleton.topics),
             lines=skeleton.measure.stated(ask.lines),
             unit=skeleton.measure.unit,
@@ -266,7 +262,7 @@ class RequestBuilder:
             aspect=self._aspects[ask.part % len(self._aspects)] if self._aspects else "",
             code_examples=sum(self._examples[slot] for slot in slots) if first else 0,
             present=ask.code.strip("\n") or "\n\n".join(shown),
-            told=self._check.preceding if first else "",
+            told=self.check.preceding if first else "",
             problems=ask.problems,
             code_only=bool(ask.code),
             opening=section_text.skeleton.opening if opens else "",
@@ -279,7 +275,7 @@ class RequestBuilder:
     def _claims(self, slots: Sequence[int]) -> tuple[str, ...]:
         """The claims that some topics have to make and to cite: each falls to the topic that has most of its terms."""
         topics = [matching.terms(topic) for topic in self._skeleton.topics] or [set()]
-        claims = [self._chapter.say(claim) for claim in self._section.must_cite]
+        claims = [self.chapter.say(claim) for claim in self._section.must_cite]
         return tuple(
             c for c in claims if max(range(len(topics)), key=lambda n: len(topics[n] & matching.terms(c))) in slots
         )

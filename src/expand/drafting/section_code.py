@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, cast
 
 from expand.checks import not_ignored
@@ -64,18 +65,16 @@ def code_check(workspace: Workspace, settings: Settings, chapter: Chapter) -> Co
     )
 
 
+@dataclass(eq=False)
 class SectionCode:
-    """Judges one section's blocks among those of its chapter; ``texts`` are all sections as they stand by now."""
+    """Judges one section's blocks among those of its chapter; ``texts`` are all sections as they stand by now,
+    ``ignored`` says which kinds of findings are silenced in one, ``every`` is what was judged last."""
 
-    def __init__(
-        self, check: CodeCheck, texts: Mapping[int, str], section: int, ignored: Callable[[int], frozenset[str]]
-    ) -> None:
-        """``ignored`` says which kinds of findings are silenced in a section."""
-        self._ignored = ignored
-        self._check = check
-        self._every: tuple[Judged, ...] = ()
-        self._texts = texts
-        self._section = section
+    check: CodeCheck
+    texts: Mapping[int, str]
+    section: int
+    ignored: Callable[[int], frozenset[str]]
+    every: tuple[Judged, ...] = ()
 
     async def refused(self, text: SectionText, *, package: bool) -> dict[int, dict[int, Judged]]:
         """The refused blocks that a model wrote, by topic and by number among the topic's fences: those that belong to
@@ -93,7 +92,7 @@ class SectionCode:
         lines = {(one.block.section, one.block.line) for one in failed.values()}
         named = {word for one in failed.values() for word in one.words}
         beside, room = [], MOST_BESIDE
-        for one in self._every if any(one.in_package for one in failed.values()) else ():
+        for one in self.every if any(one.in_package for one in failed.values()) else ():
             block = one.block
             is_near = block.name.endswith("Cargo.toml") or named & defined(block)
             if block.name and is_near and (block.section, block.line) not in lines and len(block.code) <= room:
@@ -125,11 +124,11 @@ class SectionCode:
         """What became of each fence of each topic, in order; None for what is no code. Compilers take seconds: other
         sections go on meanwhile."""
         whole = text.render()
-        verdicts = await asyncio.to_thread(self._check.judge, {**self._texts, self._section: whole})
-        self._every = verdicts.judged
-        judged = {one.block.line: one for one in verdicts.judged if one.block.section == self._section}
+        verdicts = await asyncio.to_thread(self.check.judge, {**self.texts, self.section: whole})
+        self.every = verdicts.judged
+        judged = {one.block.line: one for one in verdicts.judged if one.block.section == self.section}
         failed = {line: one.finding for line, one in judged.items() if one.failed}
-        wanted = not_ignored(failed.values(), {self._section: whole}, self._ignored)
+        wanted = not_ignored(failed.values(), {self.section: whole}, self.ignored)
         judged = {line: one for line, one in judged.items() if line not in failed or failed[line] in wanted}
         starts = [fence.start + 1 for fence in blocks.fences(whole)]
         return {slot: [judged.get(line) for line in starts if line in lines] for slot, lines in text.spans().items()}

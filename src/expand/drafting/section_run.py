@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -60,23 +60,23 @@ class BoundReachedError(ExpandError):
     """A further request could take the section over its bound."""
 
 
+@dataclass(eq=False)
 class SectionRun:
-    """One section being drafted, as its check found it."""
+    """One section being drafted, as its check found it. ``code`` judges its code blocks, None where nobody wants it."""
 
-    def __init__(
-        self, context: RunContext, chapter: Chapter, check: SectionCheck, code: SectionCode | None = None
-    ) -> None:
-        """``code`` judges the section's code blocks, None where nobody wants it."""
-        self._code = code
-        self._context = context
-        self._chapter = chapter
+    context: RunContext
+    chapter: Chapter
+    check: SectionCheck
+    code: SectionCode | None = None
+    notes: list[Finding] = field(default_factory=list)
+    """What the run alone can tell of the section."""
+
+    def __post_init__(self) -> None:
+        context, chapter, check = self.context, self.chapter, self.check
         self._section = check.section
-        self._check = check
         self.text = check.text(chapter)
         self._requests = self._builder(chapter)
         self._counter = context.usage.of(chapter.id, check.section.number)
-        self.notes: list[Finding] = []
-        """What the run alone can tell of the section."""
         self._bound = SectionBound(
             context.bounds.setdefault(chapter.id, {}),
             check.section.number,
@@ -84,15 +84,15 @@ class SectionRun:
         )
 
     def _builder(self, chapter: Chapter, setup: ModelSetup | None = None) -> RequestBuilder:
-        check = replace(self._check, section=chapter.outline.sections[self._section.number - 1])
-        run_id, thinking = self._context.run_id, self._context.thinking
+        check = replace(self.check, section=chapter.outline.sections[self._section.number - 1])
+        run_id, thinking = self.context.run_id, self.context.thinking
         return RequestBuilder(chapter, check, run_id=run_id, setup=setup, thinking=thinking)
 
     def _builders(self, role: ModelRole) -> list[RequestBuilder]:
         """The requests as each model of a role is asked, the one that is meant first."""
-        meant = self._chapter.setup
-        models = self._context.models_for(role, meant)
-        built = [self._requests if setup is meant else self._builder(self._chapter, setup) for setup in models]
+        meant = self.chapter.setup
+        models = self.context.models_for(role, meant)
+        built = [self._requests if setup is meant else self._builder(self.chapter, setup) for setup in models]
         # A small model that fills in forms cannot rewrite a text.
         return [requests for requests in built if role != "repair" or not requests.profile.aspects]
 
@@ -101,7 +101,7 @@ class SectionRun:
         ended_by: ExpandError | None = None
         number = self._section.number
         try:
-            if not self._check.begun.whole:
+            if not self.check.begun.whole:
                 await self._reach_length()
                 await self._condense()
                 await self._repair()
@@ -116,7 +116,7 @@ class SectionRun:
         except BoundReachedError as error:
             self.notes.append(finding("over-plan", number, 1, str(error)))
         finally:
-            if self._code is None:  # else the chapter's package may still be mended
+            if self.code is None:  # else the chapter's package may still be mended
                 self.close()
         self.notes += self._end_notes(ended_by)
         return ended_by
@@ -155,13 +155,13 @@ class SectionRun:
         return found
 
     async def _reach_length(self) -> None:
-        purpose: Purpose = "revise" if self._check.revision.instruction else "draft"
-        profile = self._chapter.setup.profile
-        expected = expected_ratio(self._context.delivered)
+        purpose: Purpose = "revise" if self.check.revision.instruction else "draft"
+        profile = self.chapter.setup.profile
+        expected = expected_ratio(self.context.delivered)
         loop = loop_for(self.text, profile, first_purpose=purpose, expected_ratio=expected)
-        if self._chapter.id in self._context.lean:
+        if self.chapter.id in self.context.lean:
             first = loop.next()
-            if first is not None and self._context.ledger.known(self._requests.order(first, self.text)) is None:
+            if first is not None and self.context.ledger.known(self._requests.order(first, self.text)) is None:
                 self._begin_lean()
                 loop = loop_for(self.text, profile, first_purpose=purpose, expected_ratio=expected)
         while (ask := loop.next()) is not None:
@@ -170,17 +170,17 @@ class SectionRun:
             self._show()
             loop.record(ask, grown, cut=cut)
             if ask.purpose == purpose and not cut and profile.brief:
-                self._context.delivered.append(loop.outcomes[-1])
+                self.context.delivered.append(loop.outcomes[-1])
 
     def _begin_lean(self) -> None:
         """Take over what the lean plan bought for this section, as far as the ledger has it."""
-        lean = self._chapter.leaner
-        if lean is None or self._check.revision != NO_REVISION or self._check.begun.bodies:
+        lean = self.chapter.leaner
+        if lean is None or self.check.revision != NO_REVISION or self.check.begun.bodies:
             return
         text = SectionText(lean.skeletons[self._section.number])
         requests, loop = self._builder(lean), loop_for(text, lean.setup.profile)
         while (ask := loop.next()) is not None:
-            stored = self._context.ledger.known(requests.order(ask, text))
+            stored = self.context.ledger.known(requests.order(ask, text))
             if stored is None or _unusable(stored.answer):
                 break
             grown, cut = _take_in(text, stored.answer, ask)
@@ -208,7 +208,7 @@ class SectionRun:
                     self._bound.add(bought.usage.total)
                     reason = _unusable(bought.answer)
                     if not reason:
-                        self._context.thinking.in_vain[requests.model] = 0
+                        self.context.thinking.in_vain[requests.model] = 0
                         return bought.answer
                     why = reason
                     self._show()
@@ -227,8 +227,8 @@ class SectionRun:
                     raise
                 failures.append((requests.model, error))
                 reason = str(error)
-            if following is not None and (requests.model, following.model) not in self._context.replaced:
-                self._context.replaced[requests.model, following.model] = reason
+            if following is not None and (requests.model, following.model) not in self.context.replaced:
+                self.context.replaced[requests.model, following.model] = reason
                 self._notice(f"{following.model} stands in for {requests.model}: {reason}")
         if failures:
             raise all_failed(failures)
@@ -245,9 +245,9 @@ class SectionRun:
 
         Raises what keeps it from being placed. An answer that is there may always be taken."""
         order = requests.order(ask, self.text, attempt=attempt)
-        if self._context.ledger.known(order) is not None:
+        if self.context.ledger.known(order) is not None:
             return order
-        if self._context.thinking.gave_up(requests.model):
+        if self.context.thinking.gave_up(requests.model):
             raise AuthorError(_only_thinking(requests.model, order.request.max_output_tokens))
         if self._bound.allows(order):
             return order
@@ -260,7 +260,7 @@ class SectionRun:
         return order
 
     async def _buy(self, order: Order) -> StoredAnswer:
-        return await self._context.client.buy(order)
+        return await self.context.client.buy(order)
 
     async def _buy_within(self, order: Order, requests: RequestBuilder, ask: Ask, attempt: int) -> StoredAnswer:
         """Buy the answer to an order, with a lower output cap where the budget has no room for its own: caps are set at
@@ -268,7 +268,7 @@ class SectionRun:
         try:
             return await self._buy(order)
         except BudgetExceededError:
-            most = self._context.remaining_tokens(self._chapter.id) or 0
+            most = self.context.remaining_tokens(self.chapter.id) or 0
             smaller = requests.order(ask, self.text, attempt=attempt, most_tokens=most)
             if smaller.amount.tokens >= order.amount.tokens:
                 raise
@@ -282,7 +282,7 @@ class SectionRun:
         outgrown = bought.reused and bought.usage.completion < cap
         if outgrown or requests.order(ask, self.text, attempt=attempt).request.max_output_tokens > cap:
             return
-        thinking = self._context.thinking
+        thinking = self.context.thinking
         if thinking.give(requests.profile, cap):
             raised = requests.order(ask, self.text, attempt=attempt).request.max_output_tokens
             if raised > cap:
@@ -293,13 +293,13 @@ class SectionRun:
         raise AuthorError(_only_thinking(requests.model, cap))
 
     def _notice(self, message: str) -> None:
-        self._context.usage.on_event(Notice(message=f"{self._chapter.id}/{self._section.number}: {message}"))
+        self.context.usage.on_event(Notice(message=f"{self.chapter.id}/{self._section.number}: {message}"))
 
     async def _condense(self) -> None:
         """Have a section of a strong model that runs far over written once more in its lines; keep what is better and
         has all topics and examples."""
         lines, have = self._section.lines, self.text.lines
-        profile = self._chapter.setup.profile
+        profile = self.chapter.setup.profile
         if not profile.brief or have <= MOST_OVER * lines or lines > profile.lines_per_request:
             return
         measure = self.text.skeleton.measure
@@ -308,7 +308,7 @@ class SectionRun:
             "in fewer words, and keep the heading line of each topic, every code example, citation and fact"
         )
         # A model that wrote half as much again as it was asked for does so again.
-        fewer = max(STRONG_LEAST_LINES, round(lines / delivery_ratio(self._context.delivered)))
+        fewer = max(STRONG_LEAST_LINES, round(lines / delivery_ratio(self.context.delivered)))
         ask = Ask(purpose="repair", slots=(*self.text.slots,), lines=fewer, ordinal=1, problems=(problem,))
         answer = await self._usable(ask)
         if answer is None:
@@ -350,14 +350,14 @@ class SectionRun:
         """Have the code blocks written anew that their toolchains refuse, those of the chapter's package or all others:
         those of a topic in one request, as often as ``CODE_REPAIRS`` says. A block takes the place of another only if
         it compiles, or has fewer errors."""
-        if self._code is None or not self._builders("repair"):
+        if self.code is None or not self._builders("repair"):
             return
         first = OTHER_REPAIRS + package * CODE_REPAIRS
         for ordinal in range(first, first + CODE_REPAIRS):
-            refused = await self._code.refused(self.text, package=package)
+            refused = await self.code.refused(self.text, package=package)
             for slot, failed in refused.items():
-                shown = self._code.shown(self.text, slot, failed)
-                problems = self._code.problems(failed)[-MOST_PROBLEMS:]
+                shown = self.code.shown(self.text, slot, failed)
+                problems = self.code.problems(failed)[-MOST_PROBLEMS:]
                 lines = max(LEAST_LINES, shown.count("\n"))
                 ask = Ask(purpose="repair", slots=(slot,), lines=lines, ordinal=ordinal, problems=problems, code=shown)
                 try:
@@ -365,16 +365,16 @@ class SectionRun:
                 except (InputError, BoundReachedError):  # without the repair the section is as whole as it was
                     return
                 if answer is not None:
-                    self.text = await self._code.replaced(self.text, slot, failed, answer.text)
+                    self.text = await self.code.replaced(self.text, slot, failed, answer.text)
                     self._show()
 
     def _faults(self) -> dict[int, tuple[str, ...]]:
         """What a model could mend, by topic."""
         found: dict[int, list[str]] = {}
-        spans, begun = self.text.spans(), self._check.begun.bodies
+        spans, begun = self.text.spans(), self.check.begun.bodies
         for one in self._findings(self.text):
             slot = next((slot for slot, span in spans.items() if one.line in span), None)
-            judged = one.kind == "broken-code" and self._code is not None  # by its toolchain
+            judged = one.kind == "broken-code" and self.code is not None  # by its toolchain
             if slot is None or not one.mendable or one.severity == "note" or judged:
                 continue
             # A text that the section went on from was mended as far as could be.
@@ -388,12 +388,12 @@ class SectionRun:
         return severities.count("blocking"), severities.count("warning"), abs(text.lines / self._section.lines - 1)
 
     def _findings(self, text: SectionText) -> tuple[Finding, ...]:
-        return self._chapter.check(self._section, text.render())
+        return self.chapter.check(self._section, text.render())
 
     def _show(self) -> None:
         """Tell how far the section is."""
         self._counter.lines, self._counter.streamed_lines = self.text.lines, 0
-        self._context.usage.show(self._chapter.id, self._section.number)
+        self.context.usage.show(self.chapter.id, self._section.number)
 
 
 def _fences(text: SectionText) -> int:
