@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from expand.markdown import blocks, matching
-from expand.markdown.code import is_programming, language_named
+from expand.markdown.code import is_programming, language_named, rust_shown
 
 FLAGS = frozenset(("ignore", "no_run", "should_panic", "compile_fail"))
 _PLATFORMS = {"linux": ("linux", "unix"), "darwin": ("macos", "apple", "unix"), "win32": ("windows",)}
@@ -100,7 +100,7 @@ def code_blocks(
             line=fence.start + 1,
             rows=fence.code.count("\n"),
             language=language,
-            code=_shown(code) if language == "rust" else code,
+            code=rust_shown(code) if language == "rust" else code,
             name=_name(fence.info, head) or _next_file(wanted.get(topic, []), language),
             flags=frozenset(flags & FLAGS | {word for word in words if re.fullmatch(r"E\d{4}", word)}),
             edition=next((word[7:] for word in flags if re.fullmatch(r"edition20\d\d", word)), ""),
@@ -126,12 +126,6 @@ def _next_file(paths: list[str], language: str) -> str:
     if path := next(of_language, ""):
         paths.remove(path)
     return path
-
-
-def _shown(code: str) -> str:
-    """Rust as rustdoc compiles it: hidden lines begin with ``# ``, and ``##`` stands for one that begins with ``#``."""
-    code = re.sub(r"(?m)^([ \t]*)#[ \t]*$", r"\1", re.sub(r"(?m)^([ \t]*)# ", r"\1", code))
-    return re.sub(r"(?m)^([ \t]*)##", r"\1#", code)
 
 
 def _included(code: str, include: Callable[[str], str | None] | None) -> tuple[str, str]:

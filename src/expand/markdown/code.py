@@ -115,6 +115,12 @@ def has_statements(code: str) -> bool:
     )
 
 
+def rust_shown(code: str) -> str:
+    """Rust as rustdoc compiles it: hidden lines begin with ``# ``, and ``##`` stands for one that begins with ``#``."""
+    code = re.sub(r"(?m)^([ \t]*)#[ \t]*$", r"\1", re.sub(r"(?m)^([ \t]*)# ", r"\1", code))
+    return re.sub(r"(?m)^([ \t]*)##", r"\1#", code)
+
+
 def python_session(code: str) -> str:
     """Python as a program: of a session what was typed, and nothing of a notebook's ``%`` and ``!`` lines."""
     if _DOCTESTS.search(code):
@@ -190,8 +196,7 @@ expression, the rest of a chain of calls, signatures, where clauses."""
 def _rust(code: str) -> Iterator[_Reading]:
     if re.fullmatch(r"[\s)\]},;]+", code):
         return  # the end of something
-    # rustdoc hides lines that begin with "# " but compiles them
-    shown = re.sub(r"(?m)^([ \t]*)# (?!\[)", r"\1", re.sub(r"(?m)^[ \t]*#$", "", code))
+    shown = rust_shown(code)
     for text in dict.fromkeys((code, shown, _elided(shown, blank="", word="__"))):
         yield _Reading(text)
         for before, after in _RUST_CONTEXTS:
