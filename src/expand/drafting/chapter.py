@@ -111,7 +111,7 @@ class Chapter:
         self.id = self.outline.id
         self.plan = self.options.plan
         self.language = self.options.language
-        self.name = self.name_in(self.language)
+        self.name = self.book.draft_name(self.id, self.language)
         """The name of its draft, and of what is kept with it."""
         self.outline = outline = under(self.plan, self.outline)
         self.layout = outline.layout or self.book.layout
@@ -147,10 +147,6 @@ class Chapter:
         """What every request says of the chapter, in the draft's language."""
         self._templates: dict[str, tuple[Prompts, Message]] = {}
         self.prompts, self.system = self.templates_for(self.setup)
-
-    def name_in(self, language: str) -> str:
-        """The name that its draft in a language has."""
-        return self.book.draft_name(self.id, language)
 
     @property
     def translated(self) -> str:
@@ -369,11 +365,6 @@ class Chapter:
             chapter=int(self.id) if self.id.isdecimal() else 0,
             chapters=frozenset(int(other) for other in others if other.isdecimal()),
         )
-
-    @cached_property
-    def known_names(self) -> frozenset[str]:
-        """The names of link references and footnotes that the author's document defines or uses."""
-        return frozenset(use.name for use in names.uses(self.source_text))
 
     def check(self, section: Section, text: str, refused: frozenset[int] = frozenset()) -> tuple[Finding, ...]:
         """What the section owes its outline and does not keep. The author's own blocks may be in another language than

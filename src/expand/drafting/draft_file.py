@@ -394,7 +394,7 @@ class DraftFile:
         if read.language not in ("", chapter.language):  # drafts of all languages once had one name
             raise InputError(
                 f"the draft is in {read.language!r}, and its name is that of the draft in {chapter.language!r}",
-                remedy=f"rename it to drafts/{chapter.name_in(read.language)}.md",
+                remedy=f"rename it to drafts/{chapter.book.draft_name(chapter.id, read.language)}.md",
                 place=Place(path=self.path),
             )
         self._damaged = read.damaged
@@ -537,7 +537,7 @@ class DraftFile:
             exists=exists,
             any_slug=site.generator is not PLAIN,
             others=others,
-            names=chapter.known_names,
+            names=frozenset(use.name for use in names.uses(chapter.source_text)),
             contents=chapter.contents,
             refused=refused or {},
         )
