@@ -20,9 +20,6 @@ def translate(
     context: typer.Context,
     chapter: options.Chapter,
     to: Annotated[str, typer.Option("--to", metavar="LANGUAGE", help="One of the book's languages, such as en or zh.")],
-    original: Annotated[
-        str | None, typer.Option("--from", metavar="LANGUAGE", help="The language to translate from.")
-    ] = None,
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     budget: options.Budget = None,
@@ -36,14 +33,13 @@ def translate(
         place, chapter, language=to, model=model, base_url=base_url, budget=budget, unpriced=unpriced
     )
     if dry_run:
-        planned = plan_translation(place, run_options, source_language=original)
+        planned = plan_translation(place, run_options)
         raise typer.Exit(show_dry_run([planned], as_json=as_json))
     note_author(settings_of(place, run_options))
     result = asyncio.run(
         translate_chapter(
             place,
             run_options,
-            source_language=original,
             on_event=show_notice,
             on_ready=stop_with_signals,
         )

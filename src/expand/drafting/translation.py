@@ -114,9 +114,7 @@ class TranslationResult:
 class Translation:
     """The translation of a chapter into the language of the options, before and after anything is bought."""
 
-    def __init__(
-        self, workspace: Workspace, book: Book, setup: ModelSetup, options: RunOptions, source_language: str | None
-    ) -> None:
+    def __init__(self, workspace: Workspace, book: Book, setup: ModelSetup, options: RunOptions) -> None:
         """Raises ``InputError`` where there is nothing to translate, or something else in its place."""
         if setup.profile.aspects:  # a small model that fills in forms
             raise InputError(f"model {setup.profile.name} cannot translate", remedy="give --model")
@@ -124,7 +122,7 @@ class Translation:
         self._workspace, self._book, self._setup, self._options = workspace, book, setup, options
         self.language = options.language
         self._outline = workspace.outline(self.chapter)
-        self.original_path, self._text, self._original = self._finished(source_language)
+        self.original_path, self._text, self._original = self._finished()
         self.languages = (self._original.language, self.language)
         self._name = book.draft_name(self.chapter, self.language)
         self._path = workspace.draft_path(self._name)
@@ -152,20 +150,18 @@ class Translation:
         self.answered: set[str] = set()
         """Those of what is asked for that were answered, whether the answers can be used or not."""
 
-    def _finished(self, given: str | None) -> tuple[str, str, Draft]:
-        """Path and text of the finished chapter, in the language that was named or else in the first of the book's that
-        has one, and the draft that it is or would be."""
+    def _finished(self) -> tuple[str, str, Draft]:
+        """Path and text of the finished chapter, in the first of the book's languages that has one, and the draft that
+        it is or would be."""
         workspace, book, chapter = self._workspace, self._book, self.chapter
-        if given is not None:
-            book.require_language(given)
         why = f"chapter {chapter} is not finished in another language than {self.language!r}"
-        for language in [given] if given else dict.fromkeys((book.language, *book.languages)):
+        for language in dict.fromkeys((book.language, *book.languages)):
             if language == self.language:
                 continue
             name, source = book.draft_name(chapter, language), self._document(language)
             draft = workspace.draft(name)
             accepted = Acceptances(workspace).last(chapter, source) if source else None
-            own = draft_text(workspace, name) if draft and (given or not draft.translated) else ""
+            own = draft_text(workspace, name) if draft and not draft.translated else ""
             # What was accepted may have been changed in the document since; what was drafted since is in the draft.
             if draft and own and not (accepted and accepted.accepted == file_hash(own.encode())):
                 undone = [n for n, s in draft.stamps.items() if s.key in ("", SOURCE_KEY) and not draft.edited(n)]
@@ -420,7 +416,6 @@ async def translate(
     workspace: Workspace,
     options: RunOptions,
     *,
-    source_language: str | None = None,
     author: Author | None = None,
     on_event: Callable[[Event], None] = ignore_event,
     on_ready: Callable[[BudgetedClient], None] = lambda _: None,
@@ -430,7 +425,7 @@ async def translate(
     settings = settings_of(workspace, options, own_author=author is not None)
     async with open_run(workspace, settings, options, author=author, on_event=on_event) as (book, setup, context):
         on_ready(context.client)
-        work = Translation(workspace, book, setup, options, source_language)
+        work = Translation(workspace, book, setup, options)
         batches = work.batches()
         for batch in batches:
             work.order(batch, context.run_id)
@@ -468,12 +463,12 @@ def settings_of(workspace: Workspace, options: RunOptions, *, own_author: bool =
     return replace(meant, roles={}, fallback=())
 
 
-def dry_run(workspace: Workspace, options: RunOptions, *, source_language: str | None = None) -> DryRun:
+def dry_run(workspace: Workspace, options: RunOptions) -> DryRun:
     """What ``translate`` would send, worked out without sending: as if every answer could be used."""
     book = workspace.book()
     setup = model_setup_for(workspace, settings_of(workspace, options), ledger=None)
     require_language(setup.profile, book, options.language)
-    work = Translation(workspace, book, setup, options, source_language)
+    work = Translation(workspace, book, setup, options)
     orders = [work.order(batch, "dry") for batch in work.batches()]
     title = f"{work.original_path} into {work.language}"
     tokens = sum(map(setup.counter.count, work.asked))
