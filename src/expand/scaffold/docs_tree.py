@@ -28,6 +28,7 @@ from expand.document.site import (
 )
 from expand.errors import InputError
 from expand.importers.documents import read_headings, with_ids
+from expand.importers.proposal import ProposedSection
 from expand.importers.text_patterns import title_of_file
 from expand.markdown import blocks, lines, matching
 from expand.markdown.languages import detected
@@ -125,12 +126,12 @@ PROSE_OF_A_PAGE, MOST_PROSE = 5_000, 200_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreeChapter:
-    """A chapter: ``source`` is relative to the root of the tree, ``sections`` how many it has."""
+    """A chapter: ``source`` is relative to the root of the tree."""
 
     id: str
     title: str
     source: str
-    sections: int
+    sections: tuple[ProposedSection, ...]
     exists: bool
     state: PageState = field(default_factory=PageState)
 
@@ -191,7 +192,7 @@ def find_tree(root: Path, *, language: str | None = None, site: Site | None = No
                 id=chapter,
                 title=entry.title or proposal.title or title_of_file(source),
                 source=source,
-                sections=len(proposal.sections),
+                sections=proposal.sections,
                 exists=path.is_file(),
                 state=page_state(text, entry.file or source),
             )

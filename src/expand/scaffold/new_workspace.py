@@ -13,7 +13,6 @@ from pathlib import Path
 from expand.document.site import Site, sites_above
 from expand.errors import InputError, Place
 from expand.importers import outline_yaml
-from expand.importers.documents import read_headings
 from expand.importers.import_run import SCHEMA_FILE
 from expand.importers.lengths import Length
 from expand.importers.outline_yaml import OutlineLanguage
@@ -33,12 +32,17 @@ BOOK_SCHEMA_FILE = ".schema/book.json"
 SETTINGS_SCHEMA_FILE = "outlines/.schema/settings.json"
 _FIRST_PAGES = frozenset({"preface", "foreword", "introduction", "intro", "title-page"})
 _FIRST = TreeChapter(
-    id="01", title="Getting started", source="chapters/01_getting_started.md", sections=0, exists=False
-)
-_FIRST_SECTIONS = (
-    ProposedSection(title="What it is for", length=Length(60, "lines"), topics=("The problem", "When not to use it")),
-    ProposedSection(title="Installing it", length=Length(60, "lines"), topics=("Requirements", "First start")),
-    ProposedSection(title="A first example", length=Length(80, "lines")),
+    id="01",
+    title="Getting started",
+    source="chapters/01_getting_started.md",
+    sections=(
+        ProposedSection(
+            title="What it is for", length=Length(60, "lines"), topics=("The problem", "When not to use it")
+        ),
+        ProposedSection(title="Installing it", length=Length(60, "lines"), topics=("Requirements", "First start")),
+        ProposedSection(title="A first example", length=Length(80, "lines")),
+    ),
+    exists=False,
 )
 _GENERATED = frozenset({f"outlines/{SCHEMA_FILE}", f"outlines/{BOOK_SCHEMA_FILE}", SETTINGS_SCHEMA_FILE})
 
@@ -84,7 +88,7 @@ def create_workspace(
     if outlined and first.id not in outlined:
         first = next((chapter for chapter in chapters if chapter.id in outlined), first)
     files = _common_files(tree, title=title, language=language, chapters=chapters)
-    files |= dict(_outline(root, chapter, known=bool(tree.chapters)) for chapter in (chapters if every else (first,)))
+    files |= {f"outlines/{one.id}.yaml": _outline(one) for one in (chapters if every else (first,))}
     if tree.kind == "empty" and not tree.unsupported:
         files[_FIRST.source] = f"# {_FIRST.title}\n"
     done: dict[str, list[str]] = {"written": [], "renewed": [], "kept": []}
@@ -109,7 +113,7 @@ def create_workspace(
         first=first.id,
         above=above,
         renewed=tuple(done["renewed"]),
-        further=_further(tree, chapters, first, workspace.chapter_ids()),
+        further=_further(tree, chapters, first.id, workspace.chapter_ids()),
     )
 
 
@@ -142,16 +146,13 @@ def _under_known_ids(workspace: Workspace, chapters: tuple[TreeChapter, ...]) ->
     return tuple(replace(one, id=known[one.source] if one.source in known else next(free)) for one in chapters)
 
 
-def _further(
-    tree: DocsTree, chapters: tuple[TreeChapter, ...], first: TreeChapter, outlined: Sequence[str]
-) -> str | None:
+def _further(tree: DocsTree, chapters: Sequence[TreeChapter], first: str, outlined: Sequence[str]) -> str | None:
     """A document that more outlines can be imported from: the listing, else the next chapter's own."""
-    rest = [chapter for chapter in chapters if chapter.id not in outlined]
+    rest = [chapter.source for chapter in chapters if chapter.id not in outlined and chapter.exists]
     if rest and tree.listing is not None and tree.listing.endswith(".md"):
         return tree.listing
-    there = [chapter for chapter in rest if chapter.exists]
-    after = [chapter for chapter in there if chapters.index(chapter) > chapters.index(first)]
-    return next((chapter.source for chapter in (*after, *there)), None)
+    start = next(at for at, chapter in enumerate(chapters) if chapter.id == first)
+    return next((one.source for one in chapters[start:] if one.source in rest), rest[0] if rest else None)
 
 
 def _first(chapters: tuple[TreeChapter, ...]) -> TreeChapter:
@@ -160,7 +161,7 @@ def _first(chapters: tuple[TreeChapter, ...]) -> TreeChapter:
     stubs = [c for c in real if not c.state.finished]
     for some in (stubs, real, chapters):
         if some:
-            return next((c for c in some if c.sections > 1), some[0])
+            return next((c for c in some if len(c.sections) > 1), some[0])
     return _FIRST
 
 
@@ -189,21 +190,16 @@ def _common_files(
     }
 
 
-def _outline(root: Path, chapter: TreeChapter, *, known: bool) -> tuple[str, str]:
-    proposal = Proposal(id=chapter.id, title=chapter.title, sections=_FIRST_SECTIONS)
-    target = chapter.state.target
-    if known:
-        sections = read_headings(text_of(root / chapter.source), file=chapter.source, chapter=chapter.id).sections
-        if chapter.state.finished:
-            sections = tuple(replace(s, length=Length(s.present or target, "lines")) for s in sections)
-        proposal = replace(proposal, sections=sections)
-    text = outline_yaml.new_outline(
-        settled(proposal, lines=target),
+def _outline(chapter: TreeChapter) -> str:
+    sections, target = chapter.sections, chapter.state.target
+    if chapter.state.finished:
+        sections = tuple(replace(s, length=Length(s.present or target, "lines")) for s in sections)
+    return outline_yaml.new_outline(
+        settled(Proposal(id=chapter.id, title=chapter.title, sections=sections), lines=target),
         source=chapter.source,
         language=OutlineLanguage(code="en", several=False),
         schema=SCHEMA_FILE,
     )
-    return f"outlines/{chapter.id}.yaml", text
 
 
 def _json(schema: object) -> str:
