@@ -110,18 +110,11 @@ def _shared(amount: int, weights: Sequence[Fraction], sections: Sequence[Propose
     if not sections:
         return []
     least = max(1, min(LEAST_LINES, amount // len(sections) // ROUND_TO * ROUND_TO))
-    floors = [max(least, -(-s.present // ROUND_TO) * ROUND_TO) for s in sections]
-    spare = max(0, amount - sum(floors))
-    wants = [
-        max(Fraction(0), amount * weight / sum(weights) - floor) for weight, floor in zip(weights, floors, strict=True)
-    ]
-    total = sum(wants) or Fraction(1)
-    shares = [spare * want / total for want in wants]
-    counts = [floor + int(share // ROUND_TO) * ROUND_TO for floor, share in zip(floors, shares, strict=True)]
-    by_rest = sorted(range(len(sections)), key=lambda at: (-(shares[at] % ROUND_TO), at))
-    left = max(0, amount - sum(counts))
-    for turn in range(-(-left // ROUND_TO)):
-        counts[by_rest[turn % len(by_rest)]] += min(ROUND_TO, left - turn * ROUND_TO)
+    counts = [max(least, -(-s.present // ROUND_TO) * ROUND_TO) for s in sections]
+    wants = [amount * weight / sum(weights) for weight in weights]
+    for left in range(amount - sum(counts), 0, -ROUND_TO):
+        at = max(range(len(counts)), key=lambda at: wants[at] - counts[at])
+        counts[at] += min(ROUND_TO, left)
     return counts
 
 
