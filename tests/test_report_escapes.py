@@ -13,7 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 from workspaces import BOOK, OUTLINE, expand, small
 
-from expand.markdown.escape import escaped
+from expand.redaction import escaped
 from expand.reports.formats import as_csv, render
 from expand.reports.report_model import Fact, Facts, Notes, Report, Table, columns
 

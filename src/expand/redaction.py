@@ -19,6 +19,7 @@ any text."""
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)"
 )
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&])")
 
 
 class Keys:
@@ -65,3 +66,8 @@ def visible(text: str) -> str:
 def printable(text: str) -> str:
     """The text without keys and control characters, for whoever reads it."""
     return visible(hidden(text))
+
+
+def escaped(text: str) -> str:
+    """Text of people and models for a report in Markdown: as it stands, on one line."""
+    return _MARKDOWN.sub(r"\\\1", re.sub(r"\s+", " ", text))

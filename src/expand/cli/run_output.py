@@ -12,7 +12,7 @@ from expand.cli.verbosity import counted
 from expand.document import draft
 from expand.drafting.dry_run import DryRun, dry_run_json, sum_of
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
-from expand.markdown.escape import escaped
+from expand.redaction import escaped
 from expand.workspace import Workspace, read_text
 
 

@@ -103,8 +103,8 @@ class Link(NamedTuple):
 
 
 def language_of(info: str) -> str:
-    """The language of an info string: ``rust,no_run``, ``{.rust}`` and ``Rust`` are "rust"."""
-    found = re.match(r"[\s{.]*([^\s,{}:;]+)", info)
+    """The language of an info string, also behind its marker: ``rust,no_run``, ``{.rust}`` and ``Rust`` are "rust"."""
+    found = re.match(r"[\s{.`~]*([^\s,{}:;`~]+)", info)
     return found.group(1).lower() if found else ""
 
 

@@ -79,7 +79,7 @@ def continues_fence(more: str, fence: str) -> bool:
             return True
         return without_reopening(more, fence) != more
     first = next((row for row in rows(more) if not is_blank(row)), "")
-    return fence_language(fence) in _NO_HEADINGS or not re.match(r" {0,3}#{2,6}\s+\S", first)
+    return blocks.language_of(fence) in _NO_HEADINGS or not re.match(r" {0,3}#{2,6}\s+\S", first)
 
 
 def without_reopening(more: str, fence: str) -> str:
@@ -91,16 +91,11 @@ def without_reopening(more: str, fence: str) -> str:
     for number in solid[:ANNOUNCED_WITHIN]:
         found = ANY_FENCE_ROW.match(lines[number])
         if found is not None:
-            same = found[2].strip() and blocks.language_of(found[2]) == fence_language(fence)
+            same = found[2].strip() and blocks.language_of(found[2]) == blocks.language_of(fence)
             return "".join(lines[number + 1 :]) if same else more
         if not is_preamble(lines[number].strip()):
             break
     return more
-
-
-def fence_language(fence: str) -> str:
-    """The language of a fence that ``blocks.open_fence`` named."""
-    return blocks.language_of(fence.lstrip("`~"))
 
 
 def clean(answer: str, *, own_headings: Sequence[str], body_level: int, cut: bool = False) -> str:
@@ -193,7 +188,7 @@ def _unwrap(text: str, keys: Collection[str]) -> str:
         else:
             inner, end, rest = "".join(lines[1:]), None, ""
     still_open = blocks.open_fence(inner)
-    if still_open is not None and (end is not None or not fence_language(still_open)):
+    if still_open is not None and (end is not None or not blocks.language_of(still_open)):
         return text
     outside, outside_as_read = _prose(inner), _prose("".join(lines))
     if end is None and not named:

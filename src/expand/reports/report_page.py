@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 import jinja2
 
-from expand.markdown.escape import escaped
+from expand.redaction import escaped
 from expand.reports import messages
 from expand.reports.messages import show_fact, show_heads, show_row
 from expand.reports.report_model import Facts, Report, Table, has_content
