@@ -48,31 +48,33 @@ def progress(
         with drawn.live:
             yield drawn
     else:
-        yield PlainProgress(stream, verbosity)
+        yield PlainProgress(lambda line: print(line, file=stream, flush=True), verbosity)
 
 
 class PlainProgress:
-    """A line for what happens, and now and then one for where the run stands."""
+    """A line for what happens, and now and then one for where the run stands; ``say`` writes it."""
 
     def __init__(
-        self, stream: TextIO, verbosity: Verbosity = Verbosity.NORMAL, *, clock: Callable[[], float] = time.monotonic
+        self,
+        say: Callable[[str], object],
+        verbosity: Verbosity = Verbosity.NORMAL,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``clock`` gives seconds."""
-        self._stream = stream
+        self._say = say
         self._run = RunProgress(verbosity, clock=clock)
         self._clock = clock
-        self._written_at = clock()
+        self._said_at = clock()
 
     def __call__(self, event: Event) -> None:
-        """Prints an event."""
+        """Says what there is to say of an event."""
         lines = self._run.take(event)
-        silent = not lines and self._clock() - self._written_at >= HEARTBEAT_SECONDS
-        if silent and isinstance(event, SectionGrew):
+        if not lines and isinstance(event, SectionGrew) and self._clock() - self._said_at >= HEARTBEAT_SECONDS:
             lines = [self._run.summary()]
-        if lines:
-            self._stream.write("".join(f"{line}\n" for line in lines))
-            self._stream.flush()
-            self._written_at = self._clock()
+        for line in lines:
+            self._say(line)
+            self._said_at = self._clock()
 
 
 class BarProgress:

@@ -4,15 +4,15 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from expand import __version__
 from expand.cli.common import print_json
-from expand.cli.progress import progress
-from expand.cli.run_log import RunLog, log_into
+from expand.cli.progress import PlainProgress, progress
+from expand.cli.run_log import log_into
 from expand.cli.run_output import refusals, show_result
-from expand.cli.verbosity import Verbosity, note, verbosity, warn
+from expand.cli.verbosity import Verbosity, counted, note, verbosity, warn
 from expand.client.client import BudgetedClient
 from expand.drafting.events import Event, Notice
 from expand.drafting.model_setup import other_roles
@@ -30,11 +30,8 @@ def run(workspace: Workspace, options: RunOptions, *, as_json: bool) -> int:
     settings = options.settings(workspace)
     note_author(settings, *other_roles(workspace, settings, options))
     result = asyncio.run(_run(workspace, settings, options))
-    for refused in refusals(result.refused):
-        warn(refused)
-    for problem in (result.stopped_by, *result.problems):
-        if problem:
-            warn(problem)
+    for line in _ended_by(result):
+        warn(line)
     if as_json:
         print_json(result.as_json())
     else:
@@ -65,34 +62,35 @@ def note_author(settings: Settings, *others: ModelRole) -> None:
             note(f"also model {one.recipient}")
 
 
+def _ended_by(result: RunResult) -> Iterator[str]:
+    """What was refused, and what stopped the run."""
+    yield from refusals(result.refused)
+    yield from (str(problem) for problem in (result.stopped_by, *result.problems) if problem)
+
+
 async def _run(workspace: Workspace, settings: Settings, options: RunOptions) -> RunResult:
     bars = options.decide is None  # a question would stand in the middle of them
-    with logged(workspace, settings) as log, progress(sys.stderr, verbosity(), bars=bars) as show_event:
+    with ExitStack() as stack:
+        shown = [stack.enter_context(progress(sys.stderr, verbosity(), bars=bars))]
+        say = None
+        if verbosity() is Verbosity.VERBOSE:
+            path, say = stack.enter_context(log_into(workspace.state_path("logs"), now=lambda: datetime.now(UTC)))
+            note(f"the log of this run is {workspace.relative(path)}")
+            say(f"expand {__version__}, {settings.model} at {settings.base_url or 'its own address'}")
+            shown.append(PlainProgress(say, Verbosity.VERBOSE))
 
         def on_event(event: Event) -> None:
-            if log is not None:
-                log(event)
-            show_event(event)
+            for show_event in shown:
+                show_event(event)
 
         async with Run(workspace, options, settings=settings, on_event=on_event) as run:
             stop_on_signals(lambda _: run.stop())
             result = await run.result()
-        if log is not None:
-            log.end(result)
+        if say is not None:
+            attempts, answers = counted(result.attempts, "attempt"), counted(result.answers, "answer")
+            for line in (*_ended_by(result), f"exit {result.exit_code}: {attempts}, {answers}, {result.seconds:.1f} s"):
+                say(line)
         return result
-
-
-@contextmanager
-def logged(workspace: Workspace, settings: Settings) -> Iterator[RunLog | None]:
-    """The log of the run with ``--verbose``, else None."""
-    if verbosity() is not Verbosity.VERBOSE:
-        yield None
-        return
-    with log_into(workspace.state_path("logs"), now=lambda: datetime.now(UTC)) as (path, log):
-        note(f"the log of this run is {workspace.relative(path)}")
-        where = settings.base_url or "its own address"
-        log.say(f"expand {__version__}, {settings.model} at {where}")
-        yield log
 
 
 def stop_on_signals(stop: Callable[[signal.Signals], None]) -> None:
