@@ -8,7 +8,7 @@ figures still arrive, but the answers would have to be bought again.
 import json
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,6 @@ from expand.ledger.database import Connection, ConstraintError, LedgerBusyError
 from expand.ledger.sqlite import columns_of
 from expand.ledger.store import LARGEST, Ledger
 from expand.ledger_location import LedgerPlace
-from expand.llm.types import Finish
 
 _MALFORMED = (*(ValueError, TypeError, KeyError, OverflowError, RecursionError), *(ConstraintError, LedgerError))
 
@@ -29,8 +28,15 @@ MOST_SAID = 300
 FORMAT = 1
 """The format that is written and read; it is stated on the first line."""
 
-_TABLES = {"scope": "budget", "owner": "owner", "run": "run", "batch": "batch", "edition": "edition"}
-_LEFT_OUT = {"budget": attempts.TOTALS, "attempt": ("seq",), "answer": ("request_key", "attempt")}
+_BEFORE = {"scope": "budget", "owner": "owner", "run": "run", "batch": "batch", "edition": "edition"}
+_AFTER = {"question": "question"}
+"""Tables with a line a row, by the kind of line: what attempts point to, and what points to their requests."""
+_LEFT_OUT = {
+    "budget": attempts.TOTALS,
+    "attempt": ("seq",),
+    "event": ("seq", "attempt"),
+    "answer": ("request_key", "attempt"),
+}
 """Columns that are added up anew, or said by where a row stands."""
 
 
@@ -52,21 +58,19 @@ def export(place: LedgerPlace, *, texts: bool) -> Iterator[str]:
     ledger = Ledger.read(place)
     if ledger is None:
         raise LedgerError(f"{place}: there is no ledger to export; check the workspace")
-    try:
-        with ledger.database.snapshot() as connection:
-            yield _line("ledger", {"format": FORMAT, "texts": texts})
-            for kind, table in _TABLES.items():
-                columns = [*_columns(table)]
-                for row in connection.execute(
-                    f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns[:2])}"
-                ):
-                    yield _line(kind, dict(row))
-            for row in connection.execute("SELECT * FROM attempt ORDER BY seq"):
-                yield _line("attempt", _attempt(connection, row, texts=texts))
-            for row in connection.execute("SELECT key, request_key FROM question ORDER BY key"):
-                yield _line("question", dict(row))
-    finally:
-        ledger.close()
+    with closing(ledger), ledger.database.snapshot() as connection:
+        yield _line("ledger", {"format": FORMAT, "texts": texts})
+        yield from _rows(connection, _BEFORE)
+        for row in connection.execute("SELECT * FROM attempt ORDER BY seq"):
+            yield _line("attempt", _attempt(connection, row, texts=texts))
+        yield from _rows(connection, _AFTER)
+
+
+def _rows(connection: Connection, tables: dict[str, str]) -> Iterator[str]:
+    for kind, table in tables.items():
+        names = [*_columns(table)]
+        for row in connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY {', '.join(names[:2])}"):
+            yield _line(kind, dict(row))
 
 
 def _line(kind: str, values: dict[str, Any]) -> str:
@@ -77,22 +81,18 @@ def _attempt(connection: Connection, row: Any, *, texts: bool) -> dict[str, Any]
     values: dict[str, Any] = {name: row[name] for name in _columns("attempt")}
     values["history"] = [
         list(event)
-        for event in connection.execute(
+        for event in connection.query(
             "SELECT state, at, detail FROM event WHERE attempt = ? ORDER BY seq", (row["id"],)
         )
     ]
-    first: int = connection.execute(
-        "SELECT min(seq) FROM attempt WHERE request_key = ?", (row["request_key"],)
-    ).fetchone()[0]
-    if texts and first == row["seq"]:
-        form: bytes | None = connection.execute(
-            "SELECT form FROM request WHERE key = ?", (row["request_key"],)
-        ).fetchone()[0]
-        values["request"] = None if form is None else _unpacked(form, row["id"])
-    answer = connection.execute(
-        "SELECT text, sha256, finish, model FROM answer WHERE attempt = ?", (row["id"],)
-    ).fetchone()
-    if answer is not None:
+    if texts:  # with the first of its attempts
+        for (form,) in connection.query(
+            "SELECT form FROM request WHERE key = ? AND NOT EXISTS"
+            " (SELECT 1 FROM attempt WHERE request_key = request.key AND seq < ?)",
+            (row["request_key"], row["seq"]),
+        ):
+            values["request"] = None if form is None else _unpacked(form, row["id"])
+    for answer in connection.query("SELECT text, sha256, finish, model FROM answer WHERE attempt = ?", (row["id"],)):
         text = attempts.exact(answer["text"]) if texts and answer["text"] is not None else None
         values["answer"] = {**dict(answer), "text": text}
     return values
@@ -156,22 +156,20 @@ def _take(connection: Connection, values: dict[str, Any], *, first: bool) -> Non
     if first:
         if kind != "ledger" or values["format"] != FORMAT:
             raise ValueError(f"the first line has to state format {FORMAT}")
-    elif kind in _TABLES:
-        row = _chosen(values, _TABLES[kind])
-        insert(connection, _TABLES[kind], row, key=tuple(row)[: 2 if kind == "edition" else 1])
-    elif kind == "question":
-        insert(connection, "question", _chosen(values, "question"))
     elif kind == "attempt":
         _take_attempt(connection, values)
+    elif table := {**_BEFORE, **_AFTER}.get(kind):
+        row = _chosen(values, table)
+        insert(connection, table, row, key=tuple(row)[: 2 if kind == "edition" else 1])
     else:
         raise ValueError(f"{repr(kind)[:100]} is not a kind of line")
 
 
 def _chosen(values: dict[str, Any], table: str) -> dict[str, Any]:
     """The values of a table's columns, each of its column's type. Raises ValueError, KeyError."""
-    chosen = {}
+    chosen = {name: values[name] for name in _columns(table)}
     for name, kind in _columns(table).items():
-        value = chosen[name] = values[name]
+        value = chosen[name]
         if value is None:
             continue  # where that may not be, the table says so
         if kind == "INTEGER":
@@ -179,25 +177,12 @@ def _chosen(values: dict[str, Any], table: str) -> dict[str, Any]:
                 raise ValueError(f"{name} is {value!r}, not a whole number")
             if not 0 <= value <= LARGEST:
                 raise ValueError(f"{name} is {value:,}, and may be from 0 to {LARGEST:,}")
-        elif name.endswith("_at"):
-            _moment(name, value)
-        else:
-            _text(name, value)
+        elif not isinstance(value, str):
+            raise ValueError(f"{name} is {value!r}, not a text")
+        # One without a zone, or of another length, would not sort among the others.
+        elif (name == "at" or name.endswith("_at")) and timestamp(parse(value)) != value:
+            raise ValueError(f"{name} is {value!r}, not a time as in 2026-11-23T16:30:54.000000+00:00")
     return chosen
-
-
-def _moment(name: str, value: object) -> str:
-    """A time as the ledger writes it: one without a zone, or of another length, would not sort among the others."""
-    text = _text(name, value)
-    if timestamp(parse(text)) != text:
-        raise ValueError(f"{name} is {text!r}, not a time as in 2026-11-23T16:30:54.000000+00:00")
-    return text
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is {value!r}, not a text")
-    return value
 
 
 def _take_attempt(connection: Connection, values: dict[str, Any]) -> None:
@@ -207,16 +192,13 @@ def _take_attempt(connection: Connection, values: dict[str, Any]) -> None:
         attempts.keep_request(connection, key, values["request"])
     insert(connection, "attempt", _chosen(values, "attempt"))
     for state, at, detail in values["history"]:
-        event = {"state": _text("state", state), "at": _moment("at", at), "detail": _text("detail", detail)}
+        event = _chosen({"state": state, "at": at, "detail": detail}, "event")
         insert(connection, "event", {"attempt": values["id"], **event})
     if "answer" in values:
         answer = _chosen(values["answer"], "answer")
-        Finish(answer["finish"])
         if answer["text"] is not None:
             answer["text"] = connection.exact(answer["text"])
         insert(connection, "answer", {"request_key": key, "attempt": values["id"], **answer})
-    found = connection.execute("SELECT * FROM attempt WHERE id = ?", (values["id"],)).fetchone()
-    row = attempts.read(found)
+    row = attempts.read(connection.execute("SELECT * FROM attempt WHERE id = ?", (values["id"],)).fetchone())
     attempts.ensure_scopes(connection, row.scopes)
-    totals = attempts.share(row.state, reserved=row.reserved, charged=row.charged)
-    attempts.add_totals(connection, row.scopes, totals)
+    attempts.add_totals(connection, row.scopes, attempts.share(row.state, reserved=row.reserved, charged=row.charged))
