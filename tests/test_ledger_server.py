@@ -245,7 +245,7 @@ def test_a_server_that_cannot_be_looked_at_is_let_go(postgres: ServerSite, monke
         seen.append(database)
         raise LedgerBusyError("the connection was lost")
 
-    monkeypatch.setattr(PostgresDatabase, "tables", lost)
+    monkeypatch.setattr(PostgresDatabase, "version", lost)
     with pytest.raises(LedgerBusyError, match="the connection was lost"):
         Ledger.read(postgres.place)
     assert seen[0]._session.raw.closed

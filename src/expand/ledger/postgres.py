@@ -23,9 +23,8 @@ from typing import Any
 
 import psycopg
 from psycopg import errors
-from psycopg.adapt import Buffer, Loader
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.types.numeric import Int8Dumper
+from psycopg.types.numeric import Int8Dumper, IntLoader
 
 from expand.errors import LedgerError
 from expand.ledger.database import (
@@ -158,13 +157,6 @@ def _rows(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Row]:
     return made
 
 
-class _Whole(Loader):
-    """A sum of whole numbers, which the server gives as NUMERIC."""
-
-    def load(self, data: Buffer) -> int:
-        return int(bytes(data))
-
-
 class Session:
     """A connection as the ledger's rules want it."""
 
@@ -206,7 +198,7 @@ def connect(server: Server, patience_seconds: float, *, read_only: bool) -> Sess
     except psycopg.Error as error:
         raise _unreachable(server, error) from error
     raw.prepared_max = 300
-    raw.adapters.register_loader("numeric", _Whole)
+    raw.adapters.register_loader("numeric", IntLoader)  # a sum of whole numbers
     raw.adapters.register_dumper(int, Int8Dumper)
     # The schema, durable commits, and an end to everything that could wait for ever.
     settings = {
@@ -372,22 +364,17 @@ class PostgresDatabase:
 
     # --- what is there ---------------------------------------------------------------------------
 
-    def tables(self) -> tuple[int, bool]:
-        """How many tables the schema has (0 where it does not exist), and whether one makes it a ledger; in one
-        statement, so that a schema that another process is just making is seen whole."""
-        ((count, ours),) = self.query(
+    def version(self) -> int:
+        """The ledger's version, 0 in an empty schema. Raises ``LedgerError`` for a newer one, and for a schema that
+        holds something else."""
+        # One statement, so that a schema that another process is just making is seen whole.
+        ((tables, ours),) = self.query(
             "SELECT count(*), count(*) FILTER (WHERE relname = 'ledger_version') FROM pg_class"
             " JOIN pg_namespace ON pg_namespace.oid = relnamespace"
             " WHERE nspname = ? AND relkind IN ('r', 'p', 'v', 'm', 'f')",
             (self.server.schema,),
         )
-        return count, ours > 0
-
-    def version(self) -> int:
-        """The ledger's version, 0 in an empty schema. Raises ``LedgerError`` for a newer one, and for a schema that
-        holds something else."""
-        count, ours = self.tables()
-        if not ours and count:
+        if tables and not ours:
             raise LedgerError(f"{self.name}: its tables are no ledger's; name another schema, such as ?schema=my_book")
         if not ours:
             return 0
