@@ -141,8 +141,8 @@ class SectionRun:
             remedy = "if you miss text, look at the answers with `expand ledger export`"
             found.append(finding(kind, number, 1, message, severity="note", remedy=remedy))
         found += _doubtful(number, self.text.render(), self.text.doubts)
-        known = {one.kind for one in self._findings(self.text)}
-        if ended_by is None and any(self.text.cut) and not known & {"cut", "open-fence"}:
+        is_cut = ended_by is None and any(self.text.cut)
+        if is_cut and not {one.kind for one in self._findings(self.text)} & {"cut", "open-fence"}:
             topics = self.text.skeleton.topics
             where = f" on {topics[self.text.cut.index(True)]}" if topics else ""
             found.append(finding("cut", number, 1, f"the text{where} was cut, and what was asked for did not end it"))
