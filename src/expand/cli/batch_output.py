@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from expand.batch.batch_backend import BatchBackend, BatchStatus, CollectReport, SubmitReport, batch_json
 from expand.cli.common import print_json
 from expand.cli.run_command import note_author
-from expand.cli.run_output import show_result
+from expand.cli.run_output import named, show_result
 from expand.cli.tables import TableColumn, console, print_table
 from expand.cli.verbosity import warn
 from expand.drafting.run_options import RunOptions
@@ -15,8 +15,6 @@ from expand.errors import InputError
 from expand.ledger import Held, InFlight
 from expand.ledger.batches import BatchRow
 from expand.workspace import Workspace
-
-MOST_NAMED = 12
 
 
 def run_batch(action: str, workspace: Workspace, options: RunOptions, *, dry_run: bool, as_json: bool) -> int:
@@ -121,9 +119,8 @@ def _show_collected(report: CollectReport, workspace: Workspace, *, as_json: boo
             print(f"  {reason}")
     if not report.batches:
         print("no batch is in flight")
-    if missing := [f"{chapter}/{number}" for chapter, number in report.missing]:
-        more = f" and {len(missing) - MOST_NAMED:,} more" if len(missing) > MOST_NAMED else ""
-        print(f"{len(missing):,} sections still lack answers: {', '.join(missing[:MOST_NAMED])}{more}")
+    if report.missing:
+        print(f"{len(report.missing):,} sections still lack answers: {named(report.missing)}")
         print("`expand chapter --all --batch submit` asks for the rest in a batch, `expand chapter --all` live")
     return report.exit_code
 
