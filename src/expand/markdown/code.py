@@ -5,8 +5,6 @@ fields of a struct, a few keys) is put where it could stand before it is called 
 read as sessions. Other brace languages are judged by their brackets, and Mermaid by rules.
 """
 
-# ruff: noqa: SIM905 - words are easier to read than a list of strings
-
 from __future__ import annotations
 
 import ast
@@ -61,12 +59,10 @@ def _parser(grammar: str) -> Parser:
     return Parser(Language(importlib.import_module(f"tree_sitter_{grammar}").language()))
 
 
-HASH_COMMENTS = frozenset(
-    "python py python3 bash sh shell zsh fish yaml yml toml ruby rb perl r make makefile dockerfile ini conf elixir "
-    "powershell cmake nix julia".split()
+HASH_COMMENTS, _DASH_COMMENTS, _BRACE_LANGUAGES = (
+    frozenset(_TABLE[name].split()) for name in ("hash-comments", "dash-comments", "braces")
 )
-"""The languages in which ``#`` begins a comment."""
-_DASH_COMMENTS = frozenset({"sql", "lua", "haskell", "hs", "ada", "elm"})
+"""The languages in which ``#`` begins a comment, those in which ``--`` does, and those whose brackets are matched."""
 
 
 def language_named(name: str) -> str:
@@ -282,7 +278,6 @@ _READINGS: dict[str, Callable[[str], Iterator[_Reading]]] = {
 # end that the author marks with an ellipsis.
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}
-_BRACE_LANGUAGES = frozenset("javascript typescript go c cpp java kotlin csharp swift dart scala php".split())
 _ELIDED_END = re.compile(r"\s*(?:(?://|#|/\*)\s*)?(?:\.{3}|…|⋯)")
 
 
