@@ -21,10 +21,7 @@ _NAMED = re.compile(rf"""(?x)
 _COMMENT = re.compile(r"\s*(?://[/!]?|\#|--|/\*|<!--|;|%)\s*(?P<said>.*?)\s*(?:\*/|-->)?\s*$")
 _COMMENTED_PATH = re.compile(rf"(?i)(?:(?:file|filename|path|文件|文件名)\s*[:：]\s*)?`?(?P<path>{_PATH})`?")
 _SHOWN = re.compile(rf"`?(?P<path>{_PATH})`?(?=\s*[-:：–—]|$)")
-_CONTINUES = re.compile(
-    r"(?i)(?:…|\.{3})?\s*(?:this )?(?:block )?(?:continue[sd]?|continuing)\b.{0,24}\b(?:above|previous|before)\b"
-    r"|(?:接|续|承接)(?:着)?(?:上|前)(?:文|面|一|个)"
-)
+_CONTINUES = matching.phrase("continues-the-block")
 _INCLUDE = re.compile(
     r"(?m)^[ \t]*(?:\{\{\s*#?(?P<whole>rustdoc_)?include\s+(?P<mdbook>[^\s}]+)\s*\}\}"
     r"|(?:-{1,2}8<-{1,2}|<<<)\s+[\"']?(?:@/)?(?P<other>[^\s\"'{]+)).*$"

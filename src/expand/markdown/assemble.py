@@ -114,11 +114,7 @@ _ENDED = re.compile(
     r"(?:[.!?:;。！？：；…」』】》）)\]\"'”’`*_|>~～$}]|\S+://\S+|www\.\S+|\S+@\S+\.\w+"
     "|[\u2600-\u27bf\U0001f000-\U0001faff][\ufe0f\u200d]?|[:;=][-']?[DPp3]|([-=^])[,_.]\\1)\\s*$"
 )
-_GOES_ON = re.compile(
-    r"(?:[,(\[{、，（【《「“‘]|\w-|\b(?:and|or|the|a|an|of|to|with|for|is|are|was|be|that|which|because|from|by|in|on|at|as|if"
-    r"|when|has|have|had|can|will|may|must|should|not|its?|their|this|these|than|then|but|so)"
-    r"|(?:以及|因为|如果|但是|所以|并且|而且|由于|通过|可以|需要|能够|就会|就是|或者|和|与|或|的|把|被|将|对|从|向|是否|等待很))\s*$"
-)
+_GOES_ON = matching.phrase("goes-on")
 _HALF = re.compile(r"!?\[[^\[\]\n]+\]\([^()\s]*$|(?<!`)`(?!`)[^`\n]*\w$|\*\*\w[^*\n]*\w$")
 """A link, a code span or bold words that end in the middle."""
 _SPAN = re.compile(r"`[^`\n]*`|\*\*[^*\n]*\*\*")

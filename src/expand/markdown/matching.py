@@ -7,8 +7,6 @@ answers, documents and plans are all read by it. One that begins with a version 
 ways", "2024 roadmap") keeps it.
 """
 
-# ruff: noqa: SIM905 - words are easier to read than a list of strings
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
@@ -31,14 +29,6 @@ _TARGET = re.compile(r"\]\([^)]*\)")
 _URL = re.compile(r"<?https?://\S+")
 _SENTENCE_END = re.compile(r"""(?:[。！？：]+|[.!?:]+["'”’)*_]*(?=\s|$))\s*""")
 _BRACKET = re.compile(r"[（(\[【:：—–]|\s-\s")
-STOP_WORDS = frozenset(
-    "a an and are as at be but by can do for from has have how if in into is it its of on or our "
-    "that the their them then this those to use used uses using via vs was we what when which who "
-    "why will with without you your between over under not no more most all any each than "
-    "von der das und mit für im den des ein eine zu auf le la les du et en un une pour avec dans "
-    "el los las del con".split()
-)
-
 _PHRASES: Mapping[str, Mapping[str, str]] = packaged_table("phrases")
 
 
@@ -53,6 +43,9 @@ def phrase(name: str) -> re.Pattern[str]:
 def words(name: str) -> tuple[str, ...]:
     """The words of a list in ``data/phrases.toml``."""
     return tuple(_PHRASES["words"][name].split())
+
+
+_STOP_WORDS = frozenset(words("stop-words"))
 
 
 def is_cjk(character: str) -> bool:
@@ -161,7 +154,7 @@ def stem(word: str) -> str:
 def terms(text: str) -> set[str]:
     """Stems of the Latin words and identifiers of at least two letters, less stop words, and Chinese pairs."""
     words = _WORD.findall(text.replace("_", " ").casefold())
-    stems = {stem(word) for word in words if len(word) > 1 and not word.isdigit() and word not in STOP_WORDS}
+    stems = {stem(word) for word in words if len(word) > 1 and not word.isdigit() and word not in _STOP_WORDS}
     return stems | cjk_pairs(text)
 
 
