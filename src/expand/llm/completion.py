@@ -243,7 +243,8 @@ class StreamedAnswer:
             part = choice.get(name)
             if isinstance(part, dict) and isinstance(refusal := part.get("refusal"), str):
                 self._refusal.append(refusal)
-            if self._take(_text(part.get("content", part.get("parts")) if isinstance(part, dict) else part)):
+            content = part.get("content", part.get("parts")) if isinstance(part, dict) else part
+            if self._take("".join(_texts(content))):
                 break
         finish = _finish_in(choice)
         # One that says more than that it has stopped is not taken back by a later chunk.
@@ -369,11 +370,7 @@ def _finish_in(choice: Mapping[str, object]) -> Finish | None:
     return _FINISHES.get(word, Finish.OTHER)
 
 
-def _text(content: object) -> str:
-    return "".join(_texts(content, 0))
-
-
-def _texts(content: object, depth: int) -> Iterator[str]:
+def _texts(content: object, depth: int = 0) -> Iterator[str]:
     """The texts in a content: a text, a part with one, or a list of these."""
     if isinstance(content, str):
         yield content

@@ -134,11 +134,6 @@ def garbled(what: str) -> AttemptFailedError:
     return AttemptFailedError(Failure.GARBLED, f"the answer is no chat completion: {what}")
 
 
-def said_in(data: object) -> str:
-    """What a provider's error, of whatever shape, says: one short line; "" when it says nothing."""
-    return _said(data, _DEPTH)
-
-
 def one_line(text: str) -> str:
     """The text without keys, line breaks, tags or control characters, cut to ``MESSAGE_LIMIT``.
 
@@ -149,13 +144,14 @@ def one_line(text: str) -> str:
     return words if len(words) <= MESSAGE_LIMIT else words[: MESSAGE_LIMIT - 1] + "…"
 
 
-def _said(data: object, depth: int) -> str:
+def said_in(data: object, depth: int = _DEPTH) -> str:
+    """What a provider's error, of whatever shape, says: one short line; "" when it says nothing."""
     if isinstance(data, str):
         # Of a web page its title, which says most: the rest are menus and footers.
         title = re.search(r"<title[^>]*>(.*?)</title>", data[:_READ], re.DOTALL | re.IGNORECASE)
         return one_line(title[1]) if title and title[1].strip() else one_line(data)
     if depth and isinstance(data, list):
-        return next(filter(None, (_said(entry, depth - 1) for entry in data)), "")
+        return next(filter(None, (said_in(entry, depth - 1) for entry in data)), "")
     if not depth or not isinstance(data, dict):
         return ""
     by_key = {str(key).lower(): value for key, value in data.items()}
@@ -163,7 +159,7 @@ def _said(data: object, depth: int) -> str:
     keys = _SAID_KEYS if isinstance(by_key.get("error"), dict | list) else (*_SAID_KEYS[1:], "error")
     for key in keys:
         value = by_key.get(key)
-        said = _said(value, depth - 1)
+        said = said_in(value, depth - 1)
         if not said and key == "error" and isinstance(value, dict | list) and value:
             said = one_line(_plain(value))  # codes alone
         if said:
@@ -186,7 +182,7 @@ def _behind(error: Mapping[str, object], depth: int) -> Iterator[str]:
     if isinstance(raw, str):
         with suppress(ValueError, RecursionError):
             raw = json.loads(raw)
-    if said := _said(raw, depth - 1):
+    if said := said_in(raw, depth - 1):
         yield said
 
 
