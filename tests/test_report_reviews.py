@@ -30,9 +30,9 @@ def place(tmp_path: Path, server: ScriptedServer) -> Path:
     return folder
 
 
-def found(place: Path, server: ScriptedServer, model: str | None = None) -> Reviews:
+def found(place: Path, server: ScriptedServer) -> Reviews:
     workspace = Workspace.open(place)
-    settings = settings_of(workspace, base_url=server.base_url, model=model)
+    settings = settings_of(workspace, base_url=server.base_url)
     return reviews(workspace, settings, figures(workspace, priced=False))
 
 

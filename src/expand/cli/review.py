@@ -16,9 +16,10 @@ from expand.client.client import StoppedError
 from expand.drafting.accept import accept_drafts, open_draft, undo_acceptance
 from expand.drafting.accept import review as review_draft
 from expand.drafting.commit import commit_chapter, require_repository, require_tracked
-from expand.drafting.results import ChapterResult, chapter_json
+from expand.drafting.results import chapter_json
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, InputError
+from expand.schema import Json
 from expand.workspace import Workspace
 
 
@@ -159,29 +160,13 @@ def accept(
         raise InputError("--commit has no effect with --undo or --diff", remedy="leave it out")
     if commit:
         require_repository(place)
-        outlines = [place.outline(c, language) if language else place.outline(c) for c in chapters]
-        require_tracked(place, [outline.source for outline in outlines])
+        require_tracked(place, [place.outline(chapter, language or "").source for chapter in chapters])
     if undo:
-        sources = [place.outline(chapter, language).source if language else None for chapter in chapters]
-        pairs = zip(chapters, sources, strict=True)
-        taken_back = [(chapter, undo_acceptance(place, chapter, source)) for chapter, source in pairs]
-        if as_json:
-            print_json(
-                {"undone": [{"chapter": c, "source": r.source, "existed": bool(r.former)} for c, r in taken_back]}
-            )
-            return
-        for _, restored in taken_back:
-            done = "the former text is back" if restored.former else "taken away: there was none"
-            typer.echo(f"{restored.source}: {done}")
+        _undo(place, chapters, language, as_json=as_json)
         return
+    settings, chosen = settings_of(place), sections or ()
     handover = accept_drafts(
-        place,
-        settings_of(place),
-        chapters,
-        language=language,
-        sections=sections or (),
-        force=force or diff,
-        dry_run=diff,
+        place, settings, chapters, language=language, sections=chosen, force=force or diff, dry_run=diff
     )
     commits = {one.chapter: commit_chapter(place, one) for one in handover.accepted if commit}
     if as_json:
@@ -195,15 +180,24 @@ def accept(
             told = "" if made is None else f", commit {made}" if made else ", nothing to commit"
             typer.echo(f"{accepted.source}: {done}{told}")
     for refused in handover.refused:
-        _warn_blocking(place, refused)
+        places = Locations(place, refused.draft)
+        for finding in refused.blocking:
+            warn(places.line(finding))
+        count = counted(len(refused.blocking), "blocking finding")
+        warn(f"chapter {refused.id} has {count}; mend them, or give --force")
     if handover.refused and len(set(chapters)) > 1:
         warn("none of the chapters was accepted")
     raise typer.Exit(5 if handover.refused else 0)
 
 
-def _warn_blocking(place: Workspace, chapter: ChapterResult) -> None:
-    places = Locations(place, chapter.draft)
-    for finding in chapter.blocking:
-        warn(places.line(finding))
-    count = counted(len(chapter.blocking), "blocking finding")
-    warn(f"chapter {chapter.id} has {count}; mend them, or give --force")
+def _undo(place: Workspace, chapters: list[str], language: str | None, *, as_json: bool) -> None:
+    undone: list[Json] = []
+    for chapter in chapters:
+        source = place.outline(chapter, language).source if language else None
+        restored = undo_acceptance(place, chapter, source)
+        undone.append({"chapter": chapter, "source": restored.source, "existed": bool(restored.former)})
+        if not as_json:
+            done = "the former text is back" if restored.former else "taken away: there was none"
+            typer.echo(f"{restored.source}: {done}")
+    if as_json:
+        print_json({"undone": undone})
