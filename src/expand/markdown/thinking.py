@@ -30,20 +30,13 @@ _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)[^\n]*?(?<!`)\1(?!`)")
 _FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 _THINKING_FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*(?:think(?:ing)?|thoughts?|reasoning)[ \t]*\r?\n", re.IGNORECASE)
 _FENCE_AROUND = re.compile(r"(`{3,}|~{3,})[ \t]*(markdown|mdx?|text|)[ \t]*\r?\n\s*", re.IGNORECASE)
-_TOKEN = (
-    r"(?:<[|｜][A-Za-z_▁]{1,40}[|｜]>|</?s>|<[be]os>|</?(?:start|end)_of_turn>|\[/?INST\]|<turn\|>|<\|turn>|"
-    rf"<(?:{_NAMES})\s*/>)"
-)
+_TOKEN = _TABLE["special-token"].replace("«names»", _NAMES)
 _FIRST_TOKEN = re.compile(rf"{_TOKEN}(?:(?:assistant|model)\b)?", re.IGNORECASE)
 _LAST_TOKEN = re.compile(rf"{_TOKEN}\Z", re.IGNORECASE)
 _LONGEST_TOKEN = 60
 _LONGEST_STRUCK = 400
 """Characters in which ``</s>`` follows where ``<s>`` strikes words out."""
-_NEXT_TURN = re.compile(
-    r"(?:(?:<\|im_end\|>|<\|eot_id\|>|<\|end\|>|<end_of_turn>|</s>)\s*)?"
-    r"(?:<\|im_start\|>\s*user\b|<\|start_header_id\|>\s*user\b|<start_of_turn>\s*user\b|<\|user\|>|</s>\s*\[INST\])",
-    re.IGNORECASE,
-)
+_NEXT_TURN = re.compile(_TABLE["next-turn"])
 _SENTENCE_ENDS = ".!?:…。！？：)\"'”’"
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ \t"
 
