@@ -111,7 +111,9 @@ def _report_lines(report: Report, width: int) -> Iterator[str]:
         yield from ("", title, "─" * cell_len(title))
         match block:
             case Facts():
-                yield from _facts(block, report.language, width)
+                shown = [show_fact(block, fact, report.language) for fact in block.facts]
+                heads = [messages.say(report.language, head) for head in ("measure", "value")]
+                yield from fitted_table(heads, [False, True], shown, width, total=False)
             case Table():
                 rows = [show_row(block.columns, row, report.language) for row in block.rows]
                 if block.total is not None:
@@ -124,18 +126,6 @@ def _report_lines(report: Report, width: int) -> Iterator[str]:
                 for note in block.lines:
                     first, *others = fold(note, width - len(mark))
                     yield from (mark + first, *(" " * len(mark) + line for line in others))
-
-
-def _facts(block: Facts, language: str, width: int) -> Iterator[str]:
-    """Labels at the left, values at the right; labels fold where both do not fit."""
-    shown = [show_fact(block, fact, language) for fact in block.facts]
-    widest = max(cell_len(value) for _, value in shown)
-    names = min(max(cell_len(name) for name, _ in shown), max(width - widest - 4, TEXT_WIDTH))
-    values = max(min(widest, width - names - 4), *(cell_len(word) for _, value in shown for word in value.split()))
-    for name, value in shown:
-        for left, right in zip_longest(fold(name, names), fold(value, values), fillvalue=""):
-            room = " " * (names - cell_len(left) + values - cell_len(right))
-            yield f"  {left}  {room}{right}".rstrip()
 
 
 def fitted_table(
