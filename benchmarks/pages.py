@@ -17,8 +17,8 @@ from expand.api import expand_chapter
 from expand.document.layout import is_placeholder, section_headings
 from expand.document.page import Page
 from expand.drafting.accept import accept_drafts
+from expand.drafting.run_options import settings_of
 from expand.markdown.blocks import blocks, rows
-from expand.reports.data import settings_of
 from expand.testing import ScriptedAuthor
 from expand.workspace import Workspace
 

@@ -10,7 +10,8 @@ import pytest
 from scripted_server import ScriptedServer
 from workspaces import expand, small
 
-from expand.reports.data import figures, settings_of
+from expand.drafting.run_options import settings_of
+from expand.reports.data import figures
 from expand.reports.status_report import Reviews, reviews
 from expand.workspace import Workspace
 

@@ -27,12 +27,12 @@ from expand.drafting.read_through import read_through
 from expand.drafting.results import ChapterResult, RunResult
 from expand.drafting.run import Run
 from expand.drafting.run_context import open_run
-from expand.drafting.run_options import RunOptions
+from expand.drafting.run_options import RunOptions, settings_of
 from expand.drafting.section_code import code_check
 from expand.errors import InputError
 from expand.llm.types import Author
 from expand.reports.budget_report import LATEST, budget_report
-from expand.reports.data import figures, settings_of
+from expand.reports.data import figures
 from expand.reports.formats import FORMATS, Format, render
 from expand.reports.messages import report_language
 from expand.reports.plan_report import plan_report

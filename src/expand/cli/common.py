@@ -1,7 +1,6 @@
-"""What the commands share: the workspace and settings that a command line means, and results on stdout."""
+"""What the commands share: the workspace that a command line means, and results on stdout."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,6 @@ from expand.errors import InputError
 from expand.redaction import printable
 from expand.schema import Json
 from expand.schema.validators import suggestion
-from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace, find_workspace, write_atomically
 
 Choice = TypeVar("Choice", bound=str)
@@ -33,13 +31,6 @@ def require_choice(option: str, given: str, choices: Sequence[Choice]) -> Choice
             return choice
     remedy = f"give {' or '.join(choices)}" if len(choices) == 2 else suggestion(given, choices)
     raise InputError(f"{option} is {given!r}", remedy=remedy)
-
-
-def settings_of(workspace: Workspace, overrides: Overrides | None = None) -> Settings:
-    """The workspace's settings, with what the command line says over them. Raises ``InputError``."""
-    return read_settings(
-        workspace.settings_path, environment=os.environ, overrides=overrides, trusted=workspace.trusted
-    )
 
 
 def print_json(value: Mapping[str, Json], output: Path | None = None) -> None:

@@ -11,10 +11,11 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, settings_of, workspace_of
+from expand.cli.common import print_json, workspace_of
 from expand.cli.output import is_unicode, write_data
 from expand.cli.verbosity import counted, note, warn
 from expand.drafting.model_setup import cost_of
+from expand.drafting.run_options import settings_of
 from expand.errors import InputError, Place
 from expand.ledger import Ledger, State, audit, pauses_in, transfer
 from expand.ledger.attempts import MOST_TOKENS

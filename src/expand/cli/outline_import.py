@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, require_choice, settings_of, workspace_of
+from expand.cli.common import print_json, require_choice, workspace_of
 from expand.cli.output import write_data
 from expand.cli.prompt import show_request
 from expand.cli.run_command import note_author, show_notice, stop_with_signals
@@ -17,7 +17,7 @@ from expand.cli.run_output import spent
 from expand.cli.tables import TableColumn, console, print_table
 from expand.cli.verbosity import counted, note, warn
 from expand.doctor.environment import shell_command
-from expand.drafting.run_options import RunOptions
+from expand.drafting.run_options import RunOptions, settings_of
 from expand.errors import InputError
 from expand.importers.import_run import (
     KINDS,
@@ -32,7 +32,6 @@ from expand.importers.lengths import Length, Unit, lengths_in
 from expand.importers.suggest import SuggestResult, suggest
 from expand.importers.suggest import dry_run as first_request
 from expand.schema import Json
-from expand.settings import Overrides
 from expand.workspace import Workspace
 
 _DOCUMENTS_ONLY = ("kind", "page", "minute")
@@ -104,7 +103,7 @@ def import_(
         _import(opened, Path(document), request, as_json=as_json)
         return
     settings, run_options = (
-        settings_of(opened, Overrides(model=model, base_url=base_url)),
+        settings_of(opened, model=model, base_url=base_url),
         RunOptions(budget=budget, fresh=fresh),
     )
     if dry_run:

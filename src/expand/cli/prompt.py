@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, require_choice, settings_of, workspace_of
+from expand.cli.common import print_json, require_choice, workspace_of
 from expand.cli.output import write_data
 from expand.drafting.dry_run import FirstRequest, first_request
 from expand.drafting.model_setup import profile_of
-from expand.drafting.run_options import RunOptions
+from expand.drafting.run_options import RunOptions, settings_of
 from expand.errors import InputError
 from expand.prompts.rendering import packaged_folder
 from expand.prompts.template_files import (
@@ -19,7 +19,6 @@ from expand.prompts.template_files import (
     template_files,
     templates_of_chapter,
 )
-from expand.settings import Overrides
 from expand.workspace import Workspace
 
 TemplatesArgument = Annotated[
@@ -85,7 +84,7 @@ def list_(context: typer.Context, chapter: ChapterOption = None, model: options.
 
 def _list_chapter(workspace: Workspace, chapter: str, model: str | None) -> None:
     """The templates that a chapter uses, and those that they extend or include."""
-    profile = profile_of(workspace, settings_of(workspace, Overrides(model=model)))
+    profile = profile_of(workspace, settings_of(workspace, model=model))
     choice = templates_of_chapter(workspace, chapter, model_style=profile.style)
 
     def shown(path: Path) -> str:

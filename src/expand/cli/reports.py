@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, print_text, require_choice, settings_of, workspace_of
+from expand.cli.common import print_json, print_text, require_choice, workspace_of
 from expand.cli.verbosity import warn
+from expand.drafting.run_options import settings_of
 from expand.errors import InputError
 from expand.ledger import pauses_in
 from expand.reports.budget_report import LATEST, budget_report

@@ -8,7 +8,7 @@ import typer
 from expand.api import read_draft
 from expand.checks.finding import KINDS
 from expand.cli import options
-from expand.cli.common import print_json, print_text, require_choice, settings_of, workspace_of
+from expand.cli.common import print_json, print_text, require_choice, workspace_of
 from expand.cli.run_command import note_author, run, show_notice, stop_with_signals
 from expand.cli.run_output import Locations, review_markdown, review_table
 from expand.cli.verbosity import counted, note, warn
@@ -17,7 +17,7 @@ from expand.drafting.accept import accept_drafts, open_draft, undo_acceptance
 from expand.drafting.accept import review as review_draft
 from expand.drafting.commit import commit_chapter, require_repository, require_tracked
 from expand.drafting.results import chapter_json
-from expand.drafting.run_options import RunOptions
+from expand.drafting.run_options import RunOptions, settings_of
 from expand.errors import AuthorError, BudgetExceededError, InputError
 from expand.schema import Json
 from expand.workspace import Workspace

@@ -116,3 +116,8 @@ class RunOptions:
             )
         wanted = self.sections if self.sections is not None else numbers
         return tuple(section for section in outline.sections if section.number in wanted)
+
+
+def settings_of(workspace: Workspace, **changes: Any) -> Settings:
+    """The settings of the workspace with the arguments on top. Raises ``InputError``."""
+    return RunOptions(**changes).settings(workspace)

@@ -12,14 +12,13 @@ from expand.budget import Balance, Limit, pico_from_usd
 from expand.drafting.acceptance_record import Acceptances
 from expand.drafting.draft_counts import DraftSummary, draft_summary
 from expand.drafting.model_setup import profile_of
-from expand.drafting.run_options import RunOptions
+from expand.drafting.run_options import settings_of
 from expand.ledger import Ledger
 from expand.ledger.aggregates import Aggregates, Slice
 from expand.llm.tokens import price_for
 from expand.markdown import lines
 from expand.outline import Book, BookChapter, Outline, Priority, Text
 from expand.reports.estimates import Rate, Sample, list_price, rate
-from expand.settings import Settings
 from expand.workspace import Workspace, read_text
 
 FINISHED_PERCENT = 95
@@ -105,11 +104,6 @@ class BookData:
     def remaining_tokens(self) -> int | None:
         """What is left of the allowance, None without a limit."""
         return self.balance.remaining_tokens
-
-
-def settings_of(workspace: Workspace, **changes: Any) -> Settings:
-    """The settings of the workspace with the arguments on top. Raises ``InputError``."""
-    return RunOptions(**changes).settings(workspace)
 
 
 def figures(workspace: Workspace, *, priced: bool = True, latest: int = 0, **changes: Any) -> BookData:
