@@ -24,8 +24,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import yaml
-from pyflakes.checker import Checker as NameChecker
-from pyflakes.messages import UndefinedExport, UndefinedLocal, UndefinedName
 
 from expand.code_check import sandbox
 from expand.code_check.annotations import ELISION, CodeBlock
@@ -369,12 +367,14 @@ def _undefined(code: str, above: Sequence[str]) -> Iterator[CodeError]:
     except SyntaxError as error:
         yield CodeError((error.lineno or 1) - 1, f"{type(error).__name__}: {error.msg}")
         return
+    from pyflakes import checker, messages  # 20 ms, and few chapters hold Python
+
     known: set[str] = set()
     for other in above:
         with suppress(SyntaxError):
             known |= {*_bound(symtable.symtable(parsing.python_session(other), "above", "exec"))}
-    for found in sorted(NameChecker(tree, builtins=known).messages, key=lambda found: found.lineno):
-        if isinstance(found, UndefinedName | UndefinedLocal | UndefinedExport):
+    for found in sorted(checker.Checker(tree, builtins=known).messages, key=lambda found: found.lineno):
+        if isinstance(found, messages.UndefinedName | messages.UndefinedLocal | messages.UndefinedExport):
             yield CodeError(found.lineno - 1, str(found.message % found.message_args))
 
 
