@@ -16,9 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from pygments.lexers import get_lexer_by_name
-from pygments.token import Comment, Literal
-
 from expand.markdown.blocks import bare_rows
 from expand.paths import packaged_table
 
@@ -286,6 +283,9 @@ def bracket_mismatch(language: str, code: str) -> tuple[int, str] | None:
     language = language_named(language)
     if language not in _BRACE_LANGUAGES or re.match(r"\s*(?:[)\]}]|<(?!\?php))", code):
         return None
+    from pygments.lexers import get_lexer_by_name  # 20 ms, and few blocks are in such a language
+    from pygments.token import Comment, Literal
+
     open_ones: list[tuple[str, int]] = []
     line = counted = 0
     for at, kind, token in get_lexer_by_name(language, startinline="<?" not in code).get_tokens_unprocessed(code):
