@@ -288,24 +288,23 @@ def decoded(data: bytes, path: Path, *, keep_mark: bool = False) -> str:
         ) from error
 
 
-def write_atomically(path: Path, text: str, *, durable: bool = True, private: bool = False) -> None:
-    """Replaces ``path`` by ``text`` in one step, durable when it returns; its mode is kept, with ``private`` it is for
-    its owner only. A link stays, and what it leads to is replaced.
+def write_atomically(path: Path, content: str | bytes, *, durable: bool = True, private: bool = False) -> None:
+    """Replaces ``path`` by ``content`` in one step, durable when it returns; its mode is kept, with ``private`` it is
+    for its owner only. A link stays, and what it leads to is replaced; a folder is made where there is none.
 
     Without ``durable`` it survives a killed process, but perhaps not a lost power supply: for what can be made again.
-    """
-    write_bytes_atomically(path, text.encode(), durable=durable, private=private)
+    Raises ``InputError`` when the place cannot be written."""
+    import tempfile  # start-up time
 
-
-def write_bytes_atomically(path: Path, data: bytes, *, durable: bool = True, private: bool = False) -> None:
-    """The same for bytes. Raises ``InputError`` when the place cannot be written."""
     target = Path(os.path.realpath(path))
     try:
         mode = 0o600 if private else _mode(target)
-        handle, made = _beside(target, private=private)
+        private_folder(target.parent) if private else target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+        made = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 if durable:
                     os.fsync(handle)
@@ -320,19 +319,6 @@ def write_bytes_atomically(path: Path, data: bytes, *, durable: bool = True, pri
             remedy="check the folder, who may write there, and the space on the disk",
             place=Place(path=path),
         ) from error
-
-
-def _beside(path: Path, *, private: bool) -> tuple[int, Path]:
-    """A new file in the folder of ``path``, which is made where there is none; open to write."""
-    import tempfile  # start-up time
-
-    folder, prefix = path.parent, f".{path.name}."
-    try:
-        handle, name = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=".tmp")
-    except FileNotFoundError:
-        private_folder(folder) if private else folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=".tmp")
-    return handle, Path(name)
 
 
 def _mode(path: Path) -> int:

@@ -17,7 +17,7 @@ from expand.cli.common import require_choice, workspace_of
 from expand.drafting.accept import draft_text
 from expand.errors import InputError, Place
 from expand.markdown import blocks
-from expand.workspace import read_text, write_bytes_atomically
+from expand.workspace import read_text, write_atomically
 
 FORMATS = ("html", "epub", "docx")
 _READ = "gfm+footnotes+yaml_metadata_block+attributes+tex_math_dollars"
@@ -90,7 +90,7 @@ def _export(text: str, path: Path, form: str, *, folder: Path, title: str, langu
                 place=Place(path=path),
             )
         data = output.read_bytes()
-    write_bytes_atomically(path, data)
+    write_atomically(path, data)
 
 
 def _for_pandoc(text: str) -> str:

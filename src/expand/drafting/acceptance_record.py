@@ -32,7 +32,7 @@ from expand.markdown.matching import title_key
 from expand.outline import Outline
 from expand.outline.reading import source_mistake
 from expand.paths import private_folder
-from expand.workspace import Workspace, read_bytes, read_text, write_atomically, write_bytes_atomically
+from expand.workspace import Workspace, read_bytes, read_text, write_atomically
 
 _Entry = TypeVar("_Entry")
 LONGEST_DIFFERENCE = 60
@@ -121,7 +121,7 @@ class Acceptances:
         still there that may be."""
         hashed = file_hash(data)
         if durable or not self.copy(hashed).is_file():
-            write_bytes_atomically(self.copy(hashed), data, durable=durable, private=True)
+            write_atomically(self.copy(hashed), data, durable=durable, private=True)
         return hashed
 
     def last(self, chapter: str, source: str | None = None) -> Acceptance | None:
@@ -174,7 +174,7 @@ class Acceptances:
             if former == file_hash(new):
                 return False
             self._append(Acceptance(chapter=chapter, source=source, former=former, accepted=file_hash(new)))
-            write_bytes_atomically(path, new)
+            write_atomically(path, new)
         return True
 
     def undo(self, chapter: str, source: str | None = None) -> Acceptance:
@@ -198,7 +198,7 @@ class Acceptances:
             if not last.former:
                 Path(os.path.realpath(path)).unlink(missing_ok=True)  # what was written: a link to it stays
             elif (copy := self.copy(last.former)).is_file():
-                write_bytes_atomically(path, read_bytes(copy))
+                write_atomically(path, read_bytes(copy))
             else:
                 raise InputError(
                     "the copy of the former text is gone",

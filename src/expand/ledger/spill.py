@@ -25,7 +25,7 @@ from expand.ledger import attempts
 from expand.ledger.database import Connection, ConstraintError, Database
 from expand.ledger.values import Order, State
 from expand.llm.types import Answer, Finish, Usage
-from expand.workspace import write_bytes_atomically
+from expand.workspace import write_atomically
 
 FORMAT = 1
 
@@ -99,7 +99,7 @@ def _write(folder: Path, name: str, data: bytes) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _is_ours(folder):
         raise OSError("others may write there")
-    write_bytes_atomically(folder / name, data, private=True)
+    write_atomically(folder / name, data, private=True)
     with contextlib.suppress(OSError):  # no folder can be opened on Windows
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -21,7 +21,7 @@ import yaml
 from expand.errors import InputError, Place
 from expand.references.passages import passages_of
 from expand.references.reference_files import FOLDER, MOST_BYTES, SIDECAR, Saved, read_saved
-from expand.workspace import Workspace, read_bytes, write_atomically, write_bytes_atomically
+from expand.workspace import Workspace, read_bytes, write_atomically
 
 MOST_SECONDS, SILENT_SECONDS = 60.0, 15.0
 """How long a page may take, and for how long the server may say nothing."""
@@ -83,7 +83,7 @@ def save(workspace: Workspace, url: str, *, name: str = "") -> Snapshot:
         if present == sha256:
             return Snapshot(path=shown, saved=former, size=len(data), changed=False)
     saved = Saved(url=url, date=datetime.now(UTC).date().isoformat(), sha256=sha256)
-    write_bytes_atomically(path, data)
+    write_atomically(path, data)
     said = yaml.safe_dump(asdict(saved), allow_unicode=True, sort_keys=False)
     write_atomically(path.with_name(file + SIDECAR), said)
     return Snapshot(path=shown, saved=saved, size=len(data), changed=True)

@@ -17,7 +17,7 @@ from expand.reports.messages import plain
 from expand.reports.report_model import Facts, Kind, Notes, Report, Table, Value
 from expand.reports.text_table import PIPE_WIDTH, as_table
 from expand.schema import Json
-from expand.workspace import decoded, write_bytes_atomically
+from expand.workspace import decoded, write_atomically
 
 Format = Literal["table", "json", "markdown", "csv", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -134,4 +134,4 @@ def renew(path: Path, report: Report) -> None:
     tables = render(report, "markdown").replace("\n", newline)
     new = data[:start] + f"{newline * 2}{tables}{newline}".encode() + data[stop:]
     if new != data:
-        write_bytes_atomically(path, new)
+        write_atomically(path, new)
