@@ -113,17 +113,10 @@ class BarProgress:
                 return
             width = options.max_width
             room = max(1, min(MOST_ROWS, options.size.height - 5))
-            rows = [
-                (f"{len(run.finished):,} of {len(run.sections):,} sections", run.done_lines, run.total_lines),
-                *(
-                    (
-                        f"{key[0]}/{key[1]} {title}",
-                        run.grown[key].lines if key in run.grown else 0,
-                        run.sections[key].lines,
-                    )
-                    for key, title in list(self._working.items())[:room]
-                ),
-            ]
+            rows = [(f"{len(run.finished):,} of {len(run.sections):,} sections", run.done_lines, run.total_lines)]
+            for key, title in list(self._working.items())[:room]:
+                grown = run.grown[key].lines if key in run.grown else 0
+                rows.append((f"{key[0]}/{key[1]} {title}", grown, run.sections[key].lines))
             more = len(self._working) - room
             summary = run.summary(width - 1, counts=False)
         yield _grid(rows, width, options)

@@ -45,16 +45,16 @@ def trust(
     if not named.statements:
         typer.echo(f"{path} names no host, key or ledger of its own: there is nothing to trust")
         return
-    if named.trusted or revoke:
+    settled = named.trusted or revoke
+    if settled or not can_ask():
         typer.echo("\n".join(_description(path, named)))
+    if settled:
         typer.echo("you trust it" if named.trusted else "you do not trust it")
-        return
-    if not can_ask():
-        typer.echo("\n".join(_description(path, named)))
+    elif not can_ask():
         raise InputError(
             "nobody can be asked whether you trust this workspace", remedy="give --yes, or set EXPAND_TRUST=1 (CI)"
         )
-    if not _asked(path, named):
+    elif not _asked(path, named):
         raise InputError("this workspace stays untrusted", remedy="change what its expand.toml names, or say y")
 
 
