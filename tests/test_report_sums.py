@@ -204,7 +204,8 @@ def shown(report: Report, block: str) -> dict[str, dict[str, int | None]]:
             for name, label in labels.items()
         },
         "table": {
-            name: number(re.findall(rf"(?m)^  {re.escape(label)} +(\S.*)$", table)[0]) for name, label in labels.items()
+            name: number(re.findall(rf"(?m)^{re.escape(label)} {{3,}}(\S.*)$", table)[0])
+            for name, label in labels.items()
         },
     }
 
