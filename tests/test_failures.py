@@ -285,3 +285,19 @@ def test_when_a_wait_ends_is_told_by_the_local_clock() -> None:
     assert until(90, now=noon) == f"until 2026-11-18 {local:%H}:01 {local.tzname()}"
     assert until(10 * YEAR_SECONDS, now=noon).startswith("until 2036")
     assert until(10 * YEAR_SECONDS + 1) == until(1e300) == "for more than ten years"
+
+
+@pytest.mark.parametrize(
+    ("message", "limit"),
+    [
+        ("This model's maximum context length is 8192 tokens. However, you requested 9000", "8192"),
+        ("prompt is too long: 210000 tokens > 200000 maximum", "200000"),
+        ("input length and `max_tokens` exceed context limit: 188000 + 21000 > 200000", "200000"),
+        ("the request exceeds the available context size (4096 tokens)", "4096"),
+        ("exceeds the maximum number of tokens allowed (1,048,576)", "1048576"),
+    ],
+)
+def test_the_limit_of_a_prompt_that_is_too_long_is_the_remedy(message: str, limit: str) -> None:
+    code = "context_length_exceeded"
+    assert f"context_window = {limit} " in read(400, error(message, code=code)).remedy
+    assert read(400, error("too much", code=code)).remedy == ""

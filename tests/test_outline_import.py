@@ -149,6 +149,13 @@ def test_a_dry_run_writes_nothing(workspace: Workspace) -> None:
     assert workspace.chapter_ids() == ()
 
 
+def test_only_the_chapter_asked_for(workspace: Workspace) -> None:
+    import_document(workspace, PLANS / "plan_zh.md", ImportRequest(id="04"))
+    assert workspace.chapter_ids() == ("04",)
+    with pytest.raises(InputError, match=r"chapter '06' is not planned here; planned are: 03, 04"):
+        import_document(workspace, PLANS / "plan_zh.md", ImportRequest(id="06"))
+
+
 def test_the_brief_one_line_form(workspace: Workspace, tmp_path: Path) -> None:
     plan = tmp_path / "p.md"
     plan.write_text(
@@ -1086,7 +1093,7 @@ def test_an_id_says_which_chapter_a_plan_is_for(finished: Workspace) -> None:
         ("plan.md", "book", "--id 'book' is taken by book.yaml"),
         ("plan.md", "a b", "--id 'a b' holds a space"),
         ("src/poisoning.md", "races", "poisoning.md is chapter poisoning already; leave --id races out"),
-        ("two.md", "races", "--id names one chapter, and 2 are planned here; leave --id out"),
+        ("two.md", "races", "chapter 'races' is not planned here; planned are: one, two"),
     ],
 )
 def test_an_id_that_cannot_be_meant(finished: Workspace, document: str, chapter: str, message: str) -> None:

@@ -68,7 +68,11 @@ def import_(
     ] = None,
     new_id: Annotated[
         str | None,
-        typer.Option("--id", metavar="ID", help="The id of the only chapter: a new one, or one of the book."),
+        typer.Option(
+            "--id",
+            metavar="ID",
+            help="Which of several chapters to take; else the id of the only one, new or the book's.",
+        ),
     ] = None,
     lines: Annotated[
         int | None, typer.Option("--lines", min=25, help="Lines of a chapter that states none (600).")

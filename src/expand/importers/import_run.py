@@ -135,14 +135,16 @@ def require_id(chapter: str) -> None:
 def _under_id(
     workspace: Workspace, known: KnownChapters, proposals: Sequence[Proposal], chapter: str, document: Path
 ) -> Proposal:
-    """The only chapter, as the one that the person names; it has the title that the book has for it."""
+    """The chapter of several that the person names; the only one as that, with the title that the book has for it."""
     require_id(chapter)
-    if len(proposals) != 1:
-        raise InputError(
-            f"--id names one chapter, and {len(proposals)} are planned here",
-            remedy="leave --id out",
-            place=Place(path=document),
-        )
+    if len(proposals) > 1:
+        chosen = [one for one in proposals if one.id == chapter]
+        if not chosen:
+            planned = ", ".join(one.id for one in proposals)
+            raise InputError(
+                f"chapter {chapter!r} is not planned here", remedy=f"planned are: {planned}", place=Place(path=document)
+            )
+        return chosen[0]
     own = known.by_source.get(path_inside(workspace, document) or "", chapter)
     if own != chapter:
         raise InputError(f"{document} is chapter {own} already", remedy=f"leave --id {chapter} out")

@@ -58,6 +58,12 @@ _REQUEST_IDS = ("x-request-id", "x-litellm-call-id", "apim-request-id")
 _KEY_SHAPE = re.compile(r"\bsk-[\w*.-]{6,}|(?<=[Bb]earer )[\w*.~+/=-]{6,}")
 
 _CODE_HEADERS = ("x-amzn-errortype", "x-error-code")
+_WINDOW = re.compile(
+    r"(?:maximum (?:context|model|prompt) length (?:is|of)|context size \(|token limit:|context length of only|"
+    r"exceeds the maximum number of tokens allowed \(|context limit: [\d +,]+>|prompt is too long: [\d,]+ tokens >|"
+    r"model with)\s*(\d[\d,]{2,8})",
+    re.IGNORECASE,
+)
 
 
 @cache
@@ -107,6 +113,10 @@ def failure_in(
         failure, remedy = Failure(habit["means"]), habit.get("remedy", "")
     else:
         failure = _BY_STATUS.get(asked, Failure.SERVER_ERROR if asked >= 500 or asked < 400 else Failure.BAD_REQUEST)
+    if failure is Failure.TOO_LONG and (window := _WINDOW.search(text)):
+        remedy = (
+            f"set context_window = {window[1].replace(',', '')} for the model in expand.toml, or shorten the prompt"
+        )
     return AttemptFailedError(
         failure,
         f"HTTP {status}: {one_line(said)}" if status >= 300 else f"an error instead of an answer: {one_line(said)}",
