@@ -1,4 +1,6 @@
-"""The status report holds every draft against its outline."""
+"""The status report takes what a run kept of a finished chapter, and holds every other draft
+against its outline anew.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,14 @@ import pytest
 from scripted_server import ScriptedServer
 from workspaces import expand, small
 
+from expand.drafting.accept import review
+from expand.drafting.results import ChapterResult
 from expand.drafting.run_options import settings_of
+from expand.outline import Book
 from expand.reports.data import figures
-from expand.reports.status_report import Reviews, reviews
+from expand.reports.draft_reviews import reviews
+from expand.reports.status_report import Reviews
+from expand.settings import Settings
 from expand.workspace import Workspace
 
 
@@ -31,13 +38,39 @@ def place(tmp_path: Path, server: ScriptedServer) -> Path:
     return folder
 
 
-def found(place: Path, server: ScriptedServer) -> Reviews:
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The chapters that are held against their outlines from now on."""
+    seen: list[str] = []
+    original = review
+
+    def noted(
+        workspace: Workspace, settings: Settings, book: Book, chapter_id: str, *, known_code: bool
+    ) -> ChapterResult:
+        seen.append(chapter_id)
+        return original(workspace, settings, book, chapter_id, known_code=known_code)
+
+    monkeypatch.setattr("expand.reports.draft_reviews.review", noted)
+    return seen
+
+
+def found(place: Path, server: ScriptedServer, model: str | None = None) -> Reviews:
     workspace = Workspace.open(place)
-    settings = settings_of(workspace, base_url=server.base_url)
+    settings = settings_of(workspace, base_url=server.base_url, model=model)
     return reviews(workspace, settings, figures(workspace, priced=False))
 
 
-def test_what_a_person_wrote_is_told_as_theirs(place: Path, server: ScriptedServer) -> None:
+def test_a_finished_chapter_is_told_as_a_review_would(place: Path, server: ScriptedServer, held: list[str]) -> None:
+    kept = found(place, server)
+    assert held == []
+
+    (place / ".expand/finished/en.full.json").unlink()
+    assert found(place, server) == kept
+    assert held == ["07"]
+    assert kept["07"].every_finding
+
+
+def test_what_a_person_wrote_is_told_as_theirs(place: Path, server: ScriptedServer, held: list[str]) -> None:
     path = place / "drafts/07.md"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("\n## 2.", "\nMine.\n\n## 2.", 1), encoding="utf-8")
@@ -45,13 +78,47 @@ def test_what_a_person_wrote_is_told_as_theirs(place: Path, server: ScriptedServ
     expand(place, "chapter", "07", "--base-url", server.base_url, "--json")
 
     assert found(place, server) == first
+    assert held == ["07"]
     assert [section.status for section in first["07"].sections] == ["edited", "reused", "reused"]
 
 
-def test_a_draft_that_is_missing_is_not_told_of(place: Path, server: ScriptedServer) -> None:
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("outlines/07.yaml", "lines: 20", "lines: 30"),
+        ("outlines/book.yaml", "Name every version", "Name no version"),
+        ("chapters/07_signals.md", "outlives", "survives"),
+        ("drafts/07.md", "## 1. Signal handling", "## 1. Signals"),
+        ("drafts/07.md", "plan=full", "plan=lean"),
+        ("drafts/07.md", "plan=full", "plan=fuller"),
+        ("drafts/07.md", "language=en", "language=la"),
+    ],
+)
+def test_whatever_differs_has_it_held_against_its_outline(
+    place: Path, server: ScriptedServer, held: list[str], file: str, old: str, new: str
+) -> None:
+    text = (place / file).read_text(encoding="utf-8")
+    assert old in text
+    (place / file).write_text(text.replace(old, new), encoding="utf-8")
+
+    assert "07" in found(place, server)
+    assert held == ["07"]
+
+
+def test_another_model_and_a_lost_ledger_have_it_held_too(place: Path, server: ScriptedServer, held: list[str]) -> None:
+    found(place, server, model="gpt-5")
+    for path in (place / ".expand").glob("ledger.db*"):
+        path.unlink()
+    found(place, server)
+
+    assert held == ["07", "07"]
+
+
+def test_a_draft_that_is_missing_is_not_told_of(place: Path, server: ScriptedServer, held: list[str]) -> None:
     (place / "drafts/07.md").unlink()
 
     assert found(place, server) == {}
+    assert held == []
 
 
 def test_what_a_finished_line_takes_adds_up(place: Path) -> None:

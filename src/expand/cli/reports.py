@@ -20,6 +20,7 @@ from expand.reports.formats import FORMATS, Format, as_json, render, renew
 from expand.reports.messages import report_language
 from expand.reports.plan_report import plan_report
 from expand.reports.report_model import Report
+from expand.reports.status_report import status_report, status_tables
 from expand.workspace import Workspace, meant
 
 FormatOption = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json, markdown, csv or html.")]
@@ -99,7 +100,7 @@ def status(
     opened = workspace_of(context)
     data = figures(opened, model=model, base_url=base_url)
     if update is not None:
-        renew(update, _status_report(opened, data, language))
+        renew(update, status_tables(data, report_language(data.book.language, language)))
         return
     _print(_status_report(opened, data, language, "title.status"), wanted, output)
 
@@ -119,11 +120,8 @@ def report(
         typer.echo(output / name)
 
 
-def _status_report(workspace: Workspace, data: BookData, language: str | None, title: str = "") -> Report:
-    """The status report; without a ``title`` only what a docs tree keeps between its markers."""
-    from expand.reports.status_report import reviews, status_report, status_tables  # loads the checks: 0.3 s
+def _status_report(workspace: Workspace, data: BookData, language: str | None, title: str) -> Report:
+    from expand.reports.draft_reviews import reviews  # loads the checks and their parsers: 0.3 s
 
-    spoken = report_language(data.book.language, language)
-    if not title:
-        return status_tables(data, spoken)
-    return status_report(data, reviews(workspace, settings_of(workspace), data), spoken, title=title)
+    found = reviews(workspace, settings_of(workspace), data)
+    return status_report(data, found, report_language(data.book.language, language), title=title)

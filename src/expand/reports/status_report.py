@@ -1,12 +1,13 @@
 """The status report: what is finished, what is to be written, how drafts compare, and what that takes."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from expand.drafting.accept import review
-from expand.drafting.results import ChapterResult
 from expand.ledger.values import State
 from expand.reports import messages
 from expand.reports.budget_report import budget_facts, budget_notes, burn_down, by_day, by_model, by_purpose
@@ -21,26 +22,12 @@ from expand.reports.plan_report import (
 )
 from expand.reports.report_model import Block, Notes, Report, Row, Table, estimated_cost, hours, percent, table
 from expand.reports.scenarios import Scenario, full_plan
-from expand.settings import Settings
-from expand.workspace import Workspace
 
-Reviews = Mapping[str, ChapterResult]
+if TYPE_CHECKING:
+    from expand.drafting.results import ChapterResult  # loads the checks
+
+Reviews = Mapping[str, "ChapterResult"]
 """The drafts held against their outlines, by chapter."""
-
-
-def reviews(workspace: Workspace, settings: Settings, data: BookData) -> Reviews:
-    """Every draft of the book held against its outline, as of now."""
-    judged = workspace.state_path("code", "verdicts.json").is_file()
-    names = {
-        chapter.id: data.book.draft_name(chapter.id, workspace.draft_language(data.book, chapter.id))
-        for chapter in data.chapters
-        if chapter.outlined is not None
-    }
-    return {
-        chapter: review(workspace, settings, data.book, chapter, known_code=judged)
-        for chapter, name in names.items()
-        if workspace.draft_path(name).is_file()
-    }
 
 
 def status_report(data: BookData, reviews: Reviews, language: str, *, title: str = "title.status") -> Report:
