@@ -385,11 +385,14 @@ async def test_settings_and_book_that_are_wrong(workspace: Workspace, tmp_path: 
     assert on(found, "settings").message.endswith('expand.toml:2:1: author: unknown key "modle"')
     assert found.exit_code == 2
     settings_text(workspace, '[models."gpt-*"]\nencoding = "p50k"\n')
+    found = await look(workspace, model="gpt-4.1")
+    assert 'expand.toml:2:1: models: gpt-*: encoding is the text "p50k"' in on(found, "settings").message
+    assert "known are: o200k_base" in on(found, "settings").remedy
+    settings_text(workspace, "")
     workspace.book_path.write_text("title: 3\n")
     workspace.outline_path("01").unlink()
     found = await look(workspace, model="gpt-4.1", key="x y")
     assert on(found, "book").message.startswith("outlines/book.yaml:1:8: title must be a string, not 3")
-    assert "encoding 'p50k' is not known" in on(found, "tokenizer").message
     nowhere = await run_checks(tmp_path, environment=OURS, terminal=WIDE)
     assert "run `expand init`" in on(nowhere, "settings").remedy
     assert nowhere.exit_code == 2

@@ -1,5 +1,6 @@
 """Check what the outline and the source require: length, topics, examples, blocks."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -194,11 +195,15 @@ def source_findings(
         words = next((words for text, words in rewritten if _on_one_line(block.text) in text), None)
         if words is not None:
             own = matching.terms(block.text)
-            if len(own & words) >= CARRIED * len(own):
+            lost = own - words
+            if len(own) - len(lost) >= CARRIED * len(own):
                 found.append(finding("superseded", 0, line, f"{what} was revised: {excerpt(block.text)}"))
             else:
                 message = f"{what} was to be revised, and the draft does not carry it: {excerpt(block.text)}"
-                remedy = "see that its matter is there"
+                missing = dict.fromkeys(
+                    word for word in re.findall(r"[^\W_]+", block.text) if matching.terms(word) & lost
+                )
+                remedy = f"see that its matter is there; missing: {', '.join([*missing][:8])}"
                 found.append(finding("left-out", 0, line, message, severity=severity, remedy=remedy))
         elif is_placeholder(block) and stands_in(block.text):
             continue  # its words say nothing that could be missed; those of "TODO: say what needs root" do
