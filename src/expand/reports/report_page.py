@@ -29,6 +29,8 @@ DRAWN: Mapping[str, tuple[str, str]] = {
     "by_day": ("day", "remaining"),
 }
 """The tables that are drawn: the columns that name a row, and those of the figures. Days make a line, the rest bars."""
+COLOURS = {"draft_lines": "var(--two)", "after": "var(--two)", "target": "var(--three)", "asked_lines": "var(--three)"}
+"""What a figure is drawn in, the same in every chart; any other is ``--one``."""
 MOST_ROWS = 100
 """A longer table is not drawn: nobody could read the chart."""
 SVG = "http://www.w3.org/2000/svg"
@@ -101,7 +103,7 @@ def draw(table: Table, language: str) -> str:
     )
     as_line = names == ["day"]
     order = 1 if as_line else -1  # bars are drawn from the bottom up, and read from the top down
-    graph = _graph(labels[::order], len(figures), as_line=as_line)
+    graph = _graph(labels[::order], figures, as_line=as_line)
     for head, values in zip(heads, series, strict=True):
         graph.add(head, values[::order])
     root = ET.fromstring(graph.render())
@@ -118,7 +120,7 @@ def draw(table: Table, language: str) -> str:
     return re.sub(r"chart-[0-9a-f-]{36}", f"chart-{table.id}", ET.tostring(root, encoding="unicode"))
 
 
-def _graph(labels: Sequence[str], series: int, *, as_line: bool) -> Any:
+def _graph(labels: Sequence[str], figures: Sequence[str], *, as_line: bool) -> Any:
     import pygal  # 0.1 s, for HTML only
 
     # pygal leaves an import hook of the old kind behind, which Python 3.11 warns of; only its own plugins need it.
@@ -135,7 +137,7 @@ def _graph(labels: Sequence[str], series: int, *, as_line: bool) -> Any:
             opacity="1",
             opacity_hover="1",
             transition="none",
-            colors=("var(--one)", "var(--two)", "var(--three)"),
+            colors=[COLOURS.get(name, "var(--one)") for name in figures],
             font_family="inherit",
             label_font_size=11,
             major_label_font_size=11,
@@ -145,9 +147,9 @@ def _graph(labels: Sequence[str], series: int, *, as_line: bool) -> Any:
         "js": [],
         "disable_xml_declaration": True,
         "explicit_size": False,
-        "show_legend": series > 1,
+        "show_legend": len(figures) > 1,
         "legend_at_bottom": True,
-        "legend_at_bottom_columns": series,
+        "legend_at_bottom_columns": len(figures),
         "legend_box_size": 10,
         "value_formatter": lambda value: f"{value:,.0f}",
         "truncate_label": LONGEST_LABEL,
@@ -170,7 +172,7 @@ def _graph(labels: Sequence[str], series: int, *, as_line: bool) -> Any:
     short = [name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…" for name in labels]
     return pygal.HorizontalBar(
         **settings,
-        height=70 + len(short) * (ROW * series + 12),
+        height=70 + len(short) * (ROW * len(figures) + 12),
         # What labels in wide characters need beyond the room that pygal gives to Latin ones.
         margin_left=8 + 5 * max(sum(east_asian_width(c) in "WF" for c in label) for label in short),
         margin_right=24,
