@@ -4,8 +4,6 @@ Signals are taken care of before anything else is loaded: Ctrl-C and SIGTERM end
 line and exit code 130 at any moment.
 """
 
-from __future__ import annotations
-
 import gc
 import signal
 import sys

@@ -7,8 +7,6 @@ was read, so that it cannot be one of them; in any other case it stays charged. 
 before is left as it is, and a file that breaks off concludes nothing.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing

@@ -6,8 +6,6 @@ contract holds as it does live: the answers are drafted by the same loop, whose 
 not by their exact words.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal

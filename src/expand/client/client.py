@@ -12,8 +12,6 @@ the answer took seconds.
   ``retry_policy`` says.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import shlex

@@ -1,7 +1,5 @@
 """What a run came to, as values and as the JSON that scripts read. One place for both."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from expand.budget import Balance, Shortfall

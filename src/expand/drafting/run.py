@@ -10,8 +10,6 @@ flight arrives, is settled and drafted, and only then does the cancellation go o
 left behind: those attempts stay charged at their reservation, as unknown outcomes.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -6,8 +6,6 @@ user sets the chapter's lines: the model only says how the sections share them, 
 However it ends, nothing stays reserved, every answer is in the ledger, and the outline is written whole or not at all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path

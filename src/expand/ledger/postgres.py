@@ -8,8 +8,6 @@ it ends; a machine that is gone is noticed by TCP keepalives within half a minut
 and lives takes up its mark again when it returns.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib

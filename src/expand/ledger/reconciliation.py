@@ -3,8 +3,6 @@
 An attempt is reconciled once; its history keeps that it was unknown, and at what charge.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

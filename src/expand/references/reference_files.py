@@ -5,8 +5,6 @@ A reference names a file, a folder or a pattern from the workspace, such as ``sr
 hidden, secret or the tool's own is read: what stands in a reference goes to the author model.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence

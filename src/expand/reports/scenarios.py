@@ -1,7 +1,5 @@
 """Plans side by side: what each adds, takes and leaves, and the best that fits. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_UP
 from fractions import Fraction

@@ -3,8 +3,6 @@
 Nothing here writes, and no document raises an error: one that cannot be read is known by its name.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import re
