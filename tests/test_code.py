@@ -111,3 +111,16 @@ def test_brackets_of_long_listings_take_their_time_once() -> None:
     assert bracket_mismatch("go", rows * 8_000) is None
     assert bracket_mismatch("go", rows * 8_000 + "}") == (8_000, "} closes nothing")
     assert time.process_time() - began < 15  # 60 where lines are counted from the top for each bracket
+
+
+@pytest.mark.parametrize(("language", "rest"), [("c", "\n" * 20_000), ("java", "a\n" * 20_000), ("cpp", "\t" * 20_000)])
+def test_what_is_hardly_code_takes_no_time(language: str, rest: str) -> None:
+    began = time.process_time()
+    bracket_mismatch(language, f"f({rest}")
+    assert time.process_time() - began < 5  # a minute where Pygments is given all of it
+
+
+def test_blank_lines_count_in_the_line_of_a_bracket() -> None:
+    assert bracket_mismatch("go", "func a() {\n\n\n  f(]\n}") == (3, "] stands where the ( of line 4 is to be closed")
+    assert bracket_mismatch("go", "\n\nfunc a() {\n\n  f()\n\n") == (4, "it ends before the { of line 3 is closed")
+    assert bracket_mismatch("go", "\n \n") is None

@@ -214,6 +214,7 @@ def test_a_ledger_with_attempts_takes_no_import(path: LedgerPlace) -> None:
         ),
         ('"prompt": 15', '"prompt": 16', r"does not add up|history"),
         ("Two\\n", "Three\\n", r"does not have the hash"),
+        ('"finish": "stop"', '"finish": "stopped"', r"'stopped'"),
         ('"owner"', "owner", r"JSONDecodeError"),
         ('"reserved_at"', '"at"', r"KeyError: 'reserved_at'"),
         ('"section": 1', '"section": "1"', r"line \d+: ValueError: section is '1', not a whole"),

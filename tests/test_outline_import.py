@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -752,6 +753,10 @@ def test_a_total_is_shared_to_the_line() -> None:
     shares = [section.length for section in settled(whole, lines=600).sections if section.length]
     assert sum(share.amount for share in shares) == 1000
     assert {share.unit for share in shares} == {"words"}
+    began = time.process_time()
+    large = replace(whole, sections=sections * 40, target=Length(100_000, "words"))
+    assert sum(section.length.amount for section in settled(large, lines=600).sections if section.length) == 100_000
+    assert time.process_time() - began < 5
     some = replace(whole, target=None, sections=(replace(sections[0], length=Length(400, "words")), sections[1]))
     assert [str(section.length) for section in settled(some, lines=600).sections] == ["400 words", "400 words"]
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -443,6 +444,11 @@ def test_documents_are_cut_by_what_they_are() -> None:
         ("a.html:3-8", "One\n\nIt is so and stop() & on.\n\na\n\nb"),
         ("a.html:8", "Two\n\nMore"),
     ]
+    page = "<p>One <svg-icon/> and</p><svg class='y' /><nav-bar>two</nav-bar><nav>Menu</nav><p>three"
+    assert [one.text for one in passages_of(page.encode(), "a.html")] == ["One", "and", "two", "three"]
+    began = time.process_time()
+    passages_of(f"<p>a</p> 1 <{'b' * 200_000}".encode(), "a.html")
+    assert time.process_time() - began < 5
     notebook = {"cells": [{"source": ["# Load\n", "data = 1"]}, {"source": ""}, {"source": "print(data)"}]}
     assert cut_up("a.ipynb", json.dumps(notebook)) == [
         ("a.ipynb, cell 1", "# Load"),

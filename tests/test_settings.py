@@ -62,6 +62,11 @@ def test_a_key_or_a_base_url_makes_the_default_model_the_author(
     assert not settings.embedded
 
 
+def test_a_count_may_be_written_with_a_point(tmp_path: Path) -> None:
+    concurrency = read(tmp_path, "[author]\nconcurrency = 4.0\n").concurrency
+    assert (concurrency, type(concurrency)) == (4, int)
+
+
 def test_the_file_comes_before_the_defaults(tmp_path: Path) -> None:
     settings = read(tmp_path, FULL, {"EXPAND_TRUST": "1"})
     assert settings == Settings(

@@ -290,8 +290,8 @@ class _Stated:
         if on_unknown not in ("retry", "hold"):
             raise InputError(f"on_unknown is {on_unknown!r}", remedy="give retry or hold")
         concurrency = self._overrides.concurrency
-        if concurrency is None:
-            concurrency = self._author.get("concurrency")
+        if concurrency is None and "concurrency" in self._author:
+            concurrency = int(self._author["concurrency"])  # which may be written 4.0
         if concurrency is not None and concurrency < 1:
             raise InputError(f"concurrency is {concurrency}", remedy="give a whole number above 0")
         wanted: dict[str, Any] = {name: float(self._author[name]) for name in _SECONDS if name in self._author}

@@ -91,7 +91,8 @@ def _alike(titles: tuple[str, ...], topics: tuple[str, ...]) -> tuple[dict[int, 
     found = []
     for topic, key in zip(topics, topic_keys, strict=True):
         wanted = _starts(topic)
-        near = [n for n, own in enumerate(starts) if own and len(own & wanted) * 3 >= min(len(own), len(wanted))]
+        shared = [len(own & wanted) for own in starts]
+        near = [n for n, own in enumerate(starts) if shared[n] and 3 * shared[n] >= min(len(own), len(wanted))]
         scores = {number: matching.likeness(titles[number], topic) for number in near}
         alike = {number: score for number, score in scores.items() if score >= SAME_TOPIC}
         found.append(alike | {number: 1.0 for number, title in enumerate(title_keys) if title == key})

@@ -371,7 +371,7 @@ def _undefined(code: str, above: Sequence[str]) -> Iterator[CodeError]:
 
     known: set[str] = set()
     for other in above:
-        with suppress(SyntaxError):
+        with suppress(SyntaxError, ValueError, RecursionError, MemoryError):  # what is wrong with them is said there
             known |= {*_bound(symtable.symtable(parsing.python_session(other), "above", "exec"))}
     for found in sorted(checker.Checker(tree, builtins=known).messages, key=lambda found: found.lineno):
         if isinstance(found, messages.UndefinedName | messages.UndefinedLocal | messages.UndefinedExport):

@@ -160,7 +160,8 @@ class LengthLoop:
             headings = HEADING_LINES * (len(ask.slots) == 1 and bool(self.text.skeleton.topics))
             grown = max(0, grown - headings * headed)
         self.outcomes.append(Outcome(ask=ask, grown=grown))
-        self._whole += self.outcomes[-1:] if not cut else ()
+        if not cut:
+            self._whole.append(self.outcomes[-1])
         if len(ask.slots) > 1:
             # The answer had no heading for these topics, so their share of it cannot be told. Asked in a group again,
             # the model would most likely do the same.

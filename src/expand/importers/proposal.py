@@ -112,9 +112,10 @@ def _shared(amount: int, weights: Sequence[Fraction], sections: Sequence[Propose
     least = max(1, min(LEAST_LINES, amount // len(sections) // ROUND_TO * ROUND_TO))
     counts = [max(least, -(-s.present // ROUND_TO) * ROUND_TO) for s in sections]
     wants = [amount * weight / sum(weights) for weight in weights]
-    for left in range(amount - sum(counts), 0, -ROUND_TO):
+    step = max(ROUND_TO, amount // 1_000 // ROUND_TO * ROUND_TO)  # larger where five lines are next to nothing
+    for left in range(amount - sum(counts), 0, -step):
         at = max(range(len(counts)), key=lambda at: wants[at] - counts[at])
-        counts[at] += min(ROUND_TO, left)
+        counts[at] += min(step, left)
     return counts
 
 

@@ -29,7 +29,7 @@ class OpenAIClient:
     Raises ``InputError`` for a key, base URL or header of the environment that cannot be sent."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        note_keys(endpoint.secrets(), words=[endpoint.url])  # raises before anything is started
+        note_keys([endpoint.api_key, *endpoint.secrets()], words=[endpoint.url])  # raises before anything is started
         checked_url(endpoint.base_url)
         self._endpoint = replace(endpoint, api_key=checked_key(endpoint.api_key))
         self._connection: Connection | None = None

@@ -276,34 +276,40 @@ _READINGS: dict[str, Callable[[str], Iterator[_Reading]]] = {
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _ELIDED_END = re.compile(r"\s*(?:(?://|#|/\*)\s*)?(?:\.{3}|…|⋯)")
+_NO_CODE_AT_ALL = re.compile(r".{2000}|(?:[\w.]++\s++){500}")
+"""So long a line, or so many words without a mark between them: Pygments takes a minute for some thousands of them."""
 
 
 def bracket_mismatch(language: str, code: str) -> tuple[int, str] | None:
     """The line (from 0) at which brackets do not match, and what is wrong; None where they do or cannot be judged."""
     language = language_named(language)
-    if language not in _BRACE_LANGUAGES or re.match(r"\s*(?:[)\]}]|<(?!\?php))", code):
+    if language not in _BRACE_LANGUAGES or re.match(r"\s*(?:[)\]}]|<(?!\?php))", code) or _NO_CODE_AT_ALL.search(code):
         return None
+    rows = [(number, row) for number, row in enumerate(code.split("\n")) if row.strip()]
+    code = "\n".join(row for _, row in rows)  # many blank lines take Pygments a minute, too
     from pygments.lexers import get_lexer_by_name  # 20 ms, and few blocks are in such a language
     from pygments.token import Comment, Literal
 
     open_ones: list[tuple[str, int]] = []
-    line = counted = 0
+    at_row = counted = 0
     for at, kind, token in get_lexer_by_name(language, startinline="<?" not in code).get_tokens_unprocessed(code):
         for place, mark in enumerate(token if kind not in Comment and kind not in Literal else "", at):
-            if mark in "()[]{}":  # counted on from the last one: code of any length takes its time once
-                line, counted = line + code.count("\n", counted, place), place
-            if mark in "([{":
+            if mark not in "()[]{}":
+                continue
+            at_row += code.count("\n", counted, place)  # from the last bracket: code of any length takes its time once
+            counted, line = place, rows[at_row][0]
+            if mark not in _PAIRS:
                 open_ones.append((mark, line + 1))
-            elif mark in _PAIRS:
-                if not open_ones:
-                    return line, f"{mark} closes nothing"
+            elif not open_ones:
+                return line, f"{mark} closes nothing"
+            else:
                 opening, opened = open_ones.pop()
                 if opening != _PAIRS[mark]:
                     return line, f"{mark} stands where the {opening} of line {opened} is to be closed"
-    if not open_ones or _ELIDED_END.match(code.rstrip().rpartition("\n")[2]):
+    if not open_ones or _ELIDED_END.match(rows[-1][1]):
         return None
     opening, opened = open_ones[-1]
-    return code.rstrip().count("\n"), f"it ends before the {opening} of line {opened} is closed"
+    return rows[-1][0], f"it ends before the {opening} of line {opened} is closed"
 
 
 # --- Mermaid ------------------------------------------------------------------------------------------------
@@ -353,7 +359,8 @@ def broken_diagram(code: str) -> tuple[int, str] | None:
             return number, "end ends nothing"
         if not opens and not ends and (wrong := _in_row(kind, text)):
             return number, wrong
-        opened = [*opened, *[number] * opens][: len(opened) + opens - ends]
+        opened += [number] * opens
+        del opened[len(opened) - ends :]
     return (opened[0], "this block is not ended") if opened else None
 
 
