@@ -45,7 +45,7 @@ def loaded(book: Path, *command: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["--help", "outline --help", "outline check", "budget", "budget --json", "plan"],
+    ["--help", "outline --help", "outline check", "budget", "budget --json", "plan", "status"],
 )
 def test_what_sends_and_writes_nothing_loads_nothing_for_it(tmp_path: Path, command: str) -> None:
     book = shipped(tmp_path / "book")

@@ -20,7 +20,7 @@ from expand.reports.formats import FORMATS, Format, as_json, render, renew
 from expand.reports.messages import report_language
 from expand.reports.plan_report import plan_report
 from expand.reports.report_model import Report
-from expand.reports.status_report import status_report, status_tables
+from expand.reports.status_report import Reviews, status_report, status_tables
 from expand.workspace import Workspace, meant
 
 FormatOption = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json, markdown, csv or html.")]
@@ -121,7 +121,9 @@ def report(
 
 
 def _status_report(workspace: Workspace, data: BookData, language: str | None, title: str) -> Report:
-    from expand.reports.draft_reviews import reviews  # loads the checks and their parsers: 0.3 s
+    found: Reviews = {}
+    if any(chapter.draft for chapter in data.chapters):
+        from expand.reports.draft_reviews import reviews  # loads the checks and their parsers: 0.3 s
 
-    found = reviews(workspace, settings_of(workspace), data)
+        found = reviews(workspace, settings_of(workspace), data)
     return status_report(data, found, report_language(data.book.language, language), title=title)
