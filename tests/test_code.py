@@ -124,3 +124,4 @@ def test_blank_lines_count_in_the_line_of_a_bracket() -> None:
     assert bracket_mismatch("go", "func a() {\n\n\n  f(]\n}") == (3, "] stands where the ( of line 4 is to be closed")
     assert bracket_mismatch("go", "\n\nfunc a() {\n\n  f()\n\n") == (4, "it ends before the { of line 3 is closed")
     assert bracket_mismatch("go", "\n \n") is None
+    assert bracket_mismatch("java", "// { not open") is None, "a comment needs the end of its line"

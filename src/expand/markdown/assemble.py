@@ -129,7 +129,7 @@ def ends_in_the_middle(text: str) -> bool:
     every = blocks.blocks(text)
     if not every or every[-1].kind not in LEAST_SIBLINGS:
         return bool(every) and every[-1].kind == "table" and _is_half_row(every[-1])
-    piece, siblings = _last_piece(text, every)
+    piece, siblings = _last_piece(every)
     if _HALF.search(_SPAN.sub("", piece)):
         return True
     goes_on = every[-1].kind != "quote" and _GOES_ON.search(piece) is not None
@@ -147,7 +147,7 @@ def _is_half_row(table: Block) -> bool:
     return len(others) > 1 and last.count("|") < min(line.count("|") for line in others)
 
 
-def _last_piece(text: str, every: tuple[Block, ...]) -> tuple[str, list[str]]:
+def _last_piece(every: tuple[Block, ...]) -> tuple[str, list[str]]:
     """The last paragraph or list item, and the others that are long enough to compare it with."""
     last = every[-1]
     if last.kind == "list":

@@ -286,7 +286,7 @@ def bracket_mismatch(language: str, code: str) -> tuple[int, str] | None:
     if language not in _BRACE_LANGUAGES or re.match(r"\s*(?:[)\]}]|<(?!\?php))", code) or _NO_CODE_AT_ALL.search(code):
         return None
     rows = [(number, row) for number, row in enumerate(code.split("\n")) if row.strip()]
-    code = "\n".join(row for _, row in rows)  # many blank lines take Pygments a minute, too
+    code = "".join(f"{row}\n" for _, row in rows)  # many blank lines take Pygments a minute, too
     from pygments.lexers import get_lexer_by_name  # 20 ms, and few blocks are in such a language
     from pygments.token import Comment, Literal
 
