@@ -198,6 +198,16 @@ def test_other_languages(
     assert states(verdicts) == ["passed", "passed", "failed", "unchecked"][: len(texts)]
 
 
+def test_python_that_is_to_fail_has_to(tmp_path: Path) -> None:
+    verdicts = judged(
+        tmp_path,
+        fence("def f(:", "python,compile_fail"),
+        fence("x", "python,compile_fail"),
+        fence("x = 1", "python,compile_fail"),
+    )
+    assert states(verdicts) == ["passed", "passed", "failed"]
+
+
 @needs_sandbox
 def test_python_knows_what_the_blocks_above_it_bind(tmp_path: Path) -> None:
     verdicts = judged(

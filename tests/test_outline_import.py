@@ -98,6 +98,11 @@ def test_a_plan_becomes_the_shipped_outlines(workspace: Workspace, plan: str, la
         assert set(outline.title.by_language) == {language}
 
 
+def test_a_plan_is_imported_beside_an_outline_that_is_broken(workspace: Workspace) -> None:
+    workspace.outline_path("66").write_text("id: 66\nsections: 7\n")
+    assert len(import_document(workspace, PLANS / "plan_en.md").outlines) == 3
+
+
 def test_finished_chapters_of_a_plan_are_left_alone_and_named(workspace: Workspace) -> None:
     reading = read_document(workspace, PLANS / "plan_zh.md", ImportRequest())
     assert reading.plan.unplanned == {"01": "高级进程管理", "02": "安全与沙箱"}

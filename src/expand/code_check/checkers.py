@@ -222,6 +222,8 @@ def check_block(
             for program, command in zip(programs, (checker.command, checker.also), strict=False)
         )
         own = parsed(block, above) if not checker.command else None
+        if own is not None and own.state != "unchecked" and "compile_fail" in block.flags:
+            return _expected_failure(block, Outcome(int(own.state == "failed"), ""))
         verdict = own or next((one for one in verdicts if one is not PASSED), PASSED)
         if verdict is PASSED and run and checker.run and not {"no_run", "compile_fail"} & block.flags:
             whole = "\n".join((*map(checker.prepare, above), text))

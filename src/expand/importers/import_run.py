@@ -10,6 +10,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -96,18 +97,27 @@ class ImportResult:
 
 
 class KnownChapters:
-    """The chapters that a workspace has in its book or as outlines; ``sources`` are the documents of the latter."""
+    """The chapters that a workspace has in its book or as outlines. The outlines are read where their documents are
+    asked for only: a plan can be imported beside one that is broken."""
 
     def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self.chapters = workspace.book().chapters if workspace.book_path.is_file() else ()
-        self.sources = {chapter: workspace.outline(chapter).source for chapter in workspace.chapter_ids()}
-        self.ids = {one.id: None for one in self.chapters} | dict.fromkeys(self.sources)
-        self.by_source = {source: chapter for chapter, source in reversed(self.sources.items())}
-        """What document belongs to which, in an outline or, which comes first, in the book."""
-        self.by_source |= {one.source: one.id for one in reversed(self.chapters) if one.source}
+        self.ids = {one.id: None for one in self.chapters} | dict.fromkeys(workspace.chapter_ids())
         self.by_title: dict[str, str] = {}
         for one in reversed(self.chapters):
             self.by_title |= {key: one.id for title in one.title.every() if (key := title_key(title))}
+
+    @cached_property
+    def sources(self) -> Mapping[str, str]:
+        """The documents of the outlines. Raises ``InputErrors`` for one that cannot be read."""
+        return {chapter: self._workspace.outline(chapter).source for chapter in self._workspace.chapter_ids()}
+
+    @cached_property
+    def by_source(self) -> Mapping[str, str]:
+        """What document belongs to which, in an outline or, which comes first, in the book."""
+        found = {source: chapter for chapter, source in reversed(self.sources.items())}
+        return found | {one.source: one.id for one in reversed(self.chapters) if one.source}
 
 
 def read_document(workspace: Workspace, document: Path, request: ImportRequest) -> DocumentReading:

@@ -192,7 +192,7 @@ def _target(workspace: Workspace, book: Book, wanted: str, request: ImportReques
     chapter = found or request.id or (id_of_file(source) if source else next_id([*known.ids], wanted))
     title = read_headings(read_text(document), file=source).title if source else wanted
     entry = next((one for one in book.chapters if one.id == chapter), None)
-    outline = workspace.outline(chapter) if chapter in known.sources else None
+    outline = workspace.outline(chapter) if chapter in workspace.chapter_ids() else None
     named = outline or entry
     if found is not None and named is not None:
         title = named.title.say(request.language or book.language, book.language)
