@@ -94,7 +94,7 @@ def written_in(workspace: Workspace) -> set[str]:
 
 
 def test_a_folder_of_templates_is_copied_as_a_whole(workspace: Workspace) -> None:
-    run(workspace, "eject", "styles/reference")
+    run(workspace, "eject", "styles/reference/")
     names = {"system.j2", "section.j2", "continue.j2", "brief/system.j2"}
     assert written_in(workspace) == {f"prompts/styles/reference/{name}" for name in names}
     assert states(workspace)["styles/reference/system.j2"] == "same"

@@ -109,12 +109,12 @@ class KnownChapters:
             self.by_title |= {key: one.id for title in one.title.every() if (key := title_key(title))}
 
     @cached_property
-    def sources(self) -> Mapping[str, str]:
+    def sources(self) -> dict[str, str]:
         """The documents of the outlines. Raises ``InputErrors`` for one that cannot be read."""
         return {chapter: self._workspace.outline(chapter).source for chapter in self._workspace.chapter_ids()}
 
     @cached_property
-    def by_source(self) -> Mapping[str, str]:
+    def by_source(self) -> dict[str, str]:
         """What document belongs to which, in an outline or, which comes first, in the book."""
         found = {source: chapter for chapter, source in reversed(self.sources.items())}
         return found | {one.source: one.id for one in reversed(self.chapters) if one.source}

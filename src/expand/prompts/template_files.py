@@ -113,7 +113,7 @@ def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
 def select_templates(files: Sequence[TemplateFile], names: Sequence[str]) -> tuple[TemplateFile, ...]:
     """The templates of these names, or in folders of these names; all if none is given. Raises ``InputError``."""
     found: dict[str, TemplateFile] = {}
-    for name in names:
+    for name in (given.rstrip("/") for given in names):
         meant = {file.name: file for file in files if file.name in (name, name + ENDING)}
         meant = meant or {file.name: file for file in files if file.name.startswith(f"{name}/")}
         if not meant:
