@@ -132,6 +132,17 @@ def outline(place: Path, chapter: str) -> dict[str, Json]:
     return found
 
 
+def test_a_limit_in_money_lets_a_model_without_a_price_pass_where_that_is_said(place: Path, author: Author) -> None:
+    book = place / "outlines/book.yaml"
+    text = book.read_text(encoding="utf-8").replace("{tokens: 200000}", "{usd: 5}")
+    book.write_text(text.replace("tokens: 1000}", "tokens: 1000, usd: 0.01}"), encoding="utf-8")
+    proposer = author(GOOD)
+    ran = suggest(place, proposer, "Performance engineering")
+    assert (ran.code, proposer.asked) == (3, [])
+    assert "pass --unpriced" in ran.err
+    assert suggest(place, proposer, "Performance engineering", "--unpriced", "--lines", "750").code == 0
+
+
 def test_a_title_becomes_an_outline_and_a_chapter_of_the_book(place: Path, author: Author) -> None:
     proposer = author(GOOD)
     ran = suggest(place, proposer, "Performance engineering", "--lines", "750")

@@ -35,7 +35,7 @@ from expand.schema import Json
 from expand.workspace import Workspace
 
 _DOCUMENTS_ONLY = ("kind", "page", "minute")
-_SUGGEST_ONLY = ("model", "base_url", "budget", "fresh")
+_SUGGEST_ONLY = ("model", "base_url", "budget", "unpriced", "fresh")
 """Options that have no effect with ``--suggest``, and without it."""
 
 
@@ -85,6 +85,7 @@ def import_(
     model: options.Model = None,
     base_url: options.BaseUrl = None,
     budget: options.Budget = None,
+    unpriced: options.Unpriced = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="With --suggest: ask anew, whatever is stored.")] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -106,10 +107,8 @@ def import_(
     if not suggested:
         _import(opened, Path(document), request, as_json=as_json)
         return
-    settings, run_options = (
-        settings_of(opened, model=model, base_url=base_url),
-        RunOptions(budget=budget, fresh=fresh),
-    )
+    settings = settings_of(opened, model=model, base_url=base_url)
+    run_options = RunOptions(budget=budget, unpriced=unpriced, fresh=fresh)
     if dry_run:
         show_request(first_request(opened, settings, document, request, run_options), as_json=as_json)
         return
