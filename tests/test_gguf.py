@@ -8,6 +8,7 @@ import json
 import os
 import struct
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,16 @@ def test_what_is_no_model_file_is_refused(tmp_path: Path, content: bytes, messag
         read_model_file(path)
     assert caught.value.place is not None
     assert caught.value.place.path == path
+
+
+def test_a_large_file_with_a_count_that_is_far_too_high_is_refused_at_once(tmp_path: Path) -> None:
+    path, began = tmp_path / "model.gguf", time.process_time()
+    with path.open("wb") as file:
+        file.write(b"GGUF" + struct.pack("<IQQ", 3, 1, 2**40))
+        file.truncate(200_000_000)
+    with pytest.raises(InputError, match="damaged header"):
+        read_model_file(path)
+    assert time.process_time() - began < 2
 
 
 def test_a_file_that_lacks_its_last_byte_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ SUFFIX = ".gguf"
 _VERSIONS = (2, 3)
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
-_MOST_DIMENSIONS = 4
+_MOST_PAIRS, _MOST_TENSORS, _MOST_DIMENSIONS = 65_536, 1_048_576, 4
 _MOST_WINDOW = 10**7
 _BLOCKS = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 36), 10: (256, 84),
@@ -63,12 +63,14 @@ def _refused(path: Path, what: str) -> InputError:
 
 
 def _described(path: Path, data: mmap.mmap) -> ModelFile:
-    """Goes through the header once, from its first byte on. Counts that are too high end at the end of the file."""
+    """Goes through the header once, from its first byte on."""
     if _bytes(data, 4) != b"GGUF":
         raise _refused(path, "is not a GGUF file")
     if (version := _number(data, "<I")) not in _VERSIONS:
         raise _refused(path, f"has GGUF version {version:,}, and only 2 and 3 can be read")
     tensors, pairs = _number(data), _number(data)
+    if pairs > _MOST_PAIRS or tensors > _MOST_TENSORS:
+        raise ValueError(pairs, tensors)
     stated = {_text(data): _value(data, _number(data, "<I")) for _ in range(pairs)}
     weights, end = 0, 0
     for _ in range(tensors):
