@@ -444,7 +444,8 @@ def test_documents_are_cut_by_what_they_are() -> None:
         ("a.html:3-8", "One\n\nIt is so and stop() & on.\n\na\n\nb"),
         ("a.html:8", "Two\n\nMore"),
     ]
-    page = "<p>One <svg-icon/> and</p><svg class='y' /><nav-bar>two</nav-bar><nav>Menu</nav><p>three"
+    page = "<p title='a > b' class=it's>One <svg-icon/> and</p>"
+    page += "<svg class='y' /><nav-bar>two</nav-bar><nav>Menu</nav><p>three"
     assert [one.text for one in passages_of(page.encode(), "a.html")] == ["One", "and", "two", "three"]
     began = time.process_time()
     passages_of(f"<p>a</p> 1 <{'b' * 200_000}".encode(), "a.html")

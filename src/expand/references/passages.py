@@ -37,7 +37,7 @@ _HIDDEN_LINE = re.compile(r"<!-- expand language")
 _MARKUP = re.compile(
     r"(?is)<!--.*?(?:-->|(?=<p>\Z))"
     r"|<(?P<skipped>script|style|template|svg|nav|noscript)(?![\w:-])(?:[^<>]*/>|.*?(?:</(?P=skipped)\s*>|(?=<p>\Z)))"
-    r"|<(?P<end>/?)(?P<tag>[a-z][\w:-]*+)[^<>]*+>|<[!?][^<>]*+>"
+    r"|<(?P<end>/?)(?P<tag>[a-z][\w:-]*+)(?:[^<>=]++|=\s*+(?:\"[^\"<]*+\"|'[^'<]*+')?)*+>|<[!?][^<>]*+>"
 )
 """The tags of a web page; comments, and what readers do not see as text, whole."""
 _INLINE = re.compile(
