@@ -115,7 +115,7 @@ class Approval:
             text=text,
             choices=(*ALWAYS, *more),
             length=f"{result.counted:,} of {result.target:,} {result.unit}",
-            findings=(*not_ignored(told, draft_file.texts, chapter.ignored), *result.findings),
+            findings=tuple(dict.fromkeys((*not_ignored(told, draft_file.texts, chapter.ignored), *result.findings))),
         )
         decision = await self._answer(question)
         if decision.choice not in ("edit", "skip", "quit"):

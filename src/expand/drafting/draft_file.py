@@ -41,7 +41,7 @@ from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, diffe
 from expand.drafting.events import SectionStatus
 from expand.drafting.memory import read_others
 from expand.drafting.model_setup import ModelSetup
-from expand.drafting.read_record import approved, read_record
+from expand.drafting.read_record import approved, keep_told, read_record, told
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
@@ -116,6 +116,8 @@ class DraftFile:
         date here."""
         self.chapter = chapter
         self.texts: dict[int, str] = {}
+        self.told: dict[int, Sequence[Finding]] = {}
+        """What this run alone can tell of sections; its warnings are kept with the text that they are of."""
         self._stamps: dict[int, Stamp] = {}
         self._unwritten: set[int] = set()
         self._workspace = workspace
@@ -253,6 +255,8 @@ class DraftFile:
         with state_lock(self._workspace, "drafts.lock"):  # over all processes
             self._reread()
             self._keep_names_apart()
+            own = [n for n in self._unwritten if n in self.told and not self.edited(n)]
+            keep_told(self._workspace, self.path, {document.text_hash(self.texts[n]): self.told[n] for n in own})
             text, with_edits = self._rendered(self.texts)
             if text != self._seen:
                 write_atomically(self._path, text, durable=with_edits)
@@ -279,6 +283,7 @@ class DraftFile:
             if stamp is not None and new != text:
                 self.texts[number] = new
                 self._stamps[number] = replace(stamp, text=document.text_hash(new))
+                self._unwritten.add(number)
             taken |= {d.name: d.content for d in names.definitions(new) if d.name not in self.chapter.names}
 
     def _rendered(self, texts: Mapping[int, str]) -> tuple[str, bool]:
@@ -453,6 +458,9 @@ class DraftFile:
         findings = self.chapter.check(section, text, code.refused(number) if code else frozenset())
         if code:
             findings = not_ignored(code.over(number, findings), self.texts, self.chapter.ignored)
+        before = told(self._workspace, self.path).get(document.text_hash(text), ())
+        before = not_ignored((replace(one, section=number) for one in before), self.texts, self.chapter.ignored)
+        findings = tuple(dict.fromkeys((*before, *findings)))
         off = [one for one in findings if one.kind in ("short", "long")]
         if off and f"length:{document.text_hash(text)}" in approved(self._workspace, self.chapter.id):
             said = f"{off[0].message}; taken as it is"

@@ -1,9 +1,9 @@
 """What the last read-through of a draft found, and of which texts, in ``.expand/read/<draft>.json``: a section that was
-changed since has no findings any more, since nobody has read it. And what a person has taken of a chapter, in
-``.expand/approved/<chapter>``."""
+changed since has no findings any more, since nobody has read it. What runs alone could tell of texts, in
+``.expand/told/<draft>.json``. And what a person has taken of a chapter, in ``.expand/approved/<chapter>``."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
@@ -49,6 +49,29 @@ def keep_record(workspace: Workspace, draft: str, record: ReadRecord) -> None:
 
 def _path(workspace: Workspace, draft: str) -> Path:
     return workspace.state_path("read", f"{PurePath(draft).stem}.json")
+
+
+def told_path(workspace: Workspace, draft: str) -> Path:
+    """The file of what runs told of a draft, which is given by its path."""
+    return workspace.state_path("told", f"{PurePath(draft).stem}.json")
+
+
+def told(workspace: Workspace, draft: str) -> dict[str, tuple[Finding, ...]]:
+    """The warnings that runs gave of a draft's sections, by the hash of the text. Nothing where it cannot be read."""
+    with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+        kept = json.loads(told_path(workspace, draft).read_text(encoding="utf-8"))
+        return {text: tuple(Finding(**one) for one in found) for text, found in kept.items()}
+    return {}
+
+
+def keep_told(workspace: Workspace, draft: str, found: Mapping[str, Sequence[Finding]]) -> None:
+    """Keeps on disk what a run tells of some texts, by their hashes, in the place of what is known of these."""
+    known = told(workspace, draft)
+    warned = {text: tuple(one for one in every if one.severity == "warning") for text, every in found.items()}
+    now = {text: every for text, every in {**known, **warned}.items() if every}
+    if now != known:
+        form = {text: [asdict(one) for one in every] for text, every in now.items()}
+        write_atomically(told_path(workspace, draft), json.dumps(form, ensure_ascii=False) + "\n", private=True)
 
 
 def approved(workspace: Workspace, chapter: str) -> set[str]:

@@ -224,7 +224,10 @@ class RequestBuilder:
         # what changed is not asked for at all.
         marks = [passage.mark for passage in self._skeleton.passages.values()]
         words = (self.chapter.id, self._key, ask.purpose, slots, ask.ordinal, attempt, self.check.preceding, *marks)
-        return _digest(words)
+        # The ordinals count from the text that a topic goes on from. An answer that this text has in it already was
+        # asked for from another one, so it is never found again.
+        begun = [text for slot, text in enumerate(self.check.begun.bodies) if slot in ask.slots and text.strip()]
+        return _digest((*words, *begun))
 
     def _context(self, ask: Ask, section_text: SectionText) -> RequestContext:
         chapter, section, skeleton, slots = self.chapter, self._section, self._skeleton, ask.slots

@@ -488,6 +488,8 @@ class _Scheduler:
         section_run = SectionRun(self.context, chapter, check, code)
         ended_by = await self._first_alone(section_run)
         text = section_run.text.render()
+        if not check.begun.whole:  # else its text stays, and so does what was told of it
+            draft_file.told[number] = section_run.notes
         if ended_by is None:
             draft_file.put(number, text, check.key, check.preceding_hash)
             if code:
@@ -517,17 +519,17 @@ class _Scheduler:
         for section in self.options.chosen(chapter.outline):
             status, told = done.get(section.number, ("failed", ()))  # one that could not be begun
             notes = not_ignored(told, draft_file.texts, chapter.ignored)
-            if notes:
-                self.noted.add(chapter.id)
             counter = self.context.usage.of(chapter.id, section.number)
             now = draft_file.section_result(section, status, code)
+            if {*notes} - {*now.findings}:
+                self.noted.add(chapter.id)
             sections.append(
                 replace(
                     now,
                     attempts=counter.attempts,
                     answers=counter.answers,
                     usage=counter.usage,
-                    findings=(*notes, *now.findings),
+                    findings=tuple(dict.fromkeys((*notes, *now.findings))),
                 )
             )
         links: dict[str, bool] = {}
