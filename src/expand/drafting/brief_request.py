@@ -13,12 +13,12 @@ from expand.drafting.brief import Brief, parse_brief
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import open_chapter
 from expand.drafting.events import Event, Notice
-from expand.drafting.request_builder import chapter_order
+from expand.drafting.request_builder import chapter_order, chapter_request
 from expand.drafting.run_context import RunContext, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Ledger, Order
-from expand.llm.types import Answer, Finish
+from expand.llm.types import Address, Answer, Finish
 from expand.markdown import sanitize
 from expand.outline import Plan
 from expand.prompts.context import BriefContext, SectionContext
@@ -136,16 +136,15 @@ def brief_order(
     # By what is asked, not by the answers before it: a run that was killed finds what it bought.
     words = ("brief", chapter.id, chapter.system.content, first.content, chapter.setup.profile.name, edition, attempt)
     mended = replace(asked, present=previous, problems=tuple(problems))
+    messages = (chapter.system, chapter.prompts.message("brief.j2", mended))
+    edition = edition * MOST_REQUESTS + attempt
     return chapter_order(
-        chapter.id,
+        chapter_request(chapter.setup, messages, output_tokens=cap * 2**cut, edition=edition),
         chapter.setup,
-        (chapter.system, chapter.prompts.message("brief.j2", mended)),
+        Address(chapter=chapter.id, section=SECTION, purpose="brief"),
         options=chapter.options,
-        purpose="brief",
         run_id=run_id,
-        output_tokens=cap * 2**cut,
         question=words,
-        edition=edition * MOST_REQUESTS + attempt,
         remedy=f"write briefs/{chapter.id}.yaml yourself, or run expand chapter with --no-brief",
     )
 

@@ -23,11 +23,12 @@ from expand.drafting.draft_file import DraftFile
 from expand.drafting.events import Notice
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.read_record import ReadRecord, hashes, keep_record, read_record
-from expand.drafting.request_builder import chapter_order
+from expand.drafting.request_builder import chapter_order, chapter_request
 from expand.drafting.run_context import RunContext
 from expand.errors import InputError, Place
 from expand.ledger import Order
 from expand.llm.profile import strict_object
+from expand.llm.types import Address
 from expand.markdown import sanitize
 from expand.markdown.assemble import close
 from expand.markdown.blocks import blocks, newline_of, rows
@@ -156,16 +157,14 @@ def read_order(chapter: Chapter, setup: ModelSetup, run_id: str, template: str, 
     prompts, system = chapter.templates_for(setup)
     message = prompts.message(template, values)
     words = ("review", template, chapter.id, setup.profile.name, system.content, message.content)
+    answer = setup.profile.json_format("answer", _SCHEMAS[template])
     return chapter_order(
-        chapter.id,
+        chapter_request(setup, (system, message), output_tokens=OUTPUT_TOKENS[template], parameters=answer),
         setup,
-        (system, message),
+        Address(chapter=chapter.id, section=0, purpose="review"),
         options=chapter.options,
-        purpose="review",
         run_id=run_id,
-        output_tokens=OUTPUT_TOKENS[template],
         question=words,
-        parameters=setup.profile.json_format("answer", _SCHEMAS[template]),
         remedy="name a model with a larger one as review under [roles], or give --no-read",
     )
 

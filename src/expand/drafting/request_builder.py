@@ -107,39 +107,47 @@ def _order(
     )
 
 
-def chapter_order(
-    chapter: str,
+def chapter_request(
     setup: ModelSetup,
     messages: tuple[Message, ...],
     *,
-    options: RunOptions,
-    purpose: Purpose,
-    run_id: str,
     output_tokens: int,
-    question: Sequence[object],
     edition: int = 0,
     parameters: Mapping[str, Json] = MappingProxyType({}),
+) -> Request:
+    """A request about a chapter as a whole, with an output cap of ``output_tokens`` beside what the model thinks.
+    ``parameters`` are laid over the profile's."""
+    profile = setup.profile
+    return Request(
+        model=profile.name,
+        messages=messages,
+        max_output_tokens=min(profile.max_output_tokens, profile.reasoning_tokens + output_tokens),
+        parameters={**profile.parameters, **parameters},
+        edition=edition,
+    )
+
+
+def chapter_order(
+    request: Request,
+    setup: ModelSetup,
+    address: Address,
+    *,
+    options: RunOptions,
+    run_id: str,
+    question: Sequence[object],
     remedy: str,
 ) -> Order:
-    """The order for a request about the chapter of that id as a whole, addressed to section 0, with an output cap of
-    ``output_tokens`` beside what the model thinks. ``question`` is what its identity is made of, ``parameters`` are
-    laid over the profile's. Raises ``InputError`` with ``remedy`` where it does not fit the model's context window."""
-    profile = setup.profile
+    """The order for a request that is addressed to section 0. ``question`` is what its identity is made of. Raises
+    ``InputError`` with ``remedy`` where it does not fit the model's context window."""
     return _order(
-        Request(
-            model=profile.name,
-            messages=messages,
-            max_output_tokens=min(profile.max_output_tokens, profile.reasoning_tokens + output_tokens),
-            parameters={**profile.parameters, **parameters},
-            edition=edition,
-        ),
+        request,
         setup,
-        address=Address(chapter=chapter, section=0, purpose=purpose),
+        address=address,
         run_id=run_id,
         options=options,
         question=_digest(question),
         remedy=remedy,
-        estimate=setup.counter.count_messages(messages),
+        estimate=setup.counter.count_messages(request.messages),
     )
 
 

@@ -33,13 +33,13 @@ from expand.drafting.draft_file import SOURCE_KEY
 from expand.drafting.dry_run import DryRun
 from expand.drafting.events import Event, Notice
 from expand.drafting.model_setup import ModelSetup, model_setup_for, require_language
-from expand.drafting.request_builder import chapter_order
+from expand.drafting.request_builder import chapter_order, chapter_request
 from expand.drafting.results import balance_json, fields_of, finding_json
 from expand.drafting.run_context import RunContext, UsageCounter, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
 from expand.ledger import Order
-from expand.llm.types import Author, Finish
+from expand.llm.types import Address, Author, Finish
 from expand.markdown import matching, names, sanitize
 from expand.markdown.blocks import rows
 from expand.markdown.matching import title_key, unnumbered
@@ -244,14 +244,14 @@ class Translation:
         # By what is asked, not by the answer before it: a run that was killed finds what it bought.
         asked = json.dumps([texts, terms, self.languages, self._setup.profile.name, bool(problems)])
         size = sum(map(self._setup.counter.count, texts))
+        message = self._setup.prompts.of(self.chapter, None).message("translate.j2", context)
+        most = OUTPUT_RATIO * size + TOKENS_A_PASSAGE * (len(batch) + 4)
         return chapter_order(
-            self.chapter,
+            chapter_request(self._setup, (message,), output_tokens=most),
             self._setup,
-            (self._setup.prompts.of(self.chapter, None).message("translate.j2", context),),
+            Address(chapter=self.chapter, section=0, purpose="translate"),
             options=self._options,
-            purpose="translate",
             run_id=run_id,
-            output_tokens=OUTPUT_RATIO * size + TOKENS_A_PASSAGE * (len(batch) + 4),
             question=("translate", self.chapter, asked),
             remedy="name a model with a larger one as translate under [roles], or give --model",
         )

@@ -15,7 +15,7 @@ from expand.client.client import BudgetedClient, StoppedError
 from expand.drafting.dry_run import FirstRequest
 from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
-from expand.drafting.request_builder import chapter_order
+from expand.drafting.request_builder import chapter_order, chapter_request
 from expand.drafting.results import balance_json
 from expand.drafting.run_context import RunContext, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
@@ -37,7 +37,7 @@ from expand.importers.lengths import Length
 from expand.importers.proposal import Proposal, scaled, tidy
 from expand.importers.proposal_schema import ParsedAnswer, SectionCount, format_parameters, parse_answer
 from expand.ledger import Ledger, Order, StoredAnswer
-from expand.llm.types import NO_USAGE, Answer, Finish, Usage
+from expand.llm.types import NO_USAGE, Address, Answer, Finish, Usage
 from expand.markdown.matching import title_key
 from expand.outline import Book
 from expand.outline.lint import LINES_A_TOPIC
@@ -279,17 +279,20 @@ class _Suggestion:
         words = ("suggest", chapter, alone, setup.profile.name, edition, attempt, cut)
 
         def order_with(context: SuggestionContext) -> Order:
-            return chapter_order(
-                chapter,
+            request = chapter_request(
                 setup,
                 (setup.prompts.message("suggest.j2", context),),
-                options=self.options,
-                purpose="draft",
-                run_id=run_id,
                 output_tokens=cap * 2**cut - thinking,
-                question=words,
                 edition=edition * EDITION_STRIDE + attempt,
                 parameters=format_parameters(setup.profile, self._count, self.target.title, self._headings),
+            )
+            return chapter_order(
+                request,
+                setup,
+                Address(chapter=chapter, section=SECTION, purpose="draft"),
+                options=self.options,
+                run_id=run_id,
+                question=words,
                 remedy="shorten the house rules, or take a model with a larger one",
             )
 
