@@ -14,9 +14,11 @@ import pytest
 from workspaces import draft_of, expand, small
 
 from expand.api import expand_chapter
+from expand.checks.finding import finding
 from expand.drafting.accept import open_draft
 from expand.drafting.draft_file import Begun
 from expand.drafting.length_loop import Ask
+from expand.drafting.read_record import keep_told, told
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.results import RunResult
 from expand.drafting.run_options import RunOptions
@@ -185,3 +187,10 @@ def test_what_was_told_of_a_text_is_not_said_of_an_edit(tmp_path: Path) -> None:
     draft.write_text(text.replace("## 3. Checklist\n", "## 3. Checklist\n\nRead by hand.\n"), encoding="utf-8")
     assert "Read by hand." in draft.read_text(encoding="utf-8")
     assert warnings(expand(place, "review", "07", "--json")) == []
+
+
+def test_only_what_is_told_of_the_text_is_kept(tmp_path: Path) -> None:
+    workspace = Workspace.open(small(tmp_path))
+    found = [finding(kind, 3, 1, "said") for kind in ("cut", "repeats", "over-plan")]
+    keep_told(workspace, "drafts/07.md", {"hash": [*found, finding("left-off", 3, 1, "said", severity="note")]})
+    assert [one.kind for one in told(workspace, "drafts/07.md")["hash"]] == ["cut", "repeats"]

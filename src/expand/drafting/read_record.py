@@ -51,6 +51,11 @@ def _path(workspace: Workspace, draft: str) -> Path:
     return workspace.state_path("read", f"{PurePath(draft).stem}.json")
 
 
+TOLD = frozenset({"cut", "repeats"})
+"""What a run tells of a text that others cannot see in it. Other warnings are of the run: what it took, what it could
+not ask."""
+
+
 def told_path(workspace: Workspace, draft: str) -> Path:
     """The file of what runs told of a draft, which is given by its path."""
     return workspace.state_path("told", f"{PurePath(draft).stem}.json")
@@ -67,7 +72,10 @@ def told(workspace: Workspace, draft: str) -> dict[str, tuple[Finding, ...]]:
 def keep_told(workspace: Workspace, draft: str, found: Mapping[str, Sequence[Finding]]) -> None:
     """Keeps on disk what a run tells of some texts, by their hashes, in the place of what is known of these."""
     known = told(workspace, draft)
-    warned = {text: tuple(one for one in every if one.severity == "warning") for text, every in found.items()}
+    warned = {
+        text: tuple(one for one in every if one.severity == "warning" and one.kind in TOLD)
+        for text, every in found.items()
+    }
     now = {text: every for text, every in {**known, **warned}.items() if every}
     if now != known:
         form = {text: [asdict(one) for one in every] for text, every in now.items()}
