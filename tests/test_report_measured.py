@@ -6,9 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from report_books import data_of, filled
+from buying import begin, failed, order
+from report_books import MODEL, data_of, filled
 
 from expand.errors import InputErrors
+from expand.ledger import Ledger, Reservation
+from expand.llm.types import Failure
 from expand.reports.data import BookData
 
 
@@ -91,3 +94,17 @@ def test_a_source_that_becomes_wrong_is_refused_though_the_outline_is_the_same(p
     source.parent.unlink()
     source.parent.write_text("", encoding="utf-8")
     data_of(place)
+
+
+def test_what_an_unknown_outcome_was_charged_is_no_measure_of_a_line(place: Path) -> None:
+    before = data_of(place)
+    ledger = Ledger.open(place / ".expand" / "ledger.db")
+    asked = order(begin(ledger, 200_000), "killed", chapter="07", section=1, prompt=9000, model=MODEL)
+    found = ledger.reserve(asked)
+    assert isinstance(found, Reservation)
+    ledger.unknown(found.attempt_id, failed(Failure.CRASHED))
+    ledger.close()
+    after = data_of(place)
+    assert after.balance.used_tokens >= before.balance.used_tokens + 9000
+    first, then = ([(one.section, one.lines, one.tokens) for one in data.samples] for data in (before, after))
+    assert first == then != []

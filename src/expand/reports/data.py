@@ -1,7 +1,7 @@
 """What a book's reports are made from, read once: outlines, documents, drafts and the ledger."""
 
-from collections import defaultdict
-from collections.abc import Container
+from collections import Counter, defaultdict
+from collections.abc import Container, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import settings_of
 from expand.ledger import Ledger
 from expand.ledger.aggregates import Aggregates, Slice
+from expand.ledger.values import State
 from expand.llm.tokens import price_for
 from expand.markdown import lines
 from expand.outline import Book, BookChapter, Outline, Priority, Text
@@ -135,7 +136,10 @@ def read_data(
             aggregates = ledger.overview(latest)
     by_chapter = slices_by_chapter(aggregates)
     chapters = _chapters(workspace, book, bought=by_chapter)
-    samples = [sample for chapter in chapters for sample in _samples(chapter, by_chapter.get(chapter.id, []))]
+    unknown = Counter[tuple[str, int]]()
+    for part in aggregates.open:
+        unknown[part.chapter, part.section] += part.tokens if part.state is State.UNKNOWN else 0
+    samples = [one for chapter in chapters for one in _samples(chapter, by_chapter.get(chapter.id, []), unknown)]
     delivered = sum(sample.lines for sample in samples)
     hours = aggregates.seconds / 3600
     own = sum(part.tokens if part.model == model else -part.tokens for part in aggregates.slices) > 0
@@ -244,8 +248,9 @@ def _chapter(
     )
 
 
-def _samples(chapter: ChapterData, slices: list[Slice]) -> list[Sample]:
-    """The chapter's sections that were bought, as they stand in its draft."""
+def _samples(chapter: ChapterData, slices: list[Slice], unknown: Mapping[tuple[str, int], int]) -> list[Sample]:
+    """The chapter's sections that were bought, as they stand in its draft. What is charged for ``unknown`` outcomes
+    brought no line that is known of, and is no measure of one."""
     if chapter.draft is None:
         return []
     language = chapter.draft.language
@@ -255,7 +260,10 @@ def _samples(chapter: ChapterData, slices: list[Slice]) -> list[Sample]:
             by_section[part.section].append(part)
     samples = []
     for number, delivered in chapter.draft.lines_by_section.items():
-        if parts := by_section.get(number):
+        parts = by_section[number]
+        charged = sum(part.tokens for part in parts)
+        tokens = charged - unknown.get((chapter.id, number), 0)
+        if tokens > 0:
             models = {part.model for part in parts}
             unpriced = any(part.unpriced for part in parts)
             samples.append(
@@ -263,8 +271,8 @@ def _samples(chapter: ChapterData, slices: list[Slice]) -> list[Sample]:
                     model=models.pop() if len(models) == 1 else "",
                     language=language,
                     lines=delivered,
-                    tokens=sum(part.tokens for part in parts),
-                    cost_pico_usd=None if unpriced else sum(part.cost_pico_usd for part in parts),
+                    tokens=tokens,
+                    cost_pico_usd=None if unpriced else sum(part.cost_pico_usd for part in parts) * tokens // charged,
                     chapter=chapter.id,
                     section=number,
                 )
