@@ -365,7 +365,10 @@ def test_copies_across_sections() -> None:
     texts = {1: f"## A\n\n{PROSE[0]}\n", 2: f"## B\n\n{PROSE[1]}\n\n{PROSE[0]}\n\n{PROSE[1]}\n"}
     (found,) = check_chapter(texts)
     assert (found.kind, found.section, found.line) == ("repeats", 2, 5)
-    assert "line 5 repeats section 1, line 3" in found.message
+    assert found.message.startswith("1 passage or code block repeats earlier sections; first line 5 repeats section 1")
+    assert "section 1, line 3" in found.message
+    twice = {1: f"## A\n\n{PROSE[0]}\n\n{PROSE[2]}\n", 2: f"## B\n\n{PROSE[0]}\n\n{PROSE[2]}\n"}
+    assert check_chapter(twice)[0].message.startswith("2 passages or code blocks repeat earlier sections;")
 
 
 def test_copies_of_other_chapters() -> None:
@@ -374,7 +377,7 @@ def test_copies_of_other_chapters() -> None:
     others = {"drafts/04.md": f"# B\n\n{PROSE[2]}\n\n- {changed}\n", "drafts/05.md": f"{said}\n"}
     (found,) = check_chapter({1: f"## A\n\nText.\n\n{said}\n\n{PROSE[2]}\n"}, others=others)
     assert (found.kind, found.section, found.line, found.severity) == ("repeats", 1, 5, "warning")
-    assert found.message.startswith("1 passages repeat other chapters; first line 5 repeats drafts/04.md, line 5: The")
+    assert found.message.startswith("1 passage repeats other chapters; first line 5 repeats drafts/04.md, line 5: The")
     assert check_chapter({1: f"## A\n\n{PROSE[2]}\n"}, others=others) == (), "a short passage may stand in two chapters"
 
 

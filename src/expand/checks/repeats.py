@@ -164,8 +164,9 @@ def across_sections(texts: Mapping[int, str]) -> list[Finding]:
         unit, earlier = pairs[0]
         little = all(one.little for one, _ in pairs)
         severity: Severity = "note" if little else "warning"
-        said = f"{len(pairs)} passages or code blocks repeat earlier sections; first line {unit.line} repeats section "
-        said += f"{earlier.section}, line {earlier.line}: {excerpt(unit.text)}"
+        many = "1 passage or code block repeats" if len(pairs) == 1 else f"{len(pairs)} passages or code blocks repeat"
+        first = f"line {unit.line} repeats section {earlier.section}, line {earlier.line}: {excerpt(unit.text)}"
+        said = f"{many} earlier sections; first {first}"
         one = finding("repeats", section, unit.line, said, severity=severity, remedy=remedy, mendable=not little)
         found.append(one)
     return found
@@ -195,7 +196,8 @@ def across_chapters(texts: Mapping[int, str], others: Mapping[str, str]) -> list
     found = []
     for section, places in sorted(repeated.items()):
         number, place = min(places.items())
-        message = f"{len(places)} passages repeat other chapters; first line {own[number].line} repeats {place}: "
+        many = "1 passage repeats" if len(places) == 1 else f"{len(places)} passages repeat"
+        message = f"{many} other chapters; first line {own[number].line} repeats {place}: "
         remedy = "refer to the other chapter, and write something new in its place"
         found.append(finding("repeats", section, own[number].line, message + excerpt(own[number].text), remedy=remedy))
     return found

@@ -51,8 +51,8 @@ def verify(
     else:
         verdict = "ok" if report.ok else counted(len(report.findings), "finding")
         typer.echo(
-            f"{report.path}: {verdict}; {report.attempts:,} attempts, "
-            f"{report.requests:,} requests, {report.answers:,} answers"
+            f"{report.path}: {verdict}; {counted(report.attempts, 'attempt')}, "
+            f"{counted(report.requests, 'request')}, {counted(report.answers, 'answer')}"
         )
     for finding in report.findings:
         warn(finding)
