@@ -9,8 +9,7 @@ known for certain never to have been sent is not taken as unreachable: it may be
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
 from importlib import import_module
@@ -20,7 +19,7 @@ import httpx2
 import openai
 
 from expand.errors import chain
-from expand.llm.completion import JsonReader, StreamedAnswer
+from expand.llm.completion import StreamedAnswer
 from expand.llm.endpoint import CONNECT_SECONDS, TOTAL_TIMES, Endpoint, is_loopback
 from expand.llm.failures import garbled, one_line, refused, request_id_in, said_in
 from expand.llm.request_form import RequestForm
@@ -97,8 +96,9 @@ class Connection:
 
     async def complete(self, request: Request, form: RequestForm, *, client_request_id: str, on_text: OnText) -> Answer:
         """Send one chat completion request, put in a form."""
-        exchange, answer = _Exchange(), StreamedAnswer(on_text)
-        _current_exchange.set(exchange)
+        answer = StreamedAnswer(on_text)
+        exchange = _Exchange(answer)
+        noted = _current_exchange.set(exchange)
         body = form.body(request)
         sent: dict[str, Any] = {
             "model": request.model,
@@ -112,21 +112,22 @@ class Connection:
         failed = None
         try:
             async with asyncio.timeout(self.total_seconds):
-                parts = (self._streamed if form.stream else self._plain)(sent, exchange, answer.json)
-                async with aclosing(parts):
-                    async for part in parts:
-                        if isinstance(part, bytes):
-                            answer.feed(part)
-                        else:
-                            answer.add(part)
+                async with aclosing(self._sent(sent, answer)) as steps:
+                    async for chunk in steps:
+                        exchange.read()
+                        if exchange.response is None:  # what plays back a recording has none
+                            answer.add(chunk)
                         if answer.looping:
-                            break  # the connection is closed below: what the server has not written is not billed
+                            break
         except TimeoutError:
             failed = AttemptFailedError(Failure.TIMEOUT, f"no whole answer in {self.total_seconds:g} s")
         except AttemptFailedError as error:
             failed = error
         finally:
-            await exchange.aclose()
+            _current_exchange.reset(noted)
+            if exchange.response is not None:
+                await exchange.response.aclose()  # what the server has not written is not billed
+        exchange.read()
         answer.end()
         request_id = request_id_in(exchange.headers)
         if hidden(request_id) != request_id:
@@ -141,50 +142,31 @@ class Connection:
             _forget_cause_with_key(error)
             raise error from error.__cause__
 
-    async def _streamed(self, sent: dict[str, Any], exchange: _Exchange, reader: JsonReader) -> AsyncGenerator[object]:
-        """The bytes of the response as they arrive; chunks where somebody else reads those."""
+    async def _sent(self, sent: dict[str, Any], answer: StreamedAnswer) -> AsyncGenerator[object]:
+        """Send the request; a step for each piece of a stream that has passed."""
         with self.mapped():
+            if not sent["stream"]:
+                with suppress(ValueError, openai.APIResponseValidationError):  # the answer reads the body by itself
+                    await self.completions.create(**sent)
+                return
             stream = await self.completions.create(**sent)
             if type(stream) is not openai.AsyncStream:
                 # What traces the SDK has put an object of its own in this place, and reads the SDK's chunks.
-                chunk: object = None
                 async for chunk in stream:
                     yield chunk.to_dict(warnings=False) if isinstance(chunk, openai.BaseModel) else chunk
-                if chunk is None:  # JSON, of which the SDK makes no chunks
-                    yield exchange.body
-                else:
-                    deque((*reader.feed(exchange.body), *reader.end()), maxlen=0)  # for what it says of the end
                 return
             # The bytes, not the SDK's chunks: it ends at the first chunk that is not as it should be, drops the text in
             # a chunk that holds an error, too, and makes a model of each, which keeps a processor busy with 64 answers
             # at 80 tokens a second.
-            exchange.kept = None
-            pieces = stream.response.aiter_bytes()
-            async for piece in pieces:
-                yield piece
-                if reader.done:
-                    break
-            rest: list[bytes] = []  # what comes after ``[DONE]``, where a server does not end there
-            with suppress(*SDK_ERRORS):
-                async with asyncio.timeout(END_SECONDS):
-                    async for piece in pieces:
-                        rest.append(piece)
-            yield b"".join(rest)
-
-    async def _plain(self, sent: dict[str, Any], exchange: _Exchange, _: JsonReader) -> AsyncGenerator[object]:
-        """The bytes of the body, which tell more than the SDK's objects, also where it broke off."""
-        failed = None
-        try:
-            with self.mapped(), suppress(ValueError, openai.APIResponseValidationError):
-                await self.completions.create(**sent)
-        except AttemptFailedError as error:
-            failed = error
-        if exchange.response is not None and exchange.response.is_success:
-            with self.mapped():
-                body = exchange.body
-            yield body
-        if failed is not None:
-            raise failed
+            async with aclosing(stream.response.aiter_bytes()) as pieces:
+                async for piece in pieces:
+                    yield piece
+                    if answer.json.done:
+                        break
+                with suppress(*SDK_ERRORS):  # what comes after ``[DONE]``, where a server does not end there
+                    async with asyncio.timeout(END_SECONDS):
+                        async for _ in pieces:
+                            pass
 
     async def get(self, path: str) -> tuple[int, bytes, str]:
         """The response's status, body and Location, whatever the status."""
@@ -208,62 +190,47 @@ class Connection:
 
 
 class _Exchange:
-    """The response to one request as the HTTP client saw it: what the SDK's own objects do not tell."""
+    """The response to one request as the HTTP client saw it, and the answer that is read from it."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: StreamedAnswer) -> None:
         self.response: httpx2.Response | None = None
-        self.kept: list[bytes] | None = []
-        """The body's bytes as they came, None once nobody needs them."""
+        self._answer = answer
+        self._passed: list[bytes] = []
 
     @property
     def headers(self) -> Mapping[str, str]:
         """The response's headers, looked up in any case."""
         return self.response.headers if self.response is not None else {}
 
-    @property
-    def body(self) -> bytes:
-        """What has arrived of the body and was kept, decompressed. Raises the HTTP client's errors."""
-        if self.response is None:
-            return b""
-        whole = httpx2.Response(200, headers=self.headers, content=b"".join(self.kept or ()))
-        return whole.content
+    def follow(self, response: httpx2.Response) -> None:
+        """Keep what passes of a success, whoever asks for it."""
+        self.response, pieces = response, response.aiter_bytes
 
-    async def aclose(self) -> None:
-        """Let the connection go."""
-        if self.response is not None:
-            await self.response.aclose()
+        async def passing(chunk_size: int | None = None) -> AsyncGenerator[bytes]:
+            async with aclosing(pieces(chunk_size)) as decompressed:
+                async for piece in decompressed:
+                    self._passed.append(piece)
+                    yield piece
+
+        if response.is_success:
+            response.aiter_bytes = passing  # type: ignore[method-assign]
+
+    def read(self) -> None:
+        """Have the answer read what has passed: not at once, as what its listener raises is no failure of the SDK."""
+        passed = b"".join(self._passed)
+        self._passed.clear()
+        self._answer.feed(passed)
 
 
-_current_exchange: ContextVar[_Exchange] = ContextVar("_current_exchange")
-"""What the current task's request is noted in."""
+_current_exchange: ContextVar[_Exchange | None] = ContextVar("_current_exchange", default=None)
+"""What follows the response to the current task's request; None for what is no chat completion."""
 
 
 async def _note(response: httpx2.Response) -> None:
-    """Keep the response for whoever sent the request.
-
-    A hook of the HTTP client, since instrumentations put objects of their own in the place of the SDK's streams."""
-    exchange = _current_exchange.get(None)
-    if exchange is None:  # a call of the Batch API
-        return
-    exchange.response = response
-    if isinstance(response.stream, httpx2.AsyncByteStream):
-        response.stream = _KeptBytes(response.stream, exchange)
-
-
-class _KeptBytes(httpx2.AsyncByteStream):
-    """A response's bytes, unchanged, kept while somebody may need them."""
-
-    def __init__(self, stream: httpx2.AsyncByteStream, exchange: _Exchange) -> None:
-        self._stream, self._exchange = stream, exchange
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self._stream:
-            if self._exchange.kept is not None:
-                self._exchange.kept.append(piece)
-            yield piece
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+    """A hook of the HTTP client: instrumentations put objects of their own in the place of the SDK's streams, and the
+    SDK's own tell less than the bytes do, also of where a body broke off."""
+    if (exchange := _current_exchange.get()) is not None:
+        exchange.follow(response)
 
 
 def _forget_cause_with_key(failed: AttemptFailedError) -> None:
