@@ -241,25 +241,42 @@ _WORDS = re.compile(
 )
 """“Please try again in 1m26.5s”, “retry after 20 seconds”, “please wait 46000 seconds before retrying”."""
 
-_KINDS = ("requests", "tokens", "input-tokens", "output-tokens", "project-tokens", "requests-day", "tokens-minute")
-_SECONDS_KEYS = frozenset(
-    {"retrydelay", "retry_delay", "retry_after", "retryafter", "retry_after_seconds", "retryafterseconds",
-     "estimated_time", "retry-after"}
-)  # fmt: skip
-_MILLISECONDS_KEYS = frozenset({"retry_after_ms", "retryafterms", "retry-after-ms"})
+_MILLISECONDS = re.compile(r"(?:x-(?:ms-)?)?retry-?after-?ms")
+_SECONDS = re.compile(r"(?:x-)?retry-?after(?:-?seconds)?|retry-?delay|estimated-time")
+_REFUSED = ("x-ratelimit-reset", "x-ratelimit-reset-after")
+"""Resets that count where nobody says how much is left: it was too little."""
 
 
 def asked_wait(headers: Mapping[str, str], data: object = None, *, now: float) -> float | None:
     """The seconds that a provider asks to wait, None when it asks for nothing.
 
     ``headers`` have lower-case names; ``data`` is the body, read as JSON or as text. The first that says something
-    above 0 counts: ``retry-after-ms``; ``retry-after`` and ``x-retry-after``; the body's fields, then its words; the
-    reset times of what is used up. Dates are taken against the server's own ``Date``, else against ``now`` in Unix
-    seconds: the two clocks may be hours apart."""
+    above 0 counts, of the headers before the body: milliseconds, seconds, words, and the longest reset of what is used
+    up. Dates are taken against the server's own ``Date``, else against ``now`` in Unix seconds: the two clocks may be
+    hours apart."""
     now = _date(headers.get("date"), 0.0) or now
-    stated = [*_from_headers(headers, now), *_from_body(data, now), *_from_resets(headers, now)]
-    found = [seconds for seconds in stated if seconds is not None]
-    return next((seconds for seconds in found if seconds > 0), 0.0 if found else None)
+    stated = [  # the headers of the provider behind a gateway are in the body
+        (name.replace("_", "-"), str(value))
+        for name, value in (*headers.items(), *_entries(data))
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+    ]
+    figures = dict(reversed(stated))
+    milliseconds = (_number(value) for name, value in stated if _MILLISECONDS.fullmatch(name))
+    resets = [(name, value) for name, value in stated if "ratelimit" in name and "reset" in name]
+    ends = (_wait(value, now) for name, value in resets if _number(_left(name, figures)) == 0)
+    found = [
+        *(None if number is None else number / 1000 for number in milliseconds),
+        *(_wait(value, now) for name, value in stated if _SECONDS.fullmatch(name)),
+        *(_duration(words[1]) for _, value in stated if (words := _WORDS.search(value[:4000]))),
+        max((seconds for seconds in ends if seconds is not None), default=None),
+    ]
+    asked = [seconds for seconds in found if seconds is not None]
+    return next((seconds for seconds in asked if seconds > 0), 0.0 if asked else None)
+
+
+def _left(reset: str, figures: Mapping[str, str]) -> str:
+    """How much is left of what is reset: a limit of which something is left asks for nothing."""
+    return figures.get(reset.removesuffix("-after").replace("reset", "remaining"), "0" if reset in _REFUSED else "")
 
 
 def until(seconds: float, *, now: datetime | None = None) -> str:
@@ -270,49 +287,9 @@ def until(seconds: float, *, now: datetime | None = None) -> str:
     return f"until {moment:%Y-%m-%d %H:%M} {moment.tzname()}"
 
 
-def _from_headers(headers: Mapping[str, str], now: float) -> Iterator[float | None]:
-    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
-        yield _seconds(headers.get(name))
-    for name in ("retry-after", "x-retry-after"):
-        yield _wait(headers.get(name), now)
-
-
-def _from_body(data: object, now: float) -> Iterator[float | None]:
-    entries = list(_entries(data))
-    for name, value in entries:
-        if isinstance(value, dict) and name == "headers":  # those of the provider behind a gateway
-            lower = {str(header).lower(): str(text)[:200] for header, text in value.items()}
-            yield from (*_from_headers(lower, now), *_from_resets(lower, now))
-        elif isinstance(value, str | int | float) and not isinstance(value, bool):
-            if name in _SECONDS_KEYS:
-                yield _wait(str(value), now)
-            elif name in _MILLISECONDS_KEYS:
-                yield _seconds(str(value))
-    for _, value in entries:
-        if isinstance(value, str) and (words := _WORDS.search(value[:4000])):
-            yield _duration(words[1])
-
-
-def _from_resets(headers: Mapping[str, str], now: float) -> Iterator[float | None]:
-    """The longest reset among what is used up; the one of a limit that has something left says nothing."""
-    used_up = [
-        _wait(headers.get(f"{family}-reset-{kind}") or headers.get(f"{family}-{kind}-reset"), now)
-        for family in ("x-ratelimit", "anthropic-ratelimit")
-        for kind in _KINDS
-        if 0 in (_number(headers.get(f"{family}-remaining-{kind}")), _number(headers.get(f"{family}-{kind}-remaining")))
-    ]
-    if _number(headers.get("x-ratelimit-remaining")) in (0, None):
-        used_up += [_wait(headers.get(name), now) for name in ("x-ratelimit-reset-after", "x-ratelimit-reset")]
-    if _number(headers.get("ratelimit-remaining")) == 0:
-        used_up.append(_wait(headers.get("ratelimit-reset"), now))
-    yield max((seconds for seconds in used_up if seconds is not None), default=None)
-
-
-def _wait(stated: str | None, now: float) -> float | None:
+def _wait(stated: str, now: float) -> float | None:
     """Seconds out of a number, a duration, a date, or an epoch time in seconds or milliseconds; None for anything else,
     a negative number among it."""
-    if stated is None:
-        return None
     seconds = _number(stated)
     if seconds is not None:
         # A number near the present time is one: servers differ in whether a reset is a moment or a span.
@@ -324,14 +301,9 @@ def _wait(stated: str | None, now: float) -> float | None:
     return _date(stated, now) if span is None else span
 
 
-def _seconds(milliseconds: str | None) -> float | None:
-    number = _number(milliseconds)
-    return None if number is None else number / 1000
-
-
-def _number(stated: str | None) -> float | None:
+def _number(stated: str) -> float | None:
     try:
-        number = float(stated) if stated is not None else math.nan
+        number = float(stated)
     except ValueError:
         return None
     return number if math.isfinite(number) and number >= 0 else None
