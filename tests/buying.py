@@ -109,7 +109,15 @@ def answer(
 
 def failed(failure: Failure, retry_after: float | None = None, *, usage: Usage | None = None) -> AttemptFailedError:
     message = f"it was {failure}"
-    return AttemptFailedError(failure, message, status=500, retry_after_seconds=retry_after, usage=usage)
+    return AttemptFailedError(
+        failure,
+        message,
+        status=500,
+        retry_after_seconds=retry_after,
+        usage=usage,
+        model="m-2026",
+        provider_request_id="req_1",
+    )
 
 
 def begin(ledger: Ledger, limit: int | None = 1000, *, opening: int = 0, run_limit: int | None = None) -> Run:
@@ -161,13 +169,15 @@ class ScriptedAuthor:
         self.most_at_once = max(self.most_at_once, self.at_once)
         for piece in self.pieces:
             on_text(piece)
+        step = self.script[number] if number < len(self.script) else answer(f"to {text}")
         try:
             if self.hold is not None:
                 await self.hold.wait()
             await asyncio.sleep(self.delay)
+        except asyncio.CancelledError as error:
+            raise error from step if isinstance(step, AttemptFailedError) else None
         finally:
             self.at_once -= 1
-        step = self.script[number] if number < len(self.script) else answer(f"to {text}")
         if isinstance(step, Exception):
             raise step
         return step

@@ -747,6 +747,7 @@ async def test_an_answer_that_breaks_off_leaves_its_pieces(
     assert "".join(pieces) == whole[: len(whole) // 2]
     assert caught.value.failure is failure
     assert (caught.value.usage is not None) is (behaviour == "broken_stream_with_usage")
+    assert (caught.value.model, caught.value.provider_request_id) == ("gpt-4o", "req_1")
     assert len(server.requests) == 2
 
 
@@ -938,8 +939,11 @@ async def test_stopping_in_the_middle_lets_the_cancellation_through(server: Scri
         while not pieces:
             await asyncio.sleep(0.01)
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(asyncio.CancelledError) as caught:
             await task
+    known = caught.value.__cause__
+    assert isinstance(known, AttemptFailedError)
+    assert (known.failure, known.model, known.provider_request_id) == (Failure.CANCELLED, "gpt-4o", "req_0")
 
 
 async def test_stopping_lets_the_cancellation_through(server: ScriptedServer) -> None:

@@ -699,6 +699,7 @@ async def test_what_arrived_before_a_connection_broke_is_an_answer_that_was_cut(
     bought = await client.buy(order(world.run))
     assert (bought.answer.text, bought.answer.finish) == ("First half\n", Finish.CUT)
     assert (bought.answer.usage, bought.usage.total) == (reported, charged)
+    assert (bought.answer.model, bought.answer.provider_request_id) == ("m-2026", "req_1")
     assert bought.answer.usable
     assert (bought.reused, bought.attempts) == (False, 1)
     assert world.kinds() == ["sent", "text", "settled"]  # a few times a second, the first piece at once
@@ -720,6 +721,7 @@ async def test_blank_pieces_are_no_answer(world: World) -> None:
     bought = await world.purchase(author).buy(order(world.run))
     assert (bought.attempts, bought.answer.finish) == (2, Finish.STOP)
     assert world.states() == ["unknown", "settled"]
+    assert [row.provider_request_id for row in world.ledger.attempts()] == ["req_1", "req_1"]
 
 
 async def test_a_rate_limit_in_the_middle_keeps_what_arrived_and_pauses_the_model(world: World) -> None:
@@ -742,7 +744,7 @@ async def test_a_text_that_arrives_lets_the_others_go(world: World) -> None:
 
 
 async def test_a_second_stop_keeps_what_had_arrived(world: World) -> None:
-    author = ScriptedAuthor(hold=asyncio.Event(), pieces=PIECES)
+    author = ScriptedAuthor([failed(Failure.CANCELLED)], hold=asyncio.Event(), pieces=PIECES)
     client = world.purchase(author)
     flying = asyncio.create_task(client.buy(order(world.run)))
     await until(lambda: author.at_once == 1)
@@ -756,6 +758,7 @@ async def test_a_second_stop_keeps_what_had_arrived(world: World) -> None:
     assert world.ledger.balance("book").used_tokens == RESERVED
     later = await world.purchase(ScriptedAuthor()).buy(order(world.run))
     assert (later.reused, later.answer.text, later.answer.finish) == (True, "First half\n", Finish.CUT)
+    assert (later.answer.model, later.answer.provider_request_id) == ("m-2026", "req_1")
 
 
 async def test_what_had_arrived_is_kept_when_the_event_loop_ends(world: World) -> None:

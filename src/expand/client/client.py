@@ -374,42 +374,46 @@ class BudgetedClient:
             answer = await self._author.complete(
                 order.request, client_request_id=order.address.header(attempt_id), on_text=on_text
             )
-        except AttemptFailedError as failed:
-            seconds = tries.pause_seconds(failed)
-            if seconds:  # first of all: from now on nobody may call the model, in any process
-                self._ledger.pause(order.request.model, seconds)
-            # Text wins over the failure's rule, even over "not billed": a provider that sent text has worked, and will
-            # charge for it. What the order still needs is asked for as a continuation.
-            cut = _cut(pieces, failed)
-            if cut is None:
-                record = self._ledger.release if RULES[failed.failure].billed == "no" else self._ledger.unknown
-                record(attempt_id, failed)
-                self._on_event(
-                    Event(
-                        kind="failed",
-                        order=order,
-                        attempt_id=attempt_id,
-                        seconds=seconds,
-                        message=f"{failed.message}; {failed.mended}" if failed.mended else failed.message,
-                        final=tries.ends_run(failed),
-                    )
-                )
-                return failed
-            answer = cut
         # Everything, Ctrl-C and defects in an author too. Whatever happens after sending, the ledger has to be told, or
         # the attempt stays in flight until this process has ended.
         except BaseException as error:
             cancelled = isinstance(error, asyncio.CancelledError)
             kind = Failure.CANCELLED if cancelled else Failure.CRASHED
-            lost = AttemptFailedError(kind, f"{type(error).__name__} while it was in flight")
-            cut = _cut(pieces, lost)
-            if cut is None:
-                self._ledger.unknown(attempt_id, lost)
-            else:
-                await self._settle(order, attempt_id, cut)
-                if cancelled:
-                    raise StoppedError(f"stopped; what had arrived of attempt {attempt_id} is stored") from error
-            raise
+            failed = next((each for each in (error, error.__cause__) if isinstance(each, AttemptFailedError)), None)
+            failed = failed or AttemptFailedError(kind, f"{type(error).__name__} while it was in flight")
+            told = failed is error
+            unbilled = told and RULES[failed.failure].billed == "no"
+            seconds = tries.pause_seconds(failed) if told else 0.0
+            if seconds:  # first of all: from now on nobody may call the model, in any process
+                self._ledger.pause(order.request.model, seconds)
+            # Text wins over the failure's rule, even over "not billed": a provider that sent text has worked, and will
+            # charge for it. What the order still needs is asked for as a continuation.
+            text = "".join(pieces)
+            if not text.strip():
+                (self._ledger.release if unbilled else self._ledger.unknown)(attempt_id, failed)
+                if not told:
+                    raise
+                message = f"{failed.message}; {failed.mended}" if failed.mended else failed.message
+                final = tries.ends_run(failed)
+                self._on_event(
+                    Event(
+                        kind="failed", order=order, attempt_id=attempt_id, seconds=seconds, message=message, final=final
+                    )
+                )
+                return failed
+            cut = Answer(
+                text=text,
+                finish=Finish.CUT,
+                usage=failed.usage,
+                model=failed.model,
+                provider_request_id=failed.provider_request_id,
+            )
+            stored = await self._settle(order, attempt_id, cut)
+            if cancelled:
+                raise StoppedError(f"stopped; what had arrived of attempt {attempt_id} is stored") from error
+            if not told:
+                raise
+            return stored
         return await self._settle(order, attempt_id, answer)
 
     async def _settle(self, order: Order, attempt_id: str, answer: Answer) -> StoredAnswer:
@@ -514,11 +518,3 @@ def all_failed(failures: Sequence[tuple[str, ExpandError]]) -> AuthorError:
     if len(failures) == 1:
         return AuthorError(str(failures[0][1]))
     return AuthorError("no model could write: " + "; ".join(f"{model}: {error}" for model, error in failures))
-
-
-def _cut(pieces: list[str], failed: AttemptFailedError) -> Answer | None:
-    """What arrived of an attempt that broke off, as an answer; None if nothing did.
-
-    The provider wrote it and will bill it, whatever it said afterwards; so it is never thrown away for a whole one."""
-    text = "".join(pieces)
-    return Answer(text=text, finish=Finish.CUT, usage=failed.usage) if text.strip() else None

@@ -280,7 +280,13 @@ def fail(
 ) -> None:
     """End an attempt without an answer: release one that was not sent or is ``unbilled`` for certain, and what it was
     charged; else leave it unknown, charged at its reservation."""
-    columns = {"failure": failed.failure, "status": failed.status, "message": clean(failed.message)[:2000]}
+    columns = {
+        "failure": failed.failure,
+        "status": failed.status,
+        "message": clean(failed.message)[:2000],
+        "answered_by": clean(failed.model),
+        "provider_request_id": clean(failed.provider_request_id),
+    }
     if unbilled or row.state is State.RESERVED:
         _change(connection, row, State.RELEASED, now, columns=columns, charge=NOTHING, history=str(failed.failure))
     else:

@@ -109,7 +109,8 @@ class Connection:
         }
         if form.stream and "stream_options" not in form.leave_out:
             sent["stream_options"] = {"include_usage": True}
-        failed = None
+        failed: AttemptFailedError | None = None
+        cancelled: asyncio.CancelledError | None = None
         try:
             async with asyncio.timeout(self.total_seconds):
                 async with aclosing(self._sent(sent, answer)) as steps:
@@ -121,6 +122,8 @@ class Connection:
                             break
         except TimeoutError:
             failed = AttemptFailedError(Failure.TIMEOUT, f"no whole answer in {self.total_seconds:g} s")
+        except asyncio.CancelledError as error:
+            cancelled, failed = error, AttemptFailedError(Failure.CANCELLED, "it was stopped while it was in flight")
         except AttemptFailedError as error:
             failed = error
         finally:
@@ -129,16 +132,17 @@ class Connection:
                 await exchange.response.aclose()  # what the server has not written is not billed
         exchange.read()
         answer.end()
-        request_id = request_id_in(exchange.headers)
-        if hidden(request_id) != request_id:
-            request_id = ""  # a server that repeats the headers of the request: that is no id
+        stated = request_id_in(exchange.headers)
+        request_id = stated if hidden(stated) == stated else ""  # else a server repeats the request's headers
         try:
             if failed is not None and not answer.complete:
                 raise failed
             is_stream = exchange.headers.get("content-type", "").startswith("text/event-stream")
             return answer.finished(request_id=request_id, is_stream=is_stream)
         except AttemptFailedError as error:
-            error.usage = answer.final_usage
+            error.usage, error.model, error.provider_request_id = answer.final_usage, answer.model, request_id
+            if cancelled is not None:
+                raise cancelled from error
             _forget_cause_with_key(error)
             raise error from error.__cause__
 

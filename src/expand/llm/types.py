@@ -167,8 +167,9 @@ class AttemptFailedError(Exception):
     ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing. ``remedy`` takes the place
     of the one that the failure has in general. ``mended`` says what the author does otherwise from now on, so that the
     same request may be sent again at once; "" if it was said before, None where nothing was mended. An answer that
-    broke off may have said before what it costs: ``usage``. Its text went to ``on_text``. The message is printable: it
-    may repeat what a server said."""
+    broke off may have said before what it costs: ``usage``. Its text went to ``on_text``. ``model`` and
+    ``provider_request_id`` are an ``Answer``'s, "" where nothing was said. The message is printable: it may repeat what
+    a server said."""
 
     failure: Failure
     message: str
@@ -176,6 +177,8 @@ class AttemptFailedError(Exception):
     status: int | None = None
     retry_after_seconds: float | None = None
     usage: Usage | None = None
+    model: str = ""
+    provider_request_id: str = ""
     remedy: str = ""
     mended: str | None = None
 
@@ -199,5 +202,6 @@ class Author(Protocol):
         """Send the request once; call ``on_text`` with each piece of text as it arrives.
 
         Raises ``AttemptFailedError`` when no whole answer came. The caller keeps the pieces that arrived before: they
-        are an answer that was cut."""
+        are an answer that was cut. An author that is cancelled may raise ``CancelledError`` from such an error, which
+        says what it knows of the answer."""
         ...

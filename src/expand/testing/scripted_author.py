@@ -123,14 +123,16 @@ class ScriptedAuthor(Script):
             text, why = self.written(sent.question, behaviour)
         if behaviour not in FAILURES:
             return _answer(sent, text, Finish.REFUSAL if behaviour == "refusal" else Finish(why)), None
-        reported = _answer(sent, text, Finish.CUT) if behaviour == "broken_stream_with_usage" else None
+        whole = _answer(sent, text, Finish.CUT)
         failure, message = FAILURES[behaviour]
         return _answer(sent, text[: len(text) // 2], Finish.CUT), AttemptFailedError(
             failure,
             message,
             status=ERRORS[behaviour][0] if behaviour in ERRORS else None,
             retry_after_seconds=self.retry_after_seconds,
-            usage=reported.usage if reported else None,
+            usage=whole.usage if behaviour == "broken_stream_with_usage" else None,
+            model=whole.model,
+            provider_request_id=whole.provider_request_id,
         )
 
 
