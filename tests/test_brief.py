@@ -14,10 +14,12 @@ from workspaces import expand, small
 
 from expand import RunResult, Workspace, expand_chapter
 from expand.drafting.brief import brief_warnings, parse_brief, read_brief
+from expand.drafting.events import Event, Notice
 from expand.drafting.length_loop import LengthLoop
 from expand.drafting.section_text import SectionText, Skeleton
 from expand.errors import InputErrors
 from expand.ledger import verify
+from expand.llm.types import Answer, Finish, Usage
 from expand.outline import Outline, Quality, Section, Text, too_many_examples
 from expand.testing import ScriptedAuthor, SentRequest
 from expand.testing.behaviours import TextGenerator, written
@@ -51,12 +53,12 @@ sections:
 """
 
 
-def author(brief: str | Callable[[int], str] = BRIEF) -> ScriptedAuthor:
+def author(brief: str | Callable[[int], str | Answer] = BRIEF) -> ScriptedAuthor:
     """Answers the request for a brief with ``brief``, by its number from 0, and writes sections to order."""
 
     generator = TextGenerator()
 
-    def write(sent: SentRequest) -> str:
+    def write(sent: SentRequest) -> str | Answer:
         if sent.purpose == "brief":
             return brief if isinstance(brief, str) else brief(sum(s.purpose == "brief" for s in made.requests) - 1)
         return written(sent.question, "normal", generator=generator, ratio=1.0)[0]
@@ -218,6 +220,34 @@ def test_a_model_that_makes_none_drafts_without(tmp_path: Path) -> None:
     assert not (place / "briefs/07.yaml").exists()
     again = author("No.")
     assert run(place, again).attempts == 0  # nothing is bought twice to come to nothing again
+
+
+@pytest.mark.parametrize("window", [2300, 2500])
+def test_a_brief_that_does_not_fit_the_model_is_done_without(tmp_path: Path, window: int) -> None:
+    place, writer, events = small(tmp_path), author(), list[Event]()
+    with (place / "expand.toml").open("a", encoding="utf-8") as settings:
+        settings.write(f'[models."gpt-4.1"]\ncontext_window = {window}\nlines_per_request = 20\n')
+    result = run(place, writer, on_event=events.append)
+    assert (writer.requests[0].purpose == "brief") == (window == 2500)
+    assert all(section.status == "drafted" for section in result.chapter.sections)
+    assert result.problems == ()
+    said = [one.message for one in events if isinstance(one, Notice) and "drafted without a brief" in one.message]
+    assert [f"do not fit gpt-4.1's context window of {window:,}" in one for one in said] == [True] * (window == 2300)
+
+
+@pytest.mark.parametrize("finish", [Finish.CUT, Finish.STOP])
+def test_a_brief_whose_connection_broke_is_asked_for_again(tmp_path: Path, finish: Finish) -> None:
+    part = BRIEF.partition("```yaml\n")[2].replace("The rules in short.\n```", "The rules in")
+
+    def write(number: int) -> Answer | str:
+        usage = Usage(prompt=100, completion=100)
+        return BRIEF if number else Answer(text=part, finish=finish, usage=usage)
+
+    place, writer = small(tmp_path), author(write)
+    run(place, writer)
+    assert sum(sent.purpose == "brief" for sent in writer.requests) == 1 + (finish is Finish.CUT)
+    opening = read_brief(place / "briefs/07.yaml", root=place).sections[2].opening
+    assert opening == ("The rules in short." if finish is Finish.CUT else "The rules in")
 
 
 def test_a_section_without_an_entry_is_named(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from expand.document.translation_units import faults, passages, replaced, transl
 from expand.drafting.run_options import RunOptions
 from expand.drafting.translation import TranslationResult, translate
 from expand.ledger import verify
+from expand.llm.types import AttemptFailedError, Failure
 from expand.markdown import blocks
 from expand.testing import ScriptedAuthor, SentRequest
 from expand.testing.server import Received
@@ -338,6 +339,25 @@ def test_a_passage_that_loses_its_code_gets_one_repair_and_is_then_kept(tmp_path
     )
     assert run(place, author).exit_code == 0
     assert "`fifo`" in draft_of(place)
+
+
+@pytest.mark.parametrize("repairs", [0, 1])
+def test_a_passage_whose_repair_was_not_bought_is_asked_for_again(tmp_path: Path, repairs: int) -> None:
+    place = book(tmp_path, text=SHORT.replace("to the pipe", "to the pipe `fifo`"))
+
+    def write(sent: SentRequest) -> str | AttemptFailedError:
+        if len(author.requests) > 1 + repairs:
+            return AttemptFailedError(Failure.UNAUTHORIZED, "the key is gone")
+        return answered(sent.last_user_message, "zh", lambda original, said: said.replace("`fifo`", ""))
+
+    author = ScriptedAuthor(write=write)
+    result = run(place, author)
+    assert (result.exit_code, result.missing) == ((5, 0) if repairs else (4, 1))
+    again = translator("zh")
+    result = run(place, again)
+    assert len(again.requests) == 1 - repairs
+    assert result.exit_code == (5 if repairs else 0)
+    assert ("The child writes to the pipe `fifo`." in draft_of(place)) == bool(repairs)
 
 
 def test_answers_that_would_change_the_structure_or_say_nothing(tmp_path: Path) -> None:

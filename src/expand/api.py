@@ -148,11 +148,11 @@ async def read_draft(
     settings = options.settings(workspace, own_author=author is not None)
     outlines = {chapter: workspace.outline(chapter)}
     opening = open_run(workspace, settings, options, author=author, on_event=on_event, outlines=outlines)
-    async with opening as (_, setup, context):
+    async with opening as context:
         on_ready(context.client)
-        draft_file = DraftStore(workspace, book, options=options, setup=setup).look(chapter)
+        draft_file = DraftStore(workspace, book, options=options, setup=context.setup).look(chapter)
         judge = code_check(workspace, settings, draft_file.chapter).judge if code or settings.code.check else None
-        return await read_through(context, workspace, draft_file, judge)
+        return await read_through(context, draft_file, judge)
 
 
 def accept(

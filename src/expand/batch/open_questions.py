@@ -21,7 +21,6 @@ from expand.drafting.section_state import check_sections
 from expand.errors import InputError
 from expand.ledger import Ledger, Order, Run, StoredAnswer
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, ignore_text
-from expand.outline import Plan
 from expand.workspace import Workspace
 
 QuestionState = Literal["current", "edited", "complete", "open"]
@@ -52,11 +51,19 @@ async def open_questions(
     workspace: Workspace, setup: ModelSetup, ledger: Ledger, run: Run, options: RunOptions, *, dry_run: bool
 ) -> tuple[SectionQuestions, ...]:
     """The questions that every section of a run can ask now. Sends and reserves nothing."""
-    client = BudgetedClient(ledger=ledger, author=NoAuthor())
-    lean = frozenset(chapter for chapter, _ in ledger.bought(Plan.LEAN.value))
-    context = RunContext(ledger=ledger, run_id=run.id, client=client, usage=UsageCounters(ledger), lean=lean)
+    book = workspace.book()
+    context = RunContext(
+        workspace=workspace,
+        book=book,
+        options=options,
+        setup=setup,
+        ledger=ledger,
+        run_id=run.id,
+        client=BudgetedClient(ledger=ledger, author=NoAuthor()),
+        usage=UsageCounters(ledger),
+    )
     questions: list[SectionQuestions] = []
-    drafts = DraftStore(workspace, workspace.book(), options=options, setup=setup)
+    drafts = DraftStore(workspace, book, options=options, setup=setup)
     for chapter, check in check_sections(drafts, ledger, dry_run=dry_run):
         state: QuestionState = "edited" if check.state == "edited" else "current"
         orders: tuple[Order, ...] = ()

@@ -37,7 +37,7 @@ def brief(
         note_author(run_options.settings(place))
         made = asyncio.run(write_brief(place, run_options, on_event=show_notice, on_ready=stop_with_signals))
         for problem in made.problems:
-            warn(f"briefs/{chapter}.yaml: {problem}" if made.brief else f"the answer makes no brief: {problem}")
+            warn(f"briefs/{chapter}.yaml: {problem}" if made.value else f"the answer makes no brief: {problem}")
         if made.stopped_by is not None:
             warn(str(made.stopped_by))
         code = made.stopped_by.exit_code if made.stopped_by else 5 if made.problems else 0

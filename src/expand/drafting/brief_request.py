@@ -5,27 +5,24 @@ with what is wrong with it, once. A run then drafts without a brief: it makes se
 """
 
 import re
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
-from expand.client.client import BudgetedClient, StoppedError
+from expand.client.client import BudgetedClient
 from expand.drafting.brief import Brief, parse_brief
 from expand.drafting.chapter import Chapter
+from expand.drafting.chapter_requests import FIRST, WHOLE, ChapterRequests, Made, Tried, ask, unreadable
 from expand.drafting.draft_file import open_chapter
 from expand.drafting.events import Event, Notice
-from expand.drafting.request_builder import chapter_order, chapter_request
 from expand.drafting.run_context import RunContext, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
-from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Ledger, Order
-from expand.llm.types import Address, Answer, Finish
+from expand.llm.types import Answer
 from expand.markdown import sanitize
 from expand.outline import Plan
 from expand.prompts.context import BriefContext, SectionContext
 from expand.workspace import Workspace, read_text, write_atomically
 
-SECTION = 0
-"""The section that a brief's requests are addressed to: the chapter as a whole."""
 MOST_REQUESTS = 2
 BASE_TOKENS, TOKENS_PER_SECTION, TOKENS_PER_TOPIC = 1500, 250, 150
 """The output cap of a brief; that of a strong author for 7 sections and 17 topics took 5,000."""
@@ -39,52 +36,27 @@ _FENCED = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MadeBrief:
-    """What asking for a brief came to: ``brief`` is None where there is none, for the reason in ``stopped_by``.
-    ``problems`` is what is still wrong with it."""
-
-    brief: Brief | None
-    problems: tuple[str, ...] = ()
-    stopped_by: ExpandError | None = None
-
-
-async def make_brief(context: RunContext, chapter: Chapter, workspace: Workspace, *, note: str = "") -> MadeBrief:
+async def make_brief(context: RunContext, chapter: Chapter, *, note: str = "") -> Made[Brief]:
     """Ask for the chapter's brief and write its file. ``chapter`` is the chapter without one. ``note`` says what is to
-    change of the one in the file.
-
-    Raises nothing that ends a run but ``LedgerError``."""
-    counter = context.usage.of(chapter.id, SECTION)
-    path = workspace.brief_path(chapter.id)
-    best = MadeBrief(brief=None, problems=(note,) if note else ())
-    previous, problems, cut = read_text(path)[:MOST_MATERIAL] if note else "", best.problems, 0
-    edition = context.ledger.edition(chapter.id, SECTION)
-    try:
-        for attempt in range(MOST_REQUESTS):
-            order = brief_order(
-                chapter, context.run_id, edition=edition, attempt=attempt, cut=cut, previous=previous, problems=problems
-            )
-            bought = await context.client.buy(order)
-            counter.add(bought)
-            made = _read(bought.answer, chapter)
-            if best.brief is None or (made.brief is not None and len(made.problems) < len(best.problems)):
-                best = made
-            if made.brief is not None and not made.problems:
-                break
-            previous, problems = bought.answer.text[:MOST_MATERIAL], made.problems
-            cut += bought.answer.finish is Finish.LENGTH
-    except (BudgetExceededError, AuthorError, StoppedError, InputError) as error:
-        if best.brief is None:
-            return MadeBrief(brief=None, stopped_by=error)
-    if best.brief is not None:
-        write_atomically(path, best.brief.as_yaml())
-        context.usage.on_event(Notice(message=f"{chapter.id}: the brief is in {workspace.relative(path)}"))
-    return best
+    change of the one in the file. Raises ``InputError`` where the request does not fit the model."""
+    path = context.workspace.brief_path(chapter.id)
+    edition = context.ledger.edition(chapter.id, WHOLE)
+    made = await ask(
+        context,
+        lambda tried: brief_order(chapter, context.run_id, edition, tried),
+        lambda bought: _read(bought.answer, chapter),
+        most=MOST_REQUESTS,
+        first=Tried(said=read_text(path), problems=(note,)) if note else FIRST,
+    )
+    if made.value is not None:
+        write_atomically(path, made.value.as_yaml())
+        context.on_event(Notice(message=f"{chapter.id}: the brief is in {context.workspace.relative(path)}"))
+    return made
 
 
 def begun_chapters(ledger: Ledger) -> set[str]:
     """The chapters of which a section has an answer, under any plan."""
-    return {chapter for plan in Plan for chapter, section in ledger.bought(plan.value) if section != SECTION}
+    return {chapter for plan in Plan for chapter, section in ledger.bought(plan.value) if section != WHOLE}
 
 
 def wants_brief(chapter: Chapter, begun: Collection[str]) -> bool:
@@ -96,18 +68,9 @@ def wants_brief(chapter: Chapter, begun: Collection[str]) -> bool:
     return options.fresh or chapter.id not in begun
 
 
-def brief_order(
-    chapter: Chapter,
-    run_id: str,
-    *,
-    edition: int = 0,
-    attempt: int = 0,
-    cut: int = 0,
-    previous: str = "",
-    problems: Sequence[str] = (),
-) -> Order:
-    """The order of request number ``attempt``, from 0. ``cut`` counts the answers that reached their output cap: each
-    doubles it. Raises ``InputError`` where it does not fit the model's context window."""
+def brief_order(chapter: Chapter, run_id: str, edition: int = 0, tried: Tried = FIRST) -> Order:
+    """The order for a brief; each answer that reached its output cap doubles it. Raises ``InputError`` where it does
+    not fit the model's context window."""
     cap = BASE_TOKENS
     for section in chapter.outline.sections:
         cap += TOKENS_PER_SECTION + TOKENS_PER_TOPIC * len(section.topics)
@@ -134,32 +97,31 @@ def brief_order(
     )
     first = chapter.prompts.message("brief.j2", asked)
     # By what is asked, not by the answers before it: a run that was killed finds what it bought.
-    words = ("brief", chapter.id, chapter.system.content, first.content, chapter.setup.profile.name, edition, attempt)
-    mended = replace(asked, present=previous, problems=tuple(problems))
-    messages = (chapter.system, chapter.prompts.message("brief.j2", mended))
-    edition = edition * MOST_REQUESTS + attempt
-    return chapter_order(
-        chapter_request(chapter.setup, messages, output_tokens=cap * 2**cut, edition=edition),
-        chapter.setup,
-        Address(chapter=chapter.id, section=SECTION, purpose="brief"),
+    words = ("brief", chapter.id, chapter.system.content, first.content, chapter.setup.profile.name)
+    mended = replace(asked, present=tried.said[:MOST_MATERIAL], problems=tried.problems)
+    return ChapterRequests(
+        chapter=chapter.id,
+        purpose="brief",
+        setup=chapter.setup,
         options=chapter.options,
         run_id=run_id,
-        question=words,
         remedy=f"write briefs/{chapter.id}.yaml yourself, or run expand chapter with --no-brief",
+        edition=edition,
+    ).order(
+        (chapter.system, chapter.prompts.message("brief.j2", mended)),
+        output_tokens=cap * 2**tried.cut,
+        question=(*words, edition, tried.attempts),
+        attempt=tried.attempts,
     )
 
 
-def _read(answer: Answer, chapter: Chapter) -> MadeBrief:
-    if not answer.usable:
-        said = " ".join(answer.text.split())[:200]
-        return MadeBrief(brief=None, problems=(f"the author refused: {said}" if said else "the author gave no answer",))
+def _read(answer: Answer, chapter: Chapter) -> tuple[Brief | None, tuple[str, ...]]:
+    if problems := unreadable(answer):
+        return None, problems
     text, _ = sanitize.bare(answer.text)
     fenced = _FENCED.search(text)
     titles = [skeleton.title for skeleton in chapter.skeletons.values()]
-    brief, problems = parse_brief(fenced["body"] if fenced else text, chapter.outline, titles)
-    if answer.finish is Finish.LENGTH:
-        return MadeBrief(brief=None, problems=("it breaks off; say less for each topic", *problems))
-    return MadeBrief(brief=brief, problems=problems)
+    return parse_brief(fenced["body"] if fenced else text, chapter.outline, titles)
 
 
 async def write_brief(
@@ -168,15 +130,15 @@ async def write_brief(
     *,
     on_event: Callable[[Event], None] = ignore_event,
     on_ready: Callable[[BudgetedClient], None] = lambda _: None,
-) -> MadeBrief:
+) -> Made[Brief]:
     """Have the brief of the only chapter in ``options`` written, in the place of one that there may be; with ``fresh``
     it is bought anew. ``on_ready`` gets the client before the first request. Raises ``InputError`` before anything is
     sent."""
     (chapter_id,) = options.chapters
     settings, options = options.settings(workspace), replace(options, brief=False, read=False)
-    async with open_run(workspace, settings, options, on_event=on_event) as (book, setup, context):
+    async with open_run(workspace, settings, options, on_event=on_event) as context:
         on_ready(context.client)
-        chapter = open_chapter(workspace, book, chapter_id, options=options, setup=setup)
+        chapter = open_chapter(workspace, context.book, chapter_id, options=options, setup=context.setup)
         if options.fresh:
-            context.ledger.raise_edition(chapter_id, SECTION)
-        return await make_brief(context, chapter, workspace)
+            context.ledger.raise_edition(chapter_id, WHOLE)
+        return await make_brief(context, chapter)

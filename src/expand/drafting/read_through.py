@@ -19,23 +19,21 @@ from expand.checks import Finding, not_ignored
 from expand.checks.finding import KINDS, Severity, excerpt, finding
 from expand.document.draft import hidden_line
 from expand.drafting.chapter import Chapter
+from expand.drafting.chapter_requests import WHOLE, ChapterRequests
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.events import Notice
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.read_record import ReadRecord, hashes, keep_record, read_record
-from expand.drafting.request_builder import chapter_order, chapter_request
 from expand.drafting.run_context import RunContext
 from expand.errors import InputError, Place
 from expand.ledger import Order
 from expand.llm.profile import strict_object
-from expand.llm.types import Address
 from expand.markdown import sanitize
 from expand.markdown.assemble import close
 from expand.markdown.blocks import blocks, newline_of, rows
 from expand.markdown.sanitize import without_forbidden
 from expand.prompts.context import LANGUAGE_NAMES, ChangeContext, ReviewContext, SectionContext
 from expand.schema import Json
-from expand.workspace import Workspace
 
 if TYPE_CHECKING:
     from expand.code_check.chapter_code import ChapterVerdicts
@@ -99,15 +97,13 @@ class Remark:
         return bool(self.edits) and not self.obstacle
 
 
-async def read_through(
-    context: RunContext, workspace: Workspace, draft_file: DraftFile, judge: Judge | None = None
-) -> str:
+async def read_through(context: RunContext, draft_file: DraftFile, judge: Judge | None = None) -> str:
     """Have a draft read and mended, and keep what was found. ``judge`` judges its code. Returns what came of it, in
     words.
 
     Nothing is asked where the draft is as the last read-through left it. Raises what ``BudgetedClient.buy`` raises, and
     ``InputError`` for an unfinished draft and for one that does not fit the model's context window."""
-    chapter = draft_file.chapter
+    chapter, workspace = draft_file.chapter, context.workspace
     if draft_file.unfinished:
         raise InputError(
             f"section {draft_file.unfinished[0]} is not finished, and only whole chapters are read through",
@@ -119,7 +115,7 @@ async def read_through(
     if record.texts == hashes(texts):
         return "read through before, and nothing has changed since"
     keep_record(workspace, draft_file.path, replace(record, before=hashes(texts)))
-    context.usage.on_event(Notice(message=f"{chapter.id}: the draft is read through"))
+    context.on_event(Notice(message=f"{chapter.id}: the draft is read through"))
     entries = await _ask(context, chapter, "review.j2", review_context(chapter, texts))
     if entries is None:
         return "the reader's answer is no list of findings, so nothing was changed"
@@ -158,15 +154,14 @@ def read_order(chapter: Chapter, setup: ModelSetup, run_id: str, template: str, 
     message = prompts.message(template, values)
     words = ("review", template, chapter.id, setup.profile.name, system.content, message.content)
     answer = setup.profile.json_format("answer", _SCHEMAS[template])
-    return chapter_order(
-        chapter_request(setup, (system, message), output_tokens=OUTPUT_TOKENS[template], parameters=answer),
-        setup,
-        Address(chapter=chapter.id, section=0, purpose="review"),
+    return ChapterRequests(
+        chapter=chapter.id,
+        purpose="review",
+        setup=setup,
         options=chapter.options,
         run_id=run_id,
-        question=words,
         remedy="name a model with a larger one as review under [roles], or give --no-read",
-    )
+    ).order((system, message), output_tokens=OUTPUT_TOKENS[template], question=words, parameters=answer)
 
 
 def texts_of(draft_file: DraftFile) -> dict[int, str]:
@@ -202,9 +197,9 @@ async def _ask(
     context: RunContext, chapter: Chapter, template: str, values: ReviewContext
 ) -> list[Mapping[str, Any]] | None:
     """The entries of the list that the model answers with; None where it does not."""
-    setup = context.models_for("review", chapter.setup)[0]
+    (setup, *_) = context.models_for("review")
     bought = await context.client.buy(read_order(chapter, setup, context.run_id, template, values))
-    context.usage.of(chapter.id, 0).add(bought)
+    context.usage.of(chapter.id, WHOLE).add(bought)
     return parsed(bought.answer.text) if bought.answer.usable else None
 
 

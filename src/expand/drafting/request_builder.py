@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from itertools import accumulate, pairwise
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from expand.budget import Amount
@@ -24,11 +23,10 @@ from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import ModelLimits, Order
 from expand.llm.tokens import raised
-from expand.llm.types import Address, Message, Purpose, Request
+from expand.llm.types import Address, Purpose, Request
 from expand.markdown import matching
 from expand.prompts.context import RequestContext
 from expand.references.passages import quoted as quoted_passages
-from expand.schema import Json
 
 if TYPE_CHECKING:
     from expand.drafting.section_state import SectionCheck
@@ -67,7 +65,7 @@ def prompt_bound(estimate: int, setup: ModelSetup) -> int:
     return raised(estimate, setup.margin()) + CHAT_SLACK_TOKENS
 
 
-def _order(
+def order_for(
     request: Request,
     setup: ModelSetup,
     *,
@@ -107,51 +105,8 @@ def _order(
     )
 
 
-def chapter_request(
-    setup: ModelSetup,
-    messages: tuple[Message, ...],
-    *,
-    output_tokens: int,
-    edition: int = 0,
-    parameters: Mapping[str, Json] = MappingProxyType({}),
-) -> Request:
-    """A request about a chapter as a whole, with an output cap of ``output_tokens`` beside what the model thinks.
-    ``parameters`` are laid over the profile's."""
-    profile = setup.profile
-    return Request(
-        model=profile.name,
-        messages=messages,
-        max_output_tokens=min(profile.max_output_tokens, profile.reasoning_tokens + output_tokens),
-        parameters={**profile.parameters, **parameters},
-        edition=edition,
-    )
-
-
-def chapter_order(
-    request: Request,
-    setup: ModelSetup,
-    address: Address,
-    *,
-    options: RunOptions,
-    run_id: str,
-    question: Sequence[object],
-    remedy: str,
-) -> Order:
-    """The order for a request that is addressed to section 0. ``question`` is what its identity is made of. Raises
-    ``InputError`` with ``remedy`` where it does not fit the model's context window."""
-    return _order(
-        request,
-        setup,
-        address=address,
-        run_id=run_id,
-        options=options,
-        question=_digest(question),
-        remedy=remedy,
-        estimate=setup.counter.count_messages(request.messages),
-    )
-
-
-def _digest(question: Sequence[object]) -> str:
+def digest_of(question: Sequence[object]) -> str:
+    """The identity of a request that asks just this."""
     return hashlib.sha256("|".join(map(str, question)).encode()).hexdigest()
 
 
@@ -211,7 +166,7 @@ class RequestBuilder:
             ),
             edition=self.check.revision.number * TRIES_STRIDE + attempt,
         )
-        return _order(
+        return order_for(
             request,
             self._setup,
             address=Address(chapter=self.chapter.id, section=self._section.number, purpose=ask.purpose),
@@ -235,7 +190,7 @@ class RequestBuilder:
         # The ordinals count from the text that a topic goes on from. An answer that this text has in it already was
         # asked for from another one, so it is never found again.
         begun = [text for slot, text in enumerate(self.check.begun.bodies) if slot in ask.slots and text.strip()]
-        return _digest((*words, *begun))
+        return digest_of((*words, *begun))
 
     def _context(self, ask: Ask, section_text: SectionText) -> RequestContext:
         chapter, section, skeleton, slots = self.chapter, self._section, self._skeleton, ask.slots

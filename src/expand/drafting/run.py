@@ -22,10 +22,11 @@ from expand.checks import Finding, not_ignored
 from expand.client.client import RefusedError, StoppedError
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.drafting.approval import Approval
-from expand.drafting.brief_request import BUDGET_SHARE, SECTION, begun_chapters, brief_order, make_brief, wants_brief
+from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
 from expand.drafting.budget_plan import BudgetPlan, DueSection, budget_plan, due_sections, expected_tokens
 from expand.drafting.chapter import Chapter
-from expand.drafting.draft_file import DraftFile, DraftStore, open_chapter
+from expand.drafting.chapter_requests import WHOLE, Made
+from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
 from expand.drafting.read_record import hashes, read_record
@@ -144,16 +145,12 @@ class Run:
         cache = ResultCache(workspace, options, profile_of(workspace, settings), usable=usable)
         outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters if chapter not in cache}
         opening = open_run(workspace, settings, options, author=self._author, on_event=self._tell, outlines=outlines)
-        async with opening as (book, setup, context):
-            drafts = DraftStore(workspace, book, options=options, setup=setup, outlines=outlines)
+        async with opening as context:
             scheduler = self._scheduler = _Scheduler(
-                workspace=workspace,
-                options=options,
                 context=context,
-                drafts=drafts,
+                drafts=DraftStore(workspace, context.book, options=options, setup=context.setup, outlines=outlines),
                 cache=cache,
-                workers=1 if options.decide else settings.concurrency or setup.profile.concurrency,
-                on_event=self._tell,
+                workers=1 if options.decide else settings.concurrency or context.setup.profile.concurrency,
                 code=partial(code_check, workspace, settings) if settings.code.check else None,
             )
             if options.decide:
@@ -179,41 +176,52 @@ class Run:
             self.stop()
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(eq=False, kw_only=True, slots=True)
+class _ChapterWork:
+    """A chapter that a run works on. ``done`` has the status of the sections that are finished, and what is to say of
+    them, ``to_mend`` those whose package is mended when all of it is there. ``is_due`` says that one of them was due,
+    ``briefless`` that it gets a brief first, ``noted`` that the run says something of it that a later run would not."""
+
+    sections: Sequence[int]
+    is_due: bool = False
+    briefless: bool = False
+    noted: bool = False
+    done: dict[int, tuple[SectionStatus, Sequence[Finding]]] = field(default_factory=dict)
+    to_mend: dict[int, tuple[SectionRun, SectionCheck]] = field(default_factory=dict)
+    brief_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
 class _Scheduler:
     """Gives the sections of an open run to its workers, and puts their results together."""
 
-    workspace: Workspace
-    options: RunOptions
     context: RunContext
     drafts: DraftStore
     cache: ResultCache
     workers: int
-    on_event: Callable[[Event], None]
     code: Callable[[Chapter], CodeCheck] | None
     approval: Approval | None = None
     revisions: Revisions = field(default_factory=dict)
-    results: dict[str, dict[int, tuple[SectionStatus, Sequence[Finding]]]] = field(default_factory=dict)
-    """Of chapters that are being worked on: the status of the sections that are done, and what is to say of them."""
-    to_mend: dict[str, dict[int, tuple[SectionRun, SectionCheck]]] = field(default_factory=dict)
-    """Of chapters that are being worked on: the sections whose package is mended when all of it is there."""
-    worked: set[str] = field(default_factory=set)
-    """Chapters of which a section was due."""
-    noted: set[str] = field(default_factory=set)
-    """Chapters of which the run says something that a later run would not."""
+    chapters: dict[str, _ChapterWork] = field(default_factory=dict)
     finished: dict[str, ChapterResult] = field(default_factory=dict)
     refused: list[Refusal] = field(default_factory=list)
     problems: list[InputError] = field(default_factory=list)
     """Why chapters could not be opened or written."""
     plan: BudgetPlan | None = None
     """Which sections are finished where the budget does not reach for all that are due."""
-    without_brief: set[str] = field(default_factory=set)
-    """Chapters that get a brief before their first section is drafted."""
     learning: asyncio.Lock = field(default_factory=asyncio.Lock)
-    brief_locks: dict[str, asyncio.Lock] = field(default_factory=dict)
     defects: list[Exception] = field(default_factory=list)
     stopped_by: str = ""
     interrupted: bool = False
+
+    @property
+    def options(self) -> RunOptions:
+        """The run's options."""
+        return self.context.options
+
+    def tell(self, chapter: str, message: str) -> None:
+        """Tell what a person should know of a chapter."""
+        self.context.on_event(Notice(message=f"{chapter}: {message}"))
 
     def stop(self) -> None:
         """Begin nothing new; what is in flight arrives. Called again, that is left unknown."""
@@ -229,19 +237,22 @@ class _Scheduler:
         ran into, once all others are drafted."""
         began = time.monotonic()
         self.revisions = raised_revisions(self.drafts, self.context.ledger, dry_run=False, overwrite=True)
-        chapters = self._look_around()
+        self._look_around()
         for known in self.finished.values():
             for one in known.sections:
-                self.on_event(SectionDone(chapter=known.id, section=one.number, lines=one.lines, status=one.status))
+                self.context.on_event(
+                    SectionDone(chapter=known.id, section=one.number, lines=one.lines, status=one.status)
+                )
         try:
-            await self._draft(chapters)
+            await self._draft()
         finally:
             try:
                 await self.context.client.drain()
             finally:
-                for chapter_id in tuple(self.results):  # chapters of which a section could not be begun
-                    self.noted.add(chapter_id)
-                    self._finish(self.drafts.look(chapter_id))
+                for chapter, work in self.chapters.items():
+                    if work.done and chapter not in self.finished:  # a section could not be begun
+                        work.noted = True
+                        self._finish(self.drafts.look(chapter))
                 self.problems += self.drafts.write()
         if self.defects:
             raise self.defects[0]
@@ -264,9 +275,8 @@ class _Scheduler:
             interrupted=self.interrupted,
         )
 
-    def _look_around(self) -> dict[str, list[int]]:
-        """The sections to work on by chapter, and what will be drafted and why, told before anything is spent."""
-        chapters: dict[str, list[int]] = {}
+    def _look_around(self) -> None:
+        """Find the sections to work on, and tell what will be drafted and why before anything is spent."""
         planned: list[SectionPlanned] = []
         begun = begun_chapters(self.context.ledger)
         due: list[DueSection] = []
@@ -290,16 +300,16 @@ class _Scheduler:
             planned += [check.planned(draft_file.chapter) for check in checks]
             found = due_sections(draft_file.chapter, checks)
             due += found
-            if found and wants_brief(draft_file.chapter, begun):
-                self.without_brief.add(chapter)
-            chapters[chapter] = [check.section.number for check in checks]
-        self.on_event(RunPlanned(sections=tuple(planned)))
+            briefless = bool(found) and wants_brief(draft_file.chapter, begun)
+            numbers = [check.section.number for check in checks]
+            self.chapters[chapter] = _ChapterWork(sections=numbers, briefless=briefless)
+        self.context.on_event(RunPlanned(sections=tuple(planned)))
         if not (self.interrupted or self.approval):  # else the ledger's answers are drafted, and nothing is spent
             self.plan = budget_plan(due, self.context.remaining_tokens(), self._expected_tokens)
         if self.plan is not None:
-            self.without_brief.clear()
-            self.on_event(Notice(message=str(self.plan)))
-        return chapters
+            for work in self.chapters.values():
+                work.briefless = False
+            self.context.on_event(Notice(message=str(self.plan)))
 
     def _expected_tokens(self, due: DueSection) -> int:
         draft_file = self.drafts.look(due.chapter)
@@ -307,14 +317,15 @@ class _Scheduler:
         check = check_section_state(draft_file, section, self.options, self.revisions)
         return expected_tokens(draft_file.chapter, check, self.context.ledger)
 
-    async def _draft(self, chapters: Mapping[str, Sequence[int]]) -> None:
+    async def _draft(self) -> None:
         """Have the workers do everything."""
+        chapters = {chapter: work.sections for chapter, work in self.chapters.items()}
         todo = lanes(chapters, workers=self.workers, in_order=self.options.context == "text")
         workers = self.workers
         if self.plan is not None:
-            first, workers = tuple(self.plan.finished), 1
             every = [(chapter, number) for chapter, numbers in chapters.items() for number in numbers]
-            todo = ((chapter, (number,)) for chapter, number in dict.fromkeys((*first, *every)))
+            todo = ((chapter, (number,)) for chapter, number in dict.fromkeys((*self.plan.finished, *every)))
+            workers = 1
 
         async def work() -> None:
             for chapter, sections in todo:
@@ -337,11 +348,15 @@ class _Scheduler:
             raise errors.exceptions[0] from errors
 
     async def _section(self, chapter_id: str, number: int) -> None:
-        await self._make_brief(chapter_id)
+        work = self.chapters[chapter_id]
+        async with work.brief_lock:  # before the first section of a chapter; the others wait for it
+            if work.briefless:
+                await self._make_brief(chapter_id)
+                work.briefless = False
         if self.approval and self.options.brief:
             await self._approve_brief(chapter_id, self.approval)
         draft_file, section = self._present(chapter_id, number)
-        self.on_event(SectionStarted(chapter=chapter_id, section=number))
+        self.context.on_event(SectionStarted(chapter=chapter_id, section=number))
         status, told = await self._drafted(draft_file, section)
         while self.approval and status not in ("refused", "failed") and not self.interrupted:
             decision = await self.approval.section(draft_file, section, status, told)
@@ -356,13 +371,12 @@ class _Scheduler:
                 self.revisions = self.context.ledger.editions()
             if decision.choice != "length":
                 status, told = await self._drafted(draft_file, section)
-        results = self.results.setdefault(chapter_id, {})
-        results[number] = status, told
+        work.done[number] = status, told
         with suppress(InputError):  # what cannot be written now is tried again, and told at the end
             draft_file.write()
         delivered = lines.of_section(draft_file.texts[number])
-        self.on_event(SectionDone(chapter=chapter_id, section=number, lines=delivered, status=status))
-        if len(results) == len(self.options.chosen(draft_file.chapter.outline)):
+        self.context.on_event(SectionDone(chapter=chapter_id, section=number, lines=delivered, status=status))
+        if len(work.done) == len(self.options.chosen(draft_file.chapter.outline)):
             verdicts = await self._judged(draft_file, self.code) if self.code else None
             before = dict(draft_file.texts)
             await self._read_through(draft_file)
@@ -385,43 +399,40 @@ class _Scheduler:
 
         Only now its package is complete: a file that another section was still to write is no mistake. So the blocks of
         the package are mended here, those of the sections that this run has drafted."""
-        chapter, judge = draft_file.chapter, code(draft_file.chapter).judge
+        work, judge = self.chapters[draft_file.chapter.id], code(draft_file.chapter).judge
         verdicts = await asyncio.to_thread(judge, draft_file.texts)
-        for number, (section, check) in self.to_mend.pop(chapter.id, {}).items():
+        for number, (section, check) in work.to_mend.items():
             if verdicts.refused(number, package=True) and not draft_file.edited(number):
                 await section.mend_package()
                 draft_file.put(number, section.text.render(), check.key, check.preceding_hash)
-                self.results[chapter.id][number] = "drafted", section.notes
+                work.done[number] = "drafted", section.notes
                 verdicts = await asyncio.to_thread(judge, draft_file.texts)
             section.close()
+        work.to_mend.clear()
         return verdicts
 
     async def _first_alone(self, section: SectionRun) -> ExpandError | None:
         """Draft a section; of a model that writes whole ones the first by itself, so that what it delivers corrects
         what is asked of it for the others."""
-        if self.drafts.setup.profile.brief and not self.context.delivered:
+        if self.context.setup.profile.brief and not self.context.delivered:
             async with self.learning:
                 if not self.context.delivered:
                     return await section.draft()
         return await section.draft()
 
     async def _make_brief(self, chapter_id: str) -> None:
-        """Have the chapter's brief made before the first of its sections; the others wait for it."""
-        if chapter_id not in self.without_brief:
-            return
-        async with self.brief_locks.setdefault(chapter_id, asyncio.Lock()):
-            if chapter_id not in self.without_brief:
+        """Have a chapter's brief made, where it can take but a small part of what is left."""
+        chapter, left = self.drafts.look(chapter_id).chapter, self.context.remaining_tokens()
+        try:
+            if left is not None and brief_order(chapter, "none").amount.tokens * BUDGET_SHARE > left:
                 return
-            chapter = self.drafts.look(chapter_id).chapter
-            remaining = self.context.remaining_tokens()
-            if remaining is None or brief_order(chapter, "none").amount.tokens * BUDGET_SHARE <= remaining:
-                made = await make_brief(self.context, chapter, self.workspace)
-                if made.brief is not None:
-                    self.drafts.forget(chapter_id)
-                elif not isinstance(made.stopped_by, StoppedError):
-                    why = made.stopped_by or made.problems[0]
-                    self.on_event(Notice(message=f"{chapter_id}: drafted without a brief: {why}"))
-            self.without_brief.discard(chapter_id)
+            made = await make_brief(self.context, chapter)
+        except InputError as error:
+            made = Made(None, stopped_by=error)
+        if made.value is not None:
+            self.drafts.forget(chapter_id)
+        elif not isinstance(made.stopped_by, StoppedError):
+            self.tell(chapter_id, f"drafted without a brief: {made.stopped_by or made.problems[0]}")
 
     async def _approve_brief(self, chapter_id: str, approval: Approval) -> None:
         """Have a person decide on the chapter's brief, until it may stay as it is."""
@@ -430,24 +441,23 @@ class _Scheduler:
             if decision.choice in ("take", "skip"):
                 return
             if decision.choice == "back":
-                self.context.ledger.raise_edition(chapter_id, SECTION)
-                bare, book = replace(self.options, brief=False), self.workspace.book()
-                chapter = open_chapter(self.workspace, book, chapter_id, options=bare, setup=self.drafts.setup)
-                made = await make_brief(self.context, chapter, self.workspace, note=decision.note)
-                if made.brief is None or made.problems:
-                    self.on_event(Notice(message=f"{chapter_id}: the brief: {made.stopped_by or made.problems[0]}"))
+                self.context.ledger.raise_edition(chapter_id, WHOLE)
+                chapter = replace(self.drafts.look(chapter_id).chapter, brief=None)
+                made = await make_brief(self.context, chapter, note=decision.note)
+                if made.value is None or made.problems:
+                    self.tell(chapter_id, f"the brief: {made.stopped_by or made.problems[0]}")
             self.drafts.forget(chapter_id)
 
     async def _read_through(self, draft_file: DraftFile) -> None:
         """Have a drafted chapter read through, where the options or the reader's profile say so. By itself that is done
         for chapters that were drafted just now, and where it can take but a small part of what is left."""
         chapter, asked = draft_file.chapter, self.options.read
-        reader = self.context.models_for("review", chapter.setup)[0]
+        work, reader = self.chapters[chapter.id], self.context.models_for("review")[0]
         if self.options.sections is not None or not (reader.profile.read if asked is None else asked):
             return
-        record, texts = read_record(self.workspace, draft_file.path), texts_of(draft_file)
+        record, texts = read_record(self.context.workspace, draft_file.path), texts_of(draft_file)
         begun = hashes(texts) == record.before != record.texts
-        if not asked and (draft_file.unfinished or not (begun or chapter.id in self.worked)):
+        if not asked and (draft_file.unfinished or not (begun or work.is_due)):
             return
         try:
             order = read_order(chapter, reader, "none", "review.j2", review_context(chapter, texts))
@@ -456,14 +466,14 @@ class _Scheduler:
                 said = f"not read through: it may take {order.amount.tokens:,} of the {left:,} tokens left"
             else:
                 judge = self.code(chapter).judge if self.code else None
-                said = await read_through(self.context, self.workspace, draft_file, judge)
-            self.on_event(Notice(message=f"{chapter.id}: {said}"))
+                said = await read_through(self.context, draft_file, judge)
+            self.tell(chapter.id, said)
         except (BudgetExceededError, AuthorError, StoppedError, InputError) as error:
-            self.noted.add(chapter.id)  # a later run goes on with it
+            work.noted = True  # a later run goes on with it
             if isinstance(error, StoppedError):
                 return
             if not asked:
-                self.on_event(Notice(message=f"{chapter.id}: not read through: {error}"))
+                self.tell(chapter.id, f"not read through: {error}")
             elif isinstance(error, InputError):
                 self.problems.append(error)
             else:
@@ -472,15 +482,16 @@ class _Scheduler:
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""
         chapter, number = draft_file.chapter, section.number
+        work = self.chapters[chapter.id]
         check = check_section_state(draft_file, section, self.options, self.revisions)
         if check.state == "edited":
             return "edited", ()
         if check.state == "stale":
             message = "the sections before it changed since it was drafted; --cascade drafts it again"
-            self.on_event(Notice(message=f"{chapter.id}/{number}: {message}"))
+            self.tell(f"{chapter.id}/{number}", message)
         if check.state != "due":
             return "reused", ()
-        self.worked.add(chapter.id)
+        work.is_due = True
         if self.plan is not None and not self.plan.begins((chapter.id, number), self.context.remaining_tokens()):
             self.refused.append(Refusal(chapter=chapter.id, section=number, message=self.plan.refusal))
             return "refused", ()
@@ -493,7 +504,7 @@ class _Scheduler:
         if ended_by is None:
             draft_file.put(number, text, check.key, check.preceding_hash)
             if code:
-                self.to_mend.setdefault(chapter.id, {})[number] = section_run, check
+                work.to_mend[number] = section_run, check
         elif check.begun.bodies:
             draft_file.put_on(number, text)
         elif section_run.text.lines >= chapter.skeletons[number].measure.of_section(draft_file.texts[number]):
@@ -513,16 +524,17 @@ class _Scheduler:
 
     def _finish(self, draft_file: DraftFile, code: ChapterVerdicts | None = None) -> None:
         """The chapter's result: the sections that were asked for, and what shows across them."""
-        chapter, done = draft_file.chapter, self.results.pop(draft_file.chapter.id)
+        chapter = draft_file.chapter
+        work = self.chapters[chapter.id]
         self.drafts.close(chapter.id)
         sections: list[SectionResult] = []
         for section in self.options.chosen(chapter.outline):
-            status, told = done.get(section.number, ("failed", ()))  # one that could not be begun
+            status, told = work.done.get(section.number, ("failed", ()))  # one that could not be begun
             notes = not_ignored(told, draft_file.texts, chapter.ignored)
             counter = self.context.usage.of(chapter.id, section.number)
             now = draft_file.section_result(section, status, code)
             if {*notes} - {*now.findings}:
-                self.noted.add(chapter.id)
+                work.noted = True
             sections.append(
                 replace(
                     now,
@@ -536,7 +548,7 @@ class _Scheduler:
         result = self.finished[chapter.id] = draft_file.chapter_result(
             sections, whole=self.options.sections is None, links=links, code=code
         )
-        if chapter.id not in self.noted:
+        if not work.noted:
             self.cache.keep(draft_file, result, self.revisions, links)
 
 

@@ -122,24 +122,36 @@ class UsageCounters:
             self.on_event(Notice(message=f"{place}: {event.message}{wait}"))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class RunContext:
-    """What the sections of a run are drafted with. ``lean`` are the chapters that have answers bought under the lean
-    plan. ``roles`` are the models of the roles that are not simply the one that drafts: the one that is meant, then
-    those that are asked what another one did not answer. ``replaced`` says why, by the names of both, ``bounds`` what
-    sections have cost, by chapter and number."""
+    """What a run works with. ``setup`` is that of the model that drafts, ``roles`` has those of every role: the one
+    that is meant first, then those that are asked what another one did not answer. ``lean`` are the chapters that have
+    answers bought under the lean plan. ``replaced`` says why one model stands in for another, by the names of both,
+    ``bounds`` what sections have cost, by chapter and number."""
 
+    workspace: Workspace
+    book: Book
+    options: RunOptions
+    setup: ModelSetup
     ledger: Ledger
     run_id: str
     client: BudgetedClient
     usage: UsageCounters
-    lean: frozenset[str]
     roles: Mapping[ModelRole, tuple[ModelSetup, ...]] = field(default_factory=dict)
+    lean: frozenset[str] = field(init=False)
     replaced: dict[tuple[str, str], str] = field(default_factory=dict)
     thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
     bounds: dict[str, dict[int, SectionBound]] = field(default_factory=dict)
     delivered: list[Outcome] = field(default_factory=list)
     """What the run's sections were asked for and got, of a model that writes whole ones."""
+
+    def __post_init__(self) -> None:
+        self.lean = frozenset(chapter for chapter, _ in self.ledger.bought(Plan.LEAN.value))
+
+    @property
+    def on_event(self) -> Callable[[Event], None]:
+        """Who is told what happens."""
+        return self.usage.on_event
 
     def remaining_tokens(self, chapter: str = "") -> int | None:
         """What the budgets of the book and the run have left, and that of a chapter; None without a limit."""
@@ -147,9 +159,9 @@ class RunContext:
         left = [self.ledger.balance(scope).remaining_tokens for scope in scopes]
         return min((remaining for remaining in left if remaining is not None), default=None)
 
-    def models_for(self, role: ModelRole, draft: ModelSetup) -> tuple[ModelSetup, ...]:
-        """The models of a role, the one that is meant first; ``draft`` is the one that drafts."""
-        return self.roles.get(role, (draft,))
+    def models_for(self, role: ModelRole) -> tuple[ModelSetup, ...]:
+        """The models of a role, the one that is meant first."""
+        return self.roles.get(role, (self.setup,))
 
 
 @contextmanager
@@ -188,15 +200,14 @@ async def open_run(
     author: Author | None = None,
     on_event: Callable[[Event], None] = ignore_event,
     outlines: Mapping[str, Outline] | None = None,
-) -> AsyncIterator[tuple[Book, ModelSetup, RunContext]]:
-    """What a run works with: the book, the model's setup, and the context of its sections. When the block ends, nothing
-    is in flight or reserved any more.
+) -> AsyncIterator[RunContext]:
+    """What a run works with. When the block ends, nothing is in flight or reserved any more.
 
     ``author`` writes in the place of the one that the settings mean, under the profile of the settings' model, and is
     not closed here. Raises ``InputError`` before anything is opened when nothing could be sent."""
-    others = other_roles(workspace, settings, options)
+    asked = settings.of_sections(*other_roles(workspace, settings, options))
     if author is None:
-        for one in settings.of_sections(*others):
+        for one in asked:
             require_author(one, path=workspace.settings_path)
     book = workspace.book()
     if options.language:
@@ -211,7 +222,7 @@ async def open_run(
         prepare = None
         if author is None:
             author = own = Authors()
-            for one in settings.of_sections(*others):
+            for one in asked:
                 own[one.model] = await stack.enter_async_context(author_for(one, profile_of(workspace, one)))
             prepare = own.open
         client = BudgetedClient(
@@ -226,18 +237,16 @@ async def open_run(
             prepare=prepare,
         )
         stack.push_async_callback(client.drain)  # before the author and the ledger are closed
-        named = {role: settings.for_role(role) for role in ROLES}
-        models = {one.model: one for every in named.values() for one in every}
-        setups = {model: model_setup_for(workspace, one, ledger=ledger) for model, one in models.items()}
-        yield (
-            book,
-            setups[settings.model],
-            RunContext(
-                ledger=ledger,
-                run_id=run.id,
-                client=client,
-                usage=usage,
-                lean=frozenset(chapter for chapter, _ in ledger.bought(Plan.LEAN.value)),
-                roles={role: tuple(setups[one.model] for one in every) for role, every in named.items()},
-            ),
+        named = {role: [one.model for one in settings.for_role(role)] for role in ROLES}
+        setups = {one.model: model_setup_for(workspace, one, ledger=ledger) for one in settings.of_sections("review")}
+        yield RunContext(
+            workspace=workspace,
+            book=book,
+            options=options,
+            setup=setups[settings.model],
+            ledger=ledger,
+            run_id=run.id,
+            client=client,
+            usage=usage,
+            roles={role: tuple(setups[model] for model in models) for role, models in named.items()},
         )

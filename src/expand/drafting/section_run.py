@@ -91,7 +91,7 @@ class SectionRun:
     def _builders(self, role: ModelRole) -> list[RequestBuilder]:
         """The requests as each model of a role is asked, the one that is meant first."""
         meant = self.chapter.setup
-        models = self.context.models_for(role, meant)
+        models = self.context.models_for(role)
         built = [self._requests if setup is meant else self._builder(self.chapter, setup) for setup in models]
         # A small model that fills in forms cannot rewrite a text.
         return [requests for requests in built if role != "repair" or not requests.profile.aspects]
@@ -293,7 +293,7 @@ class SectionRun:
         raise AuthorError(_only_thinking(requests.model, cap))
 
     def _notice(self, message: str) -> None:
-        self.context.usage.on_event(Notice(message=f"{self.chapter.id}/{self._section.number}: {message}"))
+        self.context.on_event(Notice(message=f"{self.chapter.id}/{self._section.number}: {message}"))
 
     async def _condense(self) -> None:
         """Have a section of a strong model that runs far over written once more in its lines; keep what is better and

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from expand.budget import Balance
 from expand.checks import Finding
 from expand.checks.finding import excerpt, finding
-from expand.client.client import BudgetedClient, StoppedError
+from expand.client.client import BudgetedClient
 from expand.document import draft as document
 from expand.document.draft import Draft
 from expand.document.layout import Wanted, located
@@ -29,17 +29,17 @@ from expand.document.page import Page, Span
 from expand.document.translation_units import Passage, faults, passages, translated, with_links_moved
 from expand.drafting.accept import draft_text, review
 from expand.drafting.acceptance_record import Acceptances, file_hash
+from expand.drafting.chapter_requests import FIRST, WHOLE, ChapterRequests, Tried, ask
 from expand.drafting.draft_file import SOURCE_KEY
 from expand.drafting.dry_run import DryRun
 from expand.drafting.events import Event, Notice
 from expand.drafting.model_setup import ModelSetup, model_setup_for, require_language
-from expand.drafting.request_builder import chapter_order, chapter_request
 from expand.drafting.results import balance_json, fields_of, finding_json
 from expand.drafting.run_context import RunContext, UsageCounter, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
-from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
-from expand.ledger import Order
-from expand.llm.types import Address, Author, Finish
+from expand.errors import ExpandError, InputError, Place
+from expand.ledger import Order, StoredAnswer
+from expand.llm.types import Author, Finish
 from expand.markdown import matching, names, sanitize
 from expand.markdown.blocks import rows
 from expand.markdown.matching import title_key, unnumbered
@@ -148,7 +148,7 @@ class Translation:
         self._outlined = {*self._said}
         self.asked = {p.text: p for p in self.passages if self._at[p] not in done and p.text not in self._said}
         self.answered: set[str] = set()
-        """Those of what is asked for that were answered, whether the answers can be used or not."""
+        """Those of what is asked for that are done with: translated, or asking again did not help."""
 
     def _finished(self) -> tuple[str, str, Draft]:
         """Path and text of the finished chapter, in the first of the book's languages that has one, and the draft that
@@ -227,7 +227,7 @@ class Translation:
             size += tokens
         return found
 
-    def order(self, batch: Sequence[Passage], run_id: str, problems: Sequence[str] = ()) -> Order:
+    def order(self, batch: Sequence[Passage], run_id: str, tried: Tried = FIRST) -> Order:
         """The order for a batch. Raises ``InputError`` where it does not fit the model's context window."""
         texts = tuple(passage.text for passage in batch)
         terms = self._terms_in("\n".join(texts))
@@ -239,47 +239,49 @@ class Translation:
             original_language_name=own,
             glossary=terms,
             passages=texts,
-            problems=tuple(problems),
+            problems=tried.problems,
         )
         # By what is asked, not by the answer before it: a run that was killed finds what it bought.
-        asked = json.dumps([texts, terms, self.languages, self._setup.profile.name, bool(problems)])
+        asked = json.dumps([texts, terms, self.languages, self._setup.profile.name, bool(tried.attempts)])
         size = sum(map(self._setup.counter.count, texts))
-        message = self._setup.prompts.of(self.chapter, None).message("translate.j2", context)
-        most = OUTPUT_RATIO * size + TOKENS_A_PASSAGE * (len(batch) + 4)
-        return chapter_order(
-            chapter_request(self._setup, (message,), output_tokens=most),
-            self._setup,
-            Address(chapter=self.chapter, section=0, purpose="translate"),
+        return ChapterRequests(
+            chapter=self.chapter,
+            purpose="translate",
+            setup=self._setup,
             options=self._options,
             run_id=run_id,
-            question=("translate", self.chapter, asked),
             remedy="name a model with a larger one as translate under [roles], or give --model",
+        ).order(
+            (self._setup.prompts.of(self.chapter, None).message("translate.j2", context),),
+            output_tokens=OUTPUT_RATIO * size + TOKENS_A_PASSAGE * (len(batch) + 4),
+            question=("translate", self.chapter, asked),
+            attempt=tried.attempts,
         )
 
-    async def buy(self, context: RunContext, batch: Sequence[Passage]) -> None:
-        """Have a batch translated. Raises what ``BudgetedClient.buy`` raises."""
-        problems: list[str] = []
-        for _ in range(MOST_REQUESTS):
-            bought = await context.client.buy(self.order(batch, context.run_id, problems))
-            context.usage.of(self.chapter, 0).add(bought)
-            answer = bought.answer
-            found = [*_ANSWERED.finditer(sanitize.bare(answer.text)[0])]
+    async def buy(self, context: RunContext, batch: Sequence[Passage]) -> ExpandError | None:
+        """Have a batch translated, as far as nothing ends it, and return that."""
+        left = [*batch]
+
+        def read(bought: StoredAnswer) -> tuple[bool, tuple[str, ...]]:
+            answer, asked, problems = bought.answer, [*left], list[str]()
+            found = [*_ANSWERED.finditer(sanitize.bare(answer.text)[0])] if answer.usable else []
             if answer.finish is not Finish.STOP:
                 found = found[:-1]  # the last may end in the middle
-            answers = {int(one[1]): " ".join(one[2].split()) for one in reversed(found)} if answer.usable else {}
-            again, problems = [], []
-            for number, passage in enumerate(batch, 1):
+            answers = {int(one[1]): " ".join(one[2].split()) for one in reversed(found)}
+            left.clear()
+            for number, passage in enumerate(asked, 1):
                 said = answers.get(number, "")
                 hard, soft = self._faults(passage, said), self._off_terms(passage.text, said)
-                self.answered.add(passage.text)
                 if not hard and (not soft or passage.text not in self._said):
                     self._said[passage.text] = said
                 if hard or soft:
-                    again.append(passage)
-                    problems.append(f"[[{len(again)}]] {said or '(nothing)'}: {'; '.join([*hard, *soft])}")
-            if not again:
-                return
-            batch = again
+                    left.append(passage)
+                    problems.append(f"[[{len(left)}]] {said or '(nothing)'}: {'; '.join([*hard, *soft])}")
+            return True, tuple(problems)
+
+        made = await ask(context, lambda tried: self.order(left, context.run_id, tried), read, most=MOST_REQUESTS)
+        self.answered |= {passage.text for passage in batch if not (made.stopped_by and passage in left)}
+        return made.stopped_by
 
     def write(self) -> tuple[Finding, ...]:
         """Write the draft as far as there are translations. Returns what is wrong with it."""
@@ -423,33 +425,29 @@ async def translate(
     """Translate the only chapter in ``options`` into their language. ``on_ready`` gets the client before the first
     request. Raises ``InputError`` before anything is sent."""
     settings = settings_of(workspace, options, own_author=author is not None)
-    async with open_run(workspace, settings, options, author=author, on_event=on_event) as (book, setup, context):
+    async with open_run(workspace, settings, options, author=author, on_event=on_event) as context:
         on_ready(context.client)
-        work = Translation(workspace, book, setup, options)
+        work = Translation(workspace, context.book, context.setup, options)
         batches = work.batches()
         for batch in batches:
             work.order(batch, context.run_id)
         counts = f"{len(work.asked)} of {len(work.passages)} passages"
         on_event(Notice(message=f"{work.original_path}: {counts} are to be translated"))
-        places = asyncio.Semaphore(settings.concurrency or setup.profile.concurrency)
-        stopped_by: list[ExpandError] = []
+        places = asyncio.Semaphore(settings.concurrency or context.setup.profile.concurrency)
 
-        async def buy(batch: Sequence[Passage]) -> None:
+        async def buy(batch: Sequence[Passage]) -> ExpandError | None:
             async with places:
-                try:
-                    await work.buy(context, batch)
-                except (BudgetExceededError, AuthorError, StoppedError) as error:
-                    stopped_by.append(error)
+                return await work.buy(context, batch)
 
-        await asyncio.gather(*map(buy, batches))
+        stopped_by = [error for error in await asyncio.gather(*map(buy, batches)) if error is not None]
         findings: tuple[Finding, ...] = ()
         if work.answered or not stopped_by:
             findings = work.write()
-            findings += review(workspace, settings, book, work.chapter, language=work.language).every_finding
+            findings += review(workspace, settings, context.book, work.chapter, language=work.language).every_finding
         return TranslationResult(
             work=work,
             missing=len(work.asked.keys() - work.answered),
-            usage=context.usage.of(work.chapter, 0),
+            usage=context.usage.of(work.chapter, WHOLE),
             balance=context.ledger.balance("book"),
             findings=findings,
             stopped_by=stopped_by[0] if stopped_by else None,

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from expand.budget import Balance
-from expand.client.client import BudgetedClient, StoppedError
+from expand.client.client import BudgetedClient
+from expand.drafting.chapter_requests import FIRST, WHOLE, ChapterRequests, Made, Tried, ask, unreadable
 from expand.drafting.dry_run import FirstRequest
 from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
-from expand.drafting.request_builder import chapter_order, chapter_request
 from expand.drafting.results import balance_json
 from expand.drafting.run_context import RunContext, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
-from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError, Place
+from expand.errors import AuthorError, ExpandError, InputError, Place
 from expand.importers.documents import id_of_file, read_headings
 from expand.importers.import_run import (
     DEFAULT_LINES,
@@ -37,7 +37,7 @@ from expand.importers.lengths import Length
 from expand.importers.proposal import Proposal, scaled, tidy
 from expand.importers.proposal_schema import ParsedAnswer, SectionCount, format_parameters, parse_answer
 from expand.ledger import Ledger, Order, StoredAnswer
-from expand.llm.types import NO_USAGE, Address, Answer, Finish, Usage
+from expand.llm.types import NO_USAGE, Usage
 from expand.markdown.matching import title_key
 from expand.outline import Book
 from expand.outline.lint import LINES_A_TOPIC
@@ -47,12 +47,8 @@ from expand.settings import Settings
 from expand.workspace import Workspace, read_text
 
 MAX_REQUESTS = 3
-SECTION = 0
-"""The section that a proposal's requests are addressed to: the chapter as a whole."""
 TOKENS_PER_SECTION = 160
 MIN_OUTPUT_TOKENS = 600
-EDITION_STRIDE = 1000
-"""Request editions of one ``--fresh`` run: its requests count from a multiple of this."""
 MAX_MATERIAL = 12_000
 """Characters of a document, or of the previous answer, that a request shows the model."""
 MAX_CHAPTERS = 60
@@ -111,9 +107,9 @@ async def suggest(
     chapter, fresh = suggestion.target.id, suggestion.options.fresh
     outlines = {chapter: workspace.outline(chapter)} if workspace.outline_path(chapter).is_file() else {}
     opening = open_run(workspace, settings, suggestion.options, on_event=on_event, outlines=outlines)
-    async with opening as (_, setup, context):
+    async with opening as context:
         ledger = context.ledger
-        first = suggestion.order(setup, context.run_id, ledger.edition(chapter, SECTION))
+        first = suggestion.order(context.setup, context.run_id, ledger.edition(chapter, WHOLE))
         if outlines and not request.force and (fresh or not ledger.known(first)):
             raise InputError(
                 f"the outline exists, and sections proposed for chapter {chapter} would change it",
@@ -123,24 +119,21 @@ async def suggest(
         on_ready(context.client)
         bought: list[StoredAnswer] = []
         written: ImportResult | None = None
-        findings: tuple[str, ...] = ()
-        stopped_by: ExpandError | None = None
         try:
-            outline, findings = await suggestion.ask(context, setup, bought)
-            written = suggestion.writer.write([outline], force=request.force)
-        except (BudgetExceededError, AuthorError, StoppedError) as error:
-            stopped_by = error
-        finally:
-            await context.client.drain()
+            made = await suggestion.ask(context, bought)
+            if made.value is not None and made.stopped_by is None:
+                written = suggestion.writer.write([made.value], force=request.force)
+        except AuthorError as error:
+            made = Made(None, stopped_by=error)
         return SuggestResult(
-            model=setup.profile.name,
+            model=context.setup.profile.name,
             written=written,
-            findings=findings,
-            attempts=context.usage.of(chapter, SECTION).attempts,
+            findings=made.problems if written else (),
+            attempts=context.usage.of(chapter, WHOLE).attempts,
             answers=len(bought),
             usage=sum((one.usage for one in bought), NO_USAGE),
             balance=ledger.balance("book"),
-            stopped_by=stopped_by,
+            stopped_by=made.stopped_by,
         )
 
 
@@ -153,7 +146,7 @@ def dry_run(
     ledger = Ledger.read(workspace.ledger_place)
     try:
         setup = model_setup_for(workspace, settings, ledger=ledger)
-        edition = ledger.edition(suggestion.target.id, SECTION) if ledger else 0
+        edition = ledger.edition(suggestion.target.id, WHOLE) if ledger else 0
         return FirstRequest.of(suggestion.order(setup, "none", edition + options.fresh), setup)
     finally:
         if ledger:
@@ -227,87 +220,60 @@ class _Suggestion:
         self.writer = OutlineWriter(workspace=workspace, book=book, language=language, lines=self._lines)
         self._context = self._context_of(book, _text_of(workspace, target.file))
 
-    async def ask(
-        self, run: RunContext, setup: ModelSetup, bought: list[StoredAnswer]
-    ) -> tuple[WrittenOutline, tuple[str, ...]]:
+    async def ask(self, run: RunContext, bought: list[StoredAnswer]) -> Made[WrittenOutline]:
         """Asks until an answer makes an outline without findings; else takes the one with the fewest.
 
-        Adds each answer to ``bought``. Raises ``AuthorError`` where none makes an outline, and what ``buy`` raises."""
-        ledger = run.ledger
-        edition = (ledger.raise_edition if self.options.fresh else ledger.edition)(self.target.id, SECTION)
-        best: tuple[WrittenOutline, tuple[str, ...]] | None = None
-        findings: tuple[str, ...] = ()
-        context, cut = self._context, 0
-        for attempt in range(MAX_REQUESTS):
-            order = self.order(setup, run.run_id, edition, context, attempt=attempt, cut=cut)
-            bought.append(await run.client.buy(order))
-            answer = bought[-1].answer
-            outline, findings = self._outline(self._parsed(answer))
-            if outline is not None and not findings:
-                return outline, ()
-            if outline is not None and (best is None or len(findings) < len(best[1])):
-                best = outline, findings
-            cut += answer.finish is Finish.LENGTH
-            said, problems = (answer.text[:MAX_MATERIAL], findings) if answer.usable else ("", ())
-            context = replace(self._context, present=said, problems=problems)
-        if best is None:
+        Adds each answer to ``bought``. Raises ``AuthorError`` where none makes an outline."""
+        edition = (run.ledger.raise_edition if self.options.fresh else run.ledger.edition)(self.target.id, WHOLE)
+
+        def read(one: StoredAnswer) -> tuple[WrittenOutline | None, tuple[str, ...]]:
+            bought.append(one)
+            faults = unreadable(one.answer)
+            return (
+                (None, faults) if faults else self._outline(parse_answer(one.answer.text, self._count, self._headings))
+            )
+
+        made = await ask(run, lambda tried: self.order(run.setup, run.run_id, edition, tried), read, most=MAX_REQUESTS)
+        if made.value is None and made.stopped_by is None:
             raise AuthorError(
-                f"chapter {self.target.id}: none of {MAX_REQUESTS} answers makes an outline: {findings[0]}; "
+                f"chapter {self.target.id}: none of {len(bought)} answers makes an outline: {made.problems[0]}; "
                 "give another --model, or write the sections yourself"
             )
-        return best
+        return made
 
-    def order(
-        self,
-        setup: ModelSetup,
-        run_id: str,
-        edition: int,
-        context: SuggestionContext | None = None,
-        *,
-        attempt: int = 0,
-        cut: int = 0,
-    ) -> Order:
-        """The order of request number ``attempt``, from 0; a higher ``edition`` asks anew. Raises ``InputError`` where
-        it does not fit the model.
-
-        ``cut`` counts the answers so far that reached their output cap: each doubles it."""
-        context, chapter = context or self._context, self.target.id
+    def order(self, setup: ModelSetup, run_id: str, edition: int, tried: Tried = FIRST) -> Order:
+        """The order for a proposal; a higher ``edition`` asks anew, and each answer that reached its output cap doubles
+        it. Raises ``InputError`` where it does not fit the model."""
+        context, chapter = self._context, self.target.id
         thinking = setup.profile.reasoning_tokens
         cap = thinking + max(MIN_OUTPUT_TOKENS, self._count.most * TOKENS_PER_SECTION)
+        context = replace(context, present=tried.said[:MAX_MATERIAL], problems=tried.problems)
         # An answer serves again whichever other chapters the book has got meanwhile.
         alone = setup.prompts.message("suggest.j2", replace(context, other_chapters=())).content
-        words = ("suggest", chapter, alone, setup.profile.name, edition, attempt, cut)
+        words = ("suggest", chapter, alone, setup.profile.name, edition, tried.attempts, tried.cut)
+        requests = ChapterRequests(
+            chapter=chapter,
+            purpose="draft",
+            setup=setup,
+            options=self.options,
+            run_id=run_id,
+            remedy="shorten the house rules, or take a model with a larger one",
+            edition=edition,
+        )
 
         def order_with(context: SuggestionContext) -> Order:
-            request = chapter_request(
-                setup,
+            return requests.order(
                 (setup.prompts.message("suggest.j2", context),),
-                output_tokens=cap * 2**cut - thinking,
-                edition=edition * EDITION_STRIDE + attempt,
-                parameters=format_parameters(setup.profile, self._count, self.target.title, self._headings),
-            )
-            return chapter_order(
-                request,
-                setup,
-                Address(chapter=chapter, section=SECTION, purpose="draft"),
-                options=self.options,
-                run_id=run_id,
+                output_tokens=cap * 2**tried.cut - thinking,
                 question=words,
-                remedy="shorten the house rules, or take a model with a larger one",
+                attempt=tried.attempts,
+                parameters=format_parameters(setup.profile, self._count, self.target.title, self._headings),
             )
 
         try:
             return order_with(context)
         except InputError:  # it does not fit: once more without what can be left out
             return order_with(replace(context, source_material="", present="", other_chapters=()))
-
-    def _parsed(self, answer: Answer) -> ParsedAnswer:
-        if answer.finish is Finish.LENGTH:
-            return ParsedAnswer(faults=("it breaks off; give fewer topics, in fewer words",))
-        if not answer.usable:
-            text = " ".join(answer.text.split())[:200]
-            return ParsedAnswer(faults=(f"the author refused: {text}" if text else "the author gave no answer",))
-        return parse_answer(answer.text, self._count, self._headings)
 
     def _outline(self, parsed: ParsedAnswer) -> tuple[WrittenOutline | None, tuple[str, ...]]:
         """The outline that an answer makes, None where it makes none; and what is wrong with it."""
