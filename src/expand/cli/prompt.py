@@ -12,13 +12,8 @@ from expand.drafting.dry_run import FirstRequest, first_request
 from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import RunOptions, settings_of
 from expand.errors import InputError
-from expand.prompts.rendering import packaged_folder
-from expand.prompts.template_files import (
-    eject_templates,
-    select_templates,
-    template_files,
-    templates_of_chapter,
-)
+from expand.prompts.rendering import DRAFTING_TEMPLATES, PLAIN, Prompts, packaged_folder
+from expand.prompts.template_files import eject_templates, select_templates, template_files
 from expand.workspace import Workspace
 
 TemplatesArgument = Annotated[
@@ -85,17 +80,21 @@ def list_(context: typer.Context, chapter: ChapterOption = None, model: options.
 def _list_chapter(workspace: Workspace, chapter: str, model: str | None) -> None:
     """The templates that a chapter uses, and those that they extend or include."""
     profile = profile_of(workspace, settings_of(workspace, model=model))
-    choice = templates_of_chapter(workspace, chapter, model_style=profile.style)
+    style = workspace.outline(chapter).style or workspace.book().style
+    prompts = Prompts(workspace.prompts_folder, style=profile.style).of(chapter, style)
+    words = {"chapter": f"chapter {chapter}", "style": f"style {style.name if style else PLAIN}"}
 
     def shown(path: Path) -> str:
         inside = path.is_relative_to(workspace.prompts_folder)
         return workspace.relative(path) if inside else f"shipped/{path.relative_to(packaged_folder())}"
 
-    typer.echo(f"chapter {chapter}, style {choice.style}, model {profile.name}")
-    origins = max(len(file.origin) for file in choice.files)
-    for file in choice.files:
-        takes = f", takes {', '.join(shown(path) for path in file.takes)}" if file.takes else ""
-        typer.echo(f"{file.name:<11}  {file.origin:<{origins}}  {shown(file.path)}{takes}")
+    typer.echo(f"chapter {chapter}, {words['style']}, model {profile.name}")
+    files = {name: prompts.sources(name) for name in DRAFTING_TEMPLATES}
+    origins = {name: prompts.lookup.origin(path) for name, (path, *_) in files.items()}
+    width = max(len(words.get(origin, origin)) for origin in origins.values())
+    for name, (path, *taken) in files.items():
+        takes = f", takes {', '.join(map(shown, taken))}" if taken else ""
+        typer.echo(f"{name:<11}  {words.get(origins[name], origins[name]):<{width}}  {shown(path)}{takes}")
 
 
 def eject(

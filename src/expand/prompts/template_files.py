@@ -9,15 +9,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from expand.errors import InputError, InputErrors, Place
-from expand.prompts.rendering import CHAPTERS, DRAFTING_TEMPLATES, PLAIN, STYLES, Prompts, packaged_folder
+from expand.prompts.rendering import CHAPTERS, STYLES, packaged_folder
 from expand.schema.validators import suggestion
 from expand.workspace import Workspace, read_text, write_atomically
 
 ENDING = ".j2"
 _BLOCK = re.compile(r"\{%[-+]?\s*block\s+(?P<name>\w+)[^%]*%\}\n?(?P<body>.*?)\{%[-+]?\s*endblock\b[^%]*%\}", re.DOTALL)
+_PARTICULAR = re.compile(rf"(?P<kind>{CHAPTERS[:-1]}|{STYLES[:-1]})s/(?P<whose>[^/]+)/(?P<plain>.+)")
 
 State = Literal["shipped", "same", "changed", "own"]
 
@@ -28,14 +29,13 @@ class TemplateFile:
 
     ``plain_name`` is its name without the chapter or house style that it is for, ``origin`` whose it is, in words:
     ``shipped``, ``book``, ``style tutorial``, ``chapter 04``. ``packaged`` and ``own`` are its files, None where there
-    is none, ``used`` the one that is read; ``replaced`` is the one whose place an own one takes."""
+    is none; ``replaced`` is the one whose place an own one takes."""
 
     name: str
     plain_name: str
     origin: str
     packaged: Path | None
     own: Path | None
-    used: Path
     replaced: Path | None
 
     @property
@@ -48,36 +48,6 @@ class TemplateFile:
         return "same" if read_text(self.own) == read_text(self.replaced) else "changed"
 
 
-class UsedTemplate(NamedTuple):
-    """The file that a template is read from: ``takes`` are those that it extends or includes."""
-
-    name: str
-    origin: str
-    path: Path
-    takes: tuple[Path, ...]
-
-
-class ChapterTemplates(NamedTuple):
-    """The templates of a chapter: its house style, and the file of each template that drafts are made from."""
-
-    style: str
-    files: list[UsedTemplate]
-
-
-def templates_of_chapter(workspace: Workspace, chapter: str, *, model_style: str | None) -> ChapterTemplates:
-    """The templates that are used for a chapter with a kind of model. Raises ``InputError``."""
-    style = workspace.outline(chapter).style or workspace.book().style
-    prompts = Prompts(workspace.prompts_folder, style=model_style).of(chapter, style)
-    style_name = style.name if style is not None else PLAIN
-    words = {"chapter": f"chapter {chapter}", "style": f"style {style_name}"}
-    found: list[UsedTemplate] = []
-    for name in DRAFTING_TEMPLATES:
-        path, *takes = prompts.sources(name)
-        origin = prompts.lookup.origin(path)
-        found.append(UsedTemplate(name, words.get(origin, origin), path, tuple(takes)))
-    return ChapterTemplates(style_name, found)
-
-
 def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
     """Every template, packaged or the workspace's own: the plain ones, then those for models,
     chapters and house styles, by name."""
@@ -88,25 +58,20 @@ def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
         own = {}
     files = []
     for name in sorted({*packaged, *own}, key=lambda name: (name.count("/"), name)):
-        parts = PurePosixPath(name).parts
-        particular = len(parts) > 2 and parts[0] in (CHAPTERS, STYLES)
-        plain = "/".join(parts[2:]) if particular else name
-        whose = f"{parts[0].removesuffix('s')} {parts[1]}" if particular else "book" if name in own else "shipped"
-        replaced = packaged.get(name)
-        if particular and replaced is None:
+        whose, plain, replaced = "book" if name in own else "shipped", name, packaged.get(name)
+        if particular := _PARTICULAR.fullmatch(name):
+            whose, plain = f"{particular['kind']} {particular['whose']}", particular["plain"]
             # A file for a chapter or style takes the place of the book's of that name, or the packaged one.
-            replaced = own.get(plain) or packaged.get(plain)
-        files.append(
-            TemplateFile(
-                name=name,
-                plain_name=plain,
-                origin=whose,
-                packaged=packaged.get(name),
-                own=own.get(name),
-                used=own.get(name) or packaged[name],
-                replaced=replaced,
-            )
+            replaced = replaced or own.get(plain) or packaged.get(plain)
+        file = TemplateFile(
+            name=name,
+            plain_name=plain,
+            origin=whose,
+            packaged=packaged.get(name),
+            own=own.get(name),
+            replaced=replaced,
         )
+        files.append(file)
     return tuple(files)
 
 
@@ -141,12 +106,10 @@ def eject_templates(
         raise InputError(f"chapter {chapter!r} has no outline", remedy=suggestion(chapter, known))
     copies: dict[str, tuple[Path, str]] = {}
     for file in files:
-        if chapter is not None:
-            name, source = f"{CHAPTERS}/{chapter}/{file.plain_name}", file.used
-        elif file.packaged is not None:
-            name, source = file.name, file.packaged
-        else:
+        source = file.packaged if chapter is None else file.own or file.packaged
+        if source is None:
             continue
+        name = file.name if chapter is None else f"{CHAPTERS}/{chapter}/{file.plain_name}"
         text = read_text(source)
         copies[f"prompts/{name}"] = (
             workspace.inside("prompts", name),
