@@ -10,6 +10,7 @@ all, by what arrives and not by its label.
 """
 
 import codecs
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +34,6 @@ _DEEPEST_PART = 8
 MOST_TRIES = 50
 """How often to look for JSON in a text that is none: each look may take time in proportion to the text."""
 
-_LINE_END = re.compile(r"\r\n|\n|\r")
 _FIELD = re.compile(r"\s*(data|event|id|retry)(?::[ ]?|\s*$)")
 _JSON_BEGINS = re.compile(r"[{\[]")
 _LINE_OF_JSON = re.compile(r"^[{\[]", re.MULTILINE)
@@ -53,8 +53,10 @@ class JsonReader:
         self.done = self.events = False
         self.junk = ""
         self.broken = ""
-        # A character may be cut between two pieces. Bytes that are no UTF-8 cost that character, not the text.
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+        # A character may be cut between two pieces, or the end of a line. Bytes that are no UTF-8 cost that character,
+        # not the text.
+        decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+        self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
         self._pieces: list[str] = []
         """The line that has begun."""
         self._value: list[str] = []
@@ -65,29 +67,18 @@ class JsonReader:
 
     def feed(self, data: bytes) -> Iterator[object]:
         """Take the next bytes; the values that they complete."""
-        yield from self._read(self._decoder.decode(data))
+        *lines, rest = self._decoder.decode(data).split("\n")
+        if lines:  # a long line in small pieces is joined once, not at every piece
+            lines[0], self._pieces = "".join([*self._pieces, lines[0]]), []
+        self._pieces.append(rest)
+        for line in lines:
+            yield from self._line(line)
 
     def end(self) -> Iterator[object]:
         """Take it that nothing more comes; the values that were left."""
-        yield from self._read(self._decoder.decode(b"", final=True))
-        if rest := "".join(self._pieces):
-            self._pieces = []
-            yield from self._line(rest)
+        yield from self._line("".join([*self._pieces, self._decoder.decode(b"", final=True)]))
+        self._pieces = []
         yield from self._flush()
-
-    def _read(self, text: str) -> Iterator[object]:
-        if "\n" not in text and "\r" not in text:  # a long line in small pieces is joined once, not at every piece
-            if text:
-                self._pieces.append(text)
-            return
-        text = "".join([*self._pieces, text])
-        start = 0
-        for end in _LINE_END.finditer(text):
-            if end[0] == "\r" and end.end() == len(text):
-                break  # its line feed may be in the next piece
-            yield from self._line(text[start : end.start()])
-            start = end.end()
-        self._pieces = [text[start:]] if start < len(text) else []
 
     def _line(self, line: str) -> Iterator[object]:
         field = _FIELD.match(line)
@@ -414,8 +405,10 @@ def usage_from(value: object) -> Usage | None:
     completion = max(completion, total - prompt)
     if prompt + completion == 0:
         return None
-    cached = _detail(value, ("prompt_tokens_details", "input_tokens_details"), _USAGE["cached"])
-    reasoning = _detail(value, ("completion_tokens_details", "output_tokens_details"), _USAGE["reasoning"])
+    detailed = {**value}
+    for group in (value.get(name) for name in _USAGE["details"]):
+        detailed |= group if isinstance(group, dict) else {}
+    cached, reasoning = (_first(detailed, _USAGE[name]) or 0 for name in ("cached", "reasoning"))
     return Usage(
         prompt=prompt,
         completion=completion,
@@ -427,13 +420,6 @@ def usage_from(value: object) -> Usage | None:
 def _first(value: Mapping[str, object], names: Sequence[str]) -> int | None:
     """The first of these figures that is stated; None if none is, or it is no number of tokens."""
     return next((_tokens(value[name]) for name in names if value.get(name) is not None), None)
-
-
-def _detail(usage: Mapping[str, object], groups: tuple[str, ...], names: Sequence[str]) -> int:
-    for place in (*(usage.get(group) for group in groups), usage):
-        if isinstance(place, dict) and (found := _first(place, names)) is not None:
-            return found
-    return 0
 
 
 def _tokens(value: object) -> int | None:

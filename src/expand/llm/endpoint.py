@@ -53,7 +53,7 @@ class Endpoint:
         bearer = self.key_header.lower() == "authorization"
         stated = headers_of_environment(os.environ)
         return {
-            **(stated if self.for_openai else {**dict.fromkeys(_custom_headers(os.environ)), **dict.fromkeys(stated)}),
+            **(stated if self.for_openai else dict.fromkeys(stated)),
             **self.headers,
             "Authorization": None,  # else one in OPENAI_CUSTOM_HEADERS would go out in the key's place
             **({self.key_header: f"Bearer {key}" if bearer else key} if key else {}),
@@ -61,8 +61,8 @@ class Endpoint:
 
     def secrets(self) -> list[str]:
         """The key, and what headers carry that are named like one, without the scheme before it."""
-        sent = {**(_custom_headers(os.environ) if self.for_openai else {}), **self.request_headers()}
-        return [key for name, text in sent.items() if _SECRET_HEADER.search(name) for key in (text or "").split()[-1:]]
+        sent = self.request_headers().items()
+        return [key for name, text in sent if _SECRET_HEADER.search(name) for key in (text or "").split()[-1:]]
 
 
 # Base URLs
@@ -178,20 +178,18 @@ def checked_key(key: str | None, *, variable: str = OPENAI_KEY) -> str | None:
 
 
 def headers_of_environment(environment: Mapping[str, str]) -> dict[str, str | None]:
-    """``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID`` as headers, None where there is none: the SDK would send a blank one.
+    """The headers that the SDK reads from the environment: the lines ``name: text`` of ``OPENAI_CUSTOM_HEADERS``, and
+    ``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID``, None where there is none: the SDK would send a blank one.
 
-    Raises ``InputError`` for what no header can carry, in the lines ``name: text`` of ``OPENAI_CUSTOM_HEADERS``, too:
-    the SDK sends those by itself, and what it raises then could as well mean that the request went out."""
-    for name, text in _custom_headers(environment).items():
+    Raises ``InputError`` for what no header can carry: what the SDK raises then could as well mean that the request
+    went out."""
+    lines = (line.partition(":") for line in environment.get(_CUSTOM_HEADERS, "").split("\n"))
+    custom = {name.strip(): text.strip() for name, colon, text in lines if colon}
+    for name, text in custom.items():
         if not (_HEADER_NAME.fullmatch(name) and text.isascii() and text.isprintable()):
             raise InputError(
                 f"{_CUSTOM_HEADERS} holds a header that cannot be sent: {name!r}",
                 remedy="write one in a line, as name: text, in ASCII",
             )
-    return {header: checked_key(environment.get(name), variable=name) for name, header in _NAMED_HEADERS.items()}
-
-
-def _custom_headers(environment: Mapping[str, str]) -> dict[str, str]:
-    """The headers that the SDK reads from ``OPENAI_CUSTOM_HEADERS`` and sends by itself."""
-    lines = (line.partition(":") for line in environment.get(_CUSTOM_HEADERS, "").split("\n"))
-    return {name.strip(): text.strip() for name, colon, text in lines if colon}
+    named = {header: checked_key(environment.get(name), variable=name) for name, header in _NAMED_HEADERS.items()}
+    return {**custom, **named}
