@@ -138,7 +138,7 @@ def reserve_unsent(ledger: Ledger, wanted: Order) -> str:
     assert owner is not None
     with ledger.writing() as connection:
         attempts.ensure_scopes(connection, wanted.scopes)
-        made = attempts.open_attempt(connection, wanted, owner=owner, now=ledger.clock(), sent=False)
+        made = attempts.open_attempt(connection, wanted, owner=owner, sent=False)
     return made.attempt_id
 
 

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -23,8 +23,8 @@ from workspaces import draft_of, expand, finished, small, start
 from expand.budget import Limit
 from expand.client.client import BudgetedClient
 from expand.errors import LedgerError
-from expand.ledger import InFlight, Ledger, LedgerBusyError, Refused, Reservation, database, verify
-from expand.ledger.postgres import PostgresDatabase, _lost, definition, translated
+from expand.ledger import InFlight, Ledger, LedgerBusyError, ModelLimits, Refused, Reservation, database, verify
+from expand.ledger.postgres import PostgresDatabase, Session, _lost, definition, translated
 from expand.ledger_location import Server
 from expand.llm.types import Failure
 
@@ -184,11 +184,36 @@ def test_the_server_keeps_the_time(ledger: Ledger, monkeypatch: pytest.MonkeyPat
         def now(cls, tz: tzinfo | None = None) -> Stopped:
             return cls(1999, 1, 1, tzinfo=tz)
 
-    now = ledger.clock()
+    now = ledger.database.now()
     assert now.tzinfo is UTC
     assert abs(now - datetime.now(UTC)) < timedelta(seconds=5)
     monkeypatch.setattr("expand.ledger.postgres.datetime", Stopped)
-    assert ledger.clock() >= now
+    assert ledger.database.now() >= now
+    with ledger.writing() as connection:
+        assert connection.now() >= now
+
+
+def test_what_a_purchase_writes_does_not_ask_for_the_time_apart(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    execute = Session.execute
+
+    def spying(self: Session, statement: str, values: Sequence[Any] = (), /) -> Any:
+        asked.append(statement)
+        return execute(self, statement, values)
+
+    run = begin(ledger)
+    before = ledger.database.now()
+    monkeypatch.setattr(Session, "execute", spying)
+    monkeypatch.setattr(Session, "query", lambda *given: spying(*given).fetchall())
+    bought = ledger.reserve(order(run, rates=ModelLimits(rpm=9)))
+    assert isinstance(bought, Reservation)
+    ledger.settle(bought.attempt_id, answer(), cost_pico_usd=None)
+    assert [each for each in asked if "clock" in each] == [asked[0]] * 2
+    (row,) = ledger.attempts()
+    assert row.ended_at is not None
+    assert before <= row.reserved_at < row.ended_at <= ledger.database.now()
 
 
 def test_a_ledger_that_was_closed_says_so(postgres: ServerSite) -> None:

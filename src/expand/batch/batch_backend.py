@@ -427,7 +427,7 @@ class BatchBackend:
                     remote = await author.retrieve(batch.remote)
                 except AttemptFailedError as failed:
                     problem = failed.message
-        now, expires = ledger.clock(), batch.expires_at
+        now, expires = ledger.database.now(), batch.expires_at
         return BatchStatus(
             batch=batch,
             in_flight=len(rows),

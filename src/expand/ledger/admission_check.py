@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from expand.budget import Balance, Shortfall, shortfall
 from expand.ledger import attempts
@@ -91,7 +91,7 @@ def _in_batches(connection: Connection, missing: Shortfall) -> int:
     return sum(row["held"] or 0 for row in found if missing.scope in json.loads(row["scopes"]))
 
 
-def obstacle(connection: Connection, order: Order, now: datetime) -> Paused | None:
+def obstacle(connection: Connection, order: Order) -> Paused | None:
     """Why the order's model may not be called right now, by any process, and for how long: a pause, or its limits. None
     when it may.
 
@@ -101,7 +101,7 @@ def obstacle(connection: Connection, order: Order, now: datetime) -> Paused | No
     # a minute for its turn and be refused then.
     model, limits = order.request.model, order.rates
     paused = connection.execute("SELECT until FROM pause WHERE model = ?", (model,)).fetchone()
-    left = 0.0 if paused is None else (attempts.parse(paused["until"]) - now).total_seconds()
+    left = 0.0 if paused is None else (attempts.parse(paused["until"]) - connection.now()).total_seconds()
     if left > 0:
         return Paused(seconds=left, reason=f"{model}: the provider asked for a pause", by_provider=True)
     if limits.concurrency is not None:
@@ -112,23 +112,23 @@ def obstacle(connection: Connection, order: Order, now: datetime) -> Paused | No
         ).fetchone()[0]
         if live >= limits.concurrency:
             return Paused(seconds=BUSY_SECONDS, reason=f"{model}: {live} calls at a time are in flight")
-    return None if limits.rpm is None and limits.tpm is None else _too_fast(connection, order, now)
+    return None if limits.rpm is None and limits.tpm is None else _too_fast(connection, order)
 
 
-def _too_fast(connection: Connection, order: Order, now: datetime) -> Paused | None:
+def _too_fast(connection: Connection, order: Order) -> Paused | None:
     # A sliding minute over the attempts themselves. A token bucket would need a row of its own for each model, and
     # would not notice a settlement that turned out smaller than its reservation.
     calls, tokens, oldest = connection.execute(
         f"SELECT count(*), coalesce(sum(CASE WHEN {_IN_FLIGHT} THEN reserved_tokens ELSE prompt + completion END), 0),"
         " min(reserved_at) FROM attempt WHERE model = ? AND reserved_at > ?"
         f" AND NOT (state = 'released' AND sent_at IS NULL) AND {_NO_BATCH}",
-        (order.request.model, attempts.timestamp(now - WINDOW)),
+        (order.request.model, attempts.timestamp(connection.now() - WINDOW)),
     ).fetchone()
     if oldest is None:
         return None  # an order above the limit of a whole minute may go when it goes alone
     # Wait until the oldest call leaves the window, not longer: by then there may be room, and the question is asked
     # again.
-    seconds = max(BUSY_SECONDS, (attempts.parse(oldest) + WINDOW - now).total_seconds())
+    seconds = max(BUSY_SECONDS, (attempts.parse(oldest) + WINDOW - connection.now()).total_seconds())
     model, limits = order.request.model, order.rates
     if limits.rpm is not None and calls >= limits.rpm:
         return Paused(seconds=seconds, reason=f"{model}: {calls:,} calls in the last minute")

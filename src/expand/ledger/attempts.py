@@ -199,9 +199,8 @@ def keep_request(connection: Connection, key: str, form: str) -> None:
     )
 
 
-def new_row(order: Order, attempt_id: str, *, owner: str, now: datetime, state: State) -> dict[str, str | int | None]:
-    """The columns of a new attempt, reserved or sent ``now``."""
-    at = timestamp(now)
+def new_row(order: Order, attempt_id: str, *, owner: str, at: str, state: State) -> dict[str, str | int | None]:
+    """The columns of a new attempt, reserved or sent ``at`` a time."""
     return {
         "id": attempt_id,
         "request_key": order.request.key,
@@ -224,11 +223,11 @@ def new_row(order: Order, attempt_id: str, *, owner: str, now: datetime, state: 
     }
 
 
-def open_attempt(connection: Connection, order: Order, *, owner: str, now: datetime, sent: bool) -> Reservation:
+def open_attempt(connection: Connection, order: Order, *, owner: str, sent: bool) -> Reservation:
     """Write a new attempt, reserved or ``sent`` at once, and take its amount from every scope, each of which has an
     account."""
-    attempt_id = new_id(8)
-    row = new_row(order, attempt_id, owner=owner, now=now, state=State.SENT if sent else State.RESERVED)
+    attempt_id, state = new_id(8), State.SENT if sent else State.RESERVED
+    row = new_row(order, attempt_id, owner=owner, at=timestamp(connection.now()), state=state)
     open_row(connection, row, form=order.request.canonical(), question=order.question)
     return Reservation(attempt_id)
 
@@ -270,14 +269,12 @@ def in_flight(reader: Reader, owner: str) -> list[AttemptRow]:
     return list(map(read, reader.query(select, (owner,))))
 
 
-def mark_sent(connection: Connection, row: AttemptRow, now: datetime) -> None:
+def mark_sent(connection: Connection, row: AttemptRow) -> None:
     """Reserved becomes sent; the reservation stays."""
-    _change(connection, row, State.SENT, now, columns={"sent_at": timestamp(now)})
+    _change(connection, row, State.SENT, columns={"sent_at": timestamp(connection.now())})
 
 
-def fail(
-    connection: Connection, row: AttemptRow, failed: AttemptFailedError, now: datetime, *, unbilled: bool = False
-) -> None:
+def fail(connection: Connection, row: AttemptRow, failed: AttemptFailedError, *, unbilled: bool = False) -> None:
     """End an attempt without an answer: release one that was not sent or is ``unbilled`` for certain, and what it was
     charged; else leave it unknown, charged at its reservation."""
     columns = {
@@ -288,17 +285,17 @@ def fail(
         "provider_request_id": clean(failed.provider_request_id),
     }
     if unbilled or row.state is State.RESERVED:
-        _change(connection, row, State.RELEASED, now, columns=columns, charge=NOTHING, history=str(failed.failure))
+        _change(connection, row, State.RELEASED, columns=columns, charge=NOTHING, history=str(failed.failure))
     else:
-        _change(connection, row, State.UNKNOWN, now, columns=columns, charge=at_reservation(row))
+        _change(connection, row, State.UNKNOWN, columns=columns, charge=at_reservation(row))
 
 
-def reconcile(connection: Connection, row: AttemptRow, charge: Charge, now: datetime) -> None:
+def reconcile(connection: Connection, row: AttemptRow, charge: Charge) -> None:
     """An unknown outcome became known: charge what was really billed."""
-    _change(connection, row, State.RECONCILED, now, columns={}, charge=charge)
+    _change(connection, row, State.RECONCILED, columns={}, charge=charge)
 
 
-def settle(connection: Connection, row: AttemptRow, answer: Answer, cost_pico_usd: int | None, now: datetime) -> None:
+def settle(connection: Connection, row: AttemptRow, answer: Answer, cost_pico_usd: int | None) -> None:
     """Charge an attempt for its answer, and store that. Without a credible report the reservation is charged; without a
     cost, the price of the reservation."""
     # The reservation is the default and the report the exception. The other way round, a server that forgets its usage
@@ -312,13 +309,11 @@ def settle(connection: Connection, row: AttemptRow, answer: Answer, cost_pico_us
         "answered_by": clean(answer.model),
         "provider_request_id": clean(answer.provider_request_id),
     }
-    _change(connection, row, State.SETTLED, now, columns=columns, charge=charge)
+    _change(connection, row, State.SETTLED, columns=columns, charge=charge)
     _keep_answer(connection, row, answer)
 
 
-def settle_once(
-    connection: Connection, attempt_id: str, answer: Answer, cost_pico_usd: int | None, now: datetime
-) -> StoredAnswer:
+def settle_once(connection: Connection, attempt_id: str, answer: Answer, cost_pico_usd: int | None) -> StoredAnswer:
     """Settle an attempt that may have been settled, or given up, before. Returns the answer that its request has from
     now on: an earlier one stays. Raises ``LedgerError``."""
     # An answer is kept however late it comes: another process may have taken this one for dead while its connection to
@@ -327,7 +322,7 @@ def settle_once(
     # Settled already: a connection broke after the commit and before its acknowledgement, and the caller tries again.
     # Charging once more would count one answer twice.
     if row.state is not State.SETTLED:
-        settle(connection, row, answer, cost_pico_usd, now)
+        settle(connection, row, answer, cost_pico_usd)
     # Read it back rather than return `answer`: another attempt at the same request may have been settled before. All
     # who ask for a request must get the same text, or two runs would draft different sections.
     stored = stored_answer(connection, row.request_key)
@@ -367,7 +362,6 @@ def _change(
     connection: Connection,
     row: AttemptRow,
     state: State,
-    now: datetime,
     *,
     columns: Mapping[str, str | int | None],
     charge: Charge | None = None,
@@ -375,7 +369,7 @@ def _change(
 ) -> None:
     """Change an attempt's state, its history and its scopes' totals: the three always agree. With a ``charge``, which
     frees what held its place, the attempt ends."""
-    amount = NOTHING.amount
+    at, amount = timestamp(connection.now()), NOTHING.amount
     if charge is not None:
         usage, amount = charge.usage, charge.amount
         history = history or f"{amount.tokens} tokens by {charge.source}"
@@ -386,12 +380,12 @@ def _change(
             "reasoning": usage.reasoning,
             "usage_source": charge.source,
             "cost_pico": charge.cost_pico_usd,
-            "ended_at": timestamp(now),
+            "ended_at": at,
             **columns,
         }
     names = ", ".join(f"{name} = ?" for name in columns)
     connection.execute(f"UPDATE attempt SET state = ?, {names} WHERE id = ?", (state, *columns.values(), row.id))
-    _record(connection, row.id, state, timestamp(now), history)
+    _record(connection, row.id, state, at, history)
     before = share(row.state, reserved=row.reserved, charged=row.charged)
     after = share(state, reserved=row.reserved, charged=amount)
     add_totals(connection, row.scopes, after, instead_of=before)

@@ -117,16 +117,16 @@ class Batches:
         not count here. It has no ``requests`` before all are reserved, so what a kill leaves is withdrawn by the next
         submission. Raises ``SubmittingError``."""
         batch = f"batch-{attempts.new_id(8)}"
-        now = self._ledger.clock()
         stated = json.dumps(dict(terms), ensure_ascii=False, sort_keys=True)
         values = {"id": batch, "run": run.id, "submitter": run.owner, "submitting": 1, "stage": Stage.PREPARED}
-        values |= {"model": model, "base_url": base_url, "terms": stated, "began_at": timestamp(now)}
+        values |= {"model": model, "base_url": base_url, "terms": stated}
         verdicts: list[tuple[Order, Verdict]] = []
         try:
             with self._ledger.writing() as connection:
                 self._ledger.database.version()
-                insert(connection, "owner", {"id": batch, "pid": 0, "began_at": values["began_at"]})
-                insert(connection, "batch", values)
+                began_at = timestamp(connection.now())
+                insert(connection, "owner", {"id": batch, "pid": 0, "began_at": began_at})
+                insert(connection, "batch", {**values, "began_at": began_at})
         except ConstraintError as error:
             raise self._busy() from error
         for part in (orders[first : first + AT_ONCE] for first in range(0, len(orders), AT_ONCE)):
@@ -134,7 +134,7 @@ class Batches:
                 _require(connection, batch, Stage.PREPARED)
                 for order in part:
                     objection = admission_check.objection(connection, order, hold_unknown=hold_unknown)
-                    opened = objection or attempts.open_attempt(connection, order, owner=batch, now=now, sent=False)
+                    opened = objection or attempts.open_attempt(connection, order, owner=batch, sent=False)
                     verdicts.append((order, opened))
         reserved = sum(isinstance(verdict, Reservation) for _, verdict in verdicts)
         with self._ledger.writing() as connection:
@@ -169,12 +169,11 @@ class Batches:
         something."""
         with self._ledger.writing() as connection:
             _require(connection, batch.id, Stage.PREPARED)
-            now = self._ledger.clock()
             # Marked before the call that may cost something, in one transaction with the stage. After the call, a crash
             # in between would give back what the provider is about to work on.
             for row in attempts.in_flight(connection, batch.id):
                 if row.state is State.RESERVED:
-                    attempts.mark_sent(connection, row, now)
+                    attempts.mark_sent(connection, row)
             _set(connection, batch, stage=Stage.CREATING, input_file=input_file)
         return self.get(batch.id)
 
@@ -190,7 +189,7 @@ class Batches:
             submitting=None,
             remote=remote,
             remote_status=status,
-            submitted_at=timestamp(self._ledger.clock()),
+            submitted_at=timestamp(self._ledger.database.now()),
             expires_at=None if expires_at is None else timestamp(datetime.fromtimestamp(expires_at, UTC)),
         )
 
@@ -207,7 +206,6 @@ class Batches:
         stays as it is. ``cost`` prices what an answer used."""
         done = 0
         with self._ledger.writing() as connection:
-            now = self._ledger.clock()
             for line in lines:
                 found = connection.execute(
                     "SELECT * FROM attempt WHERE request_key = ? AND owner = ? AND state IN ('reserved', 'sent')",
@@ -218,9 +216,9 @@ class Batches:
                 row, done = attempts.read(found), done + 1
                 if line.answer is not None:
                     pico = None if line.answer.usage is None else cost(line.answer.usage)
-                    attempts.settle(connection, row, line.answer, pico, now)
+                    attempts.settle(connection, row, line.answer, pico)
                 elif line.failed is not None:
-                    attempts.fail(connection, row, line.failed, now, unbilled=line.billed is False)
+                    attempts.fail(connection, row, line.failed, unbilled=line.billed is False)
                 else:
                     raise ValueError(f"{line.custom_id}: neither an answer nor a failure")
         return done
@@ -231,25 +229,24 @@ class Batches:
         """End it: what is still in flight of it is released where it is certain that nothing was ``billed`` (False),
         and unknown otherwise. Harmless when it has ended already."""
         with self._ledger.writing() as connection:
-            now = self._ledger.clock()
             for row in attempts.in_flight(connection, batch.id):
-                attempts.fail(connection, row, rest, now, unbilled=billed is False)
+                attempts.fail(connection, row, rest, unbilled=billed is False)
             found = connection.query("SELECT state, count(*) FROM attempt WHERE owner = ? GROUP BY state", (batch.id,))
-            counts = dict(found)
+            counts, ended_at = dict(found), timestamp(connection.now())
             _set(
                 connection,
                 batch,
                 stage=stage,
                 submitting=None,
                 note=attempts.clean(rest.message)[:500],
-                ended_at=timestamp(now),
+                ended_at=ended_at,
                 answered=counts.get(State.SETTLED, 0),
                 unbilled=counts.get(State.RELEASED, 0),
                 unknown=counts.get(State.UNKNOWN, 0) + counts.get(State.RECONCILED, 0),
                 remote_status=status or batch.remote_status,
             )
-            ended = (timestamp(now), batch.id)
-            connection.execute("UPDATE owner SET ended_at = ? WHERE id = ? AND ended_at IS NULL", ended)
+            over = "UPDATE owner SET ended_at = ? WHERE id = ? AND ended_at IS NULL"
+            connection.execute(over, (ended_at, batch.id))
         return self.get(batch.id)
 
     # --- reading ------------------------------------------------------------------------------

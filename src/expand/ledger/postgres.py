@@ -158,6 +158,9 @@ def _rows(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Row]:
 class Session:
     """A connection as the ledger's rules want it."""
 
+    now: Callable[[], datetime]
+    """The time, for what a transaction writes."""
+
     def __init__(self, raw: psycopg.Connection[Row]) -> None:
         self.raw = raw
 
@@ -247,6 +250,8 @@ class PostgresDatabase:
     def __init__(self, server: Server, patience_seconds: float, *, read_only: bool = False) -> None:
         """Connect. Raises ``LedgerError``."""
         self.server = server
+        self.clock: Callable[[], datetime] | None = None
+        """What gives the time, in UTC; else the server's clock does, which all processes share."""
         self._patience = patience_seconds
         self._read_only = read_only
         self._key = _key("ledger", server.schema)
@@ -262,8 +267,8 @@ class PostgresDatabase:
         return str(self.server)
 
     def now(self) -> datetime:
-        """The server's clock, which all processes share. Raises ``LedgerError``."""
-        moment: datetime = self.query("SELECT clock_timestamp()")[0][0]
+        """The time. Raises ``LedgerError``."""
+        moment: datetime = self.clock() if self.clock else self.query("SELECT clock_timestamp()")[0][0]
         return moment.astimezone(UTC)
 
     # --- the session -----------------------------------------------------------------------------
@@ -350,7 +355,9 @@ class PostgresDatabase:
             try:
                 with raw.pipeline() as self._pipeline:
                     raw.execute("BEGIN")
-                    session.execute("SELECT pg_advisory_xact_lock(?)", (self._key,))
+                    # The time, once it is this transaction's turn; asked for apart, it would be a round trip more.
+                    turn = session.execute("SELECT pg_advisory_xact_lock(?), clock_timestamp()", (self._key,))
+                    session.now = self.clock or functools.cache(lambda: turn.fetchone()[1])
                     yield session
                     ended = raw.execute("COMMIT")
             finally:

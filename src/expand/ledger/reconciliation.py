@@ -36,7 +36,7 @@ def reconcile(ledger: Ledger, attempt_id: str, *, tokens: int, cost: Cost = lamb
         row = attempts.fetch(connection, attempt_id, (State.UNKNOWN,))
         prompt = min(tokens, row.usage.prompt)  # as far as its reservation goes, which it is charged at
         charged = _charge(row, Usage(prompt=prompt, completion=tokens - prompt), cost)
-        attempts.reconcile(connection, row, charged, ledger.clock())
+        attempts.reconcile(connection, row, charged)
     return row
 
 
@@ -67,7 +67,7 @@ def reconcile_export(
                 still += 1
                 continue
             charged = _charge(row, usage or NO_USAGE, cost)
-            attempts.reconcile(connection, row, charged, ledger.clock())
+            attempts.reconcile(connection, row, charged)
             settled.append(row.id)
     return Reconciled(settled=tuple(settled), differing=tuple(differing), still_unknown=still)
 

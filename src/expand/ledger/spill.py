@@ -14,9 +14,9 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,15 @@ from expand.workspace import write_atomically
 FORMAT = 1
 
 
-def write(database: Database, owner: str, order: Order, attempt_id: str, answer: Answer, cost_pico_usd: int | None,
-          now: datetime) -> Path:  # fmt: skip
+def write(
+    database: Database, owner: str, order: Order, attempt_id: str, answer: Answer, cost_pico_usd: int | None
+) -> Path:
     """Keep an answer for the ledger; returns the file. Raises ``LedgerError`` where nothing can be written."""
+    at = attempts.timestamp(datetime.now(UTC))  # this machine's: the ledger may be out of reach, and its clock too
     record = {
         "format": FORMAT,
         "ledger": _identity(database),
-        "attempt": attempts.new_row(order, attempt_id, owner=owner, now=now, state=State.SENT),
+        "attempt": attempts.new_row(order, attempt_id, owner=owner, at=at, state=State.SENT),
         "request": order.request.canonical(),
         "question": order.question,
         "answer": asdict(answer),
@@ -64,7 +66,7 @@ def folders() -> Iterator[Path]:
     yield Path(tempfile.gettempdir()) / f"expand-answers-{user}"
 
 
-def take_in(database: Database, clock: Callable[[], datetime]) -> int:
+def take_in(database: Database) -> int:
     """Settle the answers that were kept for this ledger, and remove their files; how many. Raises ``LedgerError``, for
     a file that cannot be read too."""
     taken = 0
@@ -76,7 +78,7 @@ def take_in(database: Database, clock: Callable[[], datetime]) -> int:
             if not _is_for(record, database):
                 continue
             with database.writing() as connection:
-                _settle(connection, record, clock())
+                _settle(connection, record)
         except ConstraintError:
             continue  # its request is being bought again just now; the file stays for later
         except FileNotFoundError:
@@ -133,19 +135,19 @@ def _is_for(record: Mapping[str, Any], database: Database) -> bool:
     return moved and bool(database.query("SELECT 1 FROM attempt WHERE id = ?", (record["attempt"]["id"],)))
 
 
-def _settle(connection: Connection, record: Mapping[str, Any], now: datetime) -> None:
+def _settle(connection: Connection, record: Mapping[str, Any]) -> None:
     row, told = record["attempt"], record["answer"]
     if connection.execute("SELECT 1 FROM attempt WHERE id = ?", (row["id"],)).fetchone() is None:
-        _open(connection, record, attempts.timestamp(now))
+        _open(connection, record)
     usage = None if told["usage"] is None else Usage(**told["usage"])
     answer = Answer(**{**told, "finish": Finish(told["finish"]), "usage": usage})
-    attempts.settle_once(connection, row["id"], answer, record["cost_pico_usd"], now)
+    attempts.settle_once(connection, row["id"], answer, record["cost_pico_usd"])
 
 
-def _open(connection: Connection, record: Mapping[str, Any], at: str) -> None:
+def _open(connection: Connection, record: Mapping[str, Any]) -> None:
     """Write the attempt into a ledger that does not know it: it went out, and will be billed."""
     row = record["attempt"]
-    ended = {"began_at": row["reserved_at"], "ended_at": at}
+    ended = {"began_at": row["reserved_at"], "ended_at": attempts.timestamp(connection.now())}
     for table, values in (
         ("owner", {"id": row["owner"], "pid": os.getpid(), **ended}),
         ("run", {"id": row["run"], "owner": row["owner"], **ended}),

@@ -16,7 +16,7 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -84,6 +84,9 @@ def mapped(path: Path) -> Iterator[None]:
 class SqliteConnection(sqlite3.Connection):
     """A connection as the ledger's rules want it."""
 
+    now: Callable[[], datetime]
+    """The time, for what a transaction writes."""
+
     def query(self, statement: str, values: Sequence[Any] = (), /) -> list[Any]:
         """The rows that one statement reads."""
         return self.execute(statement, values).fetchall()
@@ -100,6 +103,8 @@ class SqliteDatabase:
         """Open the file; for writing, create it (mode 0600) where there is none. Raises ``LedgerError``."""
         self.path = path
         self.name = str(path)
+        self.clock: Callable[[], datetime] | None = None
+        """What gives the time, in UTC; else this machine's clock does: only its own processes share the file."""
         self._patience = patience_seconds
         self._made = False
         with mapped(path):
@@ -113,6 +118,7 @@ class SqliteDatabase:
                 factory=SqliteConnection,
             )
         self.connection.row_factory = sqlite3.Row
+        self.connection.now = self.now
         self._locks: dict[str, FileLock] = {}
         self._files: dict[str, tuple[int, int]] = {}
         """Device and inode of the file and of its log, as they were at the first transaction."""
@@ -131,8 +137,8 @@ class SqliteDatabase:
                 self.path.with_name(self.path.name + end).chmod(0o600)
 
     def now(self) -> datetime:
-        """This machine's clock: only its own processes share the file."""
-        return datetime.now(UTC)
+        """The time."""
+        return self.clock() if self.clock is not None else datetime.now(UTC)
 
     def mapped(self) -> contextlib.AbstractContextManager[None]:
         """Turn what SQLite raises into the ledger's errors."""

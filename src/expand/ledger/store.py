@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Ledger:
     def __init__(self, database: Database, clock: Callable[[], datetime] | None = None) -> None:
         """``clock`` gives the time in UTC; else the database does."""
         self.database = database
-        self.clock = clock or database.now
+        database.clock = clock or database.clock
         self._owner: str | None = None
         self.taken_in = 0
         """How many answers that had been kept elsewhere came into the ledger by this process."""
@@ -94,7 +94,7 @@ class Ledger:
         try:
             if owner is not None:
                 with self.writing() as connection:
-                    _end_owner(connection, owner, ENDED, self.clock())
+                    _end_owner(connection, owner, ENDED)
         finally:
             if owner is not None:
                 # Even when the write failed. Otherwise the lock would outlive its use, and no later run could recover
@@ -123,8 +123,8 @@ class Ledger:
         run = Run(id=attempts.new_id(5), owner=self._owner, unknown=unknown, released=released)
         money = openings_pico_usd or {}
         _refuse_huge([*limits.values(), *([run_limit] if run_limit else [])], openings, money)
-        now = attempts.timestamp(self.clock())
         with self.writing() as connection:
+            now = attempts.timestamp(connection.now())
             connection.execute(
                 "INSERT INTO owner (id, pid, began_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (run.owner, os.getpid(), now),
@@ -143,7 +143,7 @@ class Ledger:
     def recover(self) -> tuple[int, int]:
         """Recover the attempts of dead processes: take in the answers that they had to keep elsewhere, mark the other
         sent ones unknown, release the rest. Returns how many became unknown and how many were released."""
-        self.taken_in += spill.take_in(self.database, self.clock)
+        self.taken_in += spill.take_in(self.database)
         # A batch is an owner too. It is no process, and never dead.
         others = self.database.query(
             "SELECT id FROM owner WHERE ended_at IS NULL AND id <> ? AND id NOT IN"
@@ -159,7 +159,7 @@ class Ledger:
                 # owner twice, and a failure leaves the others as they are.
                 if dead:
                     with self.writing() as connection:
-                        sent, unsent = _end_owner(connection, owner, CRASHED, self.clock())
+                        sent, unsent = _end_owner(connection, owner, CRASHED)
                     unknown += sent
                     released += unsent
         return unknown, released
@@ -185,13 +185,12 @@ class Ledger:
             # All questions and the reservation share one transaction. Asked before it, their answers could be out of
             # date when the money is taken: two processes would both find room for the last request.
             objection = admission_check.objection(connection, order, hold_unknown=hold_unknown)
-            now = self.clock()
             return (
                 objection
-                or admission_check.obstacle(connection, order, now)
+                or admission_check.obstacle(connection, order)
                 # Marked as sent at once. A transaction of its own would close a window of a millisecond in which a
                 # crash is charged although nothing went out; it would cost a second commit for every attempt.
-                or attempts.open_attempt(connection, order, owner=self._owner, now=now, sent=True)
+                or attempts.open_attempt(connection, order, owner=self._owner, sent=True)
             )
 
     def settle(self, attempt_id: str, answer: Answer, *, cost_pico_usd: int | None) -> StoredAnswer:
@@ -202,13 +201,12 @@ class Ledger:
         given up meanwhile, is charged and kept as well. Returns the answer that the request has from now on: an earlier
         one stays."""
         with self.writing() as connection:
-            return attempts.settle_once(connection, attempt_id, answer, cost_pico_usd, self.clock())
+            return attempts.settle_once(connection, attempt_id, answer, cost_pico_usd)
 
     def keep_elsewhere(self, order: Order, attempt_id: str, answer: Answer, *, cost_pico_usd: int | None) -> Path:
         """Keep an answer that cannot be settled now in a file outside the ledger, which ``recover`` takes in later, in
         any process. Returns the file. Raises ``LedgerError`` where that cannot be written either."""
-        now = datetime.now(UTC)  # this machine's: the ledger may be out of reach, and its clock too
-        return spill.write(self.database, self._owner or "", order, attempt_id, answer, cost_pico_usd, now)
+        return spill.write(self.database, self._owner or "", order, attempt_id, answer, cost_pico_usd)
 
     def release(self, attempt_id: str, failed: AttemptFailedError) -> None:
         """The attempt failed and is unbilled for certain: its reservation goes back."""
@@ -216,7 +214,7 @@ class Ledger:
             # Unknown is allowed here: this process may have been taken for dead while its connection was lost. It knows
             # that nothing was billed, which is better knowledge than the other's guess.
             row = attempts.fetch(connection, attempt_id, (State.RESERVED, State.SENT, State.UNKNOWN))
-            attempts.fail(connection, row, failed, self.clock(), unbilled=True)
+            attempts.fail(connection, row, failed, unbilled=True)
 
     def unknown(self, attempt_id: str, failed: AttemptFailedError) -> None:
         """Nobody knows whether the attempt was billed: it stays charged at its reservation."""
@@ -225,7 +223,7 @@ class Ledger:
             # Already unknown: another process recovered it meanwhile. Its charge is the same, so there is nothing to
             # change.
             if row.state is State.SENT:
-                attempts.fail(connection, row, failed, self.clock())
+                attempts.fail(connection, row, failed)
 
     def pause(self, model: str, seconds: float) -> None:
         """Let no process call ``model`` for so many seconds; a longer pause already set stays."""
@@ -233,12 +231,12 @@ class Ledger:
             connection.execute(
                 "INSERT INTO pause (model, until) VALUES (?, ?) ON CONFLICT (model) DO UPDATE"
                 " SET until = excluded.until WHERE pause.until < excluded.until",
-                (model, attempts.timestamp(self.clock() + timedelta(seconds=seconds))),
+                (model, attempts.timestamp(connection.now() + timedelta(seconds=seconds))),
             )
 
     def pauses(self) -> tuple[Pause, ...]:
         """The models that no process may call for now, and for how long."""
-        rows, now = self.database.query("SELECT model, until FROM pause ORDER BY model"), self.clock()
+        rows, now = self.database.query("SELECT model, until FROM pause ORDER BY model"), self.database.now()
         found = (Pause(row["model"], (attempts.parse(row["until"]) - now).total_seconds()) for row in rows)
         return tuple(pause for pause in found if pause.seconds > 0)
 
@@ -327,15 +325,15 @@ class Ledger:
         )
 
 
-def _end_owner(connection: Connection, owner: str, failed: AttemptFailedError, now: datetime) -> tuple[int, int]:
+def _end_owner(connection: Connection, owner: str, failed: AttemptFailedError) -> tuple[int, int]:
     """End the runs and attempts of a process that is gone: mark sent ones unknown, release the rest, so that nothing of
     its stays reserved. Returns how many became unknown and how many were released."""
     # Only a sent attempt may have been billed. Marking reserved ones unknown as well would charge batches that never
     # left this machine; releasing sent ones would let the bill pass the limit.
     found = attempts.in_flight(connection, owner)
     for row in found:
-        attempts.fail(connection, row, failed, now)
-    ended = (attempts.timestamp(now), owner)
+        attempts.fail(connection, row, failed)
+    ended = (attempts.timestamp(connection.now()), owner)
     connection.execute("UPDATE owner SET ended_at = ? WHERE id = ?", ended)
     connection.execute("UPDATE run SET ended_at = ? WHERE owner = ? AND ended_at IS NULL", ended)
     unknown = sum(row.state is State.SENT for row in found)
