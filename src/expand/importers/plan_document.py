@@ -5,10 +5,11 @@
     1. **性能剖析工具** (250行)             |---|---|---|
        - perf工具（CPU profiling）          | Sizing the pool | ~600 | Little's law; a load test |
 
-The lines become a tree of entries. Chapters are the entries that are worded as such ("Chapter 3", "第3篇", a file),
-else long ones that have sections, else the whole document is one. A chapter's sections are the first of its headings,
-table rows and list items that state lengths; what stands below a section are its topics. Priority, hours and targets
-also come from tables whose rows name the chapters.
+One pass makes a tree of entries of the lines. Chapters are the entries that are worded as such ("Chapter 3", "第3篇",
+a file) and what is planned beside them in the same way; else long ones that have sections, or headings below which the
+lengths are stated; else the whole document is one. A chapter's sections are the first of its headings, table rows and
+list items that state lengths; what stands below a section are its topics. Priority, hours and targets also come from
+tables whose rows name the chapters.
 """
 
 import re
@@ -33,7 +34,7 @@ from expand.importers.lengths import (
     unit_of,
 )
 from expand.importers.proposal import Proposal, ProposedSection, tidy
-from expand.importers.text_patterns import ChapterName, chapter_name, items_of, plain
+from expand.importers.text_patterns import ChapterName, Item, chapter_name, items_of, plain
 from expand.markdown import blocks as markdown
 from expand.markdown.blocks import Block
 from expand.markdown.matching import all_unnumbered, title_key
@@ -41,8 +42,11 @@ from expand.markdown.matching import all_unnumbered, title_key
 T = TypeVar("T")
 
 _TEXT = ("list", "paragraph", "code", "quote")
-_HEADING_RANKS = 6
-_ROW_RANK = 50
+# How deep an entry stands: Markdown's headings are 1 to 6.
+_CHAPTER_LINE = 7
+"""A line that is worded as a chapter; below it, from 8, lines in bold, by the dots in their numbers."""
+_ITEM = 12
+_ROW = 50
 _LONG = {"lines": 400, "words": 1500, "characters": 2500, "pages": 5, "minutes": 30, "percent": 200}
 """From here on an entry with others below it is a chapter rather than a section."""
 
@@ -57,7 +61,7 @@ _LABELS = {
     ),
     "priority": re.compile(r"(?i)^(?:优先级|priority)$"),
     "file": re.compile(r"(?i)^(?:文件|文档|源文件|路径|file|document|source|path)$"),
-    "title": re.compile(r"(?i)^(?:chapter|title|章名|标题|题目)$"),
+    "title": re.compile(r"(?i)^(?:chapter|title|subject|章节?|章名|标题|题目)$"),
     "topics": re.compile(r"(?i)^(?:topics?|covers?|contents?|points|主要内容|内容|要点|知识点|主题)$"),
 }
 _EACH = re.compile(r"(?i)\b(?:each|per section|every section)\b|每一?个?小?节|各节|每部分")
@@ -73,13 +77,20 @@ _ASIDE = re.compile(
 _BOOK = re.compile(r"(?i)\b(?:book|series|chapters|tier|course|handbook|guide)\b|书|系列|各[章篇]|教程|课程|手册")
 _PLAN_TITLE = re.compile(
     r"(?i)^(?:(?:the |a |writing |draft )*(?:plan|outline)(?:\s*[:：—–-]|\s+(?:for|of)\b|$)|"
-    r"(?:提纲|大纲|写作计划|计划)(?:[:：—–\s-]|$))\s*(?:the )?(?:chapter (?:on|about)\s+)?|"
+    r"(?:写作)?(?:提纲|大纲|计划)(?:[:：—–\s-]|$))?\s*"
+    r"(?:(?:the )?chapter (?:on|about)\s+|(?:chapter|章节?)\s*[:：]\s*)?|"
     r"\s*的?(?:写作|[扩编撰改续]写|修订)?(?:提纲|大纲)$|(?:(?<=》)|\s|的|写作|[扩编撰改续]写|修订)+(?:计划|规划)$|"
     r"\s*[:—–-]\s*(?:plan|outline)$|\s+(?:outline|writing plan)$"
 )
 _SUM = re.compile(r"(?i)^(?:总计|合计|小计|共计|(?:total|sum|subtotal)\b)")
-_TOPIC_DASHES = re.compile(r"\s+[-–—]\s+|[;；]\s*")
-_TOPIC_COMMAS = re.compile(r"[,，、]\s*(?![^(（]*[)）])")
+_REST = re.compile(
+    r"(?i)\s*(?:[(\[（【]|[-–—:：,，]+)\s*(?:all |whatever is )?(?:the )?(?:rest|remainder|其余|剩[下余]的?|余下的?)"
+    r"\s*[)\]）】]?$"
+)
+_BOLD_LINE = re.compile(r"^(\*\*|__)(?=\S)(.+?)(?<=\S)\1(.*)$")
+_TOPIC_DASHES = r"\s+[-–—]\s+|[;；]\s*"
+_TOPIC_COMMAS = r"[,，、]\s*"
+_UNCUT = r"`[^`]*`|\([^()]*\)|（[^（）]*）|\[[^\[\]]*\]|<\S[^<>]*>|“[^“”]*”"
 _CELL = re.compile(r"(?<!\\)\|")
 _RULE = re.compile(r"^[\s|:-]+$")
 # The columns of tables, by their headings.
@@ -121,7 +132,8 @@ class Plan:
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """A heading, a list item or a table's row, with what stands below it; ``rank`` says how deep."""
+    """A heading, a list item or a table's row, with what stands below it; ``rank`` says how deep. ``name`` is the
+    chapter that it names, if any."""
 
     line: int
     rank: int
@@ -129,8 +141,14 @@ class _Entry:
     length: Length | None = None
     topics: list[str] = field(default_factory=list)
     numbered: bool = False
+    name: ChapterName | None = None
     facts: dict[str, list[PlanLine]] = field(default_factory=lambda: defaultdict(list))
     below: list["_Entry"] = field(default_factory=list)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it is worded as a chapter."""
+        return self.name is not None and self.name.strong
 
     def every(self) -> Iterator["_Entry"]:
         """The entry and all below it, in order."""
@@ -157,58 +175,45 @@ class _Entry:
         return own
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Row:
-    """A table's row about a chapter."""
-
-    line: int
-    name: ChapterName
-    target: Length | None
-    hours: float | None
-    priority: str
-
-    def is_about(self, chapter: str, title: str) -> bool:
-        return self.name.id == chapter if self.name.id else self.name.title.casefold() == title.casefold()
-
-
 def read_plan(text: str, *, without_lengths: bool = False, titles: Collection[str] = ()) -> Plan:
     """The chapters that the plan wants written, in its order; none where it is no plan.
 
     A chapter counts if it or its sections state a length, or else only ``without_lengths``. ``titles`` are the keys of
     the titles that the book's chapters have."""
-    blocks = markdown.blocks(text)
-    tree = _tree(blocks, markdown.bare_rows(text))
-    reader = _Reader(*tree, without_lengths=without_lengths, titles=frozenset(titles) - {""})
+    tree = _Tree(text)
+    reader = _Reader(tree.root, tree.rows, without_lengths=without_lengths, titles=frozenset(titles) - {""})
     chapters = {proposal.id or f"line {proposal.line}": proposal for proposal in reversed(reader.chapters())}
-    names = (_name(block.title) for block in blocks if block.kind == "heading")
-    unplanned = {n.id: n.title for n in names if n is not None and n.strong and n.id not in chapters}
-    reader.used |= {row.line for row in reader.rows if _SUM.match(row.name.title) or row.name.id in unplanned}
-    entries = len(list(reader.root.every())) - 1
-    prose = [block for block in blocks if block.kind in ("paragraph", "fence", "code", "quote", "html")]
+    entries = [*tree.root.every()][1:]
+    named = [entry for entry in entries if entry.rank < _ITEM and entry.is_named]
+    unplanned = {name.id: name.title for entry in named if (name := entry.name) and name.id not in chapters}
+    reader.used |= {row.line for row in reader.rows if _SUM.match(row.title) or _id(row) in unplanned}
+    has_headings = any(entry.rank < _CHAPTER_LINE for entry in entries)
     return Plan(
         chapters=tuple(reversed(chapters.values())),
         unplanned=unplanned,
-        left=tuple(_left(reader, markdown.bare_rows(text), unplanned)),
-        is_prose=sum(1 if one.kind == "fence" else one.end - one.start for one in prose) > entries,
+        left=tuple(_left(reader, tree.lines, unplanned)),
+        is_prose=has_headings and tree.prose > len(entries),
     )
 
 
-def _left(reader: "_Reader", rows: Sequence[str], unplanned: Mapping[str, str]) -> Iterator[PlanLine]:
+def _left(reader: "_Reader", lines: Sequence[str], unplanned: Mapping[str, str]) -> Iterator[PlanLine]:
     """The lines that state a length and belong to no section. Sums and what is said of other chapters are left out."""
-    stating = {row.line for row in reader.rows if row.target}
+    stating = {row.line for row in reader.rows if row.length}
+    others = {
+        one for entry in reader.root.every() if entry.is_named and _id(entry) in unplanned for one in entry.every()
+    }
     for entry in reader.root.every():
         yield from entry.facts.get("unread", ())
-        if (name := chapter_name(entry.title)) and name.strong and name.id in unplanned:
-            continue
-        facts = [fact for kind, every in entry.facts.items() for fact in every if kind not in ("sum", "unread")]
-        stating |= {entry.line} if entry.length else set()
-        stating |= {fact.line for fact in facts if read_line(plain(fact.text)).length or _label_length(fact.text)}
+        if entry not in others:
+            facts = [fact for kind, every in entry.facts.items() for fact in every if kind not in ("sum", "unread")]
+            stating |= {entry.line} if entry.length else set()
+            stating |= {fact.line for fact in facts if read_line(plain(fact.text)).length or _label_length(fact.text)}
     for line in sorted(stating - reader.used):
-        yield PlanLine(line=line, text=rows[line - 1].strip())
+        yield PlanLine(line=line, text=lines[line - 1].strip())
 
 
-def _name(title: str) -> ChapterName | None:
-    return chapter_name(read_line(title).title)
+def _id(entry: _Entry) -> str:
+    return entry.name.id if entry.name else ""
 
 
 def _label(text: str) -> tuple[str, str, str]:
@@ -226,52 +231,6 @@ def _label_length(text: str) -> Length | None:
     return (bare_length(value, unit) if unit else None) or preferred(lengths_in(value or text))
 
 
-# The document as a tree.
-
-
-def _tree(blocks: Sequence[Block], text: Sequence[str]) -> tuple[_Entry, list[_Row]]:
-    """The entries below a root, and the rows of tables that are about chapters; ``text`` are the document's lines."""
-    root = _Entry(line=1, rank=0)
-    path = [root]
-    rows: list[_Row] = []
-
-    def add(entry: _Entry) -> None:
-        while path[-1].rank >= entry.rank:
-            path.pop()
-        path[-1].below.append(entry)
-        path.append(entry)
-
-    for kind, together in groupby(blocks, key=lambda block: "text" if block.kind in _TEXT else block.kind):
-        group = list(together)
-        if kind == "text":  # what looks like several blocks to Markdown is one list to people: 一、 and below it 1.
-            _read_text(text[group[0].start : group[-1].end], group[0].start + 1, path, add)
-        for block in group:
-            if kind == "heading":
-                add(_entry(block.title, line=block.start + 1, rank=block.level))
-            elif kind == "table":
-                while path[-1].rank > _HEADING_RANKS:
-                    path.pop()
-                rows += _read_table(block, path[-1], add)
-    return root, rows
-
-
-def _read_text(lines: Sequence[str], first: int, path: list[_Entry], add: Callable[[_Entry], None]) -> None:
-    """Adds the items in some lines, and what lines beside them state of what they stand below."""
-    for item in items_of(lines, first, keep_apart=lambda text: bool(_fact_kind(text))):
-        kind, rank = _fact_kind(item.text), _HEADING_RANKS + 1 + item.depth
-        name = chapter_name(item.text) if item.depth < 0 and not kind else None
-        if name is not None and name.strong and path[-1].rank == 0 and not item.text.endswith(tuple(".。")):
-            add(_entry(item.text, line=item.line, rank=1))  # a title that nobody marked as a heading
-        elif kind or item.depth < 0:
-            # What is indented belongs to the item above, anything else to the heading.
-            least = rank if item.depth >= 0 else _HEADING_RANKS + 1
-            while path[-1].rank >= least and (item.depth >= 0 or not lines[item.line - first][:1].isspace()):
-                path.pop()
-            path[-1].facts[kind].append(PlanLine(line=item.line, text=item.text))
-        else:
-            add(_entry(item.text, line=item.line, rank=rank, numbered=item.numbered))
-
-
 def _fact_kind(text: str) -> str:
     """What a line states of what it stands below: a label's kind, ``target`` for a length by itself, ``each`` for one
     of every section, "" for nothing."""
@@ -286,17 +245,145 @@ def _fact_kind(text: str) -> str:
     return "target" if alone else ""
 
 
-def _entry(text: str, *, line: int, rank: int, numbered: bool = False) -> _Entry:
+def _entry(text: str, *, line: int, rank: int, number: str = "", more: str = "") -> _Entry:
+    """The entry that a line makes; ``more`` are the lines that it is wrapped on: topics where it ends with a length."""
     worded = read_line(plain(text))
+    if more and worded.length and not worded.rest:
+        worded = replace(worded, rest=plain(more))
+    elif more:
+        worded = read_line(plain(f"{text} {more}"))
+    title = _REST.sub("", worded.title).rstrip(":： ")
     return _Entry(
-        line=line, rank=rank, title=worded.title, length=worded.length, topics=_topics(worded.rest), numbered=numbered
+        line=line,
+        rank=rank,
+        title=title,
+        length=worded.length,
+        topics=_topics(worded.rest),
+        numbered=bool(number),
+        name=chapter_name(title) or chapter_name(f"{number} {title}"),
     )
 
 
 def _topics(text: str) -> list[str]:
-    """Topics in one line: between dashes or semicolons, else between commas."""
-    parts = _TOPIC_DASHES.split(text) if _TOPIC_DASHES.search(text) else _TOPIC_COMMAS.split(text)
-    return [part for part in (part.strip(" .。　") for part in parts) if part]
+    """Topics in one line: between dashes or semicolons, else between commas, but in code and brackets."""
+    parts = [""]
+    for separator in (_TOPIC_DASHES, _TOPIC_COMMAS):
+        if len(parts) == 1:
+            parts = [""]
+            for piece in re.split(f"({_UNCUT})|{separator}", text):
+                parts = [*parts, ""] if piece is None else [*parts[:-1], parts[-1] + piece]
+    topics = [part for part in (part.strip(" .。　") for part in parts) if part]
+    return [re.sub(r"(?i)^and\s+", "", topic) if at else topic for at, topic in enumerate(topics)]
+
+
+# The document as a tree.
+
+
+class _Tree:
+    """The entries of a document below a root. ``rows`` are those of tables that are about chapters; ``prose`` counts
+    the lines of text, and the blocks of code, that are no entries."""
+
+    def __init__(self, text: str) -> None:
+        self.root = _Entry(line=1, rank=0)
+        self.rows: list[_Entry] = []
+        self.prose = 0
+        self.lines = markdown.bare_rows(text)
+        self._path = [self.root]
+        blocks = markdown.blocks(text)
+        titled = any(block.kind == "heading" and block.level == 1 for block in blocks)
+        self._chapter_rank = _CHAPTER_LINE if titled else 1
+        for kind, together in groupby(blocks, key=lambda block: "text" if block.kind in _TEXT else block.kind):
+            group = list(together)
+            if kind == "text":  # what looks like several blocks to Markdown is one list to people: 一、 and below it 1.
+                self._read_text(self.lines[group[0].start : group[-1].end], group[0].start + 1)
+            elif kind == "heading":
+                for block in group:
+                    self._add(_entry(block.title, line=block.start + 1, rank=block.level))
+            elif kind == "table":
+                for block in group:
+                    self._close(_ITEM)
+                    self._read_table(block)
+            else:
+                self.prose += len(group) if kind in ("fence", "html") else 0
+
+    def _close(self, rank: int) -> None:
+        """Ends what is as deep as ``rank``, or deeper."""
+        while self._path[-1].rank >= max(rank, 1):
+            self._path.pop()
+
+    def _add(self, entry: _Entry) -> None:
+        self._close(entry.rank)
+        self._path[-1].below.append(entry)
+        self._path.append(entry)
+
+    def _read_text(self, lines: Sequence[str], first: int) -> None:
+        """Adds the items in some lines, and what lines beside them state of what they stand below."""
+        for item in items_of(lines, first, keep_apart=lambda text: bool(_fact_kind(text))):
+            text = f"{item.text} {item.more}".strip()
+            kind, is_item = _fact_kind(text), item.depth >= 0
+            rank = _ITEM + item.depth if is_item else self._heading_rank(item)
+            if not kind and rank:
+                self._add(_entry(item.text, line=item.line, rank=rank, number=item.number, more=item.more))
+                continue
+            if is_item or not item.indented:  # what is indented belongs to the item above, anything else to the heading
+                self._close(max(rank, _ITEM))
+            if not kind and text.endswith((":", "：")) and len(lengths_in(text)) == 1:
+                kind = "target"  # of the list that it introduces
+            self._path[-1].facts[kind].append(PlanLine(line=item.line, text=text))
+            self.prose += not kind
+
+    def _heading_rank(self, item: Item) -> int:
+        """The rank of a heading that nobody marked as one, in bold but for its length or worded as a chapter by itself;
+        0 for another line."""
+        bold = _BOLD_LINE.match(item.text)
+        name = chapter_name(bold[2] if bold else item.text)
+        if bold and read_line(f"x {plain(bold[3])}").title.strip(" :：") == "x":
+            number = re.match(r"\d+(?:\.\d+)*", narrow(bold[2]))
+            return (
+                self._chapter_rank
+                if name and name.strong
+                else _CHAPTER_LINE + 1 + (number[0].count(".") if number else 0)
+            )
+        ends = item.text.endswith(tuple(".。,，;；:：!！?？"))
+        return self._chapter_rank if name and name.strong and item.alone and not ends else 0
+
+    def _read_table(self, block: Block) -> None:
+        """Adds a table's rows as sections, below chapters where a column names those, or to ``rows``."""
+        lines = markdown.bare_rows(block.text)
+        head = [plain(cell) for cell in _cells(lines[0])]
+        columns, unit = _columns(head)
+        if columns["length"] < 0 and columns["priority"] < 0:
+            return
+        above = self._path[-1]
+        for at, cell in enumerate(head):
+            if at not in columns.values() and _ANY_COLUMN.search(cell) and not _PRESENT_COLUMN.search(cell):
+                why = "its heading speaks of neither sections nor lengths nor topics"
+                above.facts["unread"].append(PlanLine(line=block.start + 1, text=f"the column {cell}", why=why))
+        for line, text in enumerate(lines[1:], block.start + 2):
+            cells = _cells(text)
+            if _RULE.match(text) or not any(cells):
+                continue
+            named = {name: cells[at] if 0 <= at < len(cells) else "" for name, at in columns.items()}
+            length = bare_length(named["length"], unit)
+            words = [plain(one) for one in cells if re.search(r"[^\W\d]", one)]
+            chapter = _row_name(cells)
+            if any(_SUM.match(word) for word in words[:1]) or (length and not named["section"] and not words):
+                above.facts["sum"].append(PlanLine(line=line, text=str(length or "")))
+            elif columns["section"] < 0 <= columns["chapter"] or (
+                columns["chapter"] < 0 and chapter and chapter.strong
+            ):
+                row = _Entry(line=line, rank=_ROW, title=words[0] if words else "", name=chapter)
+                row.length = length if length and length.unit != "minutes" else None
+                for kind in ("hours", "priority"):
+                    row.facts[kind].append(PlanLine(line=line, text=named[kind]))
+                self.rows.append(row)
+            else:
+                if named["chapter"]:
+                    self._add(_entry(named["chapter"], line=line, rank=_ROW))
+                entry = _entry(named["section"], line=line, rank=_ROW + (columns["chapter"] >= 0))
+                entry.length = length or entry.length
+                entry.topics += _topics(plain(named["topics"]))
+                self._add(entry)
 
 
 def _columns(head: Sequence[str]) -> tuple[dict[str, int], Unit]:
@@ -324,47 +411,6 @@ def _columns(head: Sequence[str]) -> tuple[dict[str, int], Unit]:
     return found, (units[length] if length >= 0 else None) or "lines"
 
 
-def _read_table(block: Block, above: _Entry, add: Callable[[_Entry], None]) -> list[_Row]:
-    """Adds a table's rows as sections, below chapters where a column names those; returns the rows about chapters."""
-    lines = markdown.bare_rows(block.text)
-    head = [plain(cell) for cell in _cells(lines[0])]
-    columns, unit = _columns(head)
-    if columns["length"] < 0 and columns["priority"] < 0:
-        return []
-    for at, cell in enumerate(head):
-        if at not in columns.values() and _ANY_COLUMN.search(cell) and not _PRESENT_COLUMN.search(cell):
-            why = "its heading speaks of neither sections nor lengths nor topics"
-            above.facts["unread"].append(PlanLine(line=block.start + 1, text=f"the column {cell}", why=why))
-    found: list[_Row] = []
-    for line, text in enumerate(lines[1:], block.start + 2):
-        cells = _cells(text)
-        if _RULE.match(text) or not any(cells):
-            continue
-        named = {name: cells[at] if 0 <= at < len(cells) else "" for name, at in columns.items()}
-        length = bare_length(named["length"], unit)
-        words = [plain(one) for one in cells if re.search(r"[^\W\d]", one)]
-        chapter = _row_name(cells)
-        if any(_SUM.match(word) for word in words[:1]) or (length and not named["section"] and not words):
-            above.facts["sum"].append(PlanLine(line=line, text=str(length or "")))
-        elif columns["section"] < 0 <= columns["chapter"] or (columns["chapter"] < 0 and chapter and chapter.strong):
-            found.append(
-                _Row(
-                    line=line,
-                    name=chapter or ChapterName(id="", title=words[0] if words else "", file=None, strong=False),
-                    target=length if length and length.unit != "minutes" else None,
-                    hours=hours_in(named["hours"]),
-                    priority=named["priority"],
-                )
-            )
-        else:
-            below = columns["chapter"] >= 0
-            if named["chapter"]:
-                add(_entry(named["chapter"], line=line, rank=_ROW_RANK))
-            entry = _entry(named["section"], line=line, rank=_ROW_RANK + below)
-            add(replace(entry, length=length or entry.length, topics=entry.topics + _topics(plain(named["topics"]))))
-    return found
-
-
 def _row_name(cells: Sequence[str]) -> ChapterName | None:
     """The chapter that a row's first cells name: by its number alone too."""
     names = [name for name in map(chapter_name, cells[:3]) if name is not None]
@@ -387,30 +433,45 @@ class _Reader:
     """Reads a tree's chapters; ``used`` are the lines that it has understood."""
 
     root: _Entry
-    rows: Sequence[_Row]
+    rows: Sequence[_Entry]
     without_lengths: bool
     titles: frozenset[str] = frozenset()
     used: set[int] = field(default_factory=set)
 
     def chapters(self) -> list[Proposal]:
-        """The innermost entries that are worded as chapters; else numbered or long ones; else the whole document."""
-        outer = (entry for entry in self.root.every() if entry.rank <= _HEADING_RANKS + 1 or entry.rank >= _ROW_RANK)
-        named = [(entry, name) for entry in outer if (name := chapter_name(entry.title)) and name.strong]
-        worded = [pair for pair in named if self._is_chapter(pair[0])]
-        inner = [
-            (entry, name) for entry, name in worded if not any(one in list(entry.every())[1:] for one, _ in worded)
-        ]
-        if inner:
-            return [self._chapter(entry, name) for entry, name in inner]
+        """The innermost entries that are worded as chapters, and what is planned beside them; else the parts of the
+        document, if they are chapters; else all of it."""
+        outer = (entry for entry in self.root.every() if entry.rank <= _ITEM or entry.rank >= _ROW)
+        named = [entry for entry in outer if entry.is_named]
+        worded = {entry for entry in named if self._is_chapter(entry)}
+        if inner := {entry for entry in worded if worded.isdisjoint([*entry.every()][1:])}:
+            found = (one for parent in self.root.every() for one in self._planned(parent, inner))
+            return [self._chapter(entry) for entry in sorted(found, key=lambda entry: entry.line)]
         top = self.root
-        while len(top.below) == 1 and (only := top.below[0]).rank <= _HEADING_RANKS and only.below:
+        while len(top.below) == 1 and (only := top.below[0]).rank < _ITEM and only.below:
             if top.rank and only.stated():
                 break
             top = only
         parts = self._sections(top)
         if self._are_chapters(parts, top):
-            return [self._chapter(part, chapter_name(part.title)) for part in parts if self._is_chapter(part)]
-        return [self._chapter(top, chapter_name(top.title))] if self._is_chapter(top) and not named else []
+            return [self._chapter(part) for part in parts if self._is_chapter(part)]
+        return [self._chapter(top)] if self._is_chapter(top) and not named else []
+
+    def _planned(self, parent: _Entry, chapters: Collection[_Entry]) -> Iterator[_Entry]:
+        """Those of the chapters that are right below an entry, and what stands beside them and has sections with
+        lengths in a unit of theirs."""
+        own = [one for one in parent.below if one in chapters]
+        units = {length.unit for one in own for inner in one.every() if (length := inner.stated())}
+        for one in parent.below if own else ():
+            sections = self._sections(one)
+            lengths = [length for section in sections if (length := section.stated()) and length.unit in units]
+            if one in chapters or (
+                one.rank in {chapter.rank for chapter in own}
+                and len(lengths) > 1
+                and not any(inner.is_named for inner in one.every())
+                and not _ASIDE.match(one.title)
+            ):
+                yield one
 
     def _is_chapter(self, entry: _Entry) -> bool:
         sections = self._sections(entry)
@@ -420,18 +481,21 @@ class _Reader:
 
     def _are_chapters(self, parts: Sequence[_Entry], top: _Entry) -> bool:
         """Whether the parts of a document that names no chapter are chapters: most have the titles of the book's, and
-        that above them has not; or they are long; or what is below them states lengths and there is no title above
-        them, or a book's."""
-        if len(parts) < 2 or not any(part.below for part in parts):
-            return False
+        that above them has not; or most have parts themselves, and they are long; or the lengths are stated below them,
+        and there is no title above them, or a book's, or they are headings without lengths of their own."""
         known = [part for part in parts if title_key(part.title) in self.titles and self._is_chapter(part)]
-        if 2 <= len(known) > len(parts) / 2 and title_key(top.title) not in self.titles:
+        is_known = title_key(top.title) in self.titles
+        if 2 <= len(known) > len(parts) / 2 and not is_known:
             return True
+        if len(parts) < 2 or sum(bool(part.below) for part in parts) <= len(parts) / 2:
+            return False
         extents = [extent for part in parts if part.below and (extent := part.extent())]
-        inner = any(entry.stated() for part in parts for entry in part.below)
         if any(extent.amount >= _LONG[extent.unit] for extent in extents):
             return True
-        return inner and (not top.title or _BOOK.search(top.title) is not None)
+        if not any(entry.stated() for part in parts for entry in part.below):
+            return False
+        stated = top.stated() or any(part.stated() or part.rank >= _ITEM for part in parts)
+        return not top.title or _BOOK.search(top.title) is not None or not (stated or is_known)
 
     def _sections(self, chapter: _Entry) -> list[_Entry]:
         """The entries below a chapter that are its sections."""
@@ -440,38 +504,42 @@ class _Reader:
             for entry in chapter.below
             for inner in (entry.below if _STRUCTURE.match(entry.title) and not entry.stated() else [entry])
         ]
+        bold = [entry for entry in below if _CHAPTER_LINE < entry.rank < _ITEM]
+        if len(bold) == 1 and bold[0].below:  # it only introduces what is below it
+            at = below.index(bold[0])
+            below[at : at + 1] = bold[0].below
         below = [entry for entry in below if not _ASIDE.match(entry.title) or entry.stated()]
-        if len(below) == 1 and below[0].below and below[0].extent() is None and below[0].rank <= _HEADING_RANKS:
+        if len(below) == 1 and below[0].below and below[0].extent() is None and below[0].rank < _ITEM:
             return self._sections(below[0])
-        headings = [entry for entry in below if entry.rank <= _HEADING_RANKS]
-        rows = [entry for entry in below if entry.rank >= _ROW_RANK]
-        items = [entry for entry in below if _HEADING_RANKS < entry.rank < _ROW_RANK]
+        headings = [entry for entry in below if entry.rank < _ITEM]
+        rows = [entry for entry in below if entry.rank >= _ROW]
+        items = [entry for entry in below if _ITEM <= entry.rank < _ROW]
         items = [entry for entry in items if entry.numbered] or items
         groups = [group for group in (headings, rows, items) if group]
         with_lengths = (group for group in groups if any(entry.extent() for entry in group))
         return next(with_lengths, items or rows or headings)
 
-    def _chapter(self, entry: _Entry, name: ChapterName | None) -> Proposal:
-        sections = self._sections(entry)
+    def _chapter(self, entry: _Entry) -> Proposal:
+        sections, name = self._sections(entry), entry.name
         title = name.title if name else entry.title or entry.fact("title", lambda text: _label(text)[2]) or ""
-        row = next((row for row in self.rows if row.is_about(name.id if name else "", title)), None)
-        target, hours = entry.stated(), entry.fact("hours", hours_in)
+        if not title and not name:
+            title = next(filter(None, (entry.fact(kind, _quoted_title) for kind in ("", "target"))), "")
+        said = [entry, *(row for row in self.rows if _is_about(row, name, title))][:2]
+        target = next((length for one in said if (length := one.stated())), None)
+        hours = next((hours for one in said if (hours := one.fact("hours", hours_in)) is not None), None)
         units = {extent.unit for section in sections if (extent := section.extent())}
         if target and target.unit == "minutes" and units - {"minutes"}:
             hours = float(target.amount) / 60 if hours is None else hours
             target = None
-        if row is not None:
-            self.used.add(row.line)
-            target, hours = target or row.target, row.hours if hours is None else hours
         named = entry.fact("file", chapter_name)
         file = (name.file if name else None) or (named.file if named else None)
         each = entry.fact("each", lambda text: preferred(lengths_in(text)))
-        self.used |= {entry.line, *(fact.line for kind, facts in entry.facts.items() if kind for fact in facts)}
+        self._use(*said)
         titles = all_unnumbered([section.title for section in sections])
         return tidy(
             Proposal(
-                id=name.id if name else "",
-                title=_title(title) or ("" if file else title),
+                id=_id(entry),
+                title=_title(title) or ("" if file or not name else title),
                 sections=tuple(
                     self._section(one, title, each, target) for one, title in zip(sections, titles, strict=True)
                 ),
@@ -479,7 +547,7 @@ class _Reader:
                 line=entry.line,
                 target=target,
                 hours=hours,
-                priority=entry.fact("priority", priority_in) or (priority_in(row.priority) if row else None),
+                priority=next((value for one in said if (value := one.fact("priority", priority_in))), None),
             )
         )
 
@@ -488,14 +556,30 @@ class _Reader:
         length = entry.extent() or entry.fact("hours", lambda text: preferred(lengths_in(text))) or each
         if entry.stated() is None and length is not each:
             self.used |= {one.line for one in entry.below}
-        self.used |= {entry.line, *(fact.line for kind, facts in entry.facts.items() if kind for fact in facts)}
+        self._use(entry)
         if length is not None and length.unit == "percent" and whole is not None:
             length = Length(round(Fraction(whole.amount) * Fraction(length.amount) / 100), whole.unit)
         stated = [topic for fact in entry.facts.get("topics", ()) for topic in _topics(_label(fact.text)[2])]
         deeper = all_unnumbered([one.title for one in inner])
-        cells = [topic for one in inner if one.rank >= _ROW_RANK for topic in one.topics]
+        cells = [topic for one in inner if one.rank >= _ROW for topic in one.topics]
         topics = (*entry.topics, *stated, *deeper, *cells)
         return ProposedSection(title=title, length=length, topics=topics, line=entry.line)
+
+    def _use(self, *entries: _Entry) -> None:
+        self.used |= {entry.line for entry in entries}
+        self.used |= {fact.line for one in entries for kind, facts in one.facts.items() if kind for fact in facts}
+
+
+def _is_about(row: _Entry, name: ChapterName | None, title: str) -> bool:
+    """Whether a table's row is about a chapter: by its id, else by its title."""
+    if row.name:
+        return name is not None and row.name.id == name.id
+    return row.title.casefold() == title.casefold()
+
+
+def _quoted_title(text: str) -> str | None:
+    found = re.search("《([^《》]+)》", text)
+    return found[1] if found else None
 
 
 def _title(text: str) -> str:

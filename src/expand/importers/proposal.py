@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from expand.errors import InputError, Place
 from expand.importers.lengths import Length, Unit
-from expand.outline import Priority
+from expand.outline import CHARACTERS_A_LINE, WORDS_A_LINE, Priority
 from expand.outline.reading import MAX_ID_BYTES
 from expand.schema.source_text import UNWANTED
 
@@ -78,10 +78,13 @@ def settled(proposal: Proposal, *, lines: int) -> Proposal:
     for each as the others have on average."""
     sections = proposal.sections
     unset = [section for section in sections if section.length is None]
-    units = {section.length.unit for section in sections if section.length}
+    lengths = [section.length for section in sections if section.length]
+    units = {length.unit for length in lengths}
     whole = proposal.target or (Length(lines, "lines") if len(units) != 1 or units == {"lines"} else None)
     unit = whole.unit if whole else units.pop()
-    stated = [int(section.length.amount) for section in sections if section.length and section.length.unit == unit]
+    a_line: dict[str, Fraction] = {"words": Fraction(WORDS_A_LINE), "characters": CHARACTERS_A_LINE}
+    rates = {length.unit: a_line.get(unit, 1) / Fraction(a_line.get(length.unit, 1)) for length in lengths}
+    stated = [round(Fraction(length.amount) * rates[length.unit]) for length in lengths]
     left = int(whole.amount) - sum(stated) if whole else sum(stated) * len(unset) // len(stated)
     shares = iter(_shared(max(left, ROUND_TO), [Fraction(1 + len(one.topics)) for one in unset], unset))
     return replace(

@@ -4,69 +4,99 @@
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from expand.importers.lengths import DIGITS, narrow, number_of
+from expand.importers.lengths import DIGITS, narrow, number_of, read_line
 from expand.importers.proposal import file_id
 
 # List items as people type them, which is not always as Markdown wants them.
 #
-# Besides ``1.``, ``-`` and ``*`` also ``1、``, ``（1）``, ``一、``, ``a)`` and ``•``, full-width or not; what is
-# indented deeper belongs to what stands above it. A task box in front of an item goes.
+# Besides ``1.``, ``-`` and ``*`` also ``1、``, ``1.1``, ``（1）``, ``一、``, ``a)``, ``•`` and emoji, full-width too.
+# What is indented deeper belongs to what stands above it, and so does a lower kind of mark in the same column: ``1.1``
+# below ``1.``, ``（1）`` below ``一、``, ``-`` below all of them. A task box in front of an item goes.
 
-_ITEM = re.compile(
-    r"""(?x)^(?P<indent>[\s>]*)
-    (?:(?P<number>\d{1,3}(?:\.\d{1,3})*\s*[.)、](?!\d)|\(\d{1,3}\)|[一二三四五六七八九十]{1,3}、|[a-z][.)](?=\s))\s*
-      |(?P<bullet>[-*+•‣·]\s+|[☐☑✅⬜]\s*))
-    (?:(?:\[[ xX]\]|[☐☑✅⬜])\s*)?(?P<text>\S.*)$"""
+_MARKS = (
+    r"[一二三四五六七八九十]{1,3}、",
+    r"\([一二三四五六七八九十]{1,3}\)、?",
+    r"\d{1,3}[.)、](?!\d)|\d\ufe0f?\u20e3|(?P<bare>\d{1,3})(?=\ +[^\W\d])",
+    r"\d{1,3}\.\d{1,3}(?![\d.]*%)(?:[.)、]|(?=\ ))(?!\d)",
+    r"\d{1,3}(?:\.\d{1,3}){2,}(?:[.)、]|(?=\ ))(?!\d)",
+    r"\(\d{1,3}\)|[①-⑳]",
+    r"[a-z][.)](?=\s)",
+    r"[•‣●○◦▪▫■□◆◇▶►➤★☆\u2700-\u27bf\U0001f300-\U0001faff]\ufe0f?(?=\s)",
+    r"[-*+·–—](?=\s)|(?=[☐☑✅⬜])",
 )
+"""From the highest kind to the lowest."""
+_KINDS = "|".join(f"(?P<kind{kind}>{mark})" for kind, mark in enumerate(_MARKS))
+_ITEM = re.compile(rf"^[\s>]*(?:{_KINDS})\s*(?:(?:\[[ xX]\]|[☐☑✅⬜])\s*)?(?P<text>\S.*)$")
+_LAST_NUMBER = 7
+"""Where in ``_MARKS`` those end that count."""
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
 _STRONG = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 _EMPHASIS = re.compile(r"(?<![\w*])([*_])(?=[^\s*_])([^*_]+?)(?<=\S)\1(?![\w*])")
+_CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
 _TAB = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """An item, or a line of text outside of items: ``depth`` counts from 0 and is -1 for such a line, ``numbered`` says
-    how it was marked, ``line`` where it stands, from 1."""
+    """An item, or a line of text outside of items. ``depth`` counts from 0 and is -1 for such a line; ``number`` is
+    what counts an item, "" for nothing, ``line`` where it stands, from 1. ``more`` are the lines that it is wrapped on;
+    ``indented`` says whether a line does not begin at the margin, ``alone`` whether it is a paragraph by itself."""
 
     text: str
     depth: int
-    numbered: bool
+    number: str
     line: int = 0
+    more: str = ""
+    indented: bool = False
+    alone: bool = False
 
 
-def items_of(lines: Iterable[str], first: int = 1, keep_apart: Callable[[str], bool] = lambda _: False) -> list[Item]:
-    """The items in the lines, of which the first is number ``first``; wrapped ones are joined, but for lines that
-    ``keep_apart`` wants by themselves."""
+def items_of(lines: Sequence[str], first: int = 1, keep_apart: Callable[[str], bool] = lambda _: False) -> list[Item]:
+    """The items in the lines, of which the first is number ``first``; ``keep_apart`` says which lines are none that an
+    item is wrapped on."""
     found: list[Item] = []
-    columns: list[int] = []
-    for number, line in enumerate(lines, first):
-        item = _ITEM.match(narrow(line))
-        column = len(line.expandtabs(_TAB)) - len(line.expandtabs(_TAB).lstrip(" >\u3000"))
-        if item is None:
-            if columns and line.strip() and column > columns[-1] and not keep_apart(line):
-                found[-1] = replace(found[-1], text=f"{found[-1].text} {line.strip()}")
-            elif line.strip():
-                found.append(Item(text=line.strip(" >\u3000"), depth=-1, numbered=False, line=number))
+    places: list[tuple[int, int]] = []
+    for at, line in enumerate(lines):
+        if not line.strip():
             continue
-        while columns and column <= columns[-1]:
-            columns.pop()
-        columns.append(column)
-        text = line[item.start("text") :].strip()
-        found.append(Item(text=text, depth=len(columns) - 1, numbered=item["number"] is not None, line=number))
+        mark, bare, number = _mark(line), line.strip(" \t>\u3000"), first + at
+        column = len(line.expandtabs(_TAB)) - len(line.expandtabs(_TAB).lstrip(" >\u3000"))
+        if mark is not None:
+            kind = next(kind for kind in range(len(_MARKS)) if mark[f"kind{kind}"] is not None)
+            while places and places[-1] >= (column, kind):
+                places.pop()
+            places.append((column, kind))
+            text, depth = line[mark.start("text") :].strip(), len(places) - 1
+            count = mark[f"kind{kind}"] if kind < _LAST_NUMBER else ""
+            found.append(Item(text=text, depth=depth, number=count, line=number))
+        elif places and column > places[-1][0] and not keep_apart(line):
+            found[-1] = replace(found[-1], more=f"{found[-1].more} {bare}".strip())
+        else:
+            after = lines[at + 1] if at + 1 < len(lines) else ""
+            ends = not after.strip() or _mark(after) is not None or keep_apart(after)
+            alone = ends and (at == 0 or not lines[at - 1].strip())
+            found.append(Item(text=bare, depth=-1, number="", line=number, indented=column > 0, alone=alone))
+            places = places if column else []
     return found
 
 
+def _mark(line: str) -> re.Match[str] | None:
+    """What makes an item of a line. A number by itself does where a length follows: ``3 Methods (2 pages)``."""
+    mark = _ITEM.match(narrow(line))
+    return None if mark and mark["bare"] and read_line(mark["text"]).length is None else mark
+
+
 def plain(text: str) -> str:
-    """Text without links, bold and italics; code spans keep their backticks."""
-    text = _LINK.sub(r"\1", text)
+    """Text without links, bold and italics; code spans stay as they are."""
+    spans = [found[0] for found in _CODE.finditer(text)]
+    text = _LINK.sub(r"\1", _CODE.sub("\0", text))
     for mark in (_STRONG, _EMPHASIS):
         text = mark.sub(r"\2", text)
-    return text.strip()
+    return re.sub("\0", lambda _: spans.pop(0), text).strip()
 
 
 _CHINESE = "零〇一二三四五六七八九十"
@@ -77,7 +107,7 @@ _ORDINAL = re.compile(
       (?P<word>\d{{1,9}}(?!\d))
     )\s*[:：.、)）—–-]*\s*"""
 )
-_QUOTED_ORDINAL = re.compile(r"^《(第[^《》]+)》\s*")
+_QUOTED_ORDINAL = re.compile(r"^《(第[^《》]+)》\s*|^《[^《》]+》\s*(?=第)")
 _BARE = re.compile(r"^#?(?P<number>\d{1,3})(?:\s*[:：.、)）]\s*|\s+[—–-]\s+|\s+)(?=\S)")
 _FILE = re.compile(r"[^\s`'\"()\[\]（）【】《》*:：|,，]+\.(?:md|markdown|mdx|rst|adoc)\b", re.I)
 _MARKUP = re.compile(r"\*\*|__|`|~~")
@@ -100,7 +130,7 @@ class ChapterName:
 def chapter_name(text: str) -> ChapterName | None:
     """The chapter that the text names; None when it gives neither a number nor a file."""
     plain = _SYMBOLS.sub("", _MARKUP.sub("", _LINK_WITH_TARGET.sub(_shown_link, text))).strip()
-    plain = _QUOTED_ORDINAL.sub(r"\1 ", plain)
+    plain = _QUOTED_ORDINAL.sub(r"\1 ", plain).lstrip()
     ordinal = _ORDINAL.match(plain)
     rest = plain[ordinal.end() :] if ordinal else plain
     found = _FILE.search(rest)
