@@ -157,7 +157,7 @@ def _import(workspace: Workspace, document: Path, request: ImportRequest, *, as_
             lines_left=[{"line": one.line, "text": one.text} for one in reading.plan.left],
         )
         return
-    _show_outlines(workspace, result, dry_run=request.dry_run)
+    _show_outlines(workspace, result, "plan" if reading.kind == "plan" else "document", dry_run=request.dry_run)
     if not request.dry_run:
         name = shell_command().name
         typer.echo(f"next: {name} outline check, then {name} chapter {result.outlines[0].id} --dry-run")
@@ -222,13 +222,13 @@ def _print_json(workspace: Workspace, kind: str, result: ImportResult | None, **
         }
         for outline in (result.outlines if result else ())
     ]
-    book = {"added_to_book": result.added_to_book, "reopened": result.reopened} if result else {}
-    print_json({"read_as": kind, "outlines": outlines, **{key: list(ids) for key, ids in book.items()}, **more})
+    book = {key: list(getattr(result, key)) for key in ("added_to_book", "reopened", "retargeted") if result}
+    print_json({"read_as": kind, "outlines": outlines, **book, **more})
 
 
-def _show_outlines(workspace: Workspace, result: ImportResult, *, dry_run: bool = False) -> None:
-    """A line for each outline on stdout, the sections that it loses on stderr; in a dry run its text. Then what became
-    of the book."""
+def _show_outlines(workspace: Workspace, result: ImportResult, origin: str, *, dry_run: bool = False) -> None:
+    """A line for each outline on stdout, the sections that it loses on stderr, as they are not in the ``origin``; in a
+    dry run its text. Then what became of the book."""
     for outline in result.outlines:
         path = workspace.relative(outline.path)
         state = {"new": "written", "changed": "changed", "same": "unchanged"}[outline.state]
@@ -241,12 +241,15 @@ def _show_outlines(workspace: Workspace, result: ImportResult, *, dry_run: bool 
         else:
             typer.echo(summary)
         for title in outline.dropped:
-            warn(f"{path}: section {title!r} is not in the document and was removed")
+            went = "would be" if dry_run else "was"
+            warn(f"{path}: section {title!r} is not in the {origin} and {went} removed")
     if result.added_to_book and not dry_run:
         typer.echo(f"added to outlines/book.yaml: {', '.join(result.added_to_book)}")
     if result.reopened and not dry_run:
         reopened = ", ".join(result.reopened)
         typer.echo(f"outlines/book.yaml: no longer finished, with the lengths planned: {reopened}")
+    if result.retargeted and not dry_run:
+        typer.echo(f"outlines/book.yaml: target_lines left to the outlines: {', '.join(result.retargeted)}")
 
 
 def _show_suggestion(workspace: Workspace, result: SuggestResult, *, as_json: bool) -> None:
@@ -257,7 +260,7 @@ def _show_suggestion(workspace: Workspace, result: SuggestResult, *, as_json: bo
         _print_json(workspace, "suggestion", result.written, **result.as_json())
         return
     if result.written:
-        _show_outlines(workspace, result.written)
+        _show_outlines(workspace, result.written, "proposal")
     chapter = result.written.outlines[0].id if result.written else ""
     for finding in result.findings:
         warn(f"outlines/{chapter}.yaml: {finding}")

@@ -139,8 +139,8 @@ def _heading_warnings(workspace: Workspace, book: Book, outline: Outline) -> Ite
     for index, (section, item) in enumerate(zip(outline.sections, wanted, strict=True)):
         at = document and document.positions.value(("sections", index, "title"))
         place, named = at.place(path) if at else Place(path=path), f'section {section.number}, "{item.titles[0]}"'
-        words = {word for title in item.titles for word in matching.terms(title)}
-        like = [heading for heading in free if words & matching.terms(heading.title)]
+        words = {word for title in item.titles for word in _words(title)}
+        like = [heading for heading in free if words & _words(heading.title)]
         if index not in found:
             if like:
                 near = f'line {like[0].line + 1} there has "{like[0].title}": to fill that one, take its title'
@@ -160,6 +160,12 @@ def _heading_warnings(workspace: Workspace, book: Book, outline: Outline) -> Ite
             if one.kind == "long":
                 remedy = "plan more, or state source_text: revise to have the text written anew"
                 yield place, f"{named}, has {one.message} in {outline.source} already", remedy
+
+
+def _words(title: str) -> set[str]:
+    """The words of a title that tell it from others, singular and plural as one: "named" is not like "naming"."""
+    words = (word for word in matching.tokens(title) if len(word) > 1 and matching.terms(word))
+    return {word.removesuffix("s") for word in words} | matching.cjk_pairs(title)
 
 
 def _check_style(workspace: Workspace, style: Style | None) -> None:

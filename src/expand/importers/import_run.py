@@ -43,6 +43,8 @@ SCHEMA_FILE = ".schema/outline.json"
 MAX_TITLE_ID = 40
 """Characters of an id that is made of a title."""
 _CALLED_PLAN = re.compile(r"(?i)(?:^|[\W_])(?:plans?|outlines?|to-?do)(?:$|[\W_])|提纲|大纲|计划|规划|待办")
+_NUMBER_ALONE = re.compile(r"(?i)[a-z]* ?\d+")
+"""A title made of the name of a file that has none, such as "Chapter15"."""
 _TASK = re.compile(r"(?m)^[ \t>]*(?:[-*+]|\d+[.)]) \[[ xX]\] ")
 
 
@@ -72,7 +74,8 @@ class DocumentReading:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WrittenOutline:
-    """One chapter's outline: ``text`` is the file's, ``dropped`` names the sections that it loses."""
+    """One chapter's outline: ``text`` is the file's, ``dropped`` names the sections that it loses. ``planned`` are its
+    lines where the document states lengths, else None."""
 
     id: str
     title: str
@@ -84,16 +87,19 @@ class WrittenOutline:
     lines: int
     length: Length
     stated: Length | None
+    planned: int | None
     dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportResult:
-    """The outlines, the chapters that the book got an entry for, and those that it no longer calls finished."""
+    """The outlines, the chapters that the book got an entry for, those that it no longer calls finished, and others for
+    which it stated another target, which went."""
 
     outlines: tuple[WrittenOutline, ...]
     added_to_book: tuple[str, ...] = ()
     reopened: tuple[str, ...] = ()
+    retargeted: tuple[str, ...] = ()
 
 
 class KnownChapters:
@@ -158,8 +164,9 @@ def _under_id(
     own = known.by_source.get(path_inside(workspace, document) or "", chapter)
     if own != chapter:
         raise InputError(f"{document} is chapter {own} already", remedy=f"leave --id {chapter} out")
-    titles = (title for one in known.chapters if one.id == chapter for title in one.title.every())
-    return replace(proposals[0], id=chapter, title=next(titles, proposals[0].title))
+    book = next((one for one in known.chapters if one.id == chapter), None)
+    titles = [title for title in book.title.every() if not _NUMBER_ALONE.fullmatch(title)] if book else []
+    return replace(proposals[0], id=chapter, title=next(iter(titles), proposals[0].title))
 
 
 def write_outlines(workspace: Workspace, reading: DocumentReading, request: ImportRequest) -> ImportResult:
@@ -300,7 +307,7 @@ def _under_known_ids(workspace: Workspace, known: KnownChapters, proposals: Sequ
         if proposal.file and title == proposal.id:  # the plan gives it no title of its own
             of_book = (said for one in known.chapters if one.id == chapter_id for said in one.title.every())
             title = next(of_book, title_of_file(proposal.file))
-        chapter_id = chapter_id or next_id(taken, title)
+        chapter_id = chapter_id or next_id(taken, title, [one.id for one in proposals])
         taken.append(chapter_id)
         yield replace(proposal, id=chapter_id, title=title)
 
@@ -335,6 +342,7 @@ class OutlineWriter:
             whole = settled(proposal, lines=self.lines)
             text = outline_yaml.new_outline(whole, source=source, language=self.language, schema=schema)
         outline = self._read_back(proposal, text)
+        states_lengths = proposal.target or any(section.length for section in proposal.sections)
         return WrittenOutline(
             id=proposal.id,
             title=proposal.title,
@@ -346,6 +354,7 @@ class OutlineWriter:
             lines=outline.target_lines,
             length=_length(outline),
             stated=proposal.target or (Length(outline.stated_lines, "lines") if outline.stated_lines else None),
+            planned=outline.stated_lines or outline.target_lines if states_lengths else None,
             dropped=dropped,
         )
 
@@ -368,18 +377,26 @@ class OutlineWriter:
         changed = [outline for outline in outlines if outline.state != "same"]
         known = {chapter.id: chapter for chapter in self.book.chapters} if self.book else {}
         missing = [outline for outline in outlines if self.book and outline.id not in known]
-        reopened = [outline.id for outline in changed if outline.id in known and known[outline.id].finished]
+        reopened = [one.id for one in changed if one.id in known and known[one.id].finished]
+        retargeted = [
+            one.id
+            for one in changed
+            if one.planned and one.id in known and known[one.id].target_lines not in (None, one.planned)
+        ]
         if not dry_run:
             for outline in changed:
                 write_atomically(outline.path, outline.text)
-            if missing or reopened:
+            if missing or reopened or retargeted:
                 entries = [(one.id, one.title, one.source, one.length) for one in missing]
                 text = outline_yaml.updated_book(
-                    read_text(self.workspace.book_path), entries, reopened, language=self.language
+                    read_text(self.workspace.book_path), entries, {*reopened, *retargeted}, language=self.language
                 )
                 write_atomically(self.workspace.book_path, text)
         return ImportResult(
-            outlines=tuple(outlines), added_to_book=tuple(one.id for one in missing), reopened=tuple(reopened)
+            outlines=tuple(outlines),
+            added_to_book=tuple(one.id for one in missing),
+            reopened=tuple(reopened),
+            retargeted=tuple(one for one in retargeted if one not in reopened),
         )
 
     def _read_back(self, proposal: Proposal, text: str) -> Outline:
@@ -444,13 +461,15 @@ def outline_language(text: str, book: Book | None, code: str | None) -> OutlineL
 # Ids and paths.
 
 
-def next_id(ids: Sequence[str], title: str) -> str:
-    """An id that is not among ``ids``: the number after the last where all are numbers, else the title as one."""
+def next_id(ids: Sequence[str], title: str, reserved: Sequence[str] = ()) -> str:
+    """An id that is not among ``ids`` nor ``reserved``: the number after the last where all ``ids`` are numbers, else
+    the title as one."""
     if ids and all(known.isascii() and known.isdecimal() for known in ids):
-        width = max(map(len, ids))
-        return f"{max(map(int, ids)) + 1:0{width}d}"
+        numbers = {int(known) for known in (*ids, *reserved) if known.isascii() and known.isdecimal()}
+        after = max(map(int, ids)) + 1
+        return f"{after if after not in numbers else max(numbers) + 1:0{max(map(len, ids))}d}"
     wanted = file_id(title.lower())[:MAX_TITLE_ID].rstrip("-._") or "chapter"
-    return all_free([wanted], ids)[0]
+    return all_free([wanted], (*ids, *reserved))[0]
 
 
 def path_inside(workspace: Workspace, path: Path) -> str | None:

@@ -44,7 +44,15 @@ _UNITS = {
     "hours": r"hours?\b|hrs?\b|h\b|个?(?:小时|钟头)",
     "minutes": r"minutes?\b|mins?\b|['′](?!\w)|分钟",
     "percent": r"%|percent\b|per cent\b",
+    "thirds": r"thirds?(?=\W*$|\s*[)\]])",
+    "quarters": r"quarters?(?=\W*$|\s*[)\]])",
 }
+_TURNED = {
+    "hours": ("minutes", Decimal(60)),
+    "thirds": ("percent", Decimal("33.33")),
+    "quarters": ("percent", Decimal(25)),
+}
+"""Units that are stated in another one, and how much of it they are."""
 _COLUMN_UNITS: dict[Unit, str] = {
     "lines": r"\blines?\b|行", "words": r"\bwords?\b", "characters": r"\bcharacters?\b|\bchars\b|字",
     "pages": r"\bpages?\b|页", "minutes": r"\bmin(?:ute)?s?\b|分钟|时长",
@@ -59,7 +67,7 @@ _IN_WORDS = {
 _IN_ENGLISH = [word for word in _IN_WORDS if word.isascii() and len(word) > 2]
 _NUMBER = (
     rf"(?:1/[24]|3/4|\d{{1,3}}(?:\ \d{{3}})+(?![\d.,])|\d[\d,]{{0,19}}(?:\.\d{{1,9}})?(?!\d)|[½¼¾]"
-    rf"|half(?=\ (?:an?\ )?)|a(?=\ page)|(?:{'|'.join(filter(str.isalpha, _IN_ENGLISH))})\b"
+    rf"|half(?=\ (?:an?\ )?)|a(?=\ (?:page|third|quarter))|(?:{'|'.join(filter(str.isalpha, _IN_ENGLISH))})\b"
     r"|半(?=[页个])|[零〇一二两三四五六七八九十百千万]{1,8})"
 )
 _RANGE = r"(?:[-–—~至到或]|\bto\b|\bor\b)"
@@ -189,11 +197,12 @@ def _length(found: re.Match[str], unit: str) -> Length | None:
     low, high = number_of(found["low"]), number_of(found["high"] or found["low"])
     first = low * _POWERS[(low_scale or scale).lower()]
     last = high * _POWERS[(scale or low_scale).lower()]
-    middle = (first + last) / 2 * (60 if unit == "hours" else 1)
+    known, times = _TURNED.get(unit, (unit, Decimal(1)))
+    middle = (first + last) / 2 * times
     if unit in ("lines", "words", "characters"):
         middle = middle.to_integral_value(ROUND_HALF_UP)
     plain = middle.quantize(Decimal(1)) if middle == middle.to_integral_value() else middle.normalize()
-    return Length(plain, cast("Unit", "minutes" if unit == "hours" else unit)) if middle else None
+    return Length(plain, cast("Unit", known)) if middle else None
 
 
 def number_of(text: str) -> Decimal:

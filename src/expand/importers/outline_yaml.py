@@ -102,15 +102,15 @@ def new_book(*, title: str, language: str, tokens: int, chapters: Sequence[Mappi
 def updated_book(
     text: str,
     chapters: Sequence[tuple[str, str, str, Length]],
-    reopened: Collection[str] = (),
+    replanned: Collection[str] = (),
     *,
     language: OutlineLanguage,
 ) -> str:
     """A book's text with further chapters at its end: id, title, source and the length wanted. Those that are
-    ``reopened`` are not finished any more, and have the lengths of their outlines."""
+    ``replanned`` are not finished any more, and have the lengths of their outlines."""
     root = _yaml().load(text.replace("\r\n", "\n"))
     for entry in root.get("chapters") or ():
-        if str(entry.get("id")) in reopened:
+        if str(entry.get("id")) in replanned:
             entry.pop("finished", None)
             entry.pop("target_lines", None)
     dash = _dash(root, "chapters")

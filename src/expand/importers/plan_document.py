@@ -547,7 +547,7 @@ class _Reader:
                 line=entry.line,
                 target=target,
                 hours=hours,
-                priority=next((value for one in said if (value := one.fact("priority", priority_in))), None),
+                priority=entry.fact("priority", priority_in) or said[-1].fact("priority", priority_in),
             )
         )
 
