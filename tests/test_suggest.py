@@ -230,7 +230,7 @@ def test_with_force_comments_order_and_other_languages_stay(place: Path, author:
         "Reading", "Named pipes",
     ]  # fmt: skip
     assert sum(s["lines"] for s in outline(place, "07")["sections"]) == 80
-    assert "section 'Signal handling' is not in the document and was removed" in ran.err
+    assert "section 'Signal handling' is not in the proposal and was removed" in ran.err
 
 
 def test_what_is_wrong_goes_back(place: Path, author: Author) -> None:
