@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from workspaces import profile
 
 from expand.drafting.length_loop import Ask, LengthLoop
 from expand.drafting.section_text import SectionText, Skeleton
@@ -54,7 +55,7 @@ def delivering(ratio: float) -> Model:
 
 
 def worked(section: SectionText, model: Model, *, per_request: int = 120, fresh: bool = False) -> LengthLoop:
-    loop = LengthLoop(section, lines_per_request=per_request, fresh_parts=fresh)
+    loop = LengthLoop(section, profile(per_request, aspects={"en": ("use",)} if fresh else {}))
     for _ in range(500):
         ask = loop.next()
         if ask is None:
@@ -111,7 +112,7 @@ def test_a_model_that_delivers_what_is_asked_is_asked_little() -> None:
 
 def test_the_ratio_is_learnt_and_used_for_the_next_question() -> None:
     section = section_text(200, 4)
-    loop = LengthLoop(section, lines_per_request=200, fresh_parts=False)
+    loop = LengthLoop(section, profile(200))
     assert loop.ratio == 1
     first = loop.next()
     assert first is not None
@@ -123,7 +124,7 @@ def test_the_ratio_is_learnt_and_used_for_the_next_question() -> None:
     assert second.lines == pytest.approx(2 * wanted * len(second.slots), rel=0.2)
     loop.record(second, 100 * second.lines)
     assert loop.ratio == 4, "bounded above"
-    poor = LengthLoop(section, lines_per_request=200, fresh_parts=False)
+    poor = LengthLoop(section, profile(200))
     poor.record(first, 0)
     assert poor.ratio == 0.25, "bounded below"
 
@@ -142,7 +143,7 @@ def test_a_model_that_obeys_after_a_poor_answer_does_not_run_over_much() -> None
 
 
 def test_the_first_question_takes_a_part_of_the_section_only() -> None:
-    loop = LengthLoop(section_text(200, 5), lines_per_request=500, fresh_parts=False)
+    loop = LengthLoop(section_text(200, 5), profile(500))
     first = loop.next()
     assert first is not None
     assert first.slots == (0, 1)
@@ -179,7 +180,7 @@ def test_a_topic_that_a_joint_answer_left_out_is_asked_for_alone() -> None:
             return f"### {section.skeleton.topics[ask.slots[0]]}\n\n{sentences(20)}", Finish.STOP
         return sentences(ask.lines), Finish.STOP
 
-    loop = LengthLoop(section, lines_per_request=300, fresh_parts=False)
+    loop = LengthLoop(section, profile(300))
     joint = Ask(purpose="draft", slots=(0, 1), lines=40, ordinal=0)
     loop.record(joint, section.add(*forgetful(joint, section), joint.slots))
     alone = loop.next()
@@ -192,7 +193,7 @@ def test_a_topic_that_a_joint_answer_left_out_is_asked_for_alone() -> None:
 
 def test_topics_that_were_left_out_are_not_asked_for_together_again() -> None:
     section = section_text(300, 4)
-    loop = LengthLoop(section, lines_per_request=300, fresh_parts=False)
+    loop = LengthLoop(section, profile(300))
     joint = Ask(purpose="draft", slots=(0, 1, 2), lines=40, ordinal=0)
     loop.record(joint, section.add(sentences(20), Finish.STOP, joint.slots))
     assert section.bodies[1] == section.bodies[2] == ""
@@ -215,7 +216,7 @@ def test_a_topic_that_the_authors_text_treats_is_left_when_the_lines_are_there()
 def test_a_section_that_the_author_has_written_needs_no_question() -> None:
     own = "\n".join(f"The author's own line {n} of text." for n in range(60))
     full = section_text(40, 1, placed={0: (own,)})
-    assert LengthLoop(full, lines_per_request=100, fresh_parts=False).next() is None
+    assert LengthLoop(full, profile(100)).next() is None
 
 
 def test_a_text_that_breaks_off_is_ended_before_anything_else() -> None:
@@ -238,7 +239,7 @@ def test_a_text_that_breaks_off_is_ended_before_anything_else() -> None:
 
 def test_a_joint_answer_that_breaks_off_is_ended_in_its_last_topic() -> None:
     section = section_text(90, 2)
-    loop = LengthLoop(section, lines_per_request=300, fresh_parts=False)
+    loop = LengthLoop(section, profile(300))
     joint = Ask(purpose="draft", slots=(0, 1), lines=40, ordinal=0)
     one, other = section.skeleton.topics
     text = f"### {one}\n\n{sentences(9)}\n### {other}\n\n{sentences(9)}and this one is cut in the"
@@ -314,7 +315,7 @@ def test_each_question_is_another() -> None:
 
 def test_a_revision_asks_for_revised_text_first() -> None:
     section = section_text(60, 2)
-    loop = LengthLoop(section, lines_per_request=200, fresh_parts=False, first_purpose="revise")
+    loop = LengthLoop(section, profile(200), first_purpose="revise")
     first = loop.next()
     assert first is not None
     assert first.purpose == "revise"
@@ -326,7 +327,7 @@ def test_a_revision_asks_for_revised_text_first() -> None:
 def written(lines: int, *, target: int = 200, topics: int = 1) -> tuple[SectionText, LengthLoop]:
     """A section that has so many lines in all, and its loop after one answer that brought what was asked."""
     section = section_text(target, topics)
-    loop = LengthLoop(section, lines_per_request=500, fresh_parts=False)
+    loop = LengthLoop(section, profile(500))
     section.add(sentences(lines - section.lines - 1), Finish.STOP, (0,))
     assert section.lines == lines
     loop.record(Ask(purpose="draft", slots=tuple(section.slots), lines=50, ordinal=0), 50)
@@ -347,7 +348,7 @@ def test_a_section_may_miss_three_percent_to_the_nearest_line(target: int, least
 def test_two_answers_that_bring_less_than_a_tenth_or_two_lines_end_it(
     asked_lines: int, grown: int, goes_on: bool
 ) -> None:
-    loop = LengthLoop(section_text(200, 1), lines_per_request=500, fresh_parts=False)
+    loop = LengthLoop(section_text(200, 1), profile(500))
     ask = Ask(purpose="draft", slots=(0,), lines=asked_lines, ordinal=0)
     loop.record(ask, grown)
     assert loop.next() is not None, "one poor answer does not end it"
@@ -356,7 +357,7 @@ def test_two_answers_that_bring_less_than_a_tenth_or_two_lines_end_it(
 
 
 def test_the_ratio_is_that_of_the_last_four_answers() -> None:
-    loop = LengthLoop(section_text(200, 1), lines_per_request=500, fresh_parts=False)
+    loop = LengthLoop(section_text(200, 1), profile(500))
     ask = Ask(purpose="draft", slots=(0,), lines=20, ordinal=0)
     for grown in (40, 20, 20, 20):
         loop.record(ask, grown)
@@ -367,7 +368,7 @@ def test_the_ratio_is_that_of_the_last_four_answers() -> None:
 
 @pytest.mark.parametrize(("ratio", "grown"), [(0.25, 25), (0.26, 26), (0.25, 24), (4, 400), (3.99, 399), (4, 401)])
 def test_the_ratio_is_bounded_at_a_quarter_and_at_four(ratio: float, grown: int) -> None:
-    loop = LengthLoop(section_text(2_000, 1), lines_per_request=500, fresh_parts=False)
+    loop = LengthLoop(section_text(2_000, 1), profile(500))
     loop.record(Ask(purpose="draft", slots=(0,), lines=100, ordinal=0), grown)
     assert loop.ratio == ratio
 
@@ -375,18 +376,18 @@ def test_the_ratio_is_bounded_at_a_quarter_and_at_four(ratio: float, grown: int)
 @pytest.mark.parametrize(("target", "topics"), [(202, 1), (102, 0)])
 def test_a_sections_only_request_asks_for_two_thirds_at_first(target: int, topics: int) -> None:
     section = section_text(target, topics)
-    first = LengthLoop(section, lines_per_request=500, fresh_parts=False).next()
+    first = LengthLoop(section, profile(500)).next()
     assert first is not None
     share = target - section.base_lines - 1
     assert first.lines == round(0.65 * share)
-    in_parts = LengthLoop(section_text(target, topics), lines_per_request=500, fresh_parts=True).next()
+    in_parts = LengthLoop(section_text(target, topics), profile(500, aspects={"en": ("use",)})).next()
     assert in_parts is not None
     assert in_parts.lines == share, "a model that is asked part by part is not probed"
 
 
 @pytest.mark.parametrize(("topics", "together"), [(5, 2), (6, 2), (7, 2), (8, 3), (9, 3), (10, 4)])
 def test_the_first_request_takes_no_more_topics_than_two_fifths_of_the_lines(topics: int, together: int) -> None:
-    first = LengthLoop(section_text(1_000, topics), lines_per_request=1_000, fresh_parts=False).next()
+    first = LengthLoop(section_text(1_000, topics), profile(1_000)).next()
     assert first is not None
     assert len(first.slots) == together
 
@@ -396,7 +397,7 @@ def test_one_request_takes_topics_up_to_what_the_profile_lets_it_bring(less: int
     section = section_text(522, 10)
     quota = (522 - section.base_lines) / 10 - 1
     assert quota == 49
-    loop = LengthLoop(section, lines_per_request=2 * 49 - less, fresh_parts=False)
+    loop = LengthLoop(section, profile(2 * 49 - less))
     ask = Ask(purpose="draft", slots=(0,), lines=49, ordinal=0)
     loop.record(ask, section.add(sentences(49), Finish.STOP, (0,)))
     second = loop.next()
@@ -409,7 +410,7 @@ def test_one_request_takes_topics_up_to_what_the_profile_lets_it_bring(less: int
 
 def test_an_answer_that_was_cut_is_continued_and_teaches_nothing() -> None:
     section = section_text(60, 1)
-    loop = LengthLoop(section, lines_per_request=200, fresh_parts=False)
+    loop = LengthLoop(section, profile(200))
     first = loop.next()
     assert first is not None
     for tries in range(4):
@@ -428,7 +429,7 @@ def test_an_answer_that_was_cut_is_continued_and_teaches_nothing() -> None:
 
 def test_a_text_that_was_cut_at_the_end_of_a_sentence_is_not_ended_again() -> None:
     section = section_text(8, 1)
-    loop = LengthLoop(section, lines_per_request=200, fresh_parts=False)
+    loop = LengthLoop(section, profile(200))
     ask = loop.next()
     assert ask is not None
     loop.record(ask, section.add(sentences(4), Finish.CUT, ask.slots), cut=True)
@@ -438,7 +439,7 @@ def test_a_text_that_was_cut_at_the_end_of_a_sentence_is_not_ended_again() -> No
 
 def test_a_connection_that_always_breaks_is_not_followed_for_ever() -> None:
     section = section_text(100, 2)
-    loop = LengthLoop(section, lines_per_request=50, fresh_parts=False)
+    loop = LengthLoop(section, profile(50))
     for _ in range(40):
         ask = loop.next()
         if ask is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from workspaces import expand, small
+from workspaces import expand, profile, small
 
 from expand import RunResult, Workspace, expand_chapter
 from expand.drafting.brief import brief_warnings, parse_brief, read_brief
@@ -117,8 +117,7 @@ def test_topics_share_their_section_by_the_brief(tmp_path: Path) -> None:
     assert "Include 1 complete code example" in asked
     loop = LengthLoop(
         SectionText(Skeleton(number=1, title="One", topics=("A", "B"), target=60, weights=(1, 3))),
-        lines_per_request=20,
-        fresh_parts=False,
+        profile(20),
     )
     ask = loop.next()
     assert ask is not None

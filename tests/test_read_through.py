@@ -277,6 +277,15 @@ def test_a_finding_without_a_cure_is_a_warning(tmp_path: Path) -> None:
     assert not result.kept
 
 
+def test_a_later_run_tells_what_a_review_has_found_since(tmp_path: Path) -> None:
+    place = drafted(small(tmp_path))
+    assert not found(run(place, reader(), brief=False, read=False).chapter)
+    result = read(place, reader([entry("seam", 1, PLANTED[1][0], "Abrupt.")]))
+    later = run(place, reader(), brief=False, read=False)
+    assert later.attempts == 0
+    assert found(later.chapter, "warning") == found(result) != []
+
+
 def test_a_section_that_a_person_edited_is_not_changed(tmp_path: Path) -> None:
     place = drafted(small(tmp_path))
     path = place / "drafts/07.md"

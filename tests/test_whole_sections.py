@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workspaces import shipped
+from workspaces import profile, shipped
 
 from expand import RunResult, Workspace, expand_chapter
 from expand.drafting.length_loop import Ask, LengthLoop, Outcome, expected_ratio
@@ -96,7 +96,7 @@ def test_a_shorter_text_that_lost_an_example_is_not_taken(tmp_path: Path) -> Non
 def test_a_strong_model_is_asked_for_no_few_lines(target: int, least: int) -> None:
     def following(lines: int) -> Ask | None:
         section = SectionText(Skeleton(number=1, title="One", topics=("A",), target=target))
-        loop = LengthLoop(section, lines_per_request=500, fresh_parts=False, expected_ratio=1.0)
+        loop = LengthLoop(section, profile(500, brief=True))
         text = "\n".join(imagined_line(number) for number in range(lines - section.lines - 1))
         section.add(text, Finish.STOP, (0,))
         assert section.lines == lines

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from expand.cli import main
+from expand.llm.profile import Profile
 
 ROOT = Path(__file__).parents[1]
 
@@ -82,6 +83,12 @@ fn open(path: &str) -> std::io::Result<std::fs::File> {
 TITLES = ("Signal handling", "Named pipes", "Checklist")
 ZH_TITLES = ("信号处理", "命名管道", "检查清单")
 ZH_TOPICS = ("阻塞信号", "处理函数的安全", "打开管道", "读到结尾")
+
+
+def profile(lines_per_request: int, **more: Any) -> Profile:
+    """The profile of a model that is asked for so many lines at a time."""
+    window = {"context_window": 100_000, "max_output_tokens": 10_000, "tokens_per_line": 20}
+    return Profile(name="model", lines_per_request=lines_per_request, **{**window, **more})
 
 
 def small(folder: Path) -> Path:

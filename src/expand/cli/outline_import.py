@@ -264,6 +264,7 @@ def _show_suggestion(workspace: Workspace, result: SuggestResult, *, as_json: bo
     chapter = result.written.outlines[0].id if result.written else ""
     for finding in result.findings:
         warn(f"outlines/{chapter}.yaml: {finding}")
-    typer.echo(spent(result.attempts, result.answers, f"{result.usage.total:,} tokens", result.balance))
+    usage = result.usage
+    typer.echo(spent(usage.attempts, usage.answers, f"{usage.usage.total:,} tokens", result.balance))
     if chapter:
         typer.echo(f"next: look at outlines/{chapter}.yaml, then {shell_command().name} chapter {chapter} --dry-run")

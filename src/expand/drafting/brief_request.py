@@ -44,8 +44,8 @@ async def make_brief(context: RunContext, chapter: Chapter, *, note: str = "") -
     made = await ask(
         context,
         lambda tried: brief_order(chapter, context.run_id, edition, tried),
-        lambda bought: _read(bought.answer, chapter),
-        most=MOST_REQUESTS,
+        lambda answer: _read(answer, chapter),
+        MOST_REQUESTS,
         first=Tried(said=read_text(path), problems=(note,)) if note else FIRST,
     )
     if made.value is not None:

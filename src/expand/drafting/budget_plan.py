@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from expand.drafting.chapter import Chapter
-from expand.drafting.length_loop import Ask, loop_for
+from expand.drafting.length_loop import Ask, LengthLoop
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import imagined_line
@@ -133,7 +133,7 @@ def simulated_orders(chapter: Chapter, check: SectionCheck) -> list[tuple[Ask, O
         return []
     section_text = check.text(chapter)
     requests = RequestBuilder(chapter, check, run_id="dry")
-    loop = loop_for(section_text, chapter.setup.profile)
+    loop = LengthLoop(section_text, chapter.setup.profile)
     orders: list[tuple[Ask, Order]] = []
     lines = 0
     while (ask := loop.next()) is not None:

@@ -13,7 +13,7 @@ from expand.drafting.request_builder import TRIES_STRIDE, digest_of, order_for
 from expand.drafting.run_context import RunContext
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
-from expand.ledger import Order, StoredAnswer
+from expand.ledger import Order
 from expand.llm.types import Address, Answer, Finish, Message, Purpose, Request
 from expand.schema import Json
 
@@ -92,8 +92,7 @@ class Made(NamedTuple, Generic[T]):
 async def ask(
     context: RunContext,
     order: Callable[[Tried], Order],
-    read: Callable[[StoredAnswer], tuple[T | None, tuple[str, ...]]],
-    *,
+    read: Callable[[Answer], tuple[T | None, tuple[str, ...]]],
     most: int,
     first: Tried = FIRST,
 ) -> Made[T]:
@@ -111,7 +110,7 @@ async def ask(
                 raise
             return best
         context.usage.of(wanted.address.chapter, WHOLE).add(bought)
-        value, problems = read(bought)
+        value, problems = read(bought.answer)
         if best.value is None or (value is not None and len(problems) < len(best.problems)):
             best = Made(value, problems)
         if value is not None and not problems:

@@ -11,7 +11,7 @@ from expand.drafting.brief_request import begun_chapters, brief_order, wants_bri
 from expand.drafting.budget_plan import EXPECTED_TOKENS_PER_LINE, simulated_orders
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftStore, open_chapter
-from expand.drafting.length_loop import loop_for
+from expand.drafting.length_loop import LengthLoop
 from expand.drafting.model_setup import ModelSetup, model_setup_for, other_roles, require_language
 from expand.drafting.read_through import MOST_FINDINGS, read_order, review_context, texts_of
 from expand.drafting.request_builder import RequestBuilder
@@ -156,7 +156,7 @@ def first_request(workspace: Workspace, settings: Settings, options: RunOptions)
     chapter = open_chapter(workspace, book, chapter_id, options=options, setup=setup)
     (section,) = options.chosen(chapter.outline)
     section_text = SectionText(chapter.skeletons[section.number])
-    ask = loop_for(section_text, setup.profile).next()
+    ask = LengthLoop(section_text, setup.profile).next()
     if ask is None:
         raise InputError(
             f"section {section.number} of chapter {chapter_id} has its lines already, from the source",

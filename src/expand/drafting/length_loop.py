@@ -15,7 +15,7 @@ though: neither the ratio nor the end of the loop is drawn from it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from math import ceil, sqrt
 
 from expand.drafting.section_text import SectionText
@@ -79,20 +79,6 @@ class Outcome:
     grown: int
 
 
-def loop_for(
-    section_text: SectionText, profile: Profile, *, first_purpose: Purpose = "draft", expected_ratio: float = 1.0
-) -> LengthLoop:
-    """The length loop as the model's profile wants it. ``expected_ratio`` is what the run's other sections say of a
-    model that is asked for whole ones."""
-    return LengthLoop(
-        section_text,
-        lines_per_request=profile.lines_per_request,
-        fresh_parts=bool(profile.aspects),
-        first_purpose=first_purpose,
-        expected_ratio=expected_ratio if profile.brief else None,
-    )
-
-
 def delivery_ratio(outcomes: Sequence[Outcome]) -> float:
     """Lines delivered for a line asked, learned from the last answers; 1 before any."""
     last = outcomes[-RATIO_WINDOW:]
@@ -117,24 +103,25 @@ def gives_up(section_text: SectionText) -> bool:
 
 @dataclass(eq=False)
 class LengthLoop:
-    """The questions of one section. ``lines_per_request`` is what one request can well bring.
+    """The questions of one section, as the profile of its model wants them.
 
-    ``fresh_parts`` says that a long topic is asked for in parts that each start anew (a small model, one aspect at a
-    time) rather than continued. ``expected_ratio`` is the delivery ratio that is expected of a model that is trusted to
-    write a section at once; without one, the first question is small, to learn it."""
+    With ``aspects`` a long topic is asked for in parts that each start anew (a small model, one aspect at a time)
+    rather than continued. A model that plans before it writes is trusted to write a section at once, at the delivery
+    ratio that the run's other sections make one expect; of others the first question is small, to learn it."""
 
     text: SectionText
-    lines_per_request: int
-    fresh_parts: bool
+    profile: Profile
     first_purpose: Purpose = "draft"
-    expected_ratio: float | None = None
+    expected_ratio: InitVar[float] = 1.0
     outcomes: list[Outcome] = field(default_factory=list)
     """What was asked so far, in order."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, expected_ratio: float) -> None:
         skeleton, slots = self.text.skeleton, self.text.slots
-        self._least = LEAST_LINES if self.expected_ratio is None else STRONG_LEAST_LINES
-        self._tolerance = TOLERANCE if self.expected_ratio is None else STRONG_TOLERANCE
+        self._expected = expected_ratio if self.profile.brief else None
+        self._most_lines = self.profile.lines_per_request
+        self._least = LEAST_LINES if self._expected is None else STRONG_LEAST_LINES
+        self._tolerance = TOLERANCE if self._expected is None else STRONG_TOLERANCE
         self._in_lines = skeleton.measure.unit == "lines"
         self._whole: list[Outcome] = []
         """Those whose connection held. What a broken one brought says how long it held, not how much the model writes:
@@ -144,16 +131,16 @@ class LengthLoop:
         """Each topic's part of its section, from 0 to 1."""
         self._alone: set[int] = set()
         self._empty: set[int] = set()
-        self._most_rounds = 4 + 3 * sum(ceil(self._share(slot) / self.lines_per_request) for slot in slots)
+        self._most_rounds = 4 + 3 * sum(ceil(self._share(slot) / self._most_lines) for slot in slots)
 
     @property
     def ratio(self) -> float:
         """The delivery ratio of the answers whose connection held, before any that which is expected."""
-        return delivery_ratio(self._whole) if self._whole else self.expected_ratio or 1.0
+        return delivery_ratio(self._whole) if self._whole else self._expected or 1.0
 
     def record(self, ask: Ask, grown: int, *, cut: bool = False) -> None:
         """Note by how many lines an answer made the section grow, and whether its connection broke."""
-        if self.expected_ratio is not None and self._in_lines:
+        if self._expected is not None and self._in_lines:
             # What this section teaches is expected of the others, long or short. So what is not the answer's is taken
             # off: a topic's heading, but where the answer had several.
             headed = sum(bool(self.text.bodies[slot].strip()) for slot in ask.slots if slot in self._empty)
@@ -187,7 +174,7 @@ class LengthLoop:
             # Only the last ones in a row count. Some models never end a block, and two tries are enough to know.
             if asked[-FINISH_TRIES:] != ["continue"] * FINISH_TRIES:
                 want = max(self._missing_of(slot), 2 * LEAST_LINES, self._least)
-                return self._ask("continue", (slot,), min(want, self.lines_per_request))
+                return self._ask("continue", (slot,), min(want, self._most_lines))
         return None
 
     def _vanishing(self) -> bool:
@@ -202,10 +189,10 @@ class LengthLoop:
         if not open_slots:
             return None
         quotas = self._quotas(open_slots)
-        most: float = self.lines_per_request
+        most: float = self._most_lines
         # Nothing is known of this model yet, so the first question is small. Otherwise the whole section would be asked
         # for at a ratio of 1, and a model that writes twice as much could not be corrected any more.
-        unknown = self.expected_ratio is None
+        unknown = self._expected is None
         if unknown and not self.outcomes:
             most = min(most, FIRST_SHARE * self.text.skeleton.target)
         group: list[int] = []
@@ -219,16 +206,16 @@ class LengthLoop:
                 break
             group.append(slot)
             want += quotas[slot]
-        if self.expected_ratio == 1.0:
+        if self._expected == 1.0:
             # An author that is taken at its word counts its headings with its lines; what was learnt of another has
             # them in it. And what a short section may lack is too little to be asked for.
             want += HEADING_LINES * len(group) if len(group) > 1 and self._in_lines else 0
             want *= 1 + self._tolerance if self.text.skeleton.target * self._tolerance < self._least / 2 else 1
-        if unknown and len(group) == len(self.text.slots) and not self.fresh_parts:
+        if unknown and len(group) == len(self.text.slots) and not self.profile.aspects:
             # Too short can be continued, too long cannot be shortened without another request that rewrites what is
             # paid for. So the error is made on that side.
             want *= PROBE_SHARE
-        return self._ask(self.first_purpose, tuple(group), min(want, self.lines_per_request))
+        return self._ask(self.first_purpose, tuple(group), min(want, self._most_lines))
 
     def _is_open(self, slot: int) -> bool:
         """Whether a topic has not been asked for, or only together with others and in vain.
@@ -250,7 +237,7 @@ class LengthLoop:
         # Within the tolerance nothing more is asked for. Every further request sends the chapter's outline again, which
         # costs more than the two or three lines that it would bring. Of a strong model at least ``_least`` are asked
         # for, so a section that misses less than half of them would be further from its target than it is.
-        least = 1 if self.expected_ratio is None else self._least / 2
+        least = 1 if self._expected is None else self._least / 2
         return missing if missing > ceil(skeleton.target * self._tolerance - 0.5) and missing >= least else 0
 
     def _more(self) -> Ask | None:
@@ -261,8 +248,8 @@ class LengthLoop:
         # Where it is missing most, and the first of equals. Asking always the last topic would be simpler; sections
         # would then end in one long topic.
         slot = max(self.text.slots, key=lambda s: (self._missing_of(s), -s))
-        want = min(missing, max(self._missing_of(slot), self._least), self.lines_per_request)
-        purpose = self.first_purpose if self.fresh_parts else "continue"
+        want = min(missing, max(self._missing_of(slot), self._least), self._most_lines)
+        purpose = self.first_purpose if self.profile.aspects else "continue"
         return self._ask(purpose, (slot,), want)
 
     def _ask(self, purpose: Purpose, slots: tuple[int, ...], want: float) -> Ask:
@@ -287,7 +274,7 @@ class LengthLoop:
         # strong model half of its share, since what is too long is sent back.
         left = self.text.skeleton.target - self.text.lines - len(open_slots)
         every = sum(self._weights[slot] for slot in open_slots)
-        kept = 0.0 if self.expected_ratio is None else LEAST_SHARE
+        kept = 0.0 if self._expected is None else LEAST_SHARE
         return {
             slot: max(LEAST_LINES, kept * share, min(share, left * self._weights[slot] / every))
             for slot in open_slots

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
+from typing import Literal
 
 from expand.checks.finding import Finding
 from expand.document.draft import text_hash
@@ -33,10 +34,15 @@ def hashes(texts: Mapping[int, str]) -> dict[int, str]:
     return {number: text_hash(text) for number, text in texts.items()}
 
 
+def record_path(workspace: Workspace, what: Literal["read", "told"], draft: str) -> Path:
+    """The file of what was read of a draft, or told of it by runs. The draft is given by its path."""
+    return workspace.state_path(what, f"{PurePath(draft).stem}.json")
+
+
 def read_record(workspace: Workspace, draft: str) -> ReadRecord:
     """The record for a draft, given by its path. One that cannot be read counts as none."""
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        kept = json.loads(_path(workspace, draft).read_text(encoding="utf-8"))
+        kept = json.loads(record_path(workspace, "read", draft).read_text(encoding="utf-8"))
         before, texts = ({int(number): text for number, text in kept[name].items()} for name in ("before", "texts"))
         return ReadRecord(before=before, texts=texts, findings=tuple(Finding(**one) for one in kept["findings"]))
     return ReadRecord(before={}, texts={})
@@ -44,11 +50,8 @@ def read_record(workspace: Workspace, draft: str) -> ReadRecord:
 
 def keep_record(workspace: Workspace, draft: str, record: ReadRecord) -> None:
     """Keeps the record; it is on disk when this returns. Raises ``InputError``."""
-    write_atomically(_path(workspace, draft), json.dumps(asdict(record), ensure_ascii=False) + "\n", private=True)
-
-
-def _path(workspace: Workspace, draft: str) -> Path:
-    return workspace.state_path("read", f"{PurePath(draft).stem}.json")
+    path = record_path(workspace, "read", draft)
+    write_atomically(path, json.dumps(asdict(record), ensure_ascii=False) + "\n", private=True)
 
 
 TOLD = frozenset({"cut", "repeats"})
@@ -56,15 +59,10 @@ TOLD = frozenset({"cut", "repeats"})
 not ask."""
 
 
-def told_path(workspace: Workspace, draft: str) -> Path:
-    """The file of what runs told of a draft, which is given by its path."""
-    return workspace.state_path("told", f"{PurePath(draft).stem}.json")
-
-
 def told(workspace: Workspace, draft: str) -> dict[str, tuple[Finding, ...]]:
     """The warnings that runs gave of a draft's sections, by the hash of the text. Nothing where it cannot be read."""
     with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
-        kept = json.loads(told_path(workspace, draft).read_text(encoding="utf-8"))
+        kept = json.loads(record_path(workspace, "told", draft).read_text(encoding="utf-8"))
         return {text: tuple(Finding(**one) for one in found) for text, found in kept.items()}
     return {}
 
@@ -79,7 +77,8 @@ def keep_told(workspace: Workspace, draft: str, found: Mapping[str, Sequence[Fin
     now = {text: every for text, every in {**known, **warned}.items() if every}
     if now != known:
         form = {text: [asdict(one) for one in every] for text, every in now.items()}
-        write_atomically(told_path(workspace, draft), json.dumps(form, ensure_ascii=False) + "\n", private=True)
+        path = record_path(workspace, "told", draft)
+        write_atomically(path, json.dumps(form, ensure_ascii=False) + "\n", private=True)
 
 
 def approved(workspace: Workspace, chapter: str) -> set[str]:

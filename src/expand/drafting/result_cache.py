@@ -19,7 +19,7 @@ from typing import Any
 
 from expand.checks import Finding
 from expand.drafting.draft_file import DraftFile
-from expand.drafting.read_record import told_path
+from expand.drafting.read_record import record_path
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_state import Revisions
@@ -72,8 +72,8 @@ class ResultCache:
         complete = all(draft_file.edited(section.number) == (section.status == "edited") for section in result.sections)
         if self._whole and done and complete:
             workspace, chapter = self._workspace, draft_file.chapter
-            known = (workspace.state_path("approved", result.id), told_path(workspace, result.draft))
-            others = (*known, *chapter.references.files)
+            known = (record_path(workspace, what, result.draft) for what in ("read", "told"))
+            others = (workspace.state_path("approved", result.id), *known, *chapter.references.files)
             files = {
                 workspace.outline_path(result.id): self._outlines[result.id],
                 workspace.source_path(chapter.outline.source): draft_file.present_source_hash,

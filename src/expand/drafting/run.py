@@ -15,11 +15,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Self
 
 from expand.checks import Finding, not_ignored
-from expand.client.client import RefusedError, StoppedError
+from expand.client.client import BudgetedClient, RefusedError, StoppedError
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.drafting.approval import Approval
 from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
@@ -30,7 +29,7 @@ from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
 from expand.drafting.read_record import hashes, read_record
-from expand.drafting.read_through import read_order, read_through, review_context, texts_of
+from expand.drafting.read_through import Judge, read_order, read_through, review_context, texts_of
 from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.run_context import RunContext, open_run
@@ -57,9 +56,29 @@ READ_SHARE = 4
 """A run has a chapter read through by itself only where that can cost at most this part of what is left."""
 
 
+@dataclass(eq=False, kw_only=True, slots=True)
+class _ChapterWork:
+    """A chapter that a run works on. ``done`` has the status of the sections that are finished, and what is to say of
+    them, ``to_mend`` those whose package is mended when all of it is there. ``is_due`` says that one of them was due,
+    ``briefless`` that it gets a brief first, ``noted`` that the run says something of it that a later run would not."""
+
+    sections: Sequence[int]
+    is_due: bool = False
+    briefless: bool = False
+    noted: bool = False
+    done: dict[int, tuple[SectionStatus, Sequence[Finding]]] = field(default_factory=dict)
+    to_mend: dict[int, tuple[SectionRun, SectionCheck]] = field(default_factory=dict)
+    brief_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class Run:
     """One run, from ``async with`` to the end of its block, as a task of its own. A block that is left early stops the
     run and waits for what is in flight."""
+
+    _context: RunContext
+    _drafts: DraftStore
+    _cache: ResultCache
+    _revisions: Revisions
 
     def __init__(
         self,
@@ -79,9 +98,20 @@ class Run:
         self._author = author
         self._on_event = on_event
         self._task: asyncio.Task[RunResult] | None = None
-        self._scheduler: _Scheduler | None = None
         self._stops = 0
+        self._client: BudgetedClient | None = None
         self._broken: Exception | None = None
+        self._approval = Approval(workspace, options.decide, self.stop) if options.decide else None
+        self._chapters: dict[str, _ChapterWork] = {}
+        self._finished: dict[str, ChapterResult] = {}
+        self._plan: BudgetPlan | None = None
+        """Which sections are finished where the budget does not reach for all that are due."""
+        self._learning = asyncio.Lock()
+        self._refused: list[Refusal] = []
+        self._problems: list[InputError] = []
+        """Why chapters could not be opened or written."""
+        self._defects: list[Exception] = []
+        self._stopped_by = ""
         self.charged_tokens = 0
         """What the run took from its own budget, once it has ended, whatever became of it; all of it where the ledger
         cannot tell."""
@@ -100,8 +130,10 @@ class Run:
     def stop(self) -> None:
         """Begin nothing new; what is in flight arrives. Called again, that is left unknown."""
         self._stops += 1
-        if self._scheduler is not None:
-            self._scheduler.stop()
+        if self._client is not None:
+            self._client.stop()
+        if self._approval is not None:
+            self._approval.stop()
 
     async def result(self) -> RunResult:
         """What the run came to, once it has ended.
@@ -137,34 +169,7 @@ class Run:
             raise cancelled
         return self._begun.result()
 
-    async def _run(self) -> RunResult:
-        """Open what the run works with, and work. Outlines of chapters that are known to be finished stay unread."""
-        workspace, options, settings = self._workspace, self._options, self._settings
-        # Verdicts on code depend on what is installed, so such a result is never known ahead.
-        usable = not (settings.code.check or options.read or options.decide)
-        cache = ResultCache(workspace, options, profile_of(workspace, settings), usable=usable)
-        outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters if chapter not in cache}
-        opening = open_run(workspace, settings, options, author=self._author, on_event=self._tell, outlines=outlines)
-        async with opening as context:
-            scheduler = self._scheduler = _Scheduler(
-                context=context,
-                drafts=DraftStore(workspace, context.book, options=options, setup=context.setup, outlines=outlines),
-                cache=cache,
-                workers=1 if options.decide else settings.concurrency or context.setup.profile.concurrency,
-                code=partial(code_check, workspace, settings) if settings.code.check else None,
-            )
-            if options.decide:
-                scheduler.approval = Approval(workspace, options.decide, scheduler.stop)
-            for _ in range(self._stops):
-                scheduler.stop()
-            self.charged_tokens = options.budget or 0
-            try:
-                return await scheduler.expand()
-            finally:
-                balance = context.ledger.balance(f"run:{context.run_id}")
-                self.charged_tokens = balance.used_tokens + balance.reserved_tokens
-
-    def _tell(self, event: Event) -> None:
+    def _emit(self, event: Event) -> None:
         if self._on_event is None or self._broken is not None:
             return
         try:
@@ -175,115 +180,81 @@ class Run:
             self._broken = error
             self.stop()
 
+    def _tell(self, chapter: str, message: str) -> None:
+        self._emit(Notice(message=f"{chapter}: {message}"))
 
-@dataclass(eq=False, kw_only=True, slots=True)
-class _ChapterWork:
-    """A chapter that a run works on. ``done`` has the status of the sections that are finished, and what is to say of
-    them, ``to_mend`` those whose package is mended when all of it is there. ``is_due`` says that one of them was due,
-    ``briefless`` that it gets a brief first, ``noted`` that the run says something of it that a later run would not."""
+    async def _run(self) -> RunResult:
+        """Open what the run works with, and work. Outlines of chapters that are known to be finished stay unread."""
+        workspace, options, settings = self._workspace, self._options, self._settings
+        # Verdicts on code depend on what is installed, so such a result is never known ahead.
+        usable = not (settings.code.check or options.read or options.decide)
+        self._cache = ResultCache(workspace, options, profile_of(workspace, settings), usable=usable)
+        outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters if chapter not in self._cache}
+        opening = open_run(workspace, settings, options, author=self._author, on_event=self._emit, outlines=outlines)
+        async with opening as context:
+            self._context, setup = context, context.setup
+            self._drafts = DraftStore(workspace, context.book, options=options, setup=setup, outlines=outlines)
+            self._client = context.client
+            for _ in range(self._stops):
+                self._client.stop()
+            self.charged_tokens = options.budget or 0
+            try:
+                return await self._expand()
+            finally:
+                balance = context.ledger.balance(f"run:{context.run_id}")
+                self.charged_tokens = balance.used_tokens + balance.reserved_tokens
 
-    sections: Sequence[int]
-    is_due: bool = False
-    briefless: bool = False
-    noted: bool = False
-    done: dict[int, tuple[SectionStatus, Sequence[Finding]]] = field(default_factory=dict)
-    to_mend: dict[int, tuple[SectionRun, SectionCheck]] = field(default_factory=dict)
-    brief_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-@dataclass(eq=False, kw_only=True, slots=True)
-class _Scheduler:
-    """Gives the sections of an open run to its workers, and puts their results together."""
-
-    context: RunContext
-    drafts: DraftStore
-    cache: ResultCache
-    workers: int
-    code: Callable[[Chapter], CodeCheck] | None
-    approval: Approval | None = None
-    revisions: Revisions = field(default_factory=dict)
-    chapters: dict[str, _ChapterWork] = field(default_factory=dict)
-    finished: dict[str, ChapterResult] = field(default_factory=dict)
-    refused: list[Refusal] = field(default_factory=list)
-    problems: list[InputError] = field(default_factory=list)
-    """Why chapters could not be opened or written."""
-    plan: BudgetPlan | None = None
-    """Which sections are finished where the budget does not reach for all that are due."""
-    learning: asyncio.Lock = field(default_factory=asyncio.Lock)
-    defects: list[Exception] = field(default_factory=list)
-    stopped_by: str = ""
-    interrupted: bool = False
-
-    @property
-    def options(self) -> RunOptions:
-        """The run's options."""
-        return self.context.options
-
-    def tell(self, chapter: str, message: str) -> None:
-        """Tell what a person should know of a chapter."""
-        self.context.on_event(Notice(message=f"{chapter}: {message}"))
-
-    def stop(self) -> None:
-        """Begin nothing new; what is in flight arrives. Called again, that is left unknown."""
-        self.interrupted = True
-        self.context.client.stop()
-        if self.approval is not None:
-            self.approval.stop()
-
-    async def expand(self) -> RunResult:
+    async def _expand(self) -> RunResult:
         """Draft the chapters; everything bought is in the drafts when it returns.
 
         Raises ``InputError`` before anything is sent when the input is wrong; and a defect of the tool that a section
         ran into, once all others are drafted."""
-        began = time.monotonic()
-        self.revisions = raised_revisions(self.drafts, self.context.ledger, dry_run=False, overwrite=True)
+        began, context = time.monotonic(), self._context
+        self._revisions = raised_revisions(self._drafts, context.ledger, dry_run=False, overwrite=True)
         self._look_around()
-        for known in self.finished.values():
+        for known in self._finished.values():
             for one in known.sections:
-                self.context.on_event(
-                    SectionDone(chapter=known.id, section=one.number, lines=one.lines, status=one.status)
-                )
+                self._emit(SectionDone(chapter=known.id, section=one.number, lines=one.lines, status=one.status))
         try:
             await self._draft()
         finally:
             try:
-                await self.context.client.drain()
+                await context.client.drain()
             finally:
-                for chapter, work in self.chapters.items():
-                    if work.done and chapter not in self.finished:  # a section could not be begun
+                for chapter, work in self._chapters.items():
+                    if work.done and chapter not in self._finished:  # a section could not be begun
                         work.noted = True
-                        self._finish(self.drafts.look(chapter))
-                self.problems += self.drafts.write()
-        if self.defects:
-            raise self.defects[0]
-        self.cache.write()
-        results = tuple(self.finished[c] for c in self.options.chapters if c in self.finished)
-        counters = self.context.usage.counters.values()
+                        self._finish(self._drafts.look(chapter))
+                self._problems += self._drafts.write()
+        if self._defects:
+            raise self._defects[0]
+        self._cache.write()
+        counters = context.usage.counters.values()
         attempts = sum(counter.attempts for counter in counters)
-        if self.problems and not attempts:
-            raise self.problems[0]
+        if self._problems and not attempts:
+            raise self._problems[0]
         return RunResult(
-            chapters=results,
-            balance=self.context.ledger.balance("book"),
+            chapters=tuple(self._finished[c] for c in self._options.chapters if c in self._finished),
+            balance=context.ledger.balance("book"),
             attempts=attempts,
             answers=sum(counter.answers for counter in counters),
             tokens=sum(counter.usage.total for counter in counters),
             seconds=time.monotonic() - began,
-            stopped_by=self.stopped_by,
-            refused=tuple(self.refused),
-            problems=tuple(dict.fromkeys(map(str, self.problems))),
-            interrupted=self.interrupted,
+            stopped_by=self._stopped_by,
+            refused=tuple(self._refused),
+            problems=tuple(dict.fromkeys(map(str, self._problems))),
+            interrupted=self._stops > 0,
         )
 
     def _look_around(self) -> None:
         """Find the sections to work on, and tell what will be drafted and why before anything is spent."""
         planned: list[SectionPlanned] = []
-        begun = begun_chapters(self.context.ledger)
+        begun = begun_chapters(self._context.ledger)
         due: list[DueSection] = []
-        for chapter in self.options.chapters:
-            known = self.cache.result(chapter, self.revisions)
+        for chapter in self._options.chapters:
+            known = self._cache.result(chapter, self._revisions)
             if known is not None:
-                self.finished[chapter] = known
+                self._finished[chapter] = known
                 planned += [
                     SectionPlanned(
                         chapter=chapter,
@@ -295,37 +266,38 @@ class _Scheduler:
                     for section in known.sections
                 ]
                 continue
-            draft_file = self.drafts.look(chapter)
-            checks = check_chapter_state(draft_file, self.options, self.revisions)
+            draft_file = self._drafts.look(chapter)
+            checks = check_chapter_state(draft_file, self._options, self._revisions)
             planned += [check.planned(draft_file.chapter) for check in checks]
             found = due_sections(draft_file.chapter, checks)
             due += found
-            briefless = bool(found) and wants_brief(draft_file.chapter, begun)
-            numbers = [check.section.number for check in checks]
-            self.chapters[chapter] = _ChapterWork(sections=numbers, briefless=briefless)
-        self.context.on_event(RunPlanned(sections=tuple(planned)))
-        if not (self.interrupted or self.approval):  # else the ledger's answers are drafted, and nothing is spent
-            self.plan = budget_plan(due, self.context.remaining_tokens(), self._expected_tokens)
-        if self.plan is not None:
-            for work in self.chapters.values():
+            self._chapters[chapter] = _ChapterWork(
+                sections=[check.section.number for check in checks],
+                briefless=bool(found) and wants_brief(draft_file.chapter, begun),
+            )
+        self._emit(RunPlanned(sections=tuple(planned)))
+        if not (self._stops or self._approval):  # else the ledger's answers are drafted, and nothing is spent
+            self._plan = budget_plan(due, self._context.remaining_tokens(), self._expected_tokens)
+        if self._plan is not None:
+            for work in self._chapters.values():
                 work.briefless = False
-            self.context.on_event(Notice(message=str(self.plan)))
+            self._emit(Notice(message=str(self._plan)))
 
     def _expected_tokens(self, due: DueSection) -> int:
-        draft_file = self.drafts.look(due.chapter)
+        draft_file = self._drafts.look(due.chapter)
         section = draft_file.chapter.outline.sections[due.section - 1]
-        check = check_section_state(draft_file, section, self.options, self.revisions)
-        return expected_tokens(draft_file.chapter, check, self.context.ledger)
+        check = check_section_state(draft_file, section, self._options, self._revisions)
+        return expected_tokens(draft_file.chapter, check, self._context.ledger)
 
     async def _draft(self) -> None:
         """Have the workers do everything."""
-        chapters = {chapter: work.sections for chapter, work in self.chapters.items()}
-        todo = lanes(chapters, workers=self.workers, in_order=self.options.context == "text")
-        workers = self.workers
-        if self.plan is not None:
+        chapters = {chapter: work.sections for chapter, work in self._chapters.items()}
+        workers = self._settings.concurrency or self._context.setup.profile.concurrency
+        workers = 1 if self._approval or self._plan else workers
+        todo = lanes(chapters, workers=workers, in_order=self._options.context == "text")
+        if self._plan is not None:
             every = [(chapter, number) for chapter, numbers in chapters.items() for number in numbers]
-            todo = ((chapter, (number,)) for chapter, number in dict.fromkeys((*self.plan.finished, *every)))
-            workers = 1
+            todo = ((chapter, (number,)) for chapter, number in dict.fromkeys((*self._plan.finished, *every)))
 
         async def work() -> None:
             for chapter, sections in todo:
@@ -334,11 +306,11 @@ class _Scheduler:
                     try:
                         await self._section(chapter, section)
                     except InputError as error:
-                        self.problems.append(error)
+                        self._problems.append(error)
                     except LedgerError:
                         raise
                     except Exception as error:  # a defect; raised at the end, with its traceback
-                        self.defects.append(error)
+                        self._defects.append(error)
 
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -348,45 +320,46 @@ class _Scheduler:
             raise errors.exceptions[0] from errors
 
     async def _section(self, chapter_id: str, number: int) -> None:
-        work = self.chapters[chapter_id]
+        work = self._chapters[chapter_id]
         async with work.brief_lock:  # before the first section of a chapter; the others wait for it
             if work.briefless:
                 await self._make_brief(chapter_id)
                 work.briefless = False
-        if self.approval and self.options.brief:
-            await self._approve_brief(chapter_id, self.approval)
+        if self._approval and self._options.brief:
+            await self._approve_brief(chapter_id, self._approval)
         draft_file, section = self._present(chapter_id, number)
-        self.context.on_event(SectionStarted(chapter=chapter_id, section=number))
+        self._emit(SectionStarted(chapter=chapter_id, section=number))
         status, told = await self._drafted(draft_file, section)
-        while self.approval and status not in ("refused", "failed") and not self.interrupted:
-            decision = await self.approval.section(draft_file, section, status, told)
+        while self._approval and status not in ("refused", "failed") and not self._stops:
+            decision = await self._approval.section(draft_file, section, status, told)
             if decision.choice in ("take", "skip", "quit"):
                 status = "edited" if draft_file.edited(number) else status
                 break
-            self.drafts.forget(chapter_id)  # the outline may be another
+            self._drafts.forget(chapter_id)  # the outline may be another
             draft_file, section = self._present(chapter_id, number)
             if decision.choice in ("back", "again"):
-                note = decision.note.strip() or revision_of(draft_file, section, self.revisions).instruction
-                raise_revision(self.context.ledger, draft_file, number, note)
-                self.revisions = self.context.ledger.editions()
+                note = decision.note.strip() or revision_of(draft_file, section, self._revisions).instruction
+                raise_revision(self._context.ledger, draft_file, number, note)
+                self._revisions = self._context.ledger.editions()
             if decision.choice != "length":
                 status, told = await self._drafted(draft_file, section)
         work.done[number] = status, told
         with suppress(InputError):  # what cannot be written now is tried again, and told at the end
             draft_file.write()
         delivered = lines.of_section(draft_file.texts[number])
-        self.context.on_event(SectionDone(chapter=chapter_id, section=number, lines=delivered, status=status))
-        if len(work.done) == len(self.options.chosen(draft_file.chapter.outline)):
-            verdicts = await self._judged(draft_file, self.code) if self.code else None
+        self._emit(SectionDone(chapter=chapter_id, section=number, lines=delivered, status=status))
+        if len(work.done) == len(self._options.chosen(draft_file.chapter.outline)):
+            code = self._code(draft_file.chapter)
+            verdicts = await self._judged(draft_file, code.judge) if code else None
             before = dict(draft_file.texts)
-            await self._read_through(draft_file)
-            if self.code and draft_file.texts != before:
-                verdicts = await asyncio.to_thread(self.code(draft_file.chapter).judge, draft_file.texts)
+            await self._read_through(draft_file, code)
+            if code and draft_file.texts != before:
+                verdicts = await asyncio.to_thread(code.judge, draft_file.texts)
             self._finish(draft_file, verdicts)
 
     def _present(self, chapter_id: str, number: int) -> tuple[DraftFile, Section]:
         """A draft and a section by what the outline says by now. Raises ``InputError`` where the section is gone."""
-        draft_file = self.drafts.take(chapter_id)
+        draft_file = self._drafts.take(chapter_id)
         sections = draft_file.chapter.outline.sections
         if number > len(sections):
             raise InputError(
@@ -394,12 +367,16 @@ class _Scheduler:
             )
         return draft_file, sections[number - 1]
 
-    async def _judged(self, draft_file: DraftFile, code: Callable[[Chapter], CodeCheck]) -> ChapterVerdicts:
+    def _code(self, chapter: Chapter) -> CodeCheck | None:
+        """How a chapter's code is judged, None where nobody wants it."""
+        return code_check(self._workspace, self._settings, chapter) if self._settings.code.check else None
+
+    async def _judged(self, draft_file: DraftFile, judge: Judge) -> ChapterVerdicts:
         """The verdicts on the code of a chapter whose sections are all done.
 
         Only now its package is complete: a file that another section was still to write is no mistake. So the blocks of
         the package are mended here, those of the sections that this run has drafted."""
-        work, judge = self.chapters[draft_file.chapter.id], code(draft_file.chapter).judge
+        work = self._chapters[draft_file.chapter.id]
         verdicts = await asyncio.to_thread(judge, draft_file.texts)
         for number, (section, check) in work.to_mend.items():
             if verdicts.refused(number, package=True) and not draft_file.edited(number):
@@ -414,89 +391,89 @@ class _Scheduler:
     async def _first_alone(self, section: SectionRun) -> ExpandError | None:
         """Draft a section; of a model that writes whole ones the first by itself, so that what it delivers corrects
         what is asked of it for the others."""
-        if self.context.setup.profile.brief and not self.context.delivered:
-            async with self.learning:
-                if not self.context.delivered:
+        if self._context.setup.profile.brief and not self._context.delivered:
+            async with self._learning:
+                if not self._context.delivered:
                     return await section.draft()
         return await section.draft()
 
     async def _make_brief(self, chapter_id: str) -> None:
         """Have a chapter's brief made, where it can take but a small part of what is left."""
-        chapter, left = self.drafts.look(chapter_id).chapter, self.context.remaining_tokens()
+        chapter, left = self._drafts.look(chapter_id).chapter, self._context.remaining_tokens()
         try:
             if left is not None and brief_order(chapter, "none").amount.tokens * BUDGET_SHARE > left:
                 return
-            made = await make_brief(self.context, chapter)
+            made = await make_brief(self._context, chapter)
         except InputError as error:
             made = Made(None, stopped_by=error)
         if made.value is not None:
-            self.drafts.forget(chapter_id)
+            self._drafts.forget(chapter_id)
         elif not isinstance(made.stopped_by, StoppedError):
-            self.tell(chapter_id, f"drafted without a brief: {made.stopped_by or made.problems[0]}")
+            self._tell(chapter_id, f"drafted without a brief: {made.stopped_by or made.problems[0]}")
 
     async def _approve_brief(self, chapter_id: str, approval: Approval) -> None:
         """Have a person decide on the chapter's brief, until it may stay as it is."""
-        while not self.interrupted:
+        while not self._stops:
             decision = await approval.brief(chapter_id)
             if decision.choice in ("take", "skip"):
                 return
             if decision.choice == "back":
-                self.context.ledger.raise_edition(chapter_id, WHOLE)
-                chapter = replace(self.drafts.look(chapter_id).chapter, brief=None)
-                made = await make_brief(self.context, chapter, note=decision.note)
+                self._context.ledger.raise_edition(chapter_id, WHOLE)
+                chapter = replace(self._drafts.look(chapter_id).chapter, brief=None)
+                made = await make_brief(self._context, chapter, note=decision.note)
                 if made.value is None or made.problems:
-                    self.tell(chapter_id, f"the brief: {made.stopped_by or made.problems[0]}")
-            self.drafts.forget(chapter_id)
+                    self._tell(chapter_id, f"the brief: {made.stopped_by or made.problems[0]}")
+            self._drafts.forget(chapter_id)
 
-    async def _read_through(self, draft_file: DraftFile) -> None:
+    async def _read_through(self, draft_file: DraftFile, code: CodeCheck | None) -> None:
         """Have a drafted chapter read through, where the options or the reader's profile say so. By itself that is done
         for chapters that were drafted just now, and where it can take but a small part of what is left."""
-        chapter, asked = draft_file.chapter, self.options.read
-        work, reader = self.chapters[chapter.id], self.context.models_for("review")[0]
-        if self.options.sections is not None or not (reader.profile.read if asked is None else asked):
+        chapter, asked = draft_file.chapter, self._options.read
+        work, reader = self._chapters[chapter.id], self._context.models_for("review")[0]
+        if self._options.sections is not None or not (reader.profile.read if asked is None else asked):
             return
-        record, texts = read_record(self.context.workspace, draft_file.path), texts_of(draft_file)
+        record, texts = read_record(self._workspace, draft_file.path), texts_of(draft_file)
         begun = hashes(texts) == record.before != record.texts
         if not asked and (draft_file.unfinished or not (begun or work.is_due)):
             return
         try:
             order = read_order(chapter, reader, "none", "review.j2", review_context(chapter, texts))
-            left = self.context.remaining_tokens(chapter.id)
+            left = self._context.remaining_tokens(chapter.id)
             if not asked and left is not None and order.amount.tokens * READ_SHARE > left:
                 said = f"not read through: it may take {order.amount.tokens:,} of the {left:,} tokens left"
             else:
-                judge = self.code(chapter).judge if self.code else None
-                said = await read_through(self.context, draft_file, judge)
-            self.tell(chapter.id, said)
+                said = await read_through(self._context, draft_file, code.judge if code else None)
+            self._tell(chapter.id, said)
         except (BudgetExceededError, AuthorError, StoppedError, InputError) as error:
             work.noted = True  # a later run goes on with it
             if isinstance(error, StoppedError):
                 return
             if not asked:
-                self.tell(chapter.id, f"not read through: {error}")
+                self._tell(chapter.id, f"not read through: {error}")
             elif isinstance(error, InputError):
-                self.problems.append(error)
+                self._problems.append(error)
             else:
                 self._status(chapter.id, 0, error)
 
     async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
         """Draft a section if it is due; its status, and what the run has to say of it."""
         chapter, number = draft_file.chapter, section.number
-        work = self.chapters[chapter.id]
-        check = check_section_state(draft_file, section, self.options, self.revisions)
+        work = self._chapters[chapter.id]
+        check = check_section_state(draft_file, section, self._options, self._revisions)
         if check.state == "edited":
             return "edited", ()
         if check.state == "stale":
             message = "the sections before it changed since it was drafted; --cascade drafts it again"
-            self.tell(f"{chapter.id}/{number}", message)
+            self._tell(f"{chapter.id}/{number}", message)
         if check.state != "due":
             return "reused", ()
         work.is_due = True
-        if self.plan is not None and not self.plan.begins((chapter.id, number), self.context.remaining_tokens()):
-            self.refused.append(Refusal(chapter=chapter.id, section=number, message=self.plan.refusal))
+        if self._plan is not None and not self._plan.begins((chapter.id, number), self._context.remaining_tokens()):
+            self._refused.append(Refusal(chapter=chapter.id, section=number, message=self._plan.refusal))
             return "refused", ()
-        code = SectionCode(self.code(chapter), draft_file.texts, number, chapter.ignored) if self.code else None
-        section_run = SectionRun(self.context, chapter, check, code)
+        check_code = self._code(chapter)
+        code = SectionCode(check_code, draft_file.texts, number, chapter.ignored) if check_code else None
+        section_run = SectionRun(self._context, chapter, check, code)
         ended_by = await self._first_alone(section_run)
         text = section_run.text.render()
         if not check.begun.whole:  # else its text stays, and so does what was told of it
@@ -515,23 +492,23 @@ class _Scheduler:
         """The status of a section that was drafted, and what its end means for the run."""
         if isinstance(ended_by, BudgetExceededError):
             shortfall = ended_by.shortfall if isinstance(ended_by, RefusedError) else None
-            self.refused.append(Refusal(chapter=chapter, section=section, message=str(ended_by), shortfall=shortfall))
-        elif isinstance(ended_by, AuthorError) and not self.stopped_by:
-            self.stopped_by = str(ended_by)
+            self._refused.append(Refusal(chapter=chapter, section=section, message=str(ended_by), shortfall=shortfall))
+        elif isinstance(ended_by, AuthorError) and not self._stopped_by:
+            self._stopped_by = str(ended_by)
         if ended_by is None:
-            return "drafted" if self.context.usage.of(chapter, section).answers else "reused"
+            return "drafted" if self._context.usage.of(chapter, section).answers else "reused"
         return "refused" if isinstance(ended_by, BudgetExceededError) else "failed"
 
     def _finish(self, draft_file: DraftFile, code: ChapterVerdicts | None = None) -> None:
         """The chapter's result: the sections that were asked for, and what shows across them."""
         chapter = draft_file.chapter
-        work = self.chapters[chapter.id]
-        self.drafts.close(chapter.id)
+        work = self._chapters[chapter.id]
+        self._drafts.close(chapter.id)
         sections: list[SectionResult] = []
-        for section in self.options.chosen(chapter.outline):
+        for section in self._options.chosen(chapter.outline):
             status, told = work.done.get(section.number, ("failed", ()))  # one that could not be begun
             notes = not_ignored(told, draft_file.texts, chapter.ignored)
-            counter = self.context.usage.of(chapter.id, section.number)
+            counter = self._context.usage.of(chapter.id, section.number)
             now = draft_file.section_result(section, status, code)
             if {*notes} - {*now.findings}:
                 work.noted = True
@@ -545,11 +522,11 @@ class _Scheduler:
                 )
             )
         links: dict[str, bool] = {}
-        result = self.finished[chapter.id] = draft_file.chapter_result(
-            sections, whole=self.options.sections is None, links=links, code=code
+        result = self._finished[chapter.id] = draft_file.chapter_result(
+            sections, whole=self._options.sections is None, links=links, code=code
         )
         if not work.noted:
-            self.cache.keep(draft_file, result, self.revisions, links)
+            self._cache.keep(draft_file, result, self._revisions, links)
 
 
 def lanes(

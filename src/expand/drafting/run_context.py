@@ -23,12 +23,14 @@ from expand.drafting.model_setup import (
     require_language,
 )
 from expand.drafting.purchase_bounds import SectionBound, ThinkingRoom
+from expand.drafting.results import fields_of
 from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError
 from expand.ledger import Ledger, StoredAnswer
 from expand.ledger import Run as LedgerRun
 from expand.llm.types import NO_USAGE, Author, Usage
 from expand.outline import Book, Outline, Plan, limits_of, money_openings_of, openings_of
+from expand.schema import Json
 from expand.settings import ModelRole, Settings, require_author
 from expand.workspace import Workspace
 
@@ -55,6 +57,11 @@ class UsageCounter:
         if not bought.reused:
             self.answers += 1
             self.usage += bought.usage
+
+    def as_json(self) -> dict[str, Json]:
+        """What was bought, as scripts read it."""
+        tokens = fields_of(self.usage, "prompt cached completion")
+        return {**fields_of(self, "attempts answers"), "tokens": tokens}
 
 
 class UsageCounters:

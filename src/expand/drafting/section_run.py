@@ -22,10 +22,10 @@ from expand.drafting.length_loop import (
     MOST_LOOPS,
     STRONG_LEAST_LINES,
     Ask,
+    LengthLoop,
     delivery_ratio,
     expected_ratio,
     gives_up,
-    loop_for,
 )
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.purchase_bounds import MOST_CHARGED, SectionBound, spent_on_thinking
@@ -157,13 +157,10 @@ class SectionRun:
     async def _reach_length(self) -> None:
         purpose: Purpose = "revise" if self.check.revision.instruction else "draft"
         profile = self.chapter.setup.profile
-        expected = expected_ratio(self.context.delivered)
-        loop = loop_for(self.text, profile, first_purpose=purpose, expected_ratio=expected)
         if self.chapter.id in self.context.lean:
-            first = loop.next()
-            if first is not None and self.context.ledger.known(self._requests.order(first, self.text)) is None:
-                self._begin_lean()
-                loop = loop_for(self.text, profile, first_purpose=purpose, expected_ratio=expected)
+            self._begin_lean()
+        expected = expected_ratio(self.context.delivered)
+        loop = LengthLoop(self.text, profile, first_purpose=purpose, expected_ratio=expected)
         while (ask := loop.next()) is not None:
             answer = await self._usable(ask)
             grown, cut = _take_in(self.text, answer, ask) if answer else (0, False)
@@ -173,12 +170,15 @@ class SectionRun:
                 self.context.delivered.append(loop.outcomes[-1])
 
     def _begin_lean(self) -> None:
-        """Take over what the lean plan bought for this section, as far as the ledger has it."""
-        lean = self.chapter.leaner
-        if lean is None or self.check.revision != NO_REVISION or self.check.begun.bodies:
+        """Take over what the lean plan bought for this section, as far as the ledger has it: of one that has no answer
+        of its own yet."""
+        lean, first = self.chapter.leaner, LengthLoop(self.text, self.chapter.setup.profile).next()
+        if lean is None or first is None or self.check.revision != NO_REVISION or self.check.begun.bodies:
+            return
+        if self.context.ledger.known(self._requests.order(first, self.text)) is not None:
             return
         text = SectionText(lean.skeletons[self._section.number])
-        requests, loop = self._builder(lean), loop_for(text, lean.setup.profile)
+        requests, loop = self._builder(lean), LengthLoop(text, lean.setup.profile)
         while (ask := loop.next()) is not None:
             stored = self.context.ledger.known(requests.order(ask, text))
             if stored is None or _unusable(stored.answer):
@@ -202,8 +202,7 @@ class SectionRun:
             reason, tries = "", 0
             try:
                 while tries < UNUSABLE_TRIES:
-                    order = self._admitted(requests, ask, attempt)
-                    bought = await self._buy_within(order, requests, ask, attempt)
+                    bought, cap = await self._bought(requests, ask, attempt)
                     self._counter.add(bought)
                     self._bound.add(bought.usage.total)
                     reason = _unusable(bought.answer)
@@ -214,7 +213,7 @@ class SectionRun:
                     self._show()
                     attempt += 1
                     if why == THOUGHT:
-                        self._give_room(requests, ask, attempt, bought, order.request.max_output_tokens)
+                        self._give_room(requests, ask, attempt, bought, cap)
                         continue
                     tries += 1
                     if following is not None and why != EMPTY:
@@ -240,39 +239,33 @@ class SectionRun:
         self.notes.append(finding(kind, self._section.number, 1, message, remedy=remedy, mendable=False))
         return None
 
-    def _admitted(self, requests: RequestBuilder, ask: Ask, attempt: int) -> Order:
-        """The order for a request, with a lower output cap where the bound needs one.
+    async def _bought(self, requests: RequestBuilder, ask: Ask, attempt: int) -> tuple[StoredAnswer, int]:
+        """The answer to a request, and the output cap that its bound has room for. With less left in the budget it is
+        sent with a lower one: caps are set at several times what the lines take."""
 
-        Raises what keeps it from being placed. An answer that is there may always be taken."""
-        order = requests.order(ask, self.text, attempt=attempt)
-        if self.context.ledger.known(order) is not None:
-            return order
-        if self.context.thinking.gave_up(requests.model):
-            raise AuthorError(_only_thinking(requests.model, order.request.max_output_tokens))
-        if self._bound.allows(order):
-            return order
-        order = requests.order(ask, self.text, attempt=attempt, most_tokens=self._bound.room())
-        if not self._bound.allows(order):
-            raise BoundReachedError(
-                f"nothing more was asked for: {self._bound.answers} answers took {self._bound.spent:,} tokens, and one "
-                f"more may take {order.amount.tokens:,}; together over {MOST_CHARGED} times what was planned"
-            )
-        return order
+        def order(most_tokens: int | None = None) -> Order:
+            return requests.order(ask, self.text, attempt=attempt, most_tokens=most_tokens)
+
+        placed, bound = order(), self._bound
+        if self.context.ledger.known(placed) is None:  # an answer that is there may always be taken
+            if self.context.thinking.gave_up(requests.model):
+                raise AuthorError(_only_thinking(requests.model, placed.request.max_output_tokens))
+            if not bound.allows(placed) and not bound.allows(placed := order(bound.room())):
+                raise BoundReachedError(
+                    f"nothing more was asked for: {bound.answers} answers took {bound.spent:,} tokens, and one more "
+                    f"may take {placed.amount.tokens:,}; together over {MOST_CHARGED} times what was planned"
+                )
+        cap = placed.request.max_output_tokens
+        try:
+            return await self._buy(placed), cap
+        except BudgetExceededError:
+            smaller = order(self.context.remaining_tokens(self.chapter.id) or 0)
+            if smaller.amount.tokens >= placed.amount.tokens:
+                raise
+            return await self._buy(smaller), cap
 
     async def _buy(self, order: Order) -> StoredAnswer:
         return await self.context.client.buy(order)
-
-    async def _buy_within(self, order: Order, requests: RequestBuilder, ask: Ask, attempt: int) -> StoredAnswer:
-        """Buy the answer to an order, with a lower output cap where the budget has no room for its own: caps are set at
-        several times what the lines take."""
-        try:
-            return await self._buy(order)
-        except BudgetExceededError:
-            most = self.context.remaining_tokens(self.chapter.id) or 0
-            smaller = requests.order(ask, self.text, attempt=attempt, most_tokens=most)
-            if smaller.amount.tokens >= order.amount.tokens:
-                raise
-            return await self._buy(smaller)
 
     def _give_room(self, requests: RequestBuilder, ask: Ask, attempt: int, bought: StoredAnswer, cap: int) -> None:
         """See that the next try has a higher output cap than ``cap``, which was spent on thinking.

@@ -11,7 +11,7 @@ from expand.document.draft import text_hash
 from expand.drafting.chapter import NO_REVISION, Chapter, Revision
 from expand.drafting.draft_file import NOT_BEGUN, Begun, DraftFile, DraftStore
 from expand.drafting.events import SectionPlanned
-from expand.drafting.length_loop import loop_for
+from expand.drafting.length_loop import LengthLoop
 from expand.drafting.request_builder import PRECEDING_TOKENS, RequestBuilder, quoted
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
@@ -121,7 +121,7 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
     if due is not None:
         chapter.require_sound_source()
         text = due.text(chapter)
-        ask = loop_for(text, chapter.setup.profile).next()
+        ask = LengthLoop(text, chapter.setup.profile).next()
         if ask is not None:
             RequestBuilder(chapter, due, run_id="none").order(ask, text)
     return checks

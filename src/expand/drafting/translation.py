@@ -34,12 +34,12 @@ from expand.drafting.draft_file import SOURCE_KEY
 from expand.drafting.dry_run import DryRun
 from expand.drafting.events import Event, Notice
 from expand.drafting.model_setup import ModelSetup, model_setup_for, require_language
-from expand.drafting.results import balance_json, fields_of, finding_json
+from expand.drafting.results import balance_json, finding_json
 from expand.drafting.run_context import RunContext, UsageCounter, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import ExpandError, InputError, Place
-from expand.ledger import Order, StoredAnswer
-from expand.llm.types import Author, Finish
+from expand.ledger import Order
+from expand.llm.types import Answer, Author, Finish
 from expand.markdown import matching, names, sanitize
 from expand.markdown.blocks import rows
 from expand.markdown.matching import title_key, unnumbered
@@ -103,8 +103,7 @@ class TranslationResult:
             "bought": len(self.work.answered),
             "edited": self.work.edited,
             "missing": self.missing,
-            **fields_of(self.usage, "attempts answers"),
-            "tokens": fields_of(self.usage.usage, "prompt cached completion"),
+            **self.usage.as_json(),
             "findings": [finding_json(one) for one in self.findings],
             "stopped_by": str(self.stopped_by) if self.stopped_by else "",
             "budget": balance_json(self.balance),
@@ -262,8 +261,8 @@ class Translation:
         """Have a batch translated, as far as nothing ends it, and return that."""
         left = [*batch]
 
-        def read(bought: StoredAnswer) -> tuple[bool, tuple[str, ...]]:
-            answer, asked, problems = bought.answer, [*left], list[str]()
+        def read(answer: Answer) -> tuple[bool, tuple[str, ...]]:
+            asked, problems = [*left], list[str]()
             found = [*_ANSWERED.finditer(sanitize.bare(answer.text)[0])] if answer.usable else []
             if answer.finish is not Finish.STOP:
                 found = found[:-1]  # the last may end in the middle
@@ -279,7 +278,7 @@ class Translation:
                     problems.append(f"[[{len(left)}]] {said or '(nothing)'}: {'; '.join([*hard, *soft])}")
             return True, tuple(problems)
 
-        made = await ask(context, lambda tried: self.order(left, context.run_id, tried), read, most=MOST_REQUESTS)
+        made = await ask(context, lambda tried: self.order(left, context.run_id, tried), read, MOST_REQUESTS)
         self.answered |= {passage.text for passage in batch if not (made.stopped_by and passage in left)}
         return made.stopped_by
 

@@ -17,7 +17,7 @@ from expand.drafting.dry_run import FirstRequest
 from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
 from expand.drafting.results import balance_json
-from expand.drafting.run_context import RunContext, ignore_event, open_run
+from expand.drafting.run_context import RunContext, UsageCounter, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, ExpandError, InputError, Place
 from expand.importers.documents import id_of_file, read_headings
@@ -35,9 +35,9 @@ from expand.importers.import_run import (
 )
 from expand.importers.lengths import Length
 from expand.importers.proposal import Proposal, scaled, tidy
-from expand.importers.proposal_schema import ParsedAnswer, SectionCount, format_parameters, parse_answer
-from expand.ledger import Ledger, Order, StoredAnswer
-from expand.llm.types import NO_USAGE, Usage
+from expand.importers.proposal_schema import SectionCount, format_parameters, parse_answer
+from expand.ledger import Ledger, Order
+from expand.llm.types import Answer
 from expand.markdown.matching import title_key
 from expand.outline import Book
 from expand.outline.lint import LINES_A_TOPIC
@@ -59,14 +59,12 @@ class SuggestResult:
     """What was ``written``, and what it cost.
 
     ``written`` is None where nothing was, because of ``stopped_by``; ``findings`` is what is still wrong with the
-    outline. ``usage`` is what the answers cost, now or when they were bought; ``attempts`` were made now."""
+    outline."""
 
     model: str
     written: ImportResult | None
     findings: tuple[str, ...]
-    attempts: int
-    answers: int
-    usage: Usage
+    usage: UsageCounter
     balance: Balance
     stopped_by: ExpandError | None
 
@@ -77,12 +75,9 @@ class SuggestResult:
 
     def as_json(self) -> dict[str, Json]:
         """Costs and findings, as scripts read them."""
-        usage = self.usage
         return {
             "model": self.model,
-            "attempts": self.attempts,
-            "answers": self.answers,
-            "tokens": {"prompt": usage.prompt, "cached": usage.cached, "completion": usage.completion},
+            **self.usage.as_json(),
             "findings": list(self.findings),
             "stopped_by": str(self.stopped_by or ""),
             "budget": balance_json(self.balance),
@@ -117,21 +112,15 @@ async def suggest(
                 place=Place(path=workspace.relative(workspace.outline_path(chapter))),
             )
         on_ready(context.client)
-        bought: list[StoredAnswer] = []
+        made = await suggestion.ask(context)
         written: ImportResult | None = None
-        try:
-            made = await suggestion.ask(context, bought)
-            if made.value is not None and made.stopped_by is None:
-                written = suggestion.writer.write([made.value], force=request.force)
-        except AuthorError as error:
-            made = Made(None, stopped_by=error)
+        if made.value is not None and made.stopped_by is None:
+            written = suggestion.writer.write([made.value], force=request.force)
         return SuggestResult(
             model=context.setup.profile.name,
             written=written,
             findings=made.problems if written else (),
-            attempts=context.usage.of(chapter, WHOLE).attempts,
-            answers=len(bought),
-            usage=sum((one.usage for one in bought), NO_USAGE),
+            usage=context.usage.of(chapter, WHOLE),
             balance=ledger.balance("book"),
             stopped_by=made.stopped_by,
         )
@@ -220,25 +209,16 @@ class _Suggestion:
         self.writer = OutlineWriter(workspace=workspace, book=book, language=language, lines=self._lines)
         self._context = self._context_of(book, _text_of(workspace, target.file))
 
-    async def ask(self, run: RunContext, bought: list[StoredAnswer]) -> Made[WrittenOutline]:
-        """Asks until an answer makes an outline without findings; else takes the one with the fewest.
-
-        Adds each answer to ``bought``. Raises ``AuthorError`` where none makes an outline."""
+    async def ask(self, run: RunContext) -> Made[WrittenOutline]:
+        """Asks until an answer makes an outline without findings; else takes the one with the fewest."""
         edition = (run.ledger.raise_edition if self.options.fresh else run.ledger.edition)(self.target.id, WHOLE)
-
-        def read(one: StoredAnswer) -> tuple[WrittenOutline | None, tuple[str, ...]]:
-            bought.append(one)
-            faults = unreadable(one.answer)
-            return (
-                (None, faults) if faults else self._outline(parse_answer(one.answer.text, self._count, self._headings))
-            )
-
-        made = await ask(run, lambda tried: self.order(run.setup, run.run_id, edition, tried), read, most=MAX_REQUESTS)
+        made = await ask(run, lambda tried: self.order(run.setup, run.run_id, edition, tried), self._read, MAX_REQUESTS)
         if made.value is None and made.stopped_by is None:
-            raise AuthorError(
-                f"chapter {self.target.id}: none of {len(bought)} answers makes an outline: {made.problems[0]}; "
+            error = AuthorError(
+                f"chapter {self.target.id}: none of {MAX_REQUESTS} answers makes an outline: {made.problems[0]}; "
                 "give another --model, or write the sections yourself"
             )
+            return made._replace(stopped_by=error)
         return made
 
     def order(self, setup: ModelSetup, run_id: str, edition: int, tried: Tried = FIRST) -> Order:
@@ -275,8 +255,11 @@ class _Suggestion:
         except InputError:  # it does not fit: once more without what can be left out
             return order_with(replace(context, source_material="", present="", other_chapters=()))
 
-    def _outline(self, parsed: ParsedAnswer) -> tuple[WrittenOutline | None, tuple[str, ...]]:
+    def _read(self, answer: Answer) -> tuple[WrittenOutline | None, tuple[str, ...]]:
         """The outline that an answer makes, None where it makes none; and what is wrong with it."""
+        if problems := unreadable(answer):
+            return None, problems
+        parsed = parse_answer(answer.text, self._count, self._headings)
         if not parsed.sections:
             return None, parsed.faults
         present = {title_key(section.title): section.present for section in self.target.sections}
