@@ -221,13 +221,13 @@ def test_a_model_that_makes_none_drafts_without(tmp_path: Path) -> None:
     assert run(place, again).attempts == 0  # nothing is bought twice to come to nothing again
 
 
-@pytest.mark.parametrize("window", [2300, 2500])
+@pytest.mark.parametrize("window", [2300, 3000])
 def test_a_brief_that_does_not_fit_the_model_is_done_without(tmp_path: Path, window: int) -> None:
     place, writer, events = small(tmp_path), author(), list[Event]()
     with (place / "expand.toml").open("a", encoding="utf-8") as settings:
         settings.write(f'[models."gpt-4.1"]\ncontext_window = {window}\nlines_per_request = 20\n')
     result = run(place, writer, on_event=events.append)
-    assert (writer.requests[0].purpose == "brief") == (window == 2500)
+    assert (writer.requests[0].purpose == "brief") == (window == 3000)
     assert all(section.status == "drafted" for section in result.chapter.sections)
     assert result.problems == ()
     said = [one.message for one in events if isinstance(one, Notice) and "drafted without a brief" in one.message]
