@@ -101,6 +101,59 @@ def test_a_brief_is_made_first_and_told_to_every_section(tmp_path: Path) -> None
     assert again.requests == []
 
 
+PAGE = """\
+# Signals and pipes
+
+## Signal handling
+
+Signals interrupt whatever runs.
+
+## Named pipes
+
+### Opening a pipe
+
+Opening blocks until both ends are open.
+
+## Checklist
+
+Three rules follow.
+"""
+
+
+def test_requests_show_the_authors_text_that_opens_a_section_and_no_other_opening(tmp_path: Path) -> None:
+    place, writer = small(tmp_path), author()
+    outline = place / "outlines/07.yaml"
+    outline.write_text(outline.read_text(encoding="utf-8") + "layout: keep\n", encoding="utf-8")
+    (place / "chapters/07_signals.md").write_text(PAGE, encoding="utf-8")
+    run(place, writer)
+    brief = writer.requests[0].last_user_message
+    assert all(said in brief for said in ("Signals interrupt whatever", "Opening blocks until", "Three rules follow."))
+    asked = {sent.section: sent.last_user_message for sent in reversed(writer.requests) if sent.purpose == "draft"}
+    opens = "which is printed already; write what comes after it:\n<<<\n{}\n>>>\n".format
+    draft = (place / "drafts/07.md").read_text(encoding="utf-8")
+    assert opens("Signals interrupt whatever runs.") in asked[1]
+    assert opens("Pipes carry what signals cannot.") in asked[2]  # its author's text is a topic's
+    assert "text in this place:\n<<<\nOpening blocks until both ends are open.\n>>>" in asked[2]
+    assert "is printed already" not in asked[3]  # it has no topics: the author's text is all of its own
+    assert "text in this place:\n<<<\nThree rules follow.\n>>>" in asked[3]
+    for never in ("Signals come first, because everything else waits for them.", "The rules in short."):
+        assert never not in draft
+        assert all(never not in text for text in asked.values())
+
+
+def test_a_brief_sees_the_passages_that_sections_rely_on(tmp_path: Path) -> None:
+    place, writer = small(tmp_path), author()
+    outline = place / "outlines/07.yaml"
+    said = outline.read_text(encoding="utf-8").replace("    lines: 20\n", "    lines: 20\n    references: [rules.md]\n")
+    outline.write_text(said, encoding="utf-8")
+    (place / "rules.md").write_text("# Rules\n\nA worker is called a hand.\n", encoding="utf-8")
+    run(place, writer)
+    assert "A worker is called a hand." in writer.requests[0].last_user_message
+    assert ["called a hand" in sent.prompt_text for sent in writer.requests[1:]] == [
+        sent.section == 3 for sent in writer.requests[1:]
+    ]
+
+
 def test_topics_share_their_section_by_the_brief(tmp_path: Path) -> None:
     writer = author()
     run(small(tmp_path), writer)

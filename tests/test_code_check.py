@@ -226,6 +226,19 @@ def test_python_knows_what_the_blocks_above_it_bind(tmp_path: Path) -> None:
 
 
 @needs_sandbox
+def test_a_part_of_a_python_file_knows_its_parts_in_sections_before(tmp_path: Path) -> None:
+    first, other = fence("LIMIT = 1", 'python title="app.py"'), fence("REST = 2", "python")
+    second = [fence(f"print({name})", 'python title="app.py"') for name in ("LIMIT", "REST")]
+    elsewhere = fence("print(LIMIT)", 'python title="b.py"')
+    texts = {1: f"{first}\n\n{other}", 2: "\n\n".join([*second, elsewhere])}
+    verdicts = CodeCheck(kept=tmp_path / "verdicts.json").judge(texts)
+    assert states(verdicts) == ["passed", "passed", "passed", "failed", "failed"]
+    assert [one.in_package for one in verdicts.judged] == [True, False, True, True, True]
+    alone = CodeCheck(kept=tmp_path / "verdicts.json").judge({2: second[0]})
+    assert states(alone) == ["failed"]  # so it is repaired once the other sections are there
+
+
+@needs_sandbox
 def test_the_settings_add_and_replace_checkers(place: Path) -> None:
     with (place / "expand.toml").open("a") as file:
         file.write('\n[code.checkers]\nsql = "grep -q SELECT"\nbash = "sh -c \'echo {file}:2: never; exit 1\'"\n')

@@ -113,7 +113,13 @@ BRIEF = BriefContext(
         SectionContext(number=2, title="Best practices", topics=(), share=40, lines=400),
     ),
 )
-BRIEF_AGAIN = replace(BRIEF, code_examples=0, present="No.", problems=('there is no list "sections"',))
+BRIEF_AGAIN = replace(
+    BRIEF,
+    code_examples=0,
+    references="[R7] docs/stop.md:3\nIt waits.",
+    present="No.",
+    problems=('there is no list "sections"',),
+)
 TRANSLATION = TranslationContext(
     chapter_title="Performance engineering in practice",
     language="zh",
@@ -187,6 +193,7 @@ CASES: dict[str, tuple[str, str | None, Context]] = {
     "system": ("system.j2", None, CHAPTER),
     "system_bare": ("system.j2", None, BARE_CHAPTER),
     "system_no_code_language": ("system.j2", None, replace(CHAPTER, code_language="")),
+    "system_python": ("system.j2", None, replace(BARE_CHAPTER, code_check=True, code_language="Python")),
     "section": ("section.j2", None, REQUEST),
     "section_full": ("section.j2", None, FULL),
     "section_zh": ("section.j2", None, replace(REQUEST, language="zh", topics=("perf工具",))),

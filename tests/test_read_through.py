@@ -341,7 +341,7 @@ def test_an_opening_that_was_mended_stays_in_a_revision(tmp_path: Path, layout: 
         run(place, author, sections=[number], fresh=True, instruction="Say it in shorter sentences.")
         stands_there(number, opening)
         asked = next(sent.last_user_message for sent in author.requests if sent.purpose == "revise")
-        assert f"it stands there already, go on from it: {opening}\n" in asked
+        assert f"which is printed already; write what comes after it:\n<<<\n{opening}\n>>>\n" in asked
         assert OPENINGS[number] not in asked
         shown = asked.partition("The text as it stands:\n<<<\n")[2].partition("\n>>>")[0]
         wanted = ["### Blocking signals", "### Handler safety"] if number == 1 else []
@@ -367,6 +367,21 @@ def test_lines_that_go_take_the_blank_one_along(tmp_path: Path) -> None:
     gone = PLANTED[1][1]
     read(place, reader([entry("repeated-explanation", 1, gone, "Said before.", (1, gone, ""))]))
     assert text_of(place) == before.replace(f"{gone}\n\n", "")
+
+
+def test_an_edit_may_change_the_line_that_opens_a_listing(tmp_path: Path) -> None:
+    planted = {1: ("Seen.", "```rust,no_run", "fn opens_it() {}", "```"), 2: ("Seen.",), 3: ("Seen.",)}
+    place = small(tmp_path)
+    run(place, reader(planted=planted), brief=False, read=False)
+    opened, end = '```rust,no_run title="src/a.rs"', "fn opens_it() {}\n\n```"
+    mends = [
+        entry("seam", 1, "```rust,no_run", "It names no file.", (1, "```rust,no_run", opened)),
+        entry("seam", 1, end, "It never ends.", (1, end, "fn opens_it() {}")),
+    ]
+    told = [one.message for one in found(read(place, reader(mends)))]
+    assert f"{opened}\n\n{end}" in draft_of(place)
+    assert "mended: It names no file." in told
+    assert "It never ends. (not mended: its edit would hide what stands below it)" in told
 
 
 def test_two_findings_about_one_line_are_not_both_mended(tmp_path: Path) -> None:

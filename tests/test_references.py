@@ -270,11 +270,21 @@ def test_a_section_quotes_its_own_references(tmp_path: Path) -> None:
     assert "`code/worker.rs:9-13`." in draft_of(place)
     system, user = ([sent.request.messages[n].content for sent in writer.requests] for n in (0, 1))
     assert len(set(system)) == 1
-    assert "You are given passages of references" in system[0]
+    assert "are given passages of references" in system[0]
     assert "restart_worker" not in system[0]
     sections = [sent.section for sent in writer.requests]
     assert [("fn restart_worker" in text) for text in user] == [section == 1 for section in sections]
     assert "stop_worker(worker: &mut" not in "".join(user)
+
+
+def test_a_section_s_own_references_take_the_room_that_shared_ones_leave(tmp_path: Path) -> None:
+    place = cited(tmp_path, outline="", section="    references: [code/]\n")
+    functions = [f"/// Number {n}.\npub fn call_{n}() -> u32 {{\n    {n} + {'1' * 1200}\n}}\n" for n in range(20)]
+    (place / "code/many.rs").write_text("\n".join(functions), encoding="utf-8")
+    run(place, writer := author({}))
+    asked = next(sent.last_user_message for sent in writer.requests if sent.section == 1)
+    quoted = asked.partition("Passages of references for this section:\n<<<\n")[2].partition("\n>>>")[0]
+    assert 3500 < TokenCounter("gpt-4.1").count(quoted) < 4000
 
 
 def test_what_is_named_counts_for_what_a_section_is_made_from(tmp_path: Path) -> None:
@@ -582,7 +592,7 @@ def test_most_of_the_prompts_is_one_prefix_with_brief_and_references(tmp_path: P
     prefix = counter.count(system)
     share = prefix * len(users) / sum(prefix + counter.count(user) for user in users)
     assert share >= 0.7
-    assert 2500 < counter.count(system.partition("You are given passages")[2].partition("\n>>>")[0]) < 3100
+    assert 2500 < counter.count(system.partition("are given passages")[2].partition("\n>>>")[0]) < 3100
 
 
 # Where answers are cut, runs are killed, and documents keep their form

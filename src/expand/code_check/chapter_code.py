@@ -32,7 +32,7 @@ MOST_MESSAGE = 300
 
 
 class Judged(NamedTuple):
-    """A block and its verdict; ``in_package`` where it was judged with the files of the chapter's package."""
+    """A block and its verdict; ``in_package`` where it was judged with files of other sections."""
 
     block: CodeBlock
     verdict: Verdict
@@ -154,7 +154,8 @@ class CodeCheck:
             latest = dict([*{**known, **lasting}.items()][-MOST_KEPT:])
             with suppress(InputError):  # a full disk is no reason to lose the verdicts of this run
                 write_atomically(self.kept, json.dumps(latest), durable=False, private=True)
-        own = {id(block) for block in members}
+        # A part of a Python file may need what another section defines, as a package's file may.
+        own = {id(block) for block in (*members, *(one for one in found if one.language == "python" and one.name))}
         return ChapterVerdicts(judged=tuple(Judged(one, of_block[id(one)], id(one) in own) for one in found))
 
     def _job(
@@ -163,8 +164,11 @@ class CodeCheck:
         """The hash of all that the verdict on a block follows from, and what judges it."""
         beside = checker.beside if checker else ()
         files = {one.name: one.code for one in every if one.name and one.language in beside}
-        python = [one for one in every if one.language == "python" and one.section == block.section]
-        above = tuple(one.code for one in python if block.language == "python" and one.line < block.line)
+        at = (block.section, block.line)
+        before = [one for one in every if one.language == block.language == "python" and (one.section, one.line) < at]
+        above = tuple(
+            one.code for one in before if one.section == block.section or (one.name and one.name == block.name)
+        )
         tools = [
             (str(one), one.stat().st_size, one.stat().st_mtime_ns)
             for one in (checkers.programs_of(checker) if checker else ())

@@ -412,13 +412,16 @@ def _parted(text: str) -> tuple[str, str]:
     return page.cut(0, end), page.cut(end, len(page.lines))
 
 
-def own_texts(parts: Sequence[Part]) -> dict[int, str]:
-    """The author's text on each topic that has any, without its heading: what stands right before the topic's place."""
-    texts = {
+def own_texts(parts: Sequence[Part]) -> dict[int | None, str]:
+    """The author's text on each topic that has any, without its heading: what stands right before the topic's place.
+    Under None what stands between the section's heading and the first of its topics."""
+    texts: dict[int | None, str] = {
         part.topic: _parted(before)[1].strip("\r\n")
         for before, part in pairwise(parts)
         if isinstance(part, Slot) and not part.heading and isinstance(before, str)
     }
+    if isinstance(parts[0], str) and not (len(parts) > 1 and isinstance(parts[1], Slot) and not parts[1].heading):
+        texts[None] = _parted(parts[0])[1].strip("\r\n")
     return {topic: text for topic, text in texts.items() if text.strip()}
 
 

@@ -39,7 +39,7 @@ from expand.markdown.lines import measure_of
 from expand.markdown.matching import all_unnumbered
 from expand.outline import Book, Outline, Plan, Section, Text, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
-from expand.references.passages import Passage, quoted, rankings, within_tokens
+from expand.references.passages import Passage, quoted, rankings, shown, within_tokens
 from expand.references.reference_files import NO_REFERENCES, References
 from expand.schema import Json
 
@@ -54,8 +54,8 @@ instruction."""
 WINDOW_SHARE = 8
 """References take at most this part of a model's context window."""
 OWN_SHARE = 4
-"""This part of the tokens for references is for those that a section's own requests quote; the rest for the chapter's,
-which come first in all of its requests, where a provider's cache serves them."""
+"""At least this part of the tokens for references is for those that a section's own requests quote; the chapter's may
+take the rest, and come first in all of its requests, where a provider's cache serves them."""
 VOICE_TOKENS, MEMORY_TOKENS = 1000, 600
 """The most tokens that the requests of a chapter show of the voice, and of the memory, of others."""
 OTHERS_SHARE = 16
@@ -296,9 +296,13 @@ class Chapter:
             body_level=levels[0] + 1 if levels else TOPIC_LEVEL,
         )
 
+    @property
+    def reference_tokens(self) -> int:
+        """The most tokens of references that a request quotes."""
+        return min(self.setup.profile.reference_tokens, self.setup.profile.context_window // WINDOW_SHARE)
+
     def _choose_passages(self) -> dict[int, dict[str, Passage]]:
-        profile, sections = self.setup.profile, self.outline.sections
-        tokens = min(profile.reference_tokens, profile.context_window // WINDOW_SHARE)
+        profile, sections, tokens = self.setup.profile, self.outline.sections, self.reference_tokens
         if not self.references or profile.aspects:  # a model that fills in forms cannot cite
             return {}
         asked = {
@@ -310,10 +314,11 @@ class Chapter:
             shared, [f"{self.say(self.outline.title)} {' '.join(asked.values())}", *asked.values()]
         )
         chosen = {0: within_tokens([*whole, *shared], tokens - tokens // OWN_SHARE, count)}
+        own_tokens = tokens - sum(count(shown("R100", passage)) for passage in chosen[0])
         for section, likely in zip(sections, ranked, strict=True):
             own = self.references.by_section.get(section.number, ())
             first = [*rankings(own, [asked[section.number]])[0], *own]
-            chosen[section.number] = within_tokens([*first, *likely], tokens // OWN_SHARE, count, taken=chosen[0])
+            chosen[section.number] = within_tokens([*first, *likely], own_tokens, count, taken=chosen[0])
         names = (f"R{number}" for number in itertools.count(1))
         return {number: {next(names): passage for passage in passages} for number, passages in chosen.items()}
 

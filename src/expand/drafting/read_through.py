@@ -287,7 +287,7 @@ async def _makeable(
                 obstacle = "another edit changes these lines"
             elif not all(_keeps(draft_file.chapter, number, texts[number], tried[number]) for number in touched):
                 obstacle = "its edit would change a heading or the author's own text"
-            elif any(close(edit.text) != edit.text or hidden_line(edit.text) for edit in remark.edits):
+            elif any(_hides(edit, texts) for edit in remark.edits):
                 obstacle = "its edit would hide what stands below it"
             elif _rank(after := await _weight(draft_file, tried, judge)) > _rank(weight):
                 obstacle = f"with its edit the checks find more: {', '.join(sorted({k for _, k in after - weight}))}"
@@ -306,6 +306,12 @@ def _keeps(chapter: Chapter, number: int, before: str, after: str) -> bool:
         for text in (before, after)
     ]
     return headings[0] == headings[1] and all(now.count(text) >= was.count(text) for text in own if text.strip())
+
+
+def _hides(edit: Edit, texts: Mapping[int, str]) -> bool:
+    """Whether an edit would hide what stands below it: it leaves open another block than the lines that it takes."""
+    former, new = texts[edit.section][edit.start : edit.end], edit.text
+    return close(former)[len(former) :] != close(new)[len(new) :] or bool(hidden_line(new))
 
 
 async def _weight(draft_file: DraftFile, texts: Mapping[int, str], judge: Judge | None) -> Weight:

@@ -231,7 +231,7 @@ class RequestBuilder:
             told=self.check.preceding if first else "",
             problems=ask.problems,
             code_only=bool(ask.code),
-            opening=section_text.skeleton.opening if opens else "",
+            opening=section_text.skeleton.lead if opens else "",
             section_brief=self._section_brief(slots) if first else "",
             must_cite=self._claims(slots) if first else (),
             opens_section=opens,

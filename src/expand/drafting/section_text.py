@@ -70,9 +70,15 @@ class Skeleton:
         return self.measure.stated(self.target)
 
     def material(self, *slots: int) -> list[str]:
-        """The author's own texts on some topics; with the first one those that belong to no topic."""
-        own = [text for slot in slots for text in self.placed.get(slot, ())]
-        return [*self.intro, *own] if 0 in slots else own
+        """The author's own texts on some topics; without topics all that the section has."""
+        return [text for slot in slots for text in self.placed.get(slot, () if self.topics else self.intro)]
+
+    @property
+    def lead(self) -> str:
+        """What stands above the section's topics: the author's own text, else the opening."""
+        if not self.intro:
+            return self.opening
+        return "\n\n".join(text.strip("\n") for text in self.intro) if self.topics else ""
 
     @property
     def revised_texts(self) -> tuple[str, ...]:

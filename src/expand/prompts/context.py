@@ -141,7 +141,11 @@ class RequestContext(_ChapterFields):
     )
     opens_section: Annotated[bool, About("Whether the section's first topic begins with this request.", True)] = False
     opening: Annotated[
-        str, About("The section's first sentences, by the brief: they stand there already.", "With the goals set, …")
+        str,
+        About(
+            "What stands above the section's topics already: the author's text, else the brief's first sentences.",
+            "With the goals set, …",
+        ),
     ] = ""
     section_brief: Annotated[
         str, About("What the brief says for this section and these topics, as YAML.", "relies_on: [Worker]")
@@ -180,6 +184,9 @@ class BriefContext(_ChapterFields):
     code_examples: Annotated[int, About("How many code examples it is to have; 0 if nobody says.", 28)]
     code_language: Annotated[str, About('The language of its code, "" if nobody says.', "rust")]
     sections: Annotated[tuple[SectionContext, ...], About("Its sections, in their order.", (_EXAMPLE_SECTION,))]
+    references: Annotated[
+        str, About("Passages of the references that sections will be given.", "[R7] docs/stop.md:3 It waits.")
+    ] = ""
     present: Annotated[str, About("The former answer, where it could not be used.", "sections: []")] = ""
     problems: Annotated[tuple[str, ...], About("What was wrong with it.", ("there are no sections",))] = ()
 
