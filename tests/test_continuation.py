@@ -103,6 +103,9 @@ OPEN = "Text.\n\n```rust\nfn main() {\n    let x = vec![1, 2,"
         ("- `", "`rust` is it", "- ``rust` is it"),
         ("a\n\n``", "`c\nx\n```\n", "a\n\n```c\nx\n```\n"),
         ("a\n\n##", "## Head\n", "a\n\n## Head\n"),
+        ("a\n\n[", "[docs](a.md)\n", "a\n\n[docs](a.md)\n"),
+        ("a\n\n[", "docs](a.md)\n", "a\n\n[docs](a.md)\n"),
+        ("```\r\nx:\r\n ", "x:\r\n  y\r\n```\r\n", "```\r\nx:\r\n  y\r\n```\r\n"),
         ("| a | b |\n|---|---|\n| 1", " | 2 |\n", "| a | b |\n|---|---|\n| 1 | 2 |\n"),
         ("One line.\r\nTw", "Two.\r\n", "One line.\r\nTwo.\r\n"),
         ("It sto", "Sure! Here is the rest of the section:\n\nIt stops.\n", "It stops.\n"),
@@ -174,6 +177,11 @@ def test_a_whole_text_gets_a_new_block(before: str, more: str, joined: str) -> N
         ("a" * 24 + "\n\n", "a" * 24 + "\n\nnew\n", False),
         ("a" * 60 + "\n", "a" * 60 + "\nnew\n", True),
         ("a" * 59 + "\n", "a" * 59 + "\nnew\n", False),
+        # a line of anything else behind a blank one weighs 8
+        ("- abcdef\n", "- abcdef\n- new\n", True),
+        ("- abcde\n", "- abcde\n- new\n", False),
+        ("```\nx\n\nabcdefgh\n", "abcdefgh\nnew\n", True),
+        ("```\nx\nabcdefgh\n", "abcdefgh\nnew\n", False),
         # a piece of a line weighs 8
         ("It ends in abcdefgh", "abcdefgh, then.\n", True),
         ("It ends in abcdefg", "abcdefg, then.\n", False),

@@ -184,7 +184,7 @@ OVERLAP_CHARACTERS = 12
 OVERLAP_LETTERS = 3
 """What is said again must have more different characters than this: ``-----`` has one."""
 PIECE_WEIGHT = 8
-"""What a repeated piece of a line must weigh. A Latin character weighs 1, a Chinese one 2."""
+"""What a repeated piece of a line must weigh, or a line behind a blank one that is no paragraph's. A Latin character weighs 1, a Chinese one 2."""
 LINE_COLUMNS = 25
 """Characters from which a paragraph of one line is no refrain."""
 WRAPPED_COLUMNS = 60
@@ -275,15 +275,18 @@ def _said_again(before: str, more: str, *, cut: bool) -> tuple[int, int, bool] |
         tells = len("".join(mine)) >= OVERLAP_CHARACTERS and len(set("".join(mine))) > OVERLAP_LETTERS
         if half:
             # Nothing but the line itself goes on in the middle of it as it began.
-            sure = tells or (more.startswith(first + ("" if half.strip() else "\n")) and _is_begun(first, more))
             row = rows(more)[0].rstrip()
+            again = more.startswith(first) if half.strip() else row == first
+            sure = tells or (again and _is_begun(first, more))
             if re.fullmatch(r"[|:\- \t]+", half + row):  # the line under a table's head has as many cells
                 sure = row.count("|") == "".join(lines[-2:-1]).count("|")
         elif size == 1:
-            paragraph = blocks.blocks(before)[-1].kind == "paragraph"
-            ends = not cut or is_blank(lines[-1])
-            alone = paragraph and len(mine[0]) >= (LINE_COLUMNS if ends else WRAPPED_COLUMNS)
-            sure = alone or bool(re.match(r"#{2,6}\s", mine[0]))
+            if blocks.blocks(before)[-1].kind == "paragraph":
+                ends = not cut or is_blank(lines[-1])
+                sure = len(mine[0]) >= (LINE_COLUMNS if ends else WRAPPED_COLUMNS)
+            else:  # lists, elements and parts of programs hardly begin with the same line twice
+                begins = is_blank((rows(before[:start]) or [""])[-1])
+                sure = bool(re.match(r"#{2,6}\s", mine[0])) or (cut and begins and _weighs(mine[0]))
         else:
             # Such as stand there twice already come a third time.
             sure = tells and [row for _, row in ours[-2 * size : -size]][1:] != mine[1:]
@@ -302,13 +305,13 @@ def _said_again(before: str, more: str, *, cut: bool) -> tuple[int, int, bool] |
 def _is_begun(piece: str, more: str) -> bool:
     """Whether ``more``, which starts with it, begins the line anew of which only a short piece is there."""
     # Cuts fall between tokens, and so many marks in a row are one: "##" + "# Title" does not come, "##" + "## Title"
-    # does. What follows a marker has its blank: "-" + " item".
+    # does. What follows a marker has its blank: "-" + " item"; what opens a link or a tag has none: "[" + "[docs]".
     if len(set(piece)) > 1 or piece.isalnum():
         return True
     run = len(more) - len(more.lstrip(piece[0]))
     if piece[0] in "`~":
         return run == len(piece) or run > 2
-    return run == len(piece) and more[run : run + 1] in (" ", "\t")
+    return run == len(piece) and (piece[0] in "[<" or more[run : run + 1] in (" ", "\t"))
 
 
 def _piece_again(before: str, more: str) -> tuple[int, int, bool] | None:
@@ -316,12 +319,16 @@ def _piece_again(before: str, more: str) -> tuple[int, int, bool] | None:
     last, first = rows(before)[-1], rows(more.lstrip())[0].rstrip()
     for size in range(min(len(last), len(first)), 0, -1):
         piece = first[:size]
-        weight = size + matching.cjk_letters(piece)
-        if weight >= PIECE_WEIGHT and len(set(piece)) > OVERLAP_LETTERS and last.endswith(piece):
+        if _weighs(piece) and last.endswith(piece):
             # "he cat" + "the cat": a Latin piece has to begin where a word does
             at_word = size == len(last) or not (last[-size - 1].isalnum() and piece[0].isascii())
             return (len(before) - size, _indent(more), True) if at_word else None
     return None
+
+
+def _weighs(piece: str) -> bool:
+    """Whether a piece, or a line that begins a block, is no chance when it is met again."""
+    return len(piece) + matching.cjk_letters(piece) >= PIECE_WEIGHT and len(set(piece)) > OVERLAP_LETTERS
 
 
 def _indent(text: str) -> int:
