@@ -37,6 +37,10 @@ from expand.markdown.code import bracket_mismatch, broken_code, language_named
         ("python", 'f("%s of %s"\n  % (x, y))'),
         ("python", "class P(Protocol):\n    def f(self): ...\n"),
         ("py", "def f(x):"),
+        ("python", "def f(): pass; g()\nx = [a\nfor a in b\n  if a]\nif a: x\nelse:\n  # c\n    y\n"),
+        ("rust", 'unsafe extern "C" {\n    safe static X: i32;\n    pub safe fn f();\n}'),
+        ("rust", "let (a, b);\nS { a, .. } = s;\nlet S { b, .. } = s;\nlet T { 0: c, .. } = t;"),
+        ("python", "@a\nclass A:\n    async def f(self):\n        try: x\n        finally: y\n# end\n"),
         ("bash", "$ ls\nfoo)\n"),
         ("bash", "root@host:/# ls\n'"),
         ("sh", ".\n├── src\n│   └── (main)\n"),
@@ -69,6 +73,14 @@ def test_fine_code_and_fair_fragments(language: str, code: str) -> None:
         ("python", "def f():\n    return (1\n", 1),
         ("python", "pip install 'a==1.*'", 0),
         ("python", ">>> def f():\n>>> ... from m import g\n>>> ... return g() + 1\n", 1),
+        ("python", "def f():\n    # soon\n\nx = 1\n", 0),
+        ("python", "if a:\n    x\n      y\n", 2),
+        ("python", "if a:\n    x\n  y\n", 2),
+        ("python", "if a:\n    x\n  else:\n    y\n", 2),
+        ("python", "try:\n    x\nexcept:\ny\n", 2),
+        ("python", "try:\n    x\nelse:\n    y\n", 0),
+        ("python", "class A:\n    x\n    @a\n      def f(self): pass\n", 3),
+        ("rust", "let a;\nS { a, ..b } = s;\nS { a .. } = s;\n", 2),
         ("bash", "if true; then\n    echo\n", 1),
         ("bash", "echo 'a\n", 0),
         ("toml", "[a]\nb = \n", 1),
@@ -78,6 +90,12 @@ def test_fine_code_and_fair_fragments(language: str, code: str) -> None:
 )
 def test_broken_code_is_placed(language: str, code: str, line: int) -> None:
     assert broken_code(language, code) == line
+
+
+def test_16_000_characters_of_code_are_judged() -> None:
+    rows = "x = 1\n" * 2_665
+    assert broken_code("python", f"{rows}{' ' * 8}y\n") == 2_665
+    assert broken_code("python", f"{rows}{' ' * 9}y\n") is None
 
 
 def test_names_of_languages() -> None:

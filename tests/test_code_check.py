@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from workspaces import expand, small
 
-from expand.code_check import sandbox
+from expand.code_check import checkers, sandbox
 from expand.code_check.annotations import code_blocks
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 
@@ -223,6 +224,22 @@ def test_python_knows_what_the_blocks_above_it_bind(tmp_path: Path) -> None:
     )
     assert states(verdicts) == ["passed", "passed", "failed", "passed", "failed", "passed", "unchecked", "passed"]
     assert words(verdicts, 2) == "2: undefined name 'lmit'"
+
+
+NESTED = "".join(f"{' ' * depth}try: pass\n{' ' * depth}finally:\n" for depth in range(20)) + " " * 20 + "pass"
+"""Python compiles what is behind ``finally`` twice."""
+
+
+@pytest.mark.parametrize(("language", "slow"), [("python", NESTED), ("toml", "a." * 100_000)])
+def test_a_block_that_takes_too_long_holds_nothing_up(
+    language: str, slow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkers, "SECONDS", 2.0)
+    began = time.monotonic()
+    verdicts = judged(tmp_path, fence(slow, language), fence("a = 1", language))
+    assert time.monotonic() - began < 15
+    assert states(verdicts) == ["failed", "passed"]
+    assert words(verdicts) == "0: it ran for more than 2 seconds"
 
 
 @needs_sandbox

@@ -180,7 +180,7 @@ class CodeCheck:
             return key, lambda: unchecked(block.skip)
         if checker is not None:
             return key, lambda: checkers.check_block(checker, block, files, above, run=self.run)
-        return key, lambda: checkers.parsed(block) or unchecked(f"no checker for {block.language}")
+        return key, lambda: unchecked(f"no checker for {block.language}")
 
 
 _LATER = unchecked("it was not judged yet")

@@ -5,27 +5,20 @@ A command gets the block as a file in a folder of its own, with the named files 
 one that nothing can judge: it needs a package that is not here, or its author left something out.
 """
 
-import ast
-import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
-import symtable
 import sys
-import tomllib
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import yaml
-
-from expand.code_check import sandbox
+from expand.code_check import own_parsers, sandbox
 from expand.code_check.annotations import ELISION, CodeBlock
 from expand.code_check.sandbox import Outcome
 from expand.markdown import code as parsing
@@ -137,10 +130,9 @@ def missing_crate(verdict: Verdict) -> str:
 
 def rust_options(block: CodeBlock, code: str) -> str:
     """What rustc needs to know of a block."""
-    options = "--test" if re.search(r"#\[(?:cfg\(test\)|test|bench)\b", code) else ""
-    if not options:
-        options = f"--crate-type={'bin' if re.search(r'^[^/]*fn main *[(]', code, re.MULTILINE) else 'lib'}"
-    return f"--edition={block.edition or '2021'} {options}"
+    tested = re.search(r"#\[(?:cfg\(test\)|test|bench)\b", code)
+    kind = "bin" if re.search(r"(?m)^[^/\n]*fn main *[(]", code) else "lib"
+    return f"--edition={block.edition or '2021'} {'--test' if tested else f'--crate-type={kind}'}"
 
 
 def _shell(code: str) -> str:
@@ -158,9 +150,16 @@ _PREPARE: Mapping[str, Callable[[str], str]] = {
 }
 _PROGRAMS: Mapping[str, Callable[[], Path | None]] = {
     "rust": lambda: rust_program("rustc", os.environ.get("PATH")),
-    "python": lambda: Path(sys.executable).resolve(),
     "sql": lambda: find_program("sqlfluff"),
+    **dict.fromkeys(("python", "json", "toml", "yaml"), lambda: Path(sys.executable).resolve()),
 }
+
+
+def _own_parsers() -> tuple[Path, ...]:
+    """The program that reads blocks by the tool's own parsers, and the folders of the packages that it needs."""
+    packages = (find_spec(name) for name in ("pyflakes", "yaml"))
+    folders = {Path(one.origin).resolve().parents[1] for one in packages if one and one.origin}
+    return Path(own_parsers.__file__).resolve(), *folders
 
 
 CHECKERS: Mapping[str, Checker] = {
@@ -198,18 +197,23 @@ def check_block(
         name = {"rust": "rustc", "sql": "sqlfluff"}.get(block.language, shlex.split(checker.command)[0])
         return unchecked(f"{block.language}: {name} is not on the PATH")
 
+    own = _own_parsers()
+    files = {**files, **{f"above/{number:06}": checker.prepare(code) for number, code in enumerate(above)}}
+
     def ran(program: Path, command: str, text: str, seconds: float, *, executes: bool) -> Outcome | None:
         values = {
             "{file}": name,
+            "{own-parsers}": shlex.quote(str(own[0])),
+            "{packages}": shlex.join(map(str, own[1:])),
             "{options}": rust_options(block, text),
             "{program}": shlex.quote(str(program)),
         }
-        words = shlex.split(re.sub(r"\{\w+\}", lambda found: values.get(found[0], found[0]), command))
+        words = shlex.split(re.sub(r"\{[\w-]+\}", lambda found: values.get(found[0], found[0]), command))
         readable, path = needs_of(program)
         return sandbox.run(
             words if words[0] == "/bin/sh" else [str(program), *words[1:]],
             {**files, name: text},
-            readable=readable,
+            readable=(*readable, *own),
             environment={"PATH": f"{path}:{sandbox.PROGRAMS}"},
             seconds=seconds,
             executes=executes,
@@ -221,10 +225,7 @@ def check_block(
             _read(checker, block, name, ran(program, command, text, SECONDS, executes=checker.executes))
             for program, command in zip(programs, (checker.command, checker.also), strict=False)
         )
-        own = parsed(block, above) if not checker.command else None
-        if own is not None and own.state != "unchecked" and "compile_fail" in block.flags:
-            return _expected_failure(block, Outcome(int(own.state == "failed"), ""))
-        verdict = own or next((one for one in verdicts if one is not PASSED), PASSED)
+        verdict = next((one for one in verdicts if one is not PASSED), PASSED)
         if verdict is PASSED and run and checker.run and not {"no_run", "compile_fail"} & block.flags:
             whole = "\n".join((*map(checker.prepare, above), text))
             outcome = ran(programs[0], f'/bin/sh -c "{checker.run}"', whole, RUN_SECONDS, executes=True)
@@ -233,8 +234,10 @@ def check_block(
             return verdict
         first = first or verdict
     assert first is not None
-    if ELISION.search(block.code):
-        return unchecked("its author left something out (...)", lasting=True)
+    excerpt = block.language in ("json", "yaml") and parsing.broken_code(block.language, block.whole) is None
+    if excerpt or ELISION.search(block.code):
+        why = "it is an excerpt" if excerpt else "its author left something out (...)"
+        return unchecked(why, lasting=True)
     return first
 
 
@@ -326,64 +329,3 @@ def errors_in(output: str, name: str) -> Iterator[CodeError]:
         symbol = next((later for later in rows[number + 1 : number + 5] if re.match(r"\s+symbol:", later)), "")
         detail = f": {' '.join(symbol.split()[1:])}" if said.endswith("cannot find symbol") and symbol else ""
         yield CodeError(int(found[1]) - 1, re.sub(r"^(?:fatal )?error(?:: |(?=\[))", "", said) + detail)
-
-
-def parsed(block: CodeBlock, above: Sequence[str] = ()) -> Verdict | None:
-    """The verdict of the parsers that the tool has itself, None for a language that they do not know. An excerpt that
-    is no whole document but could stand in one is unchecked. Python knows the names that the blocks ``above`` bind."""
-    try:
-        match block.language:
-            case "python":
-                undefined = list(_undefined(parsing.python_session(block.whole), above))
-                inside = [error._replace(line=max(0, error.line - block.lines_above)) for error in undefined]
-                return Verdict("failed", tuple(sorted({*inside}))[:MOST_ERRORS]) if undefined else PASSED
-            case "json":
-                json.loads(block.whole)
-            case "toml":
-                tomllib.loads(block.whole)
-            case "yaml":
-                for _ in yaml.compose_all(block.whole, Loader=yaml.SafeLoader):
-                    pass
-            case _:
-                return None
-    except (ValueError, RecursionError, MemoryError, yaml.YAMLError) as error:
-        excerpt = block.language != "toml" and parsing.broken_code(block.language, block.whole) is None
-        if excerpt or ELISION.search(block.code):
-            return unchecked("an excerpt, or its author left something out")
-        mark = getattr(error, "problem_mark", None)
-        line = getattr(error, "lineno", 0) or (mark.line + 1 if mark else 0)
-        line = line or int(next(iter(re.findall(r"at line (\d+)", str(error))), 1))
-        said = getattr(error, "problem", None) or getattr(error, "msg", None) or str(error)
-        return Verdict("failed", (CodeError(max(0, line - 1 - block.lines_above), str(said)),))
-    return PASSED
-
-
-def _undefined(code: str, above: Sequence[str]) -> Iterator[CodeError]:
-    """The syntax error of a Python program, else the names that neither it nor the programs above it bind. Nothing of
-    it is executed."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(code, "block", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-            tree = ast.parse(code)
-    except SyntaxError as error:
-        yield CodeError((error.lineno or 1) - 1, f"{type(error).__name__}: {error.msg}")
-        return
-    from pyflakes import checker, messages  # 20 ms, and few chapters hold Python
-
-    known: set[str] = set()
-    for other in above:
-        with suppress(SyntaxError, ValueError, RecursionError, MemoryError):  # what is wrong with them is said there
-            known |= {*_bound(symtable.symtable(parsing.python_session(other), "above", "exec"))}
-    for found in sorted(checker.Checker(tree, builtins=known).messages, key=lambda found: found.lineno):
-        if isinstance(found, messages.UndefinedName | messages.UndefinedLocal | messages.UndefinedExport):
-            yield CodeError(found.lineno - 1, str(found.message % found.message_args))
-
-
-def _bound(table: symtable.SymbolTable) -> Iterator[str]:
-    """The names that a program binds, wherever it does."""
-    for symbol in table.get_symbols():
-        if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace():
-            yield symbol.get_name()
-    for child in table.get_children():
-        yield from _bound(child)

@@ -7,11 +7,9 @@ read as sessions. Other brace languages are judged by their brackets, and Mermai
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
 import textwrap
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -39,6 +37,10 @@ _REPORT = re.compile(
 """A line of a compiler's report."""
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _ELISION = r"(?:\.\.\.|…|⋯)"
+
+MOST_CHARACTERS = 16_000
+"""A longer block, some 400 lines, is not judged: where a text is none of its language, the time that the grammars take
+grows with its square, and each of the readings takes it."""
 
 
 class _Reading(NamedTuple):
@@ -82,11 +84,11 @@ def is_comment(row: str, language: str) -> bool:
 def broken_code(language: str, code: str) -> int | None:
     """The line (from 0) of the first syntax error; None when the code is fine or not checkable.
 
-    Checked are Rust, Python, shell, TOML, JSON and YAML. Of several readings the one that gets furthest names the line.
-    """
+    Checked are Rust, Python, shell, TOML, JSON and YAML, up to ``MOST_CHARACTERS``. Of several readings the one that
+    gets furthest names the line."""
     language = language_named(language)
     grammar = _GRAMMARS.get(language, language)
-    if grammar not in _READINGS or not code.strip():
+    if grammar not in _READINGS or not code.strip() or len(code) > MOST_CHARACTERS:
         return None
     if language in ("jsonc", "json5"):
         code = re.sub(r",(\s*[\]}])", r"\1", code)
@@ -135,7 +137,7 @@ def _first_error(grammar: str, reading: _Reading) -> int | None:
             broken = next((child for child in root.children if child.has_error), None)
         return (broken or root).start_point[0]
     if grammar == "python":
-        return _indentation_error(code)
+        return _layout_error(root)
     if not reading.shift:
         return None
     # "} fn b() {" inside "fn f() { … }" would make two functions: it is no part of one.
@@ -146,19 +148,29 @@ def _first_error(grammar: str, reading: _Reading) -> int | None:
     return None if whole else 0
 
 
-def _indentation_error(code: str) -> int | None:
-    """The line at which indentation is wrong, or a body is missing: the grammar lets that pass."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(code)
-    except SyntaxError as error:
-        # Of other mistakes the grammar has the say: it knows younger versions of Python than the one that runs this.
-        indentation = isinstance(error, IndentationError) or error.msg.startswith("expected 'except'")
-        return (error.lineno or 1) - 1 if indentation else None
-    except (ValueError, RecursionError, MemoryError):
-        pass
-    return None
+_CLAUSES = frozenset(("elif_clause", "else_clause", "except_clause", "except_group_clause", "finally_clause"))
+
+
+def _layout_error(root: Node) -> int | None:
+    """The first line of Python at which indentation is wrong, or a body or ``except`` is missing: the grammar lets that
+    pass. Python's own parser would know; it has no time limit, and other rules in each version."""
+    todo, found = [root], []
+    while todo:
+        node = todo.pop()
+        inner = [child for child in node.named_children if child.type != "comment"]
+        todo += [child for child in inner if child.type == "block" or child.type.endswith(("_statement", "_definition"))]
+        clauses = [child for child in inner if child.type in _CLAUSES]
+        todo += clauses
+        lacks_handler = node.type == "try_statement" and all(clause.type == "else_clause" for clause in clauses)
+        if lacks_handler or (node.type == "block" and not inner):
+            found.append(node.start_point.row)
+        lines, column = clauses, node.start_point.column
+        if node.type in ("module", "block", "decorated_definition"):
+            pairs = zip(inner, inner[1:], strict=False)
+            lines = inner[:1] + [one for last, one in pairs if last.end_point.row < one.start_point.row]
+            column = inner[0].start_point.column if inner and node.type != "module" else 0
+        found += [one.start_point.row for one in lines if one.start_point.column != column]
+    return min(found, default=None)
 
 
 def _elided(code: str, *, blank: str, word: str) -> str:
@@ -185,12 +197,23 @@ _RUST_CONTEXTS = (
 """Where a part of a Rust file could stand: statements, methods, fields, variants, arms, values, an
 expression, the rest of a chain of calls, signatures, where clauses."""
 
+_RUST_NEWER = (
+    (r"\bsafe(?=\s+(?:fn|static)\b)", ""),
+    (r"(?<=[{,])(\s*)\.\.(?=\s*\})", r"\1"),
+    (r"(?<=[{,])(\s*)\d+(?=\s*:(?!:))", r"\1__"),
+)
+"""What rustc takes and the grammar does not know, and what stands for it: items of foreign blocks, ``S { a, .. } = b``,
+``S { 0: a }``."""
+
 
 def _rust(code: str) -> Iterator[_Reading]:
     if re.fullmatch(r"[\s)\]},;]+", code):
         return  # the end of something
     shown = rust_shown(code)
-    for text in dict.fromkeys((code, shown, _elided(shown, blank="", word="__"))):
+    known = shown
+    for newer, older in _RUST_NEWER:
+        known = re.sub(newer, older, known)
+    for text in dict.fromkeys((code, shown, _elided(known, blank="", word="__"))):
         yield _Reading(text)
         for before, after in _RUST_CONTEXTS:
             yield _Reading(f"{before}\n{text}\n{after}", 1)
