@@ -112,7 +112,7 @@ LEAST_SIBLINGS = {"paragraph": 2, "list": 3, "quote": 2}
 
 _ENDED = re.compile(
     r"(?:[.!?:;。！？：；…」』】》）)\]\"'”’`*_|>~～$}]|\S+://\S+|www\.\S+|\S+@\S+\.\w+"
-    "|[\u2600-\u27bf\U0001f000-\U0001faff][\ufe0f\u200d]?|[:;=][-']?[DPp3]|([-=^])[,_.]\\1)\\s*$"
+    "|[\u2600-\u27bf\U0001f000-\U0001faff][\ufe0f\u200d]?|[:;=][-']?[DPp3(]|([-=^])[,_.]\\1)\\s*$"
 )
 _GOES_ON = matching.phrase("goes-on")
 _HALF = re.compile(r"!?\[[^\[\]\n]+\]\([^()\s]*$|(?<!`)`(?!`)[^`\n]*\w$|\*\*\w[^*\n]*\w$")
