@@ -158,7 +158,9 @@ def _layout_error(root: Node) -> int | None:
     while todo:
         node = todo.pop()
         inner = [child for child in node.named_children if child.type != "comment"]
-        todo += [child for child in inner if child.type == "block" or child.type.endswith(("_statement", "_definition"))]
+        todo += [
+            child for child in inner if child.type == "block" or child.type.endswith(("_statement", "_definition"))
+        ]
         clauses = [child for child in inner if child.type in _CLAUSES]
         todo += clauses
         lacks_handler = node.type == "try_statement" and all(clause.type == "else_clause" for clause in clauses)
