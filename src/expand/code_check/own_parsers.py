@@ -1,4 +1,4 @@
-"""Read a block by the parsers that the tool has itself, as a program: ``python own_parsers.py LANGUAGE FILE PACKAGES…``.
+"""Read a block by the parsers that the tool has itself: ``python own_parsers.py LANGUAGE FILE PACKAGES…``.
 
 A program of its own, since a parser cannot be stopped: it gets the time and memory that any other toolchain gets. Like
 one it prints ``FILE:LINE: message`` for what it refuses; nothing of the file is executed. ``PACKAGES`` are the

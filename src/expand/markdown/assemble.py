@@ -184,7 +184,8 @@ OVERLAP_CHARACTERS = 12
 OVERLAP_LETTERS = 3
 """What is said again must have more different characters than this: ``-----`` has one."""
 PIECE_WEIGHT = 8
-"""What a repeated piece of a line must weigh, or a line behind a blank one that is no paragraph's. A Latin character weighs 1, a Chinese one 2."""
+"""What a repeated piece of a line must weigh, or a line behind a blank one that is no paragraph's. A Latin character
+weighs 1, a Chinese one 2."""
 LINE_COLUMNS = 25
 """Characters from which a paragraph of one line is no refrain."""
 WRAPPED_COLUMNS = 60

@@ -12,6 +12,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from expand.markdown.blocks import bare_rows
@@ -168,8 +169,7 @@ def _layout_error(root: Node) -> int | None:
             found.append(node.start_point.row)
         lines, column = clauses, node.start_point.column
         if node.type in ("module", "block", "decorated_definition"):
-            pairs = zip(inner, inner[1:], strict=False)
-            lines = inner[:1] + [one for last, one in pairs if last.end_point.row < one.start_point.row]
+            lines = inner[:1] + [one for last, one in pairwise(inner) if last.end_point.row < one.start_point.row]
             column = inner[0].start_point.column if inner and node.type != "module" else 0
         found += [one.start_point.row for one in lines if one.start_point.column != column]
     return min(found, default=None)
