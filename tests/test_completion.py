@@ -119,7 +119,7 @@ def test_numbers_and_brackets_without_end_are_junk() -> None:
         ('{"choices": [{"message": {"reasoning_content": "hm', ""),
         ('{"choices": [{"message": {"content": null', ""),
         ('{"content": "no completion', ""),
-        ('{"choices": [{"message": {"content": "no \\q escape of JSON', ""),
+        ('{"choices": [{"message": {"content": "no \\q escape of JSON', "no "),
         ("", ""),
     ],
 )

@@ -140,19 +140,14 @@ class JsonReader:
         return value
 
 
-_TEXT_BEGUN = re.compile(r'"content"\s*:\s*"((?:[^"\\]|\\.)*)(\\?)')
+_TEXT_BEGUN = re.compile(r'"content"\s*:\s*("(?:[^"\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*)')
 
 
 def text_begun(broken: str) -> str:
     """The text in a chat completion that breaks off in its middle; "" where there is none."""
     found = _TEXT_BEGUN.search(broken) if '"choices"' in broken else None
-    text = found[1] if found else ""
-    for cut in range(min(len(text), 12) + 1):  # an escape may be cut, too: the longest is a pair of \uXXXX
-        with suppress(ValueError):
-            value: str = json.loads(f'"{text[: len(text) - cut]}"')
-            if not "\ud800" <= value[-1:] <= "\udbff":
-                return value
-    return ""
+    text: str = json.loads(f'{found[1]}"', strict=False) if found else ""
+    return text[:-1] if "\ud800" <= text[-1:] <= "\udbff" else text  # the first half of a character
 
 
 class StreamedAnswer:
@@ -176,9 +171,8 @@ class StreamedAnswer:
         self._index: object = None
         self._seen = False
         """Whether a choice has come, or the beginning of one that broke off."""
-        self._error = ""
-        self._refused: AttemptFailedError | None = None
-        """What the error stands for, where that is known."""
+        self._failed: Mapping[str, object] = {}
+        """The first chunk with an error."""
         self._said = ""
 
     def feed(self, data: bytes) -> None:
@@ -209,8 +203,8 @@ class StreamedAnswer:
         inner = [part for part in (choice, message) if isinstance(part, dict)]
         usage = usage_in(data, *inner)
         self.usage = usage or self.usage
-        if not self._error and (error := _error_in(chunk)):
-            self._error, self._refused = error, refused_within(chunk)
+        if not self._failed and _error_in(chunk):
+            self._failed = chunk
         if choice is None:
             self._said = self._said or said_in(chunk)
             self.final_usage = usage or self.final_usage
@@ -272,11 +266,11 @@ class StreamedAnswer:
         # A body that came whole ends, whether or not it says so; a stream has to say it.
         streamed = self.json.events or (is_stream and not self.started)
         ended, junk = self.json.done or not (streamed or self.json.broken), self.json.junk
-        error = self._error
+        error = _error_in(self._failed)
         if not error and self._finish is Finish.CUT and not text and not refusal:
             error = "the server broke off before any text"
         if error and (not text or self._finish is None):
-            raise (None if text else self._refused) or garbled(error)
+            raise (None if text else refused_within(self._failed)) or garbled(error)
         if self._finish is None and not ended and (self._seen or not (self._said or junk)):
             raise AttemptFailedError(Failure.DISCONNECTED, "the connection was lost: the stream ended too early")
         if not self._seen or (self._finish is None and not (text or refusal or self.usage)):
