@@ -222,6 +222,26 @@ def test_what_a_person_changed_is_kept(tmp_path: Path) -> None:
     assert "孩子写管道。\n\n我加的一段。\n\n-" in draft_of(place)
 
 
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_what_a_person_changes_while_it_is_translated_is_kept(tmp_path: Path, meanwhile: bool) -> None:
+    place = book(tmp_path, text=SHORT)
+    run(place, translator("zh"))
+    draft, child = place / "drafts/07.zh.md", draft_of(place).splitlines()[6]
+    (place / "docs/07.md").write_text(SHORT.replace("The parent waits", "Before all the parent waits"), "utf-8")
+
+    def write(sent: SentRequest) -> str:
+        if meanwhile:
+            change(draft, f"{child}\n", "孩子写管道。\n")
+        return answered(sent.last_user_message, "zh")
+
+    result = run(place, ScriptedAuthor(write=write))
+    assert (result.exit_code, result.usage.attempts) == (0, 1)
+    assert ("孩子写管道。\n" in draft_of(place), f"{child}\n" in draft_of(place)) == (meanwhile, not meanwhile)
+    again = translator("zh")
+    assert (run(place, again).work.edited, again.requests) == (int(meanwhile), [])
+    assert ("孩子写管道。\n" in draft_of(place)) == meanwhile
+
+
 def test_a_block_that_was_translated_is_found_wherever_it_moves(tmp_path: Path) -> None:
     place = book(tmp_path, text=SHORT)
     run(place, translator("zh"))

@@ -126,17 +126,13 @@ class Translation:
         self._name = book.draft_name(self.chapter, self.language)
         self._path = workspace.draft_path(self._name)
         self.path = workspace.relative(self._path)
-        self._former = workspace.draft(self._name)
-        if self._former and not self._former.translated:
-            what = "it is no translation, and would be replaced by one"
-            raise InputError(what, remedy="rename or delete it", place=Place(path=self.path))
         self._terms = self._glossary()
         self._defined = {one.name for one in names.definitions(self._text)}
         self.passages = passages(self._text)
         self._blocks = _blocks(self._text)
         self._hashes = [self._hash(block.text) for block in self._blocks]
-        present = draft_text(workspace, self._name) if self._former else ""
-        self._reused, self._edits = _overlays(present, self._former.blocks if self._former else (), self._hashes)
+        self._source_hash, self._reused, self._edits = "", list[Overlay](), list[Overlay]()
+        self._take_in()
         theirs, done = _covered(self._edits), _covered([*self._reused, *self._edits])
         self._at = {p: next(n for n, b in enumerate(self._blocks) if p.line < b.end) for p in self.passages}
         self.edited = sum(at in theirs for at in self._at.values())
@@ -148,6 +144,17 @@ class Translation:
         self.asked = {p.text: p for p in self.passages if self._at[p] not in done and p.text not in self._said}
         self.answered: set[str] = set()
         """Those of what is asked for that are done with: translated, or asking again did not help."""
+
+    def _take_in(self) -> None:
+        """Take in the translation as it stands: what of it is still right, and what a person has changed."""
+        former = self._workspace.draft(self._name)
+        if former is None:
+            return
+        if not former.translated:
+            what = "it is no translation, and would be replaced by one"
+            raise InputError(what, remedy="rename or delete it", place=Place(path=self.path))
+        self._source_hash = former.source_hash
+        self._reused, self._edits = _overlays(draft_text(self._workspace, self._name), former.blocks, self._hashes)
 
     def _finished(self) -> tuple[str, str, Draft]:
         """Path and text of the finished chapter, in the first of the book's languages that has one, and the draft that
@@ -284,6 +291,7 @@ class Translation:
 
     def write(self) -> tuple[Finding, ...]:
         """Write the draft as far as there are translations. Returns what is wrong with it."""
+        self._take_in()  # a person may have changed it meanwhile
         said = {p: self._said[p.text] for p in self.passages if p.text in self._said}
         whole = with_overlays(translated(self._text, said), self._reused)
         whole = with_links_moved(whole, self._text)
@@ -310,8 +318,8 @@ class Translation:
     def _source(self) -> str:
         """The hash of the document that the translation takes the place of, as it was when it was first translated: a
         later change of it is not accepted away."""
-        if self._former and self._former.source_hash:
-            return self._former.source_hash
+        if self._source_hash:
+            return self._source_hash
         path = self._document(self.language)
         present = read_bytes(self._workspace.source_path(path)) if path else b""
         return Acceptances(self._workspace).keep(present, durable=False) if present else file_hash(b"")
