@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from workspaces import shipped, small
 
 from expand import Event, RunResult, Workspace, expand_chapter, expand_chapters
 from expand.api import dry_run
-from expand.drafting.budget_plan import TOKENS_PER_LINE, DueSection, budget_plan
+from expand.drafting.budget_plan import TOKENS_PER_LINE, Amounts, DueSection, budget_plan
 from expand.drafting.events import Notice
 from expand.drafting.run_options import RunOptions
 from expand.ledger import verify
@@ -23,14 +24,25 @@ def due(chapter: str, section: int, lines: int = 100, priority: Priority = "medi
     return DueSection(chapter=chapter, section=section, lines=lines, lean_lines=lines // 2, priority=priority)
 
 
-def run(place: Path, author: ScriptedAuthor, budget: int, concurrency: int) -> tuple[RunResult, list[str]]:
+def expected(one: DueSection) -> Amounts:
+    return {"tokens": 30 * one.lines, "pico_usd": 60 * one.lines}
+
+
+def tokens(left: int | None) -> Callable[[str], Amounts]:
+    """So many for all chapters together."""
+    return lambda chapter: {} if left is None else {"tokens": left}
+
+
+def run(
+    place: Path, author: ScriptedAuthor, budget: int, concurrency: int, model: str | None = None
+) -> tuple[RunResult, list[str]]:
     notices: list[str] = []
 
     def on_event(event: Event) -> None:
         if isinstance(event, Notice):
             notices.append(event.message)
 
-    options = RunOptions(budget=budget, concurrency=concurrency, language="en")
+    options = RunOptions(budget=budget, concurrency=concurrency, language="en", model=model)
     running = expand_chapter(Workspace.open(place), "03", options, author=author, on_event=on_event)
     return asyncio.run(running), notices
 
@@ -73,27 +85,61 @@ def test_the_highest_priority_comes_first(tmp_path: Path) -> None:
 
 def test_what_fits_is_taken_in_order_and_the_rest_left_out() -> None:
     sections = [due("03", 1), due("03", 2, 300), due("03", 3), due("04", 1, priority="high")]
-    plan = budget_plan(sections, 9_000, lambda one: 30 * one.lines)
+    plan = budget_plan(sections, tokens(9_000), expected)
     assert plan is not None
     assert [*plan.finished] == [("04", 1), ("03", 1)]
-    assert plan.begins(("03", 1), 3_000)
-    assert plan.begins(("03", 1), None)
-    assert not plan.begins(("03", 1), 2_999)  # what came before it took more than it was expected to
-    assert not plan.begins(("03", 3), 9_000)
+    assert plan.begins(("03", 1), {"tokens": 3_000})
+    assert plan.begins(("03", 1), {})
+    assert not plan.begins(("03", 1), {"tokens": 2_999})  # what came before it took more than it was expected to
+    assert not plan.begins(("03", 3), {"tokens": 9_000})
     assert plan.left_out == (("03", 2), ("03", 3))
     assert plan.tokens == 6_000
     assert "--plan lean would take about 9,000" not in str(plan)
     assert "04/1, 03/1 will be finished" in str(plan)
 
 
+@pytest.mark.parametrize(("allowance", "finished"), [("tokens: 12000", True), ("usd: 0.06", True), ("usd: 0.6", False)])
+def test_what_a_chapters_own_allowance_reaches_for_is_finished(tmp_path: Path, allowance: str, finished: bool) -> None:
+    place, author = shipped(tmp_path), ScriptedAuthor()
+    with (place / "outlines/03.yaml").open("a", encoding="utf-8") as outline:
+        outline.write(f"allowance: {{{allowance}}}\n")
+    with (place / "expand.toml").open("a", encoding="utf-8") as settings:
+        settings.write("[models.scripted]\nprices = {prompt = 2.0, completion = 8.0}\n")
+    result, notices = run(place, author, 200_000, 8, "scripted")
+    statuses = [section.status for section in result.chapter.sections]
+    assert ("do not cover the 8 sections" in notices[0] if notices else False) == finished
+    assert set(statuses) == ({"drafted", "refused"} if finished else {"drafted"})
+    drafted = {section.number for section in result.chapter.sections if section.status == "drafted"}
+    assert {sent.section for sent in author.requests} == drafted
+
+
+@pytest.mark.parametrize(
+    ("left", "planned"),
+    [
+        ({"": {"pico_usd": 14_999}}, [("03", 1)]),  # 6,000 and 12,000 pico-dollars, and a quarter more
+        ({"": {"pico_usd": 22_500}}, None),
+        ({"04": {"tokens": 7_499}}, [("03", 1)]),
+        ({"04": {"tokens": 7_500}}, None),
+        ({"": {"tokens": 11_250}, "03": {"tokens": 3_749}}, [("04", 1)]),
+        ({"": {"tokens": 11_250}, "03": {"tokens": 3_750}}, None),
+    ],
+)
+def test_every_budget_and_both_its_measures_count(
+    left: dict[str, dict[str, int]], planned: list[tuple[str, int]] | None
+) -> None:
+    sections = [due("03", 1), due("04", 1, 200)]
+    plan = budget_plan(sections, lambda scope: left.get(scope, {}), expected)
+    assert (plan and [*plan.finished]) == planned
+
+
 def test_the_lean_plan_is_offered_where_it_fits() -> None:
-    plan = budget_plan([due("03", 1), due("03", 2)], 3_750, lambda one: 30 * one.lines)
+    plan = budget_plan([due("03", 1), due("03", 2)], tokens(3_750), expected)
     assert plan is not None
     assert "--plan lean would take about 3,000" in str(plan)
-    less = budget_plan([due("03", 1), due("03", 2, 101)], 3_750, lambda one: 30 * one.lines)
+    less = budget_plan([due("03", 1), due("03", 2, 101)], tokens(3_750), expected)
     assert less is not None
     assert less.lean_tokens == 3_000
-    tight = budget_plan([due("03", 1), due("03", 2, 103)], 3_750, lambda one: 30 * one.lines)
+    tight = budget_plan([due("03", 1), due("03", 2, 103)], tokens(3_750), expected)
     assert tight is not None
     assert "--plan lean" not in str(tight)
 
@@ -106,11 +152,11 @@ def test_the_lean_plan_is_offered_where_it_fits() -> None:
 def test_a_plan_is_made_only_where_some_fit_and_some_do_not(remaining: int | None, planned: bool) -> None:
     asked: list[DueSection] = []
 
-    def expected(one: DueSection) -> int:
+    def noted(one: DueSection) -> Amounts:
         asked.append(one)
-        return 30 * one.lines
+        return expected(one)
 
-    plan = budget_plan([due("03", 1), due("03", 2)], remaining, expected)
+    plan = budget_plan([due("03", 1), due("03", 2)], tokens(remaining), noted)
     assert (plan is not None) == planned
     assert bool(asked) == (remaining is not None and remaining < TOKENS_PER_LINE * 200)
 

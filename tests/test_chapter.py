@@ -426,12 +426,12 @@ def test_an_order_lowers_its_cap_to_what_it_may_cost_but_not_below_three_tenths(
     whole = requests.order(ASK, text)
     prompt, output = whole.prompt_tokens, whole.request.max_output_tokens
     least = prompt + ceil(LEAST_CAP * output)
-    assert requests.order(ASK, text, most_tokens=prompt + output).request.key == whole.request.key
-    lowered = requests.order(ASK, text, most_tokens=least)
+    assert requests.order(ASK, text, left={"tokens": prompt + output}).request.key == whole.request.key
+    lowered = requests.order(ASK, text, left={"tokens": least})
     assert lowered.amount.tokens == least
     assert lowered.request.max_output_tokens == least - prompt
     assert lowered.question == whole.question
-    assert requests.order(ASK, text, most_tokens=least - 1).amount.tokens == prompt + output
+    assert requests.order(ASK, text, left={"tokens": least - 1}).amount.tokens == prompt + output
 
 
 def test_a_request_says_what_the_section_has_defined(place: Workspace) -> None:

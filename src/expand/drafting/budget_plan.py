@@ -5,16 +5,18 @@ in the middle of all. So the run works out what each section is expected to take
 highest priority first, and drafts them one after the other. It says so before it sends anything.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from expand.budget import usd_from_pico
 from expand.drafting.chapter import Chapter
 from expand.drafting.length_loop import Ask, LengthLoop
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.section_state import SectionCheck
 from expand.drafting.section_text import imagined_line
 from expand.ledger import Ledger, Order
-from expand.llm.types import Finish
+from expand.llm.types import Finish, Usage
 from expand.outline import Plan, Priority, under
 
 EXPECTED_TOKENS_PER_LINE = 13
@@ -29,7 +31,11 @@ MOST_LEFT_OUT = 50
 MOST_NAMED = 12
 _ORDER: tuple[Priority, ...] = ("high", "medium", "low")
 
+
 Key = tuple[str, int]
+Amounts = Mapping[str, int]
+"""By unit, ``tokens`` and ``pico_usd``: what is left, of each only where it is limited; or what is taken, of each only
+where it is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,34 +56,33 @@ class DueSection:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BudgetPlan:
-    """Which sections are ``finished``, in the order in which they are drafted, each with the tokens that it is expected
-    to take, and which are ``left_out``. ``lean_tokens`` is what all of them would take under the lean plan."""
+    """Which sections are ``finished``, in the order in which they are drafted, each with what it is expected to take,
+    and which are ``left_out``. ``remaining`` says what is left, ``lean_tokens`` what all of them would take under the
+    lean plan, 0 where that does not fit either."""
 
-    remaining: int
-    finished: Mapping[Key, int]
+    remaining: str
+    finished: Mapping[Key, Amounts]
     left_out: tuple[Key, ...]
     lean_tokens: int
 
     @property
     def tokens(self) -> int:
         """What the finished sections are expected to take."""
-        return sum(self.finished.values())
+        return sum(amounts["tokens"] for amounts in self.finished.values())
 
-    def begins(self, key: Key, remaining: int | None) -> bool:
+    def begins(self, key: Key, left: Amounts) -> bool:
         """Whether a section is begun with what is left by now: those before it may have taken more than expected."""
-        return key in self.finished and (remaining is None or self.finished[key] <= remaining)
+        return key in self.finished and all(self.finished[key].get(unit, 0) <= most for unit, most in left.items())
 
     @property
     def refusal(self) -> str:
         """Why a section is left out."""
-        return f"not begun, with {self.remaining:,} tokens left; raise the limit, or ask for less"
+        return f"not begun, with {self.remaining} left; raise the limit, or ask for less"
 
     def __str__(self) -> str:
-        lean = ""
-        if RESERVE_PERCENT * self.lean_tokens <= 100 * self.remaining:
-            lean = f"; --plan lean would take about {self.lean_tokens:,} for all of them"
+        lean = f"; --plan lean would take about {self.lean_tokens:,} for all of them" if self.lean_tokens else ""
         return (
-            f"{self.remaining:,} tokens do not cover the {len(self.finished) + len(self.left_out)} sections that are "
+            f"{self.remaining} do not cover the {len(self.finished) + len(self.left_out)} sections that are "
             f"due: {_named([*self.finished])} will be finished, one after the other, for about {self.tokens:,}; "
             f"{_named(self.left_out)} will not be begun{lean}"
         )
@@ -100,31 +105,50 @@ def due_sections(chapter: Chapter, checks: Sequence[SectionCheck]) -> list[DueSe
 
 
 def budget_plan(
-    due: Sequence[DueSection], remaining: int | None, expected: Callable[[DueSection], int]
+    due: Sequence[DueSection], left_of: Callable[[str], Amounts], expected: Callable[[DueSection], Amounts]
 ) -> BudgetPlan | None:
-    """What a run finishes of the sections that are ``due`` with ``remaining`` tokens, None being no limit. ``expected``
-    says what one takes; it takes time, and is asked no more often than need be.
+    """What a run finishes of the sections that are ``due``. ``left_of`` says what a chapter may take, and under "" all
+    of them together; ``expected`` what a section takes: that needs time, and is asked no more often than need be.
 
     None where all fit, or where not even one does: the run then goes as far as it gets."""
-    if remaining is None or remaining >= TOKENS_PER_LINE * sum(section.lines for section in due):
+    lines = Counter[str]()
+    for section in due:
+        lines.update({"": section.lines, section.chapter: section.lines})
+    limits = {scope: left_of(scope) for scope in lines}
+    left = {(scope, unit): 100 * most for scope, limit in limits.items() for unit, most in limit.items()}
+    plenty = {(scope, "tokens"): 100 * TOKENS_PER_LINE * count for scope, count in lines.items()}
+    if all(place in plenty and most >= plenty[place] for place, most in left.items()):
         return None
-    finished: dict[Key, int] = {}
-    left, lines, misses = 100 * remaining, 0, 0
+    finished: dict[Key, Amounts] = {}
+    misses = 0
     for section in sorted(due, key=lambda one: _ORDER.index(one.priority)):  # the order within a priority stays
-        if misses < MOST_LEFT_OUT and RESERVE_PERCENT * (need := expected(section)) <= left:
+        need = expected(section) if misses < MOST_LEFT_OUT else {}
+        own = {place: RESERVE_PERCENT * need.get(place[1], 0) for place in left if place[0] in ("", section.chapter)}
+        if need and all(size <= left[place] for place, size in own.items()):
             finished[section.key] = need
-            left -= RESERVE_PERCENT * need
-            lines += section.lines
+            left |= {place: left[place] - size for place, size in own.items()}
         else:
             misses += 1
     if not misses or not finished:
         return None
+    most = limits[due[0].chapter if len(lines) == 2 else ""]
+    finished_lines = sum(one.lines for one in due if one.key in finished)
+    lean = Counter[str]()
+    for need in finished.values():
+        lean.update(need)
+    lean = Counter({unit: size * sum(one.lean_lines for one in due) // finished_lines for unit, size in lean.items()})
     return BudgetPlan(
-        remaining=remaining,
+        remaining=_said(most) or "the chapters' allowances",
         finished=finished,
         left_out=tuple(section.key for section in due if section.key not in finished),
-        lean_tokens=sum(finished.values()) * sum(one.lean_lines for one in due) // lines,
+        lean_tokens=lean["tokens"] if all(RESERVE_PERCENT * lean[unit] <= 100 * most[unit] for unit in most) else 0,
     )
+
+
+def _said(left: Amounts) -> str:
+    """What is left, in words."""
+    money = f"{usd_from_pico(left['pico_usd']).normalize():f} USD" if "pico_usd" in left else ""
+    return " and ".join(filter(None, (f"{left['tokens']:,} tokens" if "tokens" in left else "", money)))
 
 
 def simulated_orders(chapter: Chapter, check: SectionCheck) -> list[tuple[Ask, Order]]:
@@ -144,13 +168,15 @@ def simulated_orders(chapter: Chapter, check: SectionCheck) -> list[tuple[Ask, O
     return orders
 
 
-def expected_tokens(chapter: Chapter, check: SectionCheck, ledger: Ledger) -> int:
+def expected_amounts(chapter: Chapter, check: SectionCheck, ledger: Ledger) -> Amounts:
     """What a section is expected to take, prompts included; what is bought already costs nothing."""
-    return sum(
-        (order.prompt_estimate or order.prompt_tokens) + ask.lines * EXPECTED_TOKENS_PER_LINE
-        for ask, order in simulated_orders(chapter, check)
-        if ledger.known(order) is None
+    orders = [(ask, order) for ask, order in simulated_orders(chapter, check) if ledger.known(order) is None]
+    usage = Usage(
+        prompt=sum(order.prompt_estimate or order.prompt_tokens for _, order in orders),
+        completion=EXPECTED_TOKENS_PER_LINE * sum(ask.lines for ask, _ in orders),
     )
+    price = chapter.setup.price
+    return {"tokens": usage.total, **({"pico_usd": price.cost(usage)} if price else {})}
 
 
 def _named(keys: Sequence[Key]) -> str:

@@ -7,9 +7,11 @@ over the same input make the same orders.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from itertools import accumulate, pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from expand.budget import Amount
@@ -22,6 +24,7 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
 from expand.ledger import ModelLimits, Order
+from expand.llm.profile import Price
 from expand.llm.tokens import raised
 from expand.llm.types import Address, Purpose, Request
 from expand.markdown import matching
@@ -105,6 +108,15 @@ def order_for(
     )
 
 
+def _most_output(left: Mapping[str, int], prompt: int, price: Price | None) -> int:
+    """The output cap that tokens and money leave to a request with a prompt of so many tokens."""
+    found = [left["tokens"] - prompt] if "tokens" in left else []
+    base = price.bound(prompt, 0) if price else 0
+    if price and "pico_usd" in left and (rate := price.bound(prompt, 1) - base):
+        found.append((left["pico_usd"] - base) // rate)
+    return min(found, default=sys.maxsize)
+
+
 def digest_of(question: Sequence[object]) -> str:
     """The identity of a request that asks just this."""
     return hashlib.sha256("|".join(map(str, question)).encode()).hexdigest()
@@ -133,9 +145,11 @@ class RequestBuilder:
         self._aspects = self.profile.aspects.get(chapter.language, ())
         self._key = chapter.key(section, self.check.revision)
 
-    def order(self, ask: Ask, section_text: SectionText, *, attempt: int = 0, most_tokens: int | None = None) -> Order:
-        """The order for a request. ``attempt`` counts answers to it that could not be used. Above ``most_tokens`` its
-        output cap is lowered, as far as the lines should still fit.
+    def order(
+        self, ask: Ask, section_text: SectionText, *, attempt: int = 0, left: Mapping[str, int] = MappingProxyType({})
+    ) -> Order:
+        """The order for a request. ``attempt`` counts answers to it that could not be used. Where it may cost more than
+        is ``left``, its output cap is lowered, as far as the lines should still fit.
 
         Raises ``InputError`` when it does not fit the model's context window."""
         profile = self.profile
@@ -153,8 +167,8 @@ class RequestBuilder:
         # of a small budget.
         cap = min(max(LEAST_OUTPUT_TOKENS, profile.output_cap(ask.lines)), profile.max_output_tokens)
         output = self.thinking.cap(profile, cap, profile.context_window - prompt)
-        if most_tokens is not None and prompt + output > most_tokens >= prompt + LEAST_CAP * output:
-            output = most_tokens - prompt
+        if output > (most := _most_output(left, prompt, self._setup.price)) >= LEAST_CAP * output:
+            output = most
         request = Request(
             model=profile.name,
             messages=messages,

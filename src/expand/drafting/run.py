@@ -22,7 +22,7 @@ from expand.client.client import BudgetedClient, RefusedError, StoppedError
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.drafting.approval import Approval
 from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
-from expand.drafting.budget_plan import BudgetPlan, DueSection, budget_plan, due_sections, expected_tokens
+from expand.drafting.budget_plan import Amounts, BudgetPlan, DueSection, budget_plan, due_sections, expected_amounts
 from expand.drafting.chapter import Chapter
 from expand.drafting.chapter_requests import WHOLE, Made
 from expand.drafting.draft_file import DraftFile, DraftStore
@@ -277,17 +277,17 @@ class Run:
             )
         self._emit(RunPlanned(sections=tuple(planned)))
         if not (self._stops or self._approval):  # else the ledger's answers are drafted, and nothing is spent
-            self._plan = budget_plan(due, self._context.remaining_tokens(), self._expected_tokens)
+            self._plan = budget_plan(due, self._context.left, self._expected)
         if self._plan is not None:
             for work in self._chapters.values():
                 work.briefless = False
             self._emit(Notice(message=str(self._plan)))
 
-    def _expected_tokens(self, due: DueSection) -> int:
+    def _expected(self, due: DueSection) -> Amounts:
         draft_file = self._drafts.look(due.chapter)
         section = draft_file.chapter.outline.sections[due.section - 1]
         check = check_section_state(draft_file, section, self._options, self._revisions)
-        return expected_tokens(draft_file.chapter, check, self._context.ledger)
+        return expected_amounts(draft_file.chapter, check, self._context.ledger)
 
     async def _draft(self) -> None:
         """Have the workers do everything."""
@@ -468,7 +468,7 @@ class Run:
         if check.state != "due":
             return "reused", ()
         work.is_due = True
-        if self._plan is not None and not self._plan.begins((chapter.id, number), self._context.remaining_tokens()):
+        if self._plan is not None and not self._plan.begins((chapter.id, number), self._context.left(chapter.id)):
             self._refused.append(Refusal(chapter=chapter.id, section=number, message=self._plan.refusal))
             return "refused", ()
         check_code = self._code(chapter)

@@ -160,11 +160,20 @@ class RunContext:
         """Who is told what happens."""
         return self.usage.on_event
 
-    def remaining_tokens(self, chapter: str = "") -> int | None:
-        """What the budgets of the book and the run have left, and that of a chapter; None without a limit."""
+    def left(self, chapter: str = "") -> dict[str, int]:
+        """What the budgets of the book and the run have left, and that of a chapter: ``tokens`` and ``pico_usd``, each
+        only where it is limited."""
         scopes = ("book", f"run:{self.run_id}", *((f"chapter:{chapter}",) if chapter else ()))
-        left = [self.ledger.balance(scope).remaining_tokens for scope in scopes]
-        return min((remaining for remaining in left if remaining is not None), default=None)
+        found: dict[str, int] = {}
+        for balance in map(self.ledger.balance, scopes):
+            for unit, most in (("tokens", balance.remaining_tokens), ("pico_usd", balance.remaining_pico_usd)):
+                if most is not None:
+                    found[unit] = min(most, found.get(unit, most))
+        return found
+
+    def remaining_tokens(self, chapter: str = "") -> int | None:
+        """The tokens of it, None without a limit."""
+        return self.left(chapter).get("tokens")
 
     def models_for(self, role: ModelRole) -> tuple[ModelSetup, ...]:
         """The models of a role, the one that is meant first."""

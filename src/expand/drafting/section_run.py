@@ -5,7 +5,7 @@ Whatever ends it - the target, the budget, the author, a stop - the text that ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -243,14 +243,14 @@ class SectionRun:
         """The answer to a request, and the output cap that its bound has room for. With less left in the budget it is
         sent with a lower one: caps are set at several times what the lines take."""
 
-        def order(most_tokens: int | None = None) -> Order:
-            return requests.order(ask, self.text, attempt=attempt, most_tokens=most_tokens)
+        def order(left: Mapping[str, int]) -> Order:
+            return requests.order(ask, self.text, attempt=attempt, left=left)
 
-        placed, bound = order(), self._bound
+        placed, bound = order({}), self._bound
         if self.context.ledger.known(placed) is None:  # an answer that is there may always be taken
             if self.context.thinking.gave_up(requests.model):
                 raise AuthorError(_only_thinking(requests.model, placed.request.max_output_tokens))
-            if not bound.allows(placed) and not bound.allows(placed := order(bound.room())):
+            if not bound.allows(placed) and not bound.allows(placed := order({"tokens": bound.room()})):
                 raise BoundReachedError(
                     f"nothing more was asked for: {bound.answers} answers took {bound.spent:,} tokens, and one more "
                     f"may take {placed.amount.tokens:,}; together over {MOST_CHARGED} times what was planned"
@@ -259,7 +259,7 @@ class SectionRun:
         try:
             return await self._buy(placed), cap
         except BudgetExceededError:
-            smaller = order(self.context.remaining_tokens(self.chapter.id) or 0)
+            smaller = order(self.context.left(self.chapter.id))
             if smaller.amount.tokens >= placed.amount.tokens:
                 raise
             return await self._buy(smaller), cap
