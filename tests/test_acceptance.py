@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripted_server import ScriptedServer
@@ -370,6 +371,60 @@ def test_status_knows_the_lines_before_an_acceptance_and_those_added(
     for _ in range(2):
         assert expand(place, "accept", "07", "--undo").code == 0
     assert source_of(place).read_bytes().count(b"\n") == before
+
+
+def chapter_row(place: Path) -> dict[str, Any]:
+    rows = expand(place, "status", "--json").json
+    (row,) = [
+        row for rows in (rows["finished_chapters"], rows["pending_chapters"]) for row in rows if row["id"] == "07"
+    ]
+    return {**row}
+
+
+def page_with(place: Path, said: str) -> None:
+    """The document keeps its form, and has "Named pipes" with this text."""
+    book = place / "outlines" / "book.yaml"
+    book.write_text(f"{book.read_text(encoding='utf-8')}layout: keep\n", encoding="utf-8")
+    source_of(place).write_text(f"# Pipes\n\n## Named pipes\n\n{said}\n", encoding="utf-8")
+
+
+def rows_of(count: int) -> str:
+    return "\n".join(f"Row {number} says something of its own about it." for number in range(count))
+
+
+def test_an_outline_of_a_part_of_a_page_is_counted_by_its_sections_everywhere(
+    place: Path, server: ScriptedServer
+) -> None:
+    page_with(place, f"They last.\n\n## Something else\n\n{rows_of(300)}")
+
+    row = chapter_row(place)
+    has = 4  # of "Named pipes", as a run counts it
+    assert (row["before"], row["lines"], row["target"], row["to_add"]) == (has, has, 100, 100 - has)
+    assert row["source"] == "outline"
+    planned = expand(place, "plan", "07", "--json").json["plan_chapters"][0]
+    assert (planned["lines"], planned["lines_after"], planned["added"]) == (has, 100, 100 - has)
+    ran = expand(place, "chapter", "07", "--base-url", server.base_url, "--json").json["chapters"][0]
+    assert expand(place, "accept", "07", "--force").code == 0
+    now = chapter_row(place)
+    assert (now["lines"], now["target"], now["source"]) == (ran["lines"], ran["target_lines"], "outline")
+    assert now["added"] == ran["lines"] - has
+    assert "its sections alone are counted" in expand(place, "status").out
+
+
+def test_a_page_whose_headings_are_all_in_the_outline_is_counted_whole(place: Path) -> None:
+    page_with(place, rows_of(91))
+
+    row = chapter_row(place)
+
+    assert (row["lines"], row["rate"], row["source"]) == (95, 95.0, "document")
+
+
+def test_one_long_section_does_not_stand_for_another(place: Path) -> None:
+    page_with(place, f"{rows_of(97)}\n\n## Something else")
+
+    row = chapter_row(place)
+
+    assert (row["lines"], row["rate"], row["to_add"]) == (100, 100.0, 60)
 
 
 def test_a_document_of_the_same_name_in_another_folder_is_another_chapter(place: Path, server: ScriptedServer) -> None:

@@ -154,6 +154,26 @@ def section_headings(page: Page) -> tuple[Heading, ...]:
     return headings
 
 
+def section_end(headings: Sequence[Heading], found: Mapping[int, int], index: int, end: int) -> int:
+    """The line where a found section ends: above the next heading that is a section's or at least as high as its own,
+    or at the ``end`` of the body."""
+    own, behind = headings[found[index]], found[index] + 1
+    ends = (h.lead for at, h in enumerate(headings[behind:], behind) if at in found.values() or h.level <= own.level)
+    return next(ends, end)
+
+
+def section_texts(page: Page, wanted: Sequence[Wanted], *, end: int) -> tuple[dict[int, str], bool]:
+    """The text of each section that a document has, from its heading on, by number, and whether its other headings up
+    to line ``end`` all stand in them."""
+    headings = section_headings(page)
+    found = located(headings, wanted)
+    places = {index + 1: (headings[at].line, section_end(headings, found, index, end)) for index, at in found.items()}
+    inside = {line for start, stop in places.values() for line in range(start, stop)}
+    return {n: page.cut(*place) for n, place in places.items()}, all(
+        h.line in inside or h.line >= end for h in headings
+    )
+
+
 def _insertion_line(page: Page, start: int, end: int) -> int:
     """Where text goes in between two lines: behind the last block that is the author's text, not a closing one."""
     inside = (s for s in page.spans if s.start >= start and s.end <= end and s.start < s.end and not _closes(s))
@@ -284,12 +304,7 @@ def arrange(page: Page, sections: Sequence[Named], *, end: int | None = None) ->
     pieces.append(page.mark + page.cut(0, at))
     add_missing(-1, last=not order)
     for index in order:
-        heading, below = headings[found[index]], headings[found[index] + 1 :]
-        # A section ends at the next heading that is a section's or at least as high.
-        ends = (
-            h.lead for n, h in enumerate(below, found[index] + 1) if n in found.values() or h.level <= heading.level
-        )
-        end = next(ends, body_end)
+        heading, end = headings[found[index]], section_end(headings, found, index, body_end)
         pieces += [page.cut(at, heading.line), index + 1]
         parts[index + 1] = _section_parts(page, heading, end, sections[index], style)
         at = end

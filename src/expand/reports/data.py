@@ -1,7 +1,7 @@
 """What a book's reports are made from, read once: outlines, documents, drafts and the ledger."""
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from expand.budget import Balance, Limit, pico_from_usd
 from expand.drafting.acceptance_record import Acceptances
-from expand.drafting.draft_counts import DraftSummary, draft_summary
+from expand.drafting.draft_counts import DraftSummary, document_summary, draft_summary
 from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import settings_of
 from expand.ledger import Ledger
@@ -27,18 +27,20 @@ FINISHED_PERCENT = 95
 
 
 class SectionData(NamedTuple):
-    """A section of an outline, and the lines of it that are delivered so far."""
+    """A section of an outline, the lines of it that its draft has, and those that the document has, None where that is
+    counted as a whole."""
 
     number: int
     title: Text
     lines: int
     delivered: int = 0
+    present: int | None = None
 
 
 class ChapterData(NamedTuple):
     """One chapter. ``recorded`` are the lines that the book states, ``counted`` those of the document (None where
     there is none); ``outlined`` is what its outline's sections add up to, None without an outline; ``target`` is what
-    is stated for it."""
+    is stated for it. Where the outline is of a part of the document, its sections alone count, and their target."""
 
     id: str
     title: Text
@@ -60,9 +62,17 @@ class ChapterData(NamedTuple):
         return self.counted if self.counted is not None else self.recorded or 0
 
     @property
+    def source(self) -> str:
+        """Where the lines were counted: in the ``document``, in its sections by the ``outline``, or in the ``record``
+        of the book."""
+        sectioned = any(section.present is not None for section in self.sections)
+        return "record" if self.counted is None else "outline" if sectioned else "document"
+
+    @property
     def finished(self) -> bool:
-        """Whether the book says so, or the document has reached its target."""
-        reached = self.target > 0 and 100 * self.lines >= FINISHED_PERCENT * self.target
+        """Whether the book says so, or the document has reached its target, and with it every section that counts."""
+        pairs = [(self.lines, self.target), *((s.present, s.lines) for s in self.sections if s.present is not None)]
+        reached = self.target > 0 and all(100 * has >= FINISHED_PERCENT * target for has, target in pairs)
         return self.declared_finished or reached
 
     @property
@@ -78,8 +88,18 @@ class ChapterData(NamedTuple):
         return self.draft.lines if self.draft else None
 
     @property
+    def lacking(self) -> int:
+        """The lines that the document lacks of its target."""
+        if self.source == "outline":
+            return sum(max(0, section.lines - (section.present or 0)) for section in self.sections)
+        return max(0, self.target - self.lines)
+
+    @property
     def available_lines(self) -> int:
         """The lines that need not be bought any more: the draft's if there are more of them."""
+        if self.source == "outline":
+            found = (max(section.present or 0, section.delivered) - section.lines for section in self.sections)
+            return max(self.target, self.lines) + sum(min(0, more) for more in found)
         return max(self.lines, self.draft_lines or 0)
 
 
@@ -198,41 +218,55 @@ def _chapters(workspace: Workspace, book: Book, *, bought: Container[str]) -> tu
         path = workspace.source_path(source) if source else None
         text = read_text(path) if path is not None and path.is_file() else None
         draft_path = workspace.draft_path(book.draft_name(chapter, workspace.draft_language(book, chapter)))
-        draft: str | None = None
+        held: DraftSummary | None = None
+        if text is not None and outline and (outline.layout or book.layout) == "keep":
+            held = document_summary(text, outline, book.language)
+        draft: DraftSummary | None = None
         if draft_path.is_file():
-            draft = read_text(draft_path)
+            draft = draft_summary(read_text(draft_path))
         elif text is not None and chapter in bought and lines.count(text) != (record.lines if record else None):
-            draft = text  # what the draft became
-        summary = None if draft is None else draft_summary(draft)
-        chapters.append(_chapter(record, outline, text, summary, replaced.get(chapter)))
+            draft = held or draft_summary(text)  # what the draft became
+        # What the book calls finished is finished as a whole, whatever is planned in it.
+        part = None if held is None or held.whole or (record and record.finished) else outline
+        former = replaced[chapter].decode("utf-8", "replace") if chapter in replaced else None
+        now, then = (None if one is None else _lines_of(one, part, book.language) for one in (text, former))
+        chapters.append(_chapter(record, outline, draft, now=now, then=then, by_section=part is not None))
     return tuple(chapters)
+
+
+def _lines_of(document: str, part: Outline | None, language: str) -> tuple[int, ...]:
+    """The lines of a document: those of each section of an outline that is of a ``part`` of it, else all."""
+    if part is None:
+        return (lines.count(document),)
+    return tuple(map(document_summary(document, part, language).delivered, part.sections))
 
 
 def _chapter(
     record: BookChapter | None,
     outline: Outline | None,
-    text: str | None,
     draft: DraftSummary | None,
-    former: bytes | None,
+    *,
+    now: Sequence[int] | None,
+    then: Sequence[int] | None,
+    by_section: bool,
 ) -> ChapterData:
-    """One chapter. ``text`` is its document, ``former`` the one that its first acceptance replaced, None where nothing
-    was accepted."""
+    """One chapter. The lines ``now`` are those of its document, by section or all together, and ``then`` of the one
+    that its first acceptance replaced, None where nothing was accepted."""
     identity = outline or record
     assert identity is not None  # one of the two named the chapter
-    counted, recorded = None if text is None else lines.count(text), record.lines if record else None
-    target = record.target_lines if record else None
+    recorded = record.lines if record else None
+    counted, former = (None if found is None else sum(found) for found in (now, then))
+    target = record.target_lines if record and not by_section else None
     if target is None and outline is not None:
-        target = outline.stated_lines or outline.target_lines
-    before = record.lines_before if record else None
-    if before is None and former is not None:
-        before = lines.count(former.decode("utf-8", "replace"))
-    if before is None:
-        before = recorded if recorded is not None else counted or 0
+        target = (not by_section and outline.stated_lines) or outline.target_lines
+    lines_before = record.lines_before if record else None
+    known = (lines_before, former, counted, recorded) if by_section else (lines_before, former, recorded, counted)
+    present = now if by_section and now else [None] * (len(outline.sections) if outline else 0)
     return ChapterData(
         id=identity.id,
         title=identity.title,
         tier=record.tier if record else None,
-        before=before,
+        before=next((found for found in known if found is not None), 0),
         recorded=recorded,
         counted=counted,
         target=target or 0,
@@ -241,8 +275,8 @@ def _chapter(
         hours=outline.hours if outline else 0.0,
         declared_finished=record.finished if record else False,
         sections=tuple(
-            SectionData(section.number, section.title, section.lines, draft.delivered(section) if draft else 0)
-            for section in (outline.sections if outline else ())
+            SectionData(one.number, one.title, one.lines, draft.delivered(one) if draft else 0, has)
+            for one, has in zip(outline.sections if outline else (), present, strict=True)
         ),
         draft=draft,
     )

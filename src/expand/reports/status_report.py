@@ -36,8 +36,8 @@ def status_report(data: BookData, reviews: Reviews, language: str, *, title: str
     plans = plans_of(data)
     sources = [
         messages.say(language, f"say.source.{source}", ids=messages.joined(language, ids))
-        for source in ("document", "record")
-        if (ids := [chapter.id for chapter in data.chapters if _source(chapter) == source])
+        for source in ("document", "outline", "record")
+        if (ids := [chapter.id for chapter in data.chapters if chapter.source == source])
     ]
     blocks: tuple[Block, ...] = (
         finished_chapters(data, language),
@@ -73,17 +73,13 @@ def status_tables(data: BookData, language: str) -> Report:
     return Report("status", "", language, data.now, blocks)
 
 
-def _source(chapter: ChapterData) -> str:
-    return "record" if chapter.counted is None else "document"
-
-
 def finished_chapters(data: BookData, language: str) -> Table:
     """The finished chapters: lines before, now, added, target and rate."""
     names, sums = "id title before lines added target rate source", "before lines added target"
     rows: list[Row] = [
         (
             *(c.id, c.title.say(language), c.before, c.lines, c.lines - c.before, c.target),
-            *(percent(c.lines, c.target), _source(c)),
+            *(percent(c.lines, c.target), c.source),
         )
         for c in data.chapters
         if c.finished
@@ -98,8 +94,8 @@ def pending_chapters(data: BookData, full: Scenario, language: str) -> Table:
     takes = {chapter.id: hours(chapter.hours) for chapter in full.chapters}
     rows: list[Row] = [
         (
-            *(c.id, c.title.say(language), c.before, c.lines, c.target, max(0, c.target - c.lines)),
-            *(percent(c.lines, c.target), c.priority, takes[c.id], c.draft_lines, _source(c)),
+            *(c.id, c.title.say(language), c.before, c.lines, c.target, c.lacking),
+            *(percent(c.lines, c.target), c.priority, takes[c.id], c.draft_lines, c.source),
         )
         for c in data.chapters
         if not c.finished
