@@ -12,6 +12,7 @@ from itertools import groupby, product
 from pathlib import Path
 
 import pytest
+from scripted_server import ScriptedServer
 from workspaces import OUTLINE, expand, shipped, small
 
 from expand import RunResult, Workspace, expand_chapter
@@ -69,8 +70,12 @@ def test_a_section_in_words_is_asked_for_and_counted_in_words(tmp_path: Path) ->
 
 def test_a_chapter_in_words_is_shown_in_words(tmp_path: Path) -> None:
     changes = [(f"    lines: {one}\n", f"    words: {one * 10}\n") for one in (40, 20)]
-    workspace = outlined(tmp_path, ("target_lines: 100", "words: 1000"), *changes)
-    drafted(workspace, ScriptedAuthor())
+    outlined(tmp_path, ("target_lines: 100", "words: 1000"), *changes)
+    with ScriptedServer() as server:
+        ran = expand(tmp_path, "chapter", "07", "--base-url", server.base_url)
+    assert "3 sections: 3 to draft (1,000 words)" in ran.err
+    assert re.search(r"07/1: drafted, \d+ of 400 words: Signal handling", ran.err)
+    assert " lines" not in ran.err + ran.out
     shown = expand(tmp_path, "review", "07").out
     assert re.search(r"drafts/07.md: \d+ of 1,000 words, length score", shown)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -180,6 +181,25 @@ async def test_calls_at_once_share_the_budget(root: Path, server: ScriptedServer
         used = (await call(client, "status")).structured_content["session"]["used"]
     assert used == server.billed_tokens <= 3_500
     assert any("refused" in one.structured_content for one in results)
+
+
+async def test_a_section_in_words_is_told_in_words(root: Path, server: ScriptedServer) -> None:
+    outline = root / "outlines" / "07.yaml"
+    outline.write_text(outline.read_text(encoding="utf-8").replace("lines: 40", "words: 400", 1), encoding="utf-8")
+    told: list[str | None] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        told.append(message)
+        assert progress > 0
+        assert total == 400
+
+    server.latency_seconds = 0.3
+    async with drafting(root, server, 20_000) as client:
+        result = await client.call_tool("draft_section", SECTION, progress_callback=on_progress)
+        assert isinstance(result, CallToolResult)
+        assert re.search(r"Signal handling: drafted, \d+ of 400 words", text(result))
+    assert told
+    assert all(message and " of 400 words, " in message for message in told)
 
 
 async def test_a_refusal_has_its_figures(root: Path, server: ScriptedServer) -> None:

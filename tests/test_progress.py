@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_the_figures_add_up_and_the_time_left_goes_by_lines() -> None:
     clock = Clock()
     figures = RunProgress(clock=clock)
     figures.take(STORY[0])
-    assert (figures.total_lines, figures.done_lines, figures.tokens) == (200, 0, 0)
+    assert (figures.total, figures.done, figures.tokens) == (200, 0, 0)
     assert figures.left == "-:--"
 
     clock.now = 30
@@ -115,14 +116,39 @@ def test_the_figures_add_up_and_the_time_left_goes_by_lines() -> None:
     figures.take(grew(2, 20, 100))
     figures.take(grew(1, 70, 1_000))
     assert figures.tokens == 1_100, "of each section the last figure counts"
-    assert figures.done_lines == 70, "a section counts up to its target"
+    assert figures.done == 70, "a section counts up to its target"
     figures.take(done(1, 45))
-    assert figures.done_lines == 70, "a finished one counts in full"
+    assert figures.done == 70, "a finished one counts in full"
     assert figures.summary() == (
         "70 of 200 lines, 1 of 2 sections, 1,100 tokens, 900 left of the allowance, 0:30 gone, 0:55 to go"
     )
     figures.take(done(2, 150))
     assert figures.left == "0:00"
+
+
+def in_words(number: int, words: int) -> SectionPlanned:
+    return replace(planned(number, lines=words // 10), unit="words", target=words)
+
+
+def test_a_run_over_sections_in_words_is_told_in_words() -> None:
+    figures = RunProgress(clock=Clock())
+    assert figures.take(RunPlanned(sections=(in_words(1, 600), in_words(2, 400)))) == [
+        "2 sections: 2 to draft (1,000 words)"
+    ]
+    figures.take(grew(1, 20, 400))
+    assert figures.summary().startswith("200 of 1,000 words, 0 of 2 sections")
+    told = figures.take(replace(done(1, 70), counted=587))
+    assert told == ["03/1: drafted, 587 of 600 words: T"]
+    assert figures.summary().startswith("600 of 1,000 words")
+
+
+def test_sections_in_several_units_are_told_together_in_lines() -> None:
+    figures = RunProgress(clock=Clock())
+    assert figures.take(RunPlanned(sections=(in_words(1, 600), planned(2, 40)))) == [
+        "2 sections: 2 to draft (100 lines)"
+    ]
+    assert figures.take(replace(done(1, 70), counted=587)) == ["03/1: drafted, 587 of 600 words: T"]
+    assert figures.summary().startswith("60 of 100 lines")
 
 
 def test_what_was_there_before_the_run_says_nothing_of_its_pace() -> None:

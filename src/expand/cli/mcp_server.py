@@ -20,12 +20,13 @@ from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field
 
 from expand import __version__, api
+from expand.cli.progress_messages import RunProgress
 from expand.cli.run_command import show_notice, stop_on_signals
 from expand.cli.run_output import review_markdown
 from expand.cli.verbosity import warn
 from expand.doctor.outline_check import as_json as outline_json
 from expand.drafting.dry_run import dry_run_json
-from expand.drafting.events import Event, RunPlanned, SectionGrew
+from expand.drafting.events import Event
 from expand.drafting.results import RunResult, chapter_json
 from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
@@ -99,10 +100,10 @@ class Drafting:
         if self.limit is None:
             how = "its user can start it with `expand mcp --budget TOKENS`"
             raise InputError("this server may not draft", remedy=how)
-        seen: dict[type, Any] = {}
+        progress = RunProgress()
 
         def on_event(event: Event) -> None:
-            seen[type(event)] = event
+            progress.take(event)
             show_notice(event)
 
         await self.ended()
@@ -115,10 +116,9 @@ class Drafting:
         try:
             while not task.done():
                 await asyncio.wait([task], timeout=PROGRESS_SECONDS)
-                grown = seen.get(SectionGrew)
-                if grown and grown.lines > told:  # progress must grow, and a repair takes lines away
-                    told, target = grown.lines, sum(one.lines for one in seen[RunPlanned].sections)
-                    await tell(told, target, f"{told} of {target} lines, {grown.tokens:,} tokens")
+                if progress.done > told:  # progress must grow, and a repair takes lines away
+                    told = progress.done
+                    await tell(told, progress.total, f"{progress.extent}, {progress.tokens:,} tokens")
         except BaseException:
             if self._run is run:
                 self.stop()
@@ -148,7 +148,7 @@ def drafted(result: RunResult, balance: Mapping[str, int | None]) -> CallToolRes
     refusals = [{**(asdict(one.shortfall) if one.shortfall else {}), "message": one.message} for one in result.refused]
     problems = [{"message": text} for text in (result.stopped_by, *result.problems) if text]
     lines = [
-        f"{chapter.draft}, {one.title}: {one.status}, {one.lines} of {one.target_lines} lines"
+        f"{chapter.draft}, {one.title}: {one.status}, {one.extent}"
         for chapter in result.chapters
         for one in chapter.sections
     ]

@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from expand.cli.progress_messages import Key, RunProgress
+from expand.cli.progress_messages import Key, RunProgress, length
 from expand.cli.tables import console
 from expand.cli.verbosity import Verbosity
 from expand.drafting.events import Event, Notice, SectionDone, SectionGrew, SectionStarted
@@ -113,10 +113,10 @@ class BarProgress:
                 return
             width = options.max_width
             room = max(1, min(MOST_ROWS, options.size.height - 5))
-            rows = [(f"{len(run.finished):,} of {len(run.sections):,} sections", run.done_lines, run.total_lines)]
+            rows = [(f"{len(run.finished):,} of {len(run.sections):,} sections", run.done, run.total)]
             for key, title in list(self._working.items())[:room]:
-                grown = run.grown[key].lines if key in run.grown else 0
-                rows.append((f"{key[0]}/{key[1]} {title}", grown, run.sections[key].lines))
+                unit = run.sections[key].unit
+                rows.append((f"{key[0]}/{key[1]} {title}", run.grown_to(key, unit), length(run.sections[key], unit)))
             more = len(self._working) - room
             summary = run.summary(width - 1, counts=False)
         yield _grid(rows, width, options)
@@ -131,7 +131,7 @@ def _cut(options: ConsoleOptions) -> OverflowMethod:
 
 
 def _grid(rows: list[tuple[str, int, int]], width: int, options: ConsoleOptions) -> Table:
-    """Each row's name, its bar where there is room for one, and its lines of those that it is to have."""
+    """Each row's name, its bar where there is room for one, and its length of that which it is to have."""
     grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
     grid.add_column(no_wrap=True, overflow=_cut(options), ratio=1)
     if width >= WITHOUT_BARS:

@@ -2,10 +2,11 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from expand.cli.verbosity import Verbosity, counted
 from expand.drafting.events import AttemptChanged, Event, Notice, RunPlanned, SectionDone, SectionGrew, SectionPlanned
+from expand.outline import Unit
 from expand.redaction import printable
 
 Key = tuple[str, int]
@@ -47,17 +48,31 @@ class RunProgress:
         return [printable(line) for line in self._lines(event)]
 
     @property
-    def total_lines(self) -> int:
-        """Lines that the run is to bring."""
-        return sum(planned.lines for planned in self.sections.values())
+    def unit(self) -> Unit:
+        """What the run counts: lines, unless all of its sections are planned in something else."""
+        return unit_of(self.sections.values())
 
     @property
-    def done_lines(self) -> int:
-        """Lines that are there, each section counted up to its target; a finished one in full."""
-        growing = sum(
-            min(self.sections[key].lines, grown.lines) for key, grown in self.grown.items() if key not in self.finished
-        )
-        return growing + sum(self.sections[key].lines for key in self.finished)
+    def total(self) -> int:
+        """What the run is to bring, in its unit."""
+        return sum(length(planned, self.unit) for planned in self.sections.values())
+
+    @property
+    def done(self) -> int:
+        """What is there of it, each section counted up to its target; a finished one in full."""
+        whole = {key: length(planned, self.unit) for key, planned in self.sections.items()}
+        growing = (min(whole[key], self.grown_to(key, self.unit)) for key in self.grown if key not in self.finished)
+        return sum(growing) + sum(whole[key] for key in self.finished)
+
+    @property
+    def extent(self) -> str:
+        """Both in words: ``70 of 200 lines``."""
+        return f"{self.done:,} of {self.total:,} {self.unit}"
+
+    def grown_to(self, key: Key, unit: Unit) -> int:
+        """The length of a section so far."""
+        planned, lines = self.sections[key], self.grown[key].lines if key in self.grown else 0
+        return lines * length(planned, unit) // max(1, planned.lines)
 
     @property
     def tokens(self) -> int:
@@ -66,23 +81,22 @@ class RunProgress:
 
     @property
     def left(self) -> str:
-        """The time left, ``-:--`` while unknown: the lines still to come at the rate of those that came. What was there
-        before the run took no time."""
-        done, total = self.done_lines, self.total_lines
+        """The time left, ``-:--`` while unknown: what is still to come at the rate of what came. What was there before
+        the run took no time."""
+        done, total = self.done, self.total
         if done >= total:
             return duration(0)
         before = (key for key, section in self.finished.items() if section.status in ("reused", "edited"))
-        drafted = done - sum(self.sections[key].lines for key in before)
+        drafted = done - sum(length(self.sections[key], self.unit) for key in before)
         return duration((self._clock() - self._began) * (total - done) / drafted) if drafted > 0 else "-:--"
 
     def summary(self, width: int | None = None, *, counts: bool = True) -> str:
         """Where the run stands, on one line of at most ``width`` cells, as long as any part fits.
 
-        What matters least is left out first. ``counts``: with those of lines and sections."""
-        lines = f"{self.done_lines:,} of {self.total_lines:,} lines" if counts else ""
+        What matters least is left out first. ``counts``: with the extent and the number of sections."""
         sections = f"{len(self.finished):,} of {len(self.sections):,} sections" if counts else ""
         parts = [
-            (4, lines),
+            (4, self.extent if counts else ""),
             (3, sections),
             (2, f"{self.tokens:,} tokens"),
             (0, "" if self.remaining is None else f"{self.remaining:,} left of the allowance"),
@@ -100,8 +114,9 @@ class RunProgress:
         elif isinstance(event, SectionDone):
             if self._all or event.status == "drafted":
                 planned = self.sections[event.chapter, event.section]
-                lines = f"{event.lines:,} of {counted(planned.lines, 'line')}"
-                yield f"{event.chapter}/{event.section}: {event.status}, {lines}: {planned.title}"
+                has = event.lines if planned.unit == "lines" else event.counted
+                extent = f"{has:,} of {said(length(planned, planned.unit), planned.unit)}"
+                yield f"{event.chapter}/{event.section}: {event.status}, {extent}: {planned.title}"
         elif isinstance(event, AttemptChanged):
             if self._all:
                 yield self._attempt(event)
@@ -142,13 +157,30 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def unit_of(sections: Iterable[SectionPlanned]) -> Unit:
+    """The unit in which sections are counted together: that of all of them, else lines."""
+    units = {planned.unit for planned in sections}
+    return units.pop() if len(units) == 1 else "lines"
+
+
+def length(planned: SectionPlanned, unit: Unit) -> int:
+    """What a section is to have, in its own unit or in lines."""
+    return planned.lines if unit == "lines" else planned.target
+
+
+def said(count: int, unit: Unit) -> str:
+    """``1 line``, ``1,200 words``."""
+    return counted(count, unit.removesuffix("s"))
+
+
 def plan_lines(event: RunPlanned) -> list[str]:
     """What a run is about to do and why: one line, and one for each section that changed."""
     drafted = [planned for planned in event.sections if planned.reason not in ("", "edited")]
     edited = sum(planned.reason == "edited" for planned in event.sections)
     current = len(event.sections) - len(drafted) - edited
-    lines = counted(sum(planned.lines for planned in drafted), "line")
-    parts = [f"{len(drafted):,} to draft ({lines})"] if drafted else []
+    unit = unit_of(drafted)
+    extent = said(sum(length(planned, unit) for planned in drafted), unit)
+    parts = [f"{len(drafted):,} to draft ({extent})"] if drafted else []
     parts += [f"{current:,} current"] if current else []
     parts += [f"{edited:,} edited by hand, left alone"] if edited else []
     reasons = [f"{one.chapter}/{one.section}: {one.reason}" for one in drafted if one.reason != "new"]

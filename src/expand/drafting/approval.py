@@ -114,7 +114,7 @@ class Approval:
             path=draft_file.path,
             text=text,
             choices=(*ALWAYS, *more),
-            length=f"{result.counted:,} of {result.target:,} {result.unit}",
+            length=result.extent,
             findings=tuple(dict.fromkeys((*not_ignored(told, draft_file.texts, chapter.ignored), *result.findings))),
         )
         decision = await self._answer(question)

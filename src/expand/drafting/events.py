@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from expand.llm.types import Purpose, Usage
+from expand.outline import Unit
 
 SectionStatus = Literal["drafted", "reused", "edited", "refused", "failed"]
 
@@ -11,13 +12,16 @@ SectionStatus = Literal["drafted", "reused", "edited", "refused", "failed"]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionPlanned:
     """One section that a run is about: ``lines`` is its target, ``reason`` why it is drafted, "" when it is current and
-    "edited" when it is left to the person who edited it."""
+    "edited" when it is left to the person who edited it. ``target`` is its target in the ``unit`` that its outline
+    counts, 0 for lines."""
 
     chapter: str
     section: int
     title: str
     lines: int
     reason: str
+    unit: Unit = "lines"
+    target: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,12 +55,13 @@ class SectionGrew:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionDone:
-    """A section is finished, for better or worse."""
+    """A section is finished, for better or worse; ``counted`` is its length as its outline counts it, 0 for lines."""
 
     chapter: str
     section: int
     lines: int
     status: SectionStatus
+    counted: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,6 +34,11 @@ class SectionResult:
     """What became of its code blocks, None where they were not checked."""
 
     @property
+    def extent(self) -> str:
+        """What it has of what it is to have, in its unit: ``149 of 150 lines``."""
+        return f"{self.counted:,} of {self.target:,} {self.unit}"
+
+    @property
     def kept(self) -> bool:
         """Whether the section keeps its contract: no finding above a note."""
         return all(finding.severity == "note" for finding in self.findings)

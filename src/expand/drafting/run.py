@@ -214,7 +214,11 @@ class Run:
         self._look_around()
         for known in self._finished.values():
             for one in known.sections:
-                self._emit(SectionDone(chapter=known.id, section=one.number, lines=one.lines, status=one.status))
+                self._emit(
+                    SectionDone(
+                        chapter=known.id, section=one.number, lines=one.lines, status=one.status, counted=one.counted
+                    )
+                )
         try:
             await self._draft()
         finally:
@@ -262,6 +266,8 @@ class Run:
                         title=section.title,
                         lines=section.target_lines,
                         reason="edited" if section.status == "edited" else "",
+                        unit=section.unit,
+                        target=section.target,
                     )
                     for section in known.sections
                 ]
@@ -346,8 +352,16 @@ class Run:
         work.done[number] = status, told
         with suppress(InputError):  # what cannot be written now is tried again, and told at the end
             draft_file.write()
-        delivered = lines.of_section(draft_file.texts[number])
-        self._emit(SectionDone(chapter=chapter_id, section=number, lines=delivered, status=status))
+        text, measure = draft_file.texts[number], draft_file.chapter.skeletons[number].measure
+        self._emit(
+            SectionDone(
+                chapter=chapter_id,
+                section=number,
+                lines=lines.of_section(text),
+                status=status,
+                counted=measure.counted(text),
+            )
+        )
         if len(work.done) == len(self._options.chosen(draft_file.chapter.outline)):
             code = self._code(draft_file.chapter)
             verdicts = await self._judged(draft_file, code.judge) if code else None

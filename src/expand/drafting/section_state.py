@@ -64,6 +64,8 @@ class SectionCheck:
             title=chapter.skeletons[self.section.number].title,
             lines=self.section.lines,
             reason=self.reason,
+            unit=chapter.skeletons[self.section.number].measure.unit,
+            target=chapter.skeletons[self.section.number].goal,
         )
 
 
