@@ -10,6 +10,7 @@ import re
 import select
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -212,6 +213,23 @@ def test_what_stops_accept_names_the_line_too(place: Path, server: ScriptedServe
         "## 2. Named pipes",
     ]
     assert "blocking findings; mend them, or give --force" in refused.err
+    assert "drafts/07.md has 6 findings (3 short, 3 topic-missing); `expand review 07` lists them" in refused.err
+
+
+def test_accept_says_how_many_findings_there_are_of_each_kind(place: Path) -> None:
+    with ScriptedServer(behaviour="placeholder") as server:
+        expand(place, "chapter", "07", "--base-url", server.base_url)
+    kinds = Counter(
+        finding["kind"]
+        for section in expand(place, "review", "07", "--json").json["chapters"][0]["sections"]
+        for finding in section["findings"]
+        if finding["severity"] != "note"
+    )
+    assert kinds
+    told = f"({', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}); `expand review 07` lists them"
+    assert told in expand(place, "accept", "07", "--diff").err
+    accepted = expand(place, "accept", "07", "--force", "--json").json["accepted"][0]
+    assert accepted["findings_by_kind"] == kinds
 
 
 @pytest.mark.parametrize(("given", "meant"), [("7", "07"), ("007", "07"), ("70", "07")])

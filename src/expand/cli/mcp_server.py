@@ -148,7 +148,7 @@ def drafted(result: RunResult, balance: Mapping[str, int | None]) -> CallToolRes
     refusals = [{**(asdict(one.shortfall) if one.shortfall else {}), "message": one.message} for one in result.refused]
     problems = [{"message": text} for text in (result.stopped_by, *result.problems) if text]
     lines = [
-        f"{chapter.draft}, {one.title}: {one.status}, {one.extent}"
+        f"{chapter.draft}, {one.title}: {one.outcome}, {one.extent}"
         for chapter in result.chapters
         for one in chapter.sections
     ]

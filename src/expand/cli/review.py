@@ -13,9 +13,9 @@ from expand.cli.run_command import note_author, run, show_notice, stop_with_sign
 from expand.cli.run_output import Locations, review_markdown, review_table
 from expand.cli.verbosity import counted, note, warn
 from expand.client.client import StoppedError
-from expand.drafting.accept import accept_drafts, open_draft, undo_acceptance
+from expand.drafting.accept import AcceptResult, accept_drafts, open_draft, undo_acceptance
 from expand.drafting.accept import review as review_draft
-from expand.drafting.commit import commit_chapter, require_repository, require_tracked
+from expand.drafting.commit import commit_chapter, require_repository, require_tracked, standing_commit
 from expand.drafting.results import chapter_json
 from expand.drafting.run_options import RunOptions, settings_of
 from expand.errors import AuthorError, BudgetExceededError, InputError
@@ -179,15 +179,26 @@ def accept(
             made = commits.get(accepted.chapter)
             told = "" if made is None else f", commit {made}" if made else ", nothing to commit"
             typer.echo(f"{accepted.source}: {done}{told}")
+    _show_findings(place, handover)
+    if handover.refused and len(set(chapters)) > 1:
+        warn("none of the chapters was accepted")
+    raise typer.Exit(5 if handover.refused else 0)
+
+
+def _show_findings(place: Workspace, handover: AcceptResult) -> None:
+    """Says what refused drafts have to mend, and of all how many findings they have."""
     for refused in handover.refused:
         places = Locations(place, refused.draft)
         for finding in refused.blocking:
             warn(places.line(finding))
         count = counted(len(refused.blocking), "blocking finding")
         warn(f"chapter {refused.id} has {count}; mend them, or give --force")
-    if handover.refused and len(set(chapters)) > 1:
-        warn("none of the chapters was accepted")
-    raise typer.Exit(5 if handover.refused else 0)
+    for result in (*(accepted.result for accepted in handover.accepted), *handover.refused):
+        if result.kinds:
+            language = "" if result.language == place.book().language else f" --language {result.language}"
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in result.kinds.items())
+            found = counted(sum(result.kinds.values()), "finding")
+            note(f"{result.draft} has {found} ({kinds}); `expand review {result.id}{language}` lists them")
 
 
 def _undo(place: Workspace, chapters: list[str], language: str | None, *, as_json: bool) -> None:
@@ -195,9 +206,19 @@ def _undo(place: Workspace, chapters: list[str], language: str | None, *, as_jso
     for chapter in chapters:
         source = place.outline(chapter, language).source if language else None
         restored = undo_acceptance(place, chapter, source)
-        undone.append({"chapter": chapter, "source": restored.source, "existed": bool(restored.former)})
+        commit, remedy = standing_commit(place, chapter, restored.source)
+        undone.append(
+            {
+                "chapter": chapter,
+                "source": restored.source,
+                "existed": bool(restored.former),
+                **({"commit": commit} if commit else {}),
+            }
+        )
         if not as_json:
             done = "the former text is back" if restored.former else "taken away: there was none"
             typer.echo(f"{restored.source}: {done}")
+        if commit:
+            warn(f"its commit {commit} stands; to take that back, too: {remedy}")
     if as_json:
         print_json({"undone": undone})

@@ -66,7 +66,7 @@ _COLUMNS: Sequence[TableColumn[SectionResult]] = (
     TableColumn("Tokens", lambda s: s.usage.total),
     TableColumn("Answers", lambda s: s.answers),
     TableColumn("Findings", lambda s: sum(finding.severity != "note" for finding in s.findings)),
-    TableColumn("Status", lambda s: s.status, figure=False),
+    TableColumn("Status", lambda s: s.outcome, figure=False),
 )
 _REVIEW_COLUMNS: Sequence[TableColumn[SectionResult]] = (
     _NAMED,
@@ -172,8 +172,8 @@ def _score(chapter: ChapterResult) -> str:
 
 
 def _findings(chapter: ChapterResult, places: Locations) -> Iterator[str]:
-    """The findings of what was finished; of the rest, that it was not."""
-    unfinished = {s.number for s in chapter.sections if s.status in UNFINISHED}
+    """The findings of what was finished; of the rest, that it was not, or not even begun."""
+    unfinished = {s.number: s.outcome == "not begun" for s in chapter.sections if s.status in UNFINISHED}
     found = [
         finding
         for finding in chapter.every_finding
@@ -184,9 +184,9 @@ def _findings(chapter: ChapterResult, places: Locations) -> Iterator[str]:
         yield places.line(finding)
     if len(found) > MOST_FINDINGS:
         yield f"and {len(found) - MOST_FINDINGS:,} more: expand review {chapter.id}"
-    if unfinished:
-        which = named((chapter.id, number) for number in unfinished)
-        yield f"{which} not finished; run again to go on from there"
+    for not_begun, said in ((False, "not finished"), (True, "not begun")):
+        if which := named((chapter.id, number) for number, is_so in unfinished.items() if is_so is not_begun):
+            yield f"{which} {said}; run again to go on from there"
 
 
 def _planned(p: DryRun) -> str:

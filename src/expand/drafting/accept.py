@@ -133,14 +133,19 @@ class AcceptResult:
 
     def as_json(self, commits: Mapping[str, str] | None = None) -> dict[str, Json]:
         """The object that ``expand accept --json`` prints: the chapters accepted, with their diffs, and those refused,
-        with their findings. ``commits`` are those that were made, "" where there was nothing to commit."""
-        accepted = [fields_of(one, "chapter source draft changed diff") for one in self.accepted]
-        if commits:
-            accepted = [one | {"commit": commits[str(one["chapter"])] or None} for one in accepted]
-        return {
-            "accepted": [*accepted],
-            "refused": [{"chapter": one.id, "findings": [*map(finding_json, one.blocking)]} for one in self.refused],
-        }
+        with their blocking findings; of both the number of findings above a note by kind. ``commits`` are those that
+        were made, "" where there was nothing to commit."""
+        accepted: list[Json] = [
+            fields_of(one, "chapter source draft changed diff")
+            | {"findings_by_kind": {**one.result.kinds}}
+            | ({"commit": commits[one.chapter] or None} if commits else {})
+            for one in self.accepted
+        ]
+        refused: list[Json] = [
+            {"chapter": one.id, "findings": [*map(finding_json, one.blocking)], "findings_by_kind": {**one.kinds}}
+            for one in self.refused
+        ]
+        return {"accepted": accepted, "refused": refused}
 
 
 def _require_own_sources(outlines: Iterable[Outline]) -> None:

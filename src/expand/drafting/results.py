@@ -1,5 +1,6 @@
 """What a run came to, as values and as the JSON that scripts read. One place for both."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from expand.budget import Balance, Shortfall
@@ -32,6 +33,11 @@ class SectionResult:
     findings: tuple[Finding, ...] = ()
     code: CodeCounts | None = None
     """What became of its code blocks, None where they were not checked."""
+
+    @property
+    def outcome(self) -> str:
+        """The status for people: a section that failed without an attempt, for the run ended before, was not begun."""
+        return self.status if self.attempts or self.status != "failed" else "not begun"
 
     @property
     def extent(self) -> str:
@@ -67,9 +73,14 @@ class ChapterResult:
         return tuple(f for f in self.every_finding if f.severity == "blocking")
 
     @property
+    def kinds(self) -> dict[str, int]:
+        """How many findings above a note there are of each kind, the most frequent first."""
+        return dict(Counter(f.kind for f in self.every_finding if f.severity != "note").most_common())
+
+    @property
     def kept(self) -> bool:
         """Whether the chapter and all its sections keep their contract."""
-        return all(finding.severity == "note" for finding in self.every_finding)
+        return not self.kinds
 
     @property
     def code(self) -> CodeCounts | None:
