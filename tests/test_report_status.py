@@ -36,7 +36,7 @@ def test_the_shipped_book_reports_what_its_author_kept_by_hand_and_right(book: P
     assert "**21,305** | **24,073** | **25,609** | **83.2%** | **94.0%**" in shown
     assert {"118.3%", "110.7%"} <= set(shown.split())
     assert shown.count("1,025") == 1
-    assert "第 03 章各小节合计 1,025 行" in shown
+    assert "章节 03：各小节合计 1,025 行" in shown
 
 
 def test_the_plans_of_the_shipped_book(book: Path) -> None:
