@@ -252,7 +252,7 @@ def take_answers(folder: Path, text: str) -> bool:
     check_text(rendered, section=2)
     check_chapter({2: rendered})
     whole = draft.render(
-        head="# T", sections={2: rendered}, footer="F", language="en", plan="full",
+        f"# T\n\n{rendered}\n---\n\nF\n", layout="numbered", pieces=("# T", 2, "---\n\nF\n"), language="en", plan="full",
         source="0" * 64, stamps={2: Stamp(key="k", text=draft.text_hash(rendered))},
     )  # fmt: skip
     read = draft.read(whole)

@@ -63,15 +63,8 @@ def draft_text() -> str:
         for number, (title, lines) in enumerate(zip(TITLES, (28, 37, 9), strict=True), 1)
     }
     stamps = {number: draft.Stamp(key=f"k{number}", text=draft.text_hash(text)) for number, text in sections.items()}
-    return draft.render(
-        head="# Signals and pipes",
-        sections=sections,
-        footer="",
-        language="en",
-        plan="full",
-        source="",
-        stamps=stamps,
-    )
+    text = "\n\n".join(["# Signals and pipes", *sections.values()])
+    return draft.render(f"{text}\n", layout="numbered", stamps=stamps, language="en", plan="full", source="")
 
 
 def _buy(path: Path) -> None:

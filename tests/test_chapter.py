@@ -132,7 +132,8 @@ def test_titles_and_topics_are_said_in_the_drafts_language(place: Workspace) -> 
 def test_the_head_is_the_sources_with_a_title_in_the_language(
     place: Workspace, source: str, language: str, first: str
 ) -> None:
-    head = chapter(place, source_text=source, language=language).head()
+    head = chapter(place, source_text=source, language=language).arrangement.pieces[0]
+    assert isinstance(head, str)
     assert head.startswith(first)
     assert len(re.findall(r"^# ", head, re.MULTILINE)) == 1
     contents = "## 目录" if language == "zh" else "## Contents"
@@ -143,8 +144,9 @@ def test_the_head_is_the_sources_with_a_title_in_the_language(
 @pytest.mark.parametrize("rule", ["---", "***"])
 def test_the_footer_has_no_rule_of_its_own(place: Workspace, rule: str) -> None:
     source = SOURCE.replace("---\n\n**Maintenance**", f"{rule}\n\n**Maintenance**")
-    assert chapter(place, source_text=source).footer == "**Maintenance**: kept by its authors."
-    assert chapter(place, source_text="# T\n\n## A\n\nText.\n").footer == ""
+    pieces = chapter(place, source_text=source).arrangement.pieces
+    assert pieces[1:] == (1, 2, 3, "---\n\n**Maintenance**: kept by its authors.\n")
+    assert chapter(place, source_text="# T\n\n## A\n\nText.\n").arrangement.pieces[1:] == (1, 2, 3)
 
 
 def test_the_lean_chapter_is_the_same_under_the_lean_plan(place: Workspace) -> None:

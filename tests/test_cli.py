@@ -378,8 +378,7 @@ def assert_whole(text: str) -> None:
     assert [*read.sections] == list(range(1, 9))
     assert set(read.stamps) == set(range(1, 9))
     assert not any(read.edited(number) for number in range(1, 9))
-    assert not read.head_edited
-    assert not read.footer_edited
+    assert read.rest_edited == (False, False)
     assert blocks.open_fence(text) is None
 
 

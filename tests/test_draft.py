@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expand.document.draft import (
     Draft,
     Stamp,
     document_text,
-    head,
+    outside,
     read,
     render,
-    section_heading,
     text_hash,
-    topic_heading,
 )
+from expand.document.numbered import head, pieces, section_heading, topic_heading
 from expand.markdown.blocks import anchor
 
 HEAD = "# Title\n\n> **Level**: expert\n\n## Contents\n\n- [1. One](#1-one)"
@@ -66,49 +65,55 @@ def stamped(sections: dict[int, str], key: str = "0123456789abcdef") -> dict[int
 
 
 def written(sections: dict[int, str], footer: str = "", first: str = HEAD) -> str:
-    return render(
-        head=first,
-        sections=sections,
-        footer=footer,
-        language="en",
-        plan="full",
-        source=SOURCE,
-        stamps=stamped(sections),
-    )
+    every = pieces(first, sections, footer)
+    texts = [one if isinstance(one, str) else sections[one] for one in every]
+    text = "\n\n".join(one.strip("\n") for one in texts) + "\n"
+    given = stamped(sections)
+    return render(text, layout="numbered", pieces=every, stamps=given, language="en", plan="full", source=SOURCE)
 
 
+def bare(draft: Draft) -> dict[int, str]:
+    """The sections without blanks at the end."""
+    return {number: text.strip("\n") for number, text in draft.sections.items()}
+
+
+def around(draft: Draft) -> tuple[str, ...]:
+    """Header and footer without blanks around them."""
+    return tuple(text.strip("\n") for text in outside(draft.layout, draft.pieces))
+
+
+@settings(deadline=None)
 @given(sections_of, footers, st.sampled_from([HEAD, "# Title", "# Title\n\nA rule:\n\n---\n\nX."]))
 def test_what_was_rendered_is_read_back(sections: dict[int, str], footer: str, first: str) -> None:
     text = written(sections, footer if sections else "", first)
     draft = read(text)
 
-    assert draft.sections == sections
+    assert bare(draft) == sections
     assert draft.stamps == stamped(sections)
-    assert draft.head == first
     assert (draft.language, draft.plan) == ("en", "full")
-    if sections:
-        assert draft.footer == footer
-        assert not draft.footer_edited
-    assert not draft.head_edited
+    assert around(draft) == (first, footer if sections else "")
+    assert draft.rest_edited == (False, False)
     assert not any(map(draft.edited, sections))
     assert text.endswith(" -->\n")
     assert again(draft) == text
 
 
 def again(draft: Draft) -> str:
+    parts = (one if isinstance(one, str) else draft.sections[one] for one in draft.pieces)
+    edited = zip(draft.rest, draft.rest_edited, strict=True)
     return render(
-        head=draft.head,
-        sections=draft.sections,
-        footer=draft.footer,
+        "".join(parts),
+        layout=draft.layout,
+        pieces=draft.pieces,
+        stamps=draft.stamps,
+        rest=[hashed if mine else "" for hashed, mine in edited],
         language=draft.language,
         plan=draft.plan,
         source=draft.source_hash,
-        stamps=draft.stamps,
-        head_hash=draft.head_hash,
-        footer_hash=draft.footer_hash,
     )
 
 
+@settings(deadline=None)
 @given(sections_of.filter(bool), st.data())
 def test_a_changed_section_is_edited_and_the_others_are_not(sections: dict[int, str], data: st.DataObject) -> None:
     chosen = data.draw(st.sampled_from([*sections]))
@@ -128,23 +133,23 @@ def test_a_changed_section_is_edited_and_the_others_are_not(sections: dict[int, 
 def test_the_last_line_is_hidden_and_names_keys_and_hashes() -> None:
     one = "## 1. One\n\nText."
     text = render(
-        head="# T",
-        sections={1: one},
-        footer="",
+        f"# T\n\n{one}\n",
+        layout="numbered",
+        pieces=("# T\n\n", 1),
+        stamps={1: Stamp(key="", text=text_hash(one), told="def")},
         language="zh",
         plan="lean",
         source="abc",
-        stamps={1: Stamp(key="", text=text_hash(one), told="def")},
     )
     assert text.splitlines()[-1] == (
-        f"<!-- expand language=zh plan=lean source=abc head={text_hash('# T')} "
-        f"foot={text_hash('')} 1=-:{text_hash(one)}:def -->"
+        f"<!-- expand language=zh plan=lean source=abc layout=numbered ended=1 "
+        f"rest={text_hash('# T')},{text_hash('')} 1=-:{text_hash(one)}:def -->"
     )
     draft = read(text)
     assert draft.stamps[1] == Stamp(key="", text=text_hash(one), told="def")
     assert draft.source_hash == "abc"
     assert document_text(text) == "# T\n\n## 1. One\n\nText.\n"
-    assert document_text("No draft of ours.") == "No draft of ours.\n"
+    assert document_text("No draft of ours.") == "No draft of ours."
     assert draft.without(1).sections == {}
     assert draft.without(2) == draft
     assert (draft.language, draft.plan) == ("zh", "lean")
@@ -156,8 +161,7 @@ def test_without_the_last_line_everything_is_a_persons() -> None:
 
     assert draft.stamps == {}
     assert draft.edited(1)
-    assert draft.head_edited
-    assert draft.footer_edited
+    assert draft.rest_edited == (True, True)
     assert not draft.edited(2), "a section that is not there is not edited"
     assert 2 not in draft.sections
 
@@ -179,45 +183,54 @@ def test_edited_head_and_footer_are_seen_and_stay_known() -> None:
     text = written({1: "## 1. One\n\nText."}, "Footer.")
     draft = read(text.replace("expert", "anyone").replace("Footer.", "My footer."))
 
-    assert draft.head_edited
-    assert draft.footer_edited
-    assert "anyone" in draft.head
-    assert draft.footer == "My footer."
+    assert draft.rest_edited == (True, True)
+    assert "anyone" in around(draft)[0]
+    assert around(draft)[1] == "My footer."
     assert not draft.edited(1)
     kept = read(again(draft))
-    assert kept.head_edited
-    assert kept.footer_edited
-    assert kept.footer == "My footer."
+    assert kept.rest_edited == (True, True)
+    assert around(kept)[1] == "My footer."
+
+
+@pytest.mark.parametrize(("edited", "footer"), [("Footer", True), ("Text", True), ("Footer Text", False)])
+def test_a_footer_with_rules_is_told_from_the_last_section_by_either(edited: str, footer: bool) -> None:
+    text = written({1: "## 1. One\n\nText.\n\n---\n\nMore."}, "Footer.\n\n---\n\nEnd.")
+    for word in edited.split():
+        text = text.replace(f"{word}.", f"{word} of mine.")
+    draft = read(text)
+    assert around(draft)[1].startswith("Footer") is footer
+    assert draft.rest_edited == (False, "Footer" in edited)
+    assert draft.edited(1) is ("Text" in edited)
 
 
 def test_a_footer_that_a_person_added_is_part_of_the_last_section() -> None:
     text = written({1: "## 1. One\n\nText."})
     draft = read(text.replace("Text.\n", "Text.\n\n---\n\nMy footer.\n"))
     assert draft.edited(1)
-    assert draft.footer == ""
+    assert around(draft)[1] == ""
 
 
 def test_numbers_are_taken_from_the_headings_whatever_stands_between() -> None:
     draft = read("# T\n\n## Foreword\n\nF.\n\n## 2. Two\n\nB.\n\n## Aside\n\nC.\n\n## 5. Five\n\nE.\n")
     assert [*draft.sections] == [2, 5]
-    assert draft.sections[2] == "## 2. Two\n\nB.\n\n## Aside\n\nC."
-    assert draft.head == "# T\n\n## Foreword\n\nF."
+    assert bare(draft)[2] == "## 2. Two\n\nB.\n\n## Aside\n\nC."
+    assert around(draft)[0] == "# T\n\n## Foreword\n\nF."
 
 
 def test_a_section_begins_at_a_heading_of_level_two() -> None:
     draft = read("# 9. T\n\n## 1. One\n\n### 2. Step\n\nA.\n")
     assert [*draft.sections] == [1]
-    assert draft.head == "# 9. T"
+    assert around(draft)[0] == "# 9. T"
 
 
 def test_the_first_of_two_sections_of_one_number_counts() -> None:
     draft = read("# T\n\n## 1. One\n\nA.\n\n## 1. One\n\nB.\n")
-    assert draft.sections == {1: "## 1. One\n\nA.\n\n## 1. One\n\nB."}
+    assert bare(draft) == {1: "## 1. One\n\nA.\n\n## 1. One\n\nB."}
 
 
 def test_nothing_is_read_from_an_empty_document() -> None:
     draft = read("")
-    assert (draft.head, draft.sections, draft.footer) == ("", {}, "")
+    assert (draft.sections, around(draft)) == ({}, ("", ""))
 
 
 def test_hashes_leave_blanks_around_a_text_out() -> None:
@@ -229,9 +242,9 @@ def test_hashes_leave_blanks_around_a_text_out() -> None:
 def test_headings_and_contents() -> None:
     assert section_heading(2, "Profiling tools") == "## 2. Profiling tools"
     assert topic_heading(2, 1, "perf") == "### 2.1 perf"
-    made = head("# T\n", ["1. A", "2. B (x)"], "zh")
-    assert made == "# T\n\n## 目录\n\n- [1. A](#1-a)\n- [2. B (x)](#2-b-x)"
-    assert "## Contents" in head("# T", [], "fr")
+    made = head("# 题\n", ["1. A", "2. B (x)"], title="题", others=(), language="zh")
+    assert made == "# 题\n\n## 目录\n\n- [1. A](#1-a)\n- [2. B (x)](#2-b-x)"
+    assert "## Contents" in head("# T", [], title="T", others=(), language="fr")
 
 
 @pytest.mark.parametrize(

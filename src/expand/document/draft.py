@@ -4,8 +4,7 @@ The last line is an HTML comment that names the sections that the tool wrote: fo
 it was made from) and the hash of its text. A section whose text no longer has that hash was edited
 by a person and is theirs. Nothing else is hidden; the rest is plain Markdown.
 
-In the layout ``numbered`` a draft is header, contents, numbered sections and footer. In ``keep`` it is the author's
-document, and its sections are found by their headings' anchors.
+Sections are found by their headings: in the layout ``numbered`` by their numbers, in ``keep`` by their anchors.
 """
 
 from __future__ import annotations
@@ -14,15 +13,14 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import zip_longest
 
-from expand.document.page import BYTE_ORDER_MARK, Page
+from expand.document.page import BYTE_ORDER_MARK, Heading, Page
 from expand.document.source import footer_line
 from expand.markdown import blocks
-from expand.markdown.blocks import anchor, newline_of, rows
+from expand.markdown.blocks import newline_of
 from expand.outline import Layout
 
-CONTENTS_TITLES = {"en": "Contents", "zh": "目录"}
 _GAP = r"(?:[ \t]+|[ \t]*\r?\n[ \t>]*)"
 _STAMP = re.compile(
     rf"""(?x)
@@ -36,8 +34,6 @@ _STAMP = re.compile(
 """The hidden line, also where an editor wrapped, indented, quoted or escaped it, or its end is lost."""
 _NUMBERED = re.compile(r"(\d{1,9})\.\s+\S")
 SHORT_HASH = 16
-_BEFORE_STAMP = {True: "\n", False: "\n\n"}
-"""What stands before the hidden line, by whether the document ends in a line ending."""
 
 
 def text_hash(text: str) -> str:
@@ -68,24 +64,19 @@ class Stamp:
 class Draft:
     """A draft that was read back. ``stamps`` is empty where the last line is missing.
 
-    ``sections`` are the texts by number, from their headings on: in the layout ``numbered`` without blanks at the end,
-    in ``keep`` with every line up to what follows. ``head`` is all before the first numbered section (header and
-    contents), ``footer`` all after the rule that closes the last one; both without blanks around them. In ``keep`` they
-    are "", and ``pieces`` are the document: text outside of sections, and section numbers."""
+    ``pieces`` are the document: text outside of sections, and section numbers. ``sections`` are the texts by number,
+    from their headings on, with every line up to what follows."""
 
     language: str
     plan: str
-    head: str
     sections: Mapping[int, str]
-    footer: str
+    pieces: tuple[str | int, ...] = ()
     stamps: Mapping[int, Stamp] = field(default_factory=dict)
-    head_hash: str = ""
-    footer_hash: str = ""
+    rest: tuple[str, ...] = ()
+    """The hashes of the text outside of sections, as the tool wrote it: see ``outside``."""
     source_hash: str = ""
     """sha256 of the source document that the draft was made from."""
     layout: Layout = "numbered"
-    pieces: tuple[str | int, ...] = ()
-    rest_hash: str = ""
     translated: str = ""
     """The language that it is a translation from, "" for a text of its own. All of its sections count as edited by a
     person, so that none is drafted over it."""
@@ -116,99 +107,45 @@ class Draft:
         return stamp is None or stamp.text != text_hash(self.sections[number])
 
     @property
-    def rest_edited(self) -> bool:
-        """Whether a person changed the text outside of sections."""
-        return self.rest_hash != _hash_of_rest(self.pieces)
-
-    @property
-    def head_edited(self) -> bool:
-        """Whether a person changed the header or the contents."""
-        return self.head_hash != text_hash(self.head)
-
-    @property
-    def footer_edited(self) -> bool:
-        """Whether a person changed the footer."""
-        return self.footer_hash != text_hash(self.footer)
+    def rest_edited(self) -> tuple[bool, ...]:
+        """Whether a person changed the text outside of sections, by its parts: see ``outside``."""
+        own = _hashes(outside(self.layout, self.pieces))
+        return tuple(hashed != now for hashed, now in zip_longest(self.rest, own, fillvalue=""))
 
 
-def section_heading(number: int, title: str) -> str:
-    """``## 2. Profiling tools``."""
-    return f"## {number}. {title}"
+def outside(layout: Layout, pieces: Sequence[str | int]) -> tuple[str, ...]:
+    """The text outside of sections, in parts of which each may be edited by itself: in the layout ``numbered`` what
+    stands before the sections and what is behind them, below the rule; in ``keep`` all of it."""
+    if layout == "keep":
+        return ("\0".join(piece.strip() for piece in pieces if isinstance(piece, str)),)
+    first, last = (pieces[0], pieces[-1]) if pieces else ("", 0)
+    footer = last.lstrip().partition("\n")[2] if isinstance(last, str) and len(pieces) > 1 else ""
+    return first if isinstance(first, str) else "", footer
 
 
-def topic_heading(section: int, topic: int, title: str) -> str:
-    """``### 2.1 perf``; both numbers count from 1."""
-    return f"### {section}.{topic} {title}"
+def _hashes(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(text_hash, texts))
 
 
 def render(
-    *,
-    head: str,
-    sections: Mapping[int, str],
-    footer: str,
-    language: str,
-    plan: str,
-    source: str,
-    stamps: Mapping[int, Stamp],
-    head_hash: str | None = None,
-    footer_hash: str | None = None,
-) -> str:
-    """The whole document, its ``sections`` as they are ordered, ending in one newline.
-
-    A hash given for head or footer stands in the last line in place of the text's own: an edited
-    part stays known as edited."""
-    parts = [head.strip("\n"), *(text.strip("\n") for text in sections.values())]
-    if footer.strip():
-        parts += ["---", footer.strip("\n")]
-    fields = {"language": language, "plan": plan, "source": source}
-    fields["head"] = text_hash(head) if head_hash is None else head_hash
-    fields["foot"] = text_hash(footer) if footer_hash is None else footer_hash
-    return "\n\n".join(part for part in (*parts, _stamp_line(fields, stamps)) if part) + "\n"
-
-
-def render_kept(
-    text: str, *, language: str, plan: str, source: str, stamps: Mapping[int, Stamp], rest_hash: str
-) -> str:
-    """A document of the layout ``keep`` with its hidden last line; ``document_text`` gives back ``text``. ``rest_hash``
-    is "" for that of the text itself."""
-    fields = {"language": language, "plan": plan, "source": source, **_kept_fields(text)}
-    fields["rest"] = rest_hash or _hash_of_rest(_kept_parts(text, stamps)[0])
-    return _stamped(text, fields, stamps)
-
-
-def _kept_fields(text: str) -> dict[str, str]:
-    return {"layout": "keep", "ended": str(int(text.endswith(("\n", "\r"))))}
-
-
-def _stamped(text: str, fields: Mapping[str, str], stamps: Mapping[int, Stamp]) -> str:
-    ended = text.endswith(("\n", "\r"))
-    return f"{text}{_BEFORE_STAMP[ended]}{_stamp_line(fields, stamps)}\n"
-
-
-def render_translated(
     text: str,
     *,
-    language: str,
-    original: Draft,
-    source: str,
-    names: Mapping[int, str],
-    pairs: Sequence[tuple[str, str]],
+    layout: Layout,
+    pieces: Sequence[str | int] = (),
+    stamps: Mapping[int, Stamp],
+    rest: Sequence[str] = (),
+    **fields: str,
 ) -> str:
-    """A translation into ``language`` with its hidden last line; ``document_text`` gives back ``text``. ``names`` are
-    the anchors of its sections' headings by number, ``source`` and ``pairs`` as ``source_hash`` and ``blocks`` of a
-    draft."""
-    fields = {"language": language, "translated": original.language, "plan": original.plan, "source": source}
-    if original.layout == "keep":
-        fields |= _kept_fields(text)
-    elif not original.footer:
-        fields["foot"] = text_hash("")
-    fields["blocks"] = ",".join(f"{one}:{other}" for one, other in pairs)
-    return _stamped(text, fields, {number: Stamp(key="", text="", name=name) for number, name in names.items()})
+    """A document with its hidden last line; ``document_text`` gives back ``text``.
 
-
-def _hash_of_rest(pieces: Sequence[str | int]) -> str:
-    """The hash of the text outside of sections."""
-    return text_hash("\0".join(piece.strip() for piece in pieces if isinstance(piece, str)))
+    ``rest`` are hashes that stand in that line in place of those of the text outside of sections, where they are not
+    "": an edited part stays known as edited. Under ``numbered`` that text is in ``pieces``."""
+    own = _hashes(outside(layout, pieces if layout == "numbered" else _parts(text, layout, stamps)[0]))
+    ended = text.endswith(("\n", "\r"))
+    said = ",".join(former or now for former, now in zip_longest(rest, own, fillvalue=""))
+    line = _stamp_line({**fields, "layout": layout, "ended": str(int(ended)), "rest": said}, stamps)
+    newline = "\r\n" if newline_of(text) == "\r\n" else "\n"
+    return f"{text}{newline if ended else 2 * newline}{line}{newline}"
 
 
 def _stamp_line(fields: Mapping[str, str], stamps: Mapping[int, Stamp]) -> str:
@@ -219,13 +156,6 @@ def _stamp_line(fields: Mapping[str, str], stamps: Mapping[int, Stamp]) -> str:
         name = f"@{stamp.name}" if stamp.name else ""
         items.append(f"{number}{name}={':'.join(map(str, values)).rstrip(':')}")
     return f"<!-- expand {' '.join(items)} -->"
-
-
-def head(header: str, titles: Sequence[str], language: str) -> str:
-    """The header and the table of contents; ``titles`` are numbered (``1. Methods``)."""
-    contents = CONTENTS_TITLES.get(language, CONTENTS_TITLES["en"])
-    entries = [f"- [{title}](#{anchor(title)})" for title in titles]
-    return "\n".join([header.strip("\n"), "", f"## {contents}", "", *entries]).strip("\n")
 
 
 def hidden_line(text: str) -> str:
@@ -244,27 +174,26 @@ def read(text: str, kept: str = "") -> Draft:
 def _read(body: str, fields: Mapping[str, str]) -> Draft:
     stamps = dict(filter(None, (_read_stamp(*item) for item in fields.items())))
     pairs = (pair.partition(":") for pair in fields.get("blocks", "").split(",") if pair)
-    draft = Draft(
+    layout: Layout = "keep" if fields.get("layout") == "keep" else "numbered"
+    # Until the two layouts had one form of this line, ``numbered`` had a field for each of the two.
+    rest = tuple(fields["rest"].split(",")) if "rest" in fields else (fields.get("head", ""), fields.get("foot", ""))
+    if layout == "numbered":
+        # Line endings and the mark are the source's; what is between them is compared without them.
+        body = body.removeprefix(BYTE_ORDER_MARK)
+        body = re.sub(r"\r\n?", "\n", body) if newline_of(body) != "\n" else body
+    pieces, sections = _parts(body, layout, stamps, rest[-1])
+    return Draft(
         language=fields.get("language", ""),
         plan=fields.get("plan", ""),
-        head="",
-        sections={},
-        footer="",
+        sections=sections,
+        pieces=pieces,
         stamps=stamps,
+        rest=rest,
         source_hash=fields.get("source", ""),
+        layout=layout,
         translated=fields.get("translated", ""),
         blocks=tuple((one, other) for one, _, other in pairs),
     )
-    if fields.get("layout") == "keep":
-        pieces, sections = _kept_parts(body, stamps)
-        return replace(draft, sections=sections, layout="keep", pieces=pieces, rest_hash=fields.get("rest", ""))
-    # Line endings and the mark are the source's; what is between them is compared without them.
-    body = body.removeprefix(BYTE_ORDER_MARK)
-    if newline_of(body) != "\n":
-        body = re.sub(r"\r\n?", "\n", body)
-    head_hash, footer_hash = fields.get("head", ""), fields.get("foot", "")
-    head, sections, footer = _parts(body, footer_hash)
-    return replace(draft, head=head, sections=sections, footer=footer, head_hash=head_hash, footer_hash=footer_hash)
 
 
 def _read_stamp(name: str, value: str) -> tuple[int, Stamp] | None:
@@ -284,8 +213,7 @@ def _is_number(text: str) -> bool:
 
 def document_text(text: str, kept: str = "") -> str:
     """A draft's text without the hidden last line: what is put in the place of its source. ``kept`` as in ``read``."""
-    body, fields = _parted(text, kept)
-    return body if fields.get("layout") == "keep" else body.rstrip("\r\n") + newline_of(body)
+    return _parted(text, kept)[0]
 
 
 def _parted(text: str, kept: str = "") -> tuple[str, Mapping[str, str]]:
@@ -318,34 +246,40 @@ def _fields(body: str) -> dict[str, str]:
 
 
 def _bare(body: str, fields: Mapping[str, str]) -> str:
-    """A document of the layout ``keep`` without what stands before the hidden line."""
-    if fields.get("layout") != "keep":
+    """A document without what stands before the hidden line."""
+    if not fields or not body.endswith(("\n\n", "\n\r\n")):
         return body
-    before = _BEFORE_STAMP[fields.get("ended") == "1"]
-    return body.removesuffix(before) if body.endswith(before) and body.endswith("\n\n") else body
+    return re.sub(r"\r?\n\Z" if fields.get("ended", "1") == "1" else r"\r?\n\r?\n\Z", "", body)
 
 
 def _fitting(body: str, fields: Mapping[str, str]) -> int:
     """In how many places a text is what the fields of a hidden line say."""
     draft = _read(body, fields)
-    around = (not draft.rest_edited,) if draft.layout == "keep" else (not draft.head_edited, not draft.footer_edited)
-    return sum(not draft.edited(number) for number in draft.sections) + sum(around)
+    return sum(not draft.edited(number) for number in draft.sections) + draft.rest_edited.count(False)
 
 
-def _kept_parts(body: str, stamps: Mapping[int, Stamp]) -> tuple[tuple[str | int, ...], dict[int, str]]:
-    """The document in pieces, and its sections in the order of their numbers."""
+def _parts(
+    body: str, layout: Layout, stamps: Mapping[int, Stamp], footer_hash: str = ""
+) -> tuple[tuple[str | int, ...], dict[int, str]]:
+    """The document in pieces, and its sections in the order of their numbers.
+
+    Under ``keep`` a section ends at the next heading that is as high, under ``numbered`` at the next numbered one: what
+    a person puts between two is part of the first."""
     page = Page(body)
-    closing = footer_line(page)
-    every = [heading for heading in page.headings if heading.line < closing]
-    by_anchor = {heading.anchor: heading for heading in page.headings}
-    starts = {number: by_anchor[stamp.name] for number, stamp in stamps.items() if stamp.name in by_anchor}
+    if layout == "keep":
+        by_anchor = {heading.anchor: heading for heading in page.headings}
+        starts = {number: by_anchor[stamp.name] for number, stamp in stamps.items() if stamp.name in by_anchor}
+        every, closing = page.headings, footer_line(page)
+    else:
+        starts, closing = _numbered_starts(page, stamps, footer_hash)
+        every = tuple(starts.values())
     own = {heading.line for heading in starts.values()}
     pieces: list[str | int] = []
     sections: dict[int, str] = {}
     at = 0
     for number, heading in sorted(starts.items(), key=lambda item: item[1].line):
-        later = (h for h in every if h.line > heading.line and (h.line in own or h.level <= heading.level))
-        end = next((other.lead for other in later), closing)
+        behind = (other for other in every if heading.line < other.line < closing)
+        end = next((other.lead for other in behind if other.line in own or other.level <= heading.level), closing)
         pieces += [page.cut(at, heading.line), number]
         sections[number] = page.cut(heading.line, end)
         at = end
@@ -354,30 +288,27 @@ def _kept_parts(body: str, stamps: Mapping[int, Stamp]) -> tuple[tuple[str | int
     return tuple(piece for piece in pieces if piece != ""), dict(sorted(sections.items()))
 
 
-def _parts(body: str, footer_hash: str) -> tuple[str, dict[int, str], str]:
-    """Head, sections and footer.
+def _numbered_starts(page: Page, stamps: Mapping[int, Stamp], footer_hash: str) -> tuple[dict[int, Heading], int]:
+    """Where each section of a numbered draft begins, of two with one number the first, and the line of the rule that
+    the tool wrote above the footer, the number of lines where there is none.
 
-    Sections may contain rules, and so may a footer: the hash tells which rule begins the one that
-    the tool wrote. Where a person changed it, it is what follows the last rule."""
-    lines = rows(body)
-    starts: dict[int, int] = {}
-    rules: list[int] = []
-    for block in blocks.blocks(body):
-        numbered = _NUMBERED.match(block.title) if block.kind == "heading" else None
-        if numbered and block.level == 2:
-            starts.setdefault(int(numbered[1]), block.start)
-            rules = []
-        elif block.kind == "rule" and starts:
-            rules.append(block.start)
-
-    def text(start: int, end: int) -> str:
-        return "".join(lines[start:end]).strip("\n")
-
-    end, footer = len(lines), ""
-    if rules and footer_hash != text_hash(""):
-        own = (rule for rule in rules if text_hash(text(rule + 1, len(lines))) == footer_hash)
-        end = next(own, rules[-1])
-        footer = text(end + 1, len(lines))
-    borders = [*starts.values(), end]
-    sections = {number: text(*ends) for number, ends in zip(starts, pairwise(borders), strict=True)}
-    return text(0, borders[0]), sections, footer
+    Sections may contain rules, and so may a footer: the hashes say which one has the footer below it, or the last
+    section above it. Where a person changed both, it is the last one. Elements that are open in one section and closed
+    in another hide no heading here: they may be the model's."""
+    every, count = blocks.blocks(page.text), len(page.lines)
+    starts: dict[int, Heading] = {}
+    for block in every:
+        found = _NUMBERED.match(block.title) if block.kind == "heading" and block.level == 2 else None
+        if found:
+            starts.setdefault(int(found[1]), Heading(line=block.start, lead=block.start, level=2, title=block.title))
+    last = max(starts, key=lambda number: starts[number].line, default=0)
+    rules = [block.start for block in every if block.kind == "rule" and starts and block.start > starts[last].line]
+    if not rules or footer_hash == text_hash(""):
+        return starts, count
+    above = stamps[last].text if last in stamps else ""
+    own = (
+        rule
+        for rule in rules
+        if footer_hash == text_hash(page.cut(rule + 1, count)) or above == text_hash(page.cut(starts[last].line, rule))
+    )
+    return starts, next(own, rules[-1])

@@ -5,17 +5,17 @@ topics in the same place. What the outline no longer has keeps a number behind a
 in another section goes there with its text: so sections are merged and split, and a section may become a topic.
 """
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
-from expand.document.draft import Draft, Stamp, section_heading, text_hash
+from expand.document.draft import Draft, Stamp, text_hash
 from expand.document.layout import SAME_TITLE, Named, Wanted, between, located
+from expand.document.numbered import renumbered
 from expand.document.page import Heading, Page
 from expand.markdown import matching
-from expand.markdown.blocks import anchor, rows
+from expand.markdown.blocks import anchor
 from expand.markdown.matching import unnumbered
 
 RENAMED_TITLE = 0.5
@@ -259,20 +259,8 @@ def _shares_topics(section: str, named: Named) -> bool:
 def _moved(draft: Draft, former: int, number: int, sections: Sequence[Named]) -> str:
     """A section's text under its new number, and under the outline's title where the tool wrote the former one."""
     stamp, text = draft.stamps.get(former), draft.sections[former]
-    if draft.layout == "keep" or number > len(sections):
+    if draft.layout == "keep":
         return text
     own = title_of(text)
-    by_tool = stamp is not None and stamp.name == anchor(own)
+    by_tool = stamp is not None and stamp.name == anchor(own) and number <= len(sections)
     return renumbered(text, former, number, sections[number - 1].title if by_tool else own)
-
-
-def renumbered(text: str, former: int, number: int, title: str) -> str:
-    """A numbered section under another number and title; only headings that the tool wrote change."""
-    lines = rows(text)
-    for heading in Page(text).headings:
-        row = lines[heading.line]
-        if heading.line == 0:
-            lines[0] = section_heading(number, title) + row[len(row.rstrip("\r\n")) :]
-        elif former != number and re.match(rf"### {former}\.\d+ ", row):
-            lines[heading.line] = row.replace(f"{former}.", f"{number}.", 1)
-    return "".join(lines)

@@ -306,7 +306,7 @@ def arrange(page: Page, sections: Sequence[Named], *, end: int | None = None) ->
     for index in order:
         heading, end = headings[found[index]], section_end(headings, found, index, body_end)
         pieces += [page.cut(at, heading.line), index + 1]
-        parts[index + 1] = _section_parts(page, heading, end, sections[index], style)
+        parts[index + 1] = section_parts(page, heading, end, sections[index])
         at = end
         add_missing(index, last=index == order[-1])
     pieces.append(page.cut(at, len(page.lines)))
@@ -318,7 +318,7 @@ def arrange(page: Page, sections: Sequence[Named], *, end: int | None = None) ->
     )
 
 
-def _section_parts(page: Page, own: Heading, end: int, section: Named, style: HeadingStyle) -> tuple[Part, ...]:
+def section_parts(page: Page, own: Heading, end: int, section: Named) -> tuple[Part, ...]:
     """A section as the author's text and the places in it; without topics there is one place, below the section's own
     heading."""
     below = [heading for heading in page.headings if own.line < heading.line < end]

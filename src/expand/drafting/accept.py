@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from expand.checks import not_ignored
 from expand.checks.links import anchors, broken_incoming
 from expand.document import draft as document
+from expand.document.follow import followed
 from expand.document.layout import assembled, untouched
 from expand.document.page import Page
 from expand.drafting.acceptance_record import Acceptance, Acceptances, require_unchanged
@@ -20,7 +21,6 @@ from expand.drafting.model_setup import model_setup_for
 from expand.drafting.results import ChapterResult, fields_of, finding_json
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_code import code_check
-from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
 from expand.markdown import names
 from expand.markdown.blocks import rows
@@ -279,14 +279,13 @@ def _text_of_sections(
     if chapter.translated:
         raise InputError("a translation is accepted as a whole", remedy="leave out --section")
     present = decoded(workspace.source_bytes(outline), workspace.source_path(outline.source), keep_mark=True)
-    numbers = [section.number for section in outline.sections]
     if chapter.layout == "keep":
         arrangement = chapter.arranged(Page(present))
         own = {n: untouched(parts, arrangement.newline) for n, parts in arrangement.sections.items()}
         return assembled(arrangement, _completed(draft_file, own, chosen)).text
-    former = document.read(present).sections
-    bare = {n: SectionText(chapter.skeletons[n]).render() for n in numbers}
-    return draft_file.document(_completed(draft_file, {n: former.get(n, bare[n]) for n in numbers}, chosen))
+    former = followed(document.read(present), chapter.named).sections
+    own = {n: former.get(n) or untouched(parts, "\n") for n, parts in chapter.arrangement.sections.items()}
+    return draft_file.document(_completed(draft_file, own, chosen))
 
 
 def _completed(draft_file: DraftFile, own: Mapping[int, str], chosen: frozenset[int]) -> dict[int, str]:

@@ -9,32 +9,31 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import posixpath
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from expand.checks import Finding, check_section, not_ignored
 from expand.checks.pointers import Contents
 from expand.checks.terms import Term, term_variants
 from expand.checks.voice import excerpts
-from expand.document import draft
 from expand.document.draft import Draft
 from expand.document.follow import known_by_draft
-from expand.document.layout import Arrangement, Named, NewHeading, Wanted, arrange, giving_way, opened, own_texts
+from expand.document.layout import Arrangement, Named, Wanted, arrange, own_texts
+from expand.document.numbered import head, numbered_source, pieces
 from expand.document.page import BYTE_ORDER_MARK, Page, first_fault
-from expand.document.source import NOTHING_PLACED, footer_line, place, read_source, relinked
+from expand.document.source import footer_line
 from expand.drafting.brief import Brief, SectionBrief, topic_examples
 from expand.drafting.memory import NO_OTHERS, OtherChapters, terms_of, told
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_text import TOPIC_LEVEL, Skeleton
+from expand.drafting.section_text import Skeleton
 from expand.errors import InputError, Place
 from expand.llm.types import Message
-from expand.markdown import blocks, matching, names
-from expand.markdown.blocks import anchor
+from expand.markdown import blocks, names
 from expand.markdown.lines import measure_of
 from expand.markdown.matching import all_unnumbered
 from expand.outline import Book, Outline, Plan, Section, Text, under
@@ -61,7 +60,6 @@ VOICE_TOKENS, MEMORY_TOKENS = 1000, 600
 OTHERS_SHARE = 16
 """Neither of the two is more than this part of the model's context window."""
 _DIGITS = 8
-_FRONT_TITLE = re.compile(r"(?m)^[\"']?title[\"']?[ \t]*[:=]")
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -120,25 +118,11 @@ class Chapter:
             bare = re.sub(r"\r\n?", "\n", bare)
         self.names = {definition.name: definition.content for definition in names.definitions(bare)}
         """The link references and footnotes that the author's document defines, with what they stand for."""
-        self.arrangement = self.arranged(Page(self.source_text)) if self.layout == "keep" else None
-        """The source with the outline's sections in it, None where the tool sets the document's form."""
         self._known: dict[int, dict[str, Passage]] = {}
         self.quoted_passages = self._choose_passages()
         """The passages that requests quote, by section and name; under 0 those that every request does."""
-        own = {matching.title_key(t) for s in outline.sections for one in (s.title, *s.topics) for t in one.every()}
-        self._source = read_source(bare, own=own)
-        placement = NOTHING_PLACED if self.arrangement else place(self._source, outline)
-        self._moved: dict[str, str] = {}
-        """The anchors of the headings that the tool sets in the place of the author's, by the anchors of those."""
-        for name, (number, topic) in placement.headings.items():
-            title, topics = self._titles[number]
-            new = f"{number}. {title}" if topic is None else f"{number}.{topic + 1} {topics[topic]}"
-            self._moved[name] = anchor(new)
-        self._placed = {
-            number: [replace(block, text=self._relinked(block.text)) for block in placed]
-            for number, placed in placement.blocks.items()
-        }
-        self.source_blocks = blocks.blocks(self._relinked(bare))
+        self._numbered = numbered_source(bare, outline, self._titles) if self.layout == "numbered" else None
+        self.source_blocks = self._numbered.blocks if self._numbered else blocks.blocks(bare)
         """The author's blocks as they have to be found in a draft."""
         self._checked: dict[int, tuple[tuple[str, frozenset[int]] | None, tuple[Finding, ...]]] = {}
         self.skeletons = {section.number: self._skeleton(section) for section in self.outline.sections}
@@ -171,13 +155,6 @@ class Chapter:
                 f"{fault.says}, and all that follows would be part of it", remedy=fault.remedy, place=place
             )
 
-    @property
-    def footer(self) -> str:
-        """The source's closing lines, without the rule above them: the draft has its own."""
-        lines = self._relinked(self._source.footer).strip("\n").split("\n")
-        closing = lines[1:] if lines[0].strip() in ("---", "***", "___") else lines
-        return "\n".join(closing).strip("\n")
-
     @cached_property
     def leaner(self) -> Chapter | None:
         """The same chapter under the lean plan, None if it is lean already."""
@@ -185,27 +162,16 @@ class Chapter:
             return None
         return replace(self, options=replace(self.options, plan=Plan.LEAN))
 
-    def head(self) -> str:
-        """The draft's header and table of contents."""
-        title = self.context.chapter_title
-        page = Page(self._relinked(self._source.header).strip("\n"))
-        lines = [row.rstrip("\n") for row in page.lines]
-        own = next((heading for heading in page.headings if heading.level == 1), None)
-        front = blocks.front_matter_lines(page.lines)
-        # It gives way where it is the outline's in another language, or plainly not in the draft's: Latin for Chinese.
-        is_foreign = own is not None and (
-            own.title in self.outline.title.every()
-            or bool(matching.cjk_letters(own.title)) != matching.is_cjk_language(self.language)
-        )
-        if own is not None and own.title != title and is_foreign:
-            lines[own.line : own.end] = [f"# {title}"]
-        elif own is None and not _FRONT_TITLE.search("".join(page.lines[:front])):
-            lines[front:front] = [""] * bool(front) + [f"# {title}", ""]
-        titles = [f"{section.number}. {section.title}" for section in self.context.sections]
-        return draft.head("\n".join(lines), titles, self.language)
-
-    def _relinked(self, text: str) -> str:
-        return relinked(text, self._moved, posixpath.basename(self.outline.source))
+    @cached_property
+    def arrangement(self) -> Arrangement:
+        """The document with the outline's sections in it."""
+        if self._numbered is None:
+            return self.arranged(Page(self.source_text))
+        sections = {number: skeleton.parts for number, skeleton in self.skeletons.items()}
+        titles = [f"{skeleton.number}. {skeleton.title}" for skeleton in self.skeletons.values()]
+        title, others = self.context.chapter_title, self.outline.title.every()
+        header = head(self._numbered.header, titles, title=title, others=others, language=self.language)
+        return Arrangement(pieces(header, sections, self._numbered.footer), sections, frozenset(), "\n")
 
     @cached_property
     def named(self) -> tuple[Named, ...]:
@@ -228,9 +194,11 @@ class Chapter:
     @cached_property
     def authors(self) -> tuple[str, ...]:
         """The source's blocks, word for word."""
-        spans = (span.text for span in Page(self.source_text).spans if span.kind == "container")
-        kept = (b.text for b in self.source_blocks if self.layout == "keep" or b.kind not in ("heading", "rule"))
-        return tuple(text.strip("\r\n") for text in (*spans, *kept))
+        text = self.source_text
+        if self._numbered:
+            text = "\n\n".join(block.text for block in chain.from_iterable(self._numbered.placed.values()))
+        containers = (span.text for span in Page(text).spans if span.kind == "container")
+        return tuple(one.strip("\r\n") for one in (*containers, *(block.text for block in blocks.blocks(text))))
 
     def demands(self, section: Section) -> str:
         """The digest of what a section owes beside its title, its topics and their lines."""
@@ -260,18 +228,18 @@ class Chapter:
         }
 
     def _skeleton(self, section: Section) -> Skeleton:
-        number, kept = section.number, self.arrangement
-        if kept is not None:
-            placed: list[tuple[int | None, str]] = [*own_texts(kept.sections[number]).items()]
-        else:
-            placed = [(block.topic, block.text) for block in self._placed.get(number, ())]
+        number = section.number
+        kept = self.arrangement.sections[number] if self._numbered is None else ()
+        placed: list[tuple[int | None, str]] = [*own_texts(kept).items()]
+        if self._numbered:
+            placed = [(block.topic, block.text) for block in self._numbered.placed.get(number, ())]
         title, topics = self._titles[number]
         opening, weights = self._briefed(section)
         by_topic: dict[int, list[str]] = {}
         for topic, text in placed if topics else ():
             if topic is not None:
                 by_topic.setdefault(topic, []).append(text)
-        skeleton = Skeleton(
+        return Skeleton(
             number=number,
             title=title,
             topics=topics,
@@ -284,16 +252,8 @@ class Chapter:
             passages={**self.quoted_passages.get(0, {}), **self.quoted_passages.get(number, {})},
             opening=opening,
             weights=weights,
-        )
-        if kept is None:
-            return skeleton
-        parts = kept.sections[number]
-        levels = [h.level for h in Page(parts[0].text if isinstance(parts[0], NewHeading) else str(parts[0])).headings]
-        return replace(
-            skeleton,
-            kept=opened(giving_way(parts) if skeleton.revised else parts, skeleton.opening),
-            newline=kept.newline,
-            body_level=levels[0] + 1 if levels else TOPIC_LEVEL,
+            kept=kept,
+            newline=self.arrangement.newline if self._numbered is None else "\n",
         )
 
     @property
@@ -379,9 +339,9 @@ class Chapter:
             return found
         found = self._findings(section, text, refused)
         if any(finding.kind == "wrong-language" for finding in found):
-            bare = text
-            for block in self._placed.get(section.number, ()):
-                bare = bare.replace(block.text.strip("\n"), "")
+            bare, skeleton = text, self.skeletons[section.number]
+            for own in (*skeleton.intro, *chain.from_iterable(skeleton.placed.values())):
+                bare = bare.replace(own.strip("\n"), "")
             if not any(finding.kind == "wrong-language" for finding in self._findings(section, bare, refused)):
                 found = tuple(finding for finding in found if finding.kind != "wrong-language")
         self._checked[section.number] = (text, refused), found

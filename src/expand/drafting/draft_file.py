@@ -11,7 +11,6 @@ an edit in it, it does.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,9 +22,11 @@ from expand.checks.finding import finding
 from expand.checks.requirements import LONG, SHORT
 from expand.checks.voice import voice_drift
 from expand.document import draft as document
-from expand.document.draft import Draft, Stamp, topic_heading
-from expand.document.follow import Carried, bodies, followed, inserted, renumbered, title_of, with_topics_moved
-from expand.document.layout import Opening, assembled
+from expand.document.draft import Draft, Stamp, outside
+from expand.document.follow import Carried, bodies, followed, inserted, title_of, with_topics_moved
+from expand.document.layout import Arrangement, Opening, assembled
+from expand.document.numbered import pieces as numbered_pieces
+from expand.document.numbered import renumbered
 from expand.document.page import BYTE_ORDER_MARK, Page
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
 from expand.drafting.acceptance_record import (
@@ -60,7 +61,7 @@ MOST_OPEN = 32
 """Drafts that stay open between the look at them and the work on them; of a larger book the others are read twice, so
 that memory does not grow with the book: by 31 MB for 10,000 sections."""
 SOURCE_KEY = "source"
-"""The key of a section that is as the source has it, in the layout that keeps the document's form."""
+"""The key of a section that is as the source has it."""
 
 
 def open_chapter(
@@ -139,7 +140,7 @@ class DraftFile:
         for section in chapter.outline.sections:
             if section.number not in self.texts:
                 text = SectionText(chapter.skeletons[section.number]).render()
-                self.put(section.number, text, SOURCE_KEY if chapter.layout == "keep" else "")
+                self.put(section.number, text, SOURCE_KEY)
         self._unwritten.clear()
 
     @property
@@ -154,8 +155,6 @@ class DraftFile:
 
     def put(self, number: int, text: str, key: str, preceding_hash: str = "") -> None:
         """Take over a section that the tool wrote; ``key`` is "" while it is unfinished."""
-        if self.chapter.arrangement is None and self._newline != "\n":
-            text = re.sub(r"\r\n?", "\n", text)
         section = self.chapter.outline.sections[number - 1]
         if number in self._overwritten:
             self._keep_replaced(number)
@@ -257,7 +256,7 @@ class DraftFile:
             self._keep_names_apart()
             own = [n for n in self._unwritten if n in self.told and not self.edited(n)]
             keep_told(self._workspace, self.path, {document.text_hash(self.texts[n]): self.told[n] for n in own})
-            text, with_edits = self._rendered(self.texts)
+            text, with_edits = self._rendered()
             if text != self._seen:
                 write_atomically(self._path, text, durable=with_edits)
                 self._seen, self._damaged = text, False
@@ -286,64 +285,64 @@ class DraftFile:
                 self._unwritten.add(number)
             taken |= {d.name: d.content for d in names.definitions(new) if d.name not in self.chapter.names}
 
-    def _rendered(self, texts: Mapping[int, str]) -> tuple[str, bool]:
+    def _rendered(self) -> tuple[str, bool]:
         """The draft's text, and whether a person's edits are in it."""
-        if self.chapter.arrangement is not None:
-            return self._rendered_kept()
-        former, skeletons = self._former, self.chapter.skeletons
-        numbers = [section.number for section in self.chapter.outline.sections]
-        others = former.sections if former else {}
-        theirs = {number: text for number, text in others.items() if number not in numbers and self.edited(number)}
-        keep_head = former if former and former.head_edited else None
-        keep_footer = former if former and former.footer_edited else None
-        text = document.render(
-            head=keep_head.head if keep_head else self.chapter.head(),
-            sections={number: texts[number] for number in numbers} | theirs,
-            footer=keep_footer.footer if keep_footer else self.chapter.footer,
-            language=self.chapter.language,
-            plan=self.chapter.plan.value,
-            source=self._kept_source,
-            stamps={
-                number: replace(stamp, name=anchor(skeletons[number].title)) if number in skeletons else stamp
-                for number, stamp in self._stamps.items()
-            },
-            head_hash=keep_head.head_hash if keep_head else None,
-            footer_hash=keep_footer.footer_hash if keep_footer else None,
-        )
-        if self._newline != "\n":
-            text = text.replace("\n", self._newline)
-        text = self._mark + text
-        return text, bool(theirs or keep_head or keep_footer) or any(map(self.edited, numbers))
-
-    def _rendered_kept(self) -> tuple[str, bool]:
-        """The same in the layout that keeps the document's own form."""
         former, chapter = self._former, self.chapter
-        numbers = [section.number for section in chapter.outline.sections]
-        theirs = any(number not in numbers and self.edited(number) for number in (former.sections if former else ()))
-        edited = former is not None and (former.rest_edited or theirs)
-        # What a person wrote outside of sections stays: then the draft is what the sections go into, not the source.
-        arrangement = chapter.arrangement
-        if former and edited:
-            said = (piece if isinstance(piece, str) else former.sections.get(piece, "") for piece in former.pieces)
-            arrangement = chapter.arranged(Page("".join(said)))
-        assert arrangement is not None
-        text, starts = assembled(arrangement, self.texts)
-        names = {heading.line: heading.anchor for heading in Page(text).headings}
-        stamps = {n: replace(self._stamps[n], name=names[at]) for n, at in starts.items() if at in names}
-        whole = document.render_kept(
+        edited = self._rest_edited
+        pieces, text, starts = self._assembled(self.texts)
+        anchors = {heading.line: heading.anchor for heading in Page(text).headings}
+        names = {number: anchors[at] for number, at in starts.items() if at in anchors}
+        if chapter.layout == "numbered":  # of the title that the tool gave it, whatever a person made of it
+            names |= {number: anchor(one.title) for number, one in chapter.skeletons.items()}
+        whole = document.render(
             text,
+            layout=chapter.layout,
+            pieces=pieces,
+            stamps={number: replace(self._stamps[number], name=name) for number, name in names.items()},
+            rest=[hashed if mine else "" for hashed, mine in zip(former.rest, edited, strict=False)] if former else (),
             language=chapter.language,
             plan=chapter.plan.value,
-            source=(former.source_hash if former and edited else "") or self._kept_source,
-            stamps=stamps,
-            rest_hash=former.rest_hash if former and edited else "",
+            source=(former.source_hash if former and chapter.layout == "keep" and any(edited) else "")
+            or self._kept_source,
         )
-        return whole, edited or any(map(self.edited, numbers))
+        return whole, any(edited) or any(map(self.edited, self.texts))
+
+    @property
+    def _rest_edited(self) -> tuple[bool, ...]:
+        """Whether a person changed the text outside of sections, which is where a section of theirs is that the
+        outline does not have."""
+        edited = self._former.rest_edited if self._former else ()
+        return (True,) if self._theirs and self.chapter.layout == "keep" else edited
+
+    @property
+    def _theirs(self) -> list[int]:
+        """The numbers of a person's sections that the outline does not have."""
+        return [number for number in self.texts if number not in self.chapter.skeletons and self.edited(number)]
+
+    def _arrangement(self) -> Arrangement:
+        """The document for the sections to go into: what a person wrote outside of them stays."""
+        former, chapter, edited = self._former, self.chapter, self._rest_edited
+        arrangement = chapter.arrangement
+        if former is None or (chapter.layout == "keep" and not any(edited)):
+            return arrangement
+        if chapter.layout == "keep":
+            said = (piece if isinstance(piece, str) else former.sections.get(piece, "") for piece in former.pieces)
+            return chapter.arranged(Page("".join(said)))
+        every = zip(edited, outside("numbered", former.pieces), outside("numbered", arrangement.pieces), strict=False)
+        head, footer = (theirs if mine else own for mine, theirs, own in every)
+        return arrangement._replace(pieces=numbered_pieces(head, [*chapter.skeletons, *self._theirs], footer))
 
     def document(self, texts: Mapping[int, str]) -> str:
-        """The document of the layout ``numbered`` with these texts of its sections, without the hidden line."""
-        text, _ = self._rendered(texts)
-        return document.document_text(text)
+        """The document with these texts of its sections, without the hidden line."""
+        return self._assembled(texts)[1]
+
+    def _assembled(self, texts: Mapping[int, str]) -> tuple[Sequence[str | int], str, Mapping[int, int]]:
+        """The document's pieces, its text with these of its sections, and the lines where they begin."""
+        arrangement = self._arrangement()
+        text, starts = assembled(arrangement, texts)
+        if self.chapter.layout == "numbered":
+            text = self._mark + f"{text.rstrip()}\n".replace("\n", self._newline)
+        return arrangement.pieces, text, starts
 
     @cached_property
     def _kept_source(self) -> str:
@@ -431,9 +430,9 @@ class DraftFile:
         skeleton, named = self.chapter.skeletons[number], self.chapter.named[number - 1]
         if former.edited(number):
             for slot, body in carried.texts.items():
-                heading = f"{'#' * skeleton.body_level} {skeleton.topics[slot]}"
-                if former.layout == "numbered":
-                    heading = topic_heading(number, slot + 1, skeleton.topics[slot])
+                title = skeleton.topics[slot]
+                title = f"{number}.{slot + 1} {title}" if former.layout == "numbered" else title
+                heading = f"{'#' * skeleton.body_level} {title}"
                 whole = inserted(whole, slot, named.topics, f"{heading}\n\n{body}")
             return whole, stamp
         own = bodies(whole, named.topics, self.chapter.authors)
@@ -535,9 +534,7 @@ class DraftFile:
             found = [met.setdefault(file, os.path.exists(file)) for file in files]  # noqa: PTH110
             return not found or any(found)
 
-        pieces: Sequence[str | int] = (chapter.head(), chapter.footer)
-        if chapter.arrangement is not None:
-            pieces = former.pieces if former and former.pieces else chapter.arrangement.pieces
+        pieces = former.pieces if former and former.pieces else chapter.arrangement.pieces
         found = check_chapter(
             texts,
             around=[piece for piece in pieces if isinstance(piece, str)],

@@ -20,16 +20,15 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Self
 
-from expand.document.draft import section_heading, topic_heading
-from expand.document.layout import SAME_TITLE, Filled, Opening, Part, Placeholder, Slot, fill, opened, says_placeholder
+from expand.document.layout import Filled, NewHeading, Part, Placeholder, fill, giving_way, opened
+from expand.document.numbered import numbered_parts
 from expand.document.page import Page
 from expand.llm.types import Finish
-from expand.markdown import assemble, lines, matching, names, repetition, sanitize
+from expand.markdown import assemble, lines, names, repetition, sanitize
 from expand.markdown.blocks import blocks, fences, open_fence, rows
 from expand.references.footnotes import with_footnotes
 from expand.references.passages import Passage
 
-TOPIC_LEVEL = 3
 TERMINALS = tuple(".!?:;。！？：；`|*)）>_")
 """What a text may end in that reached its output cap and is whole all the same."""
 
@@ -41,7 +40,7 @@ class Skeleton:
     ``placed`` are the source's blocks by topic index (from 0), ``intro`` those that belong to the section but to no
     topic. ``target`` is in lines, heading and separating blank included; ``measure`` is how they are counted.
     ``kept`` are the parts of a section of a document that keeps its own form, empty where the tool sets the
-    headings; ``body_level`` is the highest level of a heading in the model's text. By the chapter's brief,
+    headings. By the chapter's brief,
     ``opening`` are the section's first sentences, and ``weights`` the lines that it gives each topic, which say how
     they share the section; "" and () where it says nothing. ``names`` are the link references and footnotes that
     the author's document defines, with what they stand for. Where the section is ``revised``, the author's text on
@@ -58,7 +57,6 @@ class Skeleton:
     kept: tuple[Part, ...] = ()
     passages: Mapping[str, Passage] = field(default_factory=dict)
     newline: str = "\n"
-    body_level: int = TOPIC_LEVEL
     opening: str = ""
     weights: tuple[int, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
@@ -89,29 +87,19 @@ class Skeleton:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """The section as the author's text and the places for the model's."""
-        if self.kept:
-            return self.kept
-        parts: list[Part] = []
-        above = [section_heading(self.number, self.title), *(self.intro if self.topics else ())]
-        for slot in range(max(1, len(self.topics))):
-            own = self.placed.get(slot, ()) if self.topics else self.intro
-            for topic in self.topics[slot : slot + 1]:
-                boxed = [title for text in own for title in Page(text).inner_titles]
-                if matching.best_likeness(topic, boxed) < SAME_TITLE:  # else a container of the author's brings it
-                    above.append(topic_heading(self.number, slot + 1, topic))
-            for text, gives_way in (*((text, False) for text in above), *((text, self.revised) for text in own)):
-                whole = text.strip("\n") + "\n\n"
-                parts.append(Placeholder(slot, whole) if gives_way or says_placeholder(text) else whole)
-            parts.append(Slot(slot))
-            above = []
-        return opened(parts, "" if self.intro else self.opening)
+        own = self.kept or numbered_parts(self.number, self.title, self.topics, self.intro, self.placed)
+        return opened(giving_way(own) if self.revised else own, self.opening.replace("\n", self.newline))
+
+    @cached_property
+    def body_level(self) -> int:
+        """The highest level of a heading in the model's text."""
+        first = self.parts[0]
+        headings = Page(first.text if isinstance(first, NewHeading) else str(first)).headings
+        return headings[0].level + 1 if headings else 3
 
     def opened(self, opening: str | None) -> Skeleton:
         """The same with the first sentences that the draft has, in the place of the brief's; None leaves these."""
-        if opening is None or opening == self.opening:
-            return self
-        bare = [part for part in self.kept if not isinstance(part, Opening)]
-        return replace(self, opening=opening, kept=opened(bare, opening.replace("\n", self.newline)) if bare else ())
+        return self if opening is None or opening == self.opening else replace(self, opening=opening)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,8 +140,7 @@ class SectionText:
 
     def render(self) -> str:
         """The section as it stands in the draft."""
-        text = self._filled().text
-        return text if self.skeleton.kept else text.strip("\r\n")
+        return self._filled().text
 
     def _filled(self) -> Filled:
         bodies = [assemble.close(body) if body.strip() else "" for body in self.bodies]

@@ -23,8 +23,9 @@ from expand.checks import Finding
 from expand.checks.finding import excerpt, finding
 from expand.client.client import BudgetedClient
 from expand.document import draft as document
-from expand.document.draft import Draft
+from expand.document.draft import Draft, Stamp
 from expand.document.layout import Wanted, located
+from expand.document.numbered import CONTENTS_TITLES
 from expand.document.page import Page, Span
 from expand.document.translation_units import Passage, faults, passages, translated, with_links_moved
 from expand.drafting.accept import draft_text, review
@@ -193,7 +194,7 @@ class Translation:
     def _titles(self) -> dict[str, str]:
         """What the outline calls the chapter, its sections and topics in the language, by their other titles."""
         outlined = (title for s in self._outline.sections for title in (s.title, *s.topics))
-        texts = (self._outline.title, *outlined, Text(by_language=document.CONTENTS_TITLES))
+        texts = (self._outline.title, *outlined, Text(by_language=CONTENTS_TITLES))
         named = [text.by_language for text in texts if self.language in text.by_language]
         return {title_key(one): unnumbered(own[self.language]) for own in named for one in own.values()}
 
@@ -306,8 +307,16 @@ class Translation:
             wanted = [Wanted(section.title.every(), section.heading) for section in self._outline.sections]
             found, own = located(Page(self._text).headings, wanted), Page(text).headings
             named = {index + 1: own[at].anchor for index, at in found.items() if at < len(own)}
-        text = document.render_translated(
-            text, language=self.language, original=self._original, source=self._source(), names=named, pairs=pairs
+        text = document.render(
+            text,
+            layout=self._original.layout,
+            pieces=self._original.pieces,
+            stamps={number: Stamp(key="", text="", name=name) for number, name in named.items()},
+            language=self.language,
+            translated=self._original.language,
+            plan=self._original.plan,
+            source=self._source(),
+            blocks=",".join(f"{one}:{other}" for one, other in pairs),
         )
         if not self._path.is_file() or text != decoded(read_bytes(self._path), self._path, keep_mark=True):
             write_atomically(self._path, text)
