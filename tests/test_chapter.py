@@ -146,7 +146,7 @@ def test_the_footer_has_no_rule_of_its_own(place: Workspace, rule: str) -> None:
     source = SOURCE.replace("---\n\n**Maintenance**", f"{rule}\n\n**Maintenance**")
     pieces = chapter(place, source_text=source).arrangement.pieces
     assert pieces[1:] == (1, 2, 3, "---\n\n**Maintenance**: kept by its authors.\n")
-    assert chapter(place, source_text="# T\n\n## A\n\nText.\n").arrangement.pieces[1:] == (1, 2, 3)
+    assert chapter(place, source_text="# T\n\n## A\n\nText.\n").arrangement.pieces[1:] == (1, 2, 3, "")
 
 
 def test_the_lean_chapter_is_the_same_under_the_lean_plan(place: Workspace) -> None:

@@ -10,12 +10,11 @@ from expand.document.draft import (
     Draft,
     Stamp,
     document_text,
-    outside,
     read,
     render,
     text_hash,
 )
-from expand.document.numbered import head, pieces, section_heading, topic_heading
+from expand.document.numbered import contents, section_heading, topic_heading
 from expand.markdown.blocks import anchor
 
 HEAD = "# Title\n\n> **Level**: expert\n\n## Contents\n\n- [1. One](#1-one)"
@@ -65,9 +64,9 @@ def stamped(sections: dict[int, str], key: str = "0123456789abcdef") -> dict[int
 
 
 def written(sections: dict[int, str], footer: str = "", first: str = HEAD) -> str:
-    every = pieces(first, sections, footer)
+    every: tuple[str | int, ...] = (first, *sections, f"---\n\n{footer}" if footer else "")
     texts = [one if isinstance(one, str) else sections[one] for one in every]
-    text = "\n\n".join(one.strip("\n") for one in texts) + "\n"
+    text = "\n\n".join(one.strip("\n") for one in texts if one) + "\n"
     given = stamped(sections)
     return render(text, layout="numbered", pieces=every, stamps=given, language="en", plan="full", source=SOURCE)
 
@@ -79,7 +78,8 @@ def bare(draft: Draft) -> dict[int, str]:
 
 def around(draft: Draft) -> tuple[str, ...]:
     """Header and footer without blanks around them."""
-    return tuple(text.strip("\n") for text in outside(draft.layout, draft.pieces))
+    head, *footer = (piece for piece in draft.pieces if isinstance(piece, str))
+    return head.strip("\n"), "".join(footer).partition("\n")[2].strip("\n")
 
 
 @settings(deadline=None)
@@ -242,9 +242,9 @@ def test_hashes_leave_blanks_around_a_text_out() -> None:
 def test_headings_and_contents() -> None:
     assert section_heading(2, "Profiling tools") == "## 2. Profiling tools"
     assert topic_heading(2, 1, "perf") == "### 2.1 perf"
-    made = head("# 题\n", ["1. A", "2. B (x)"], title="题", others=(), language="zh")
-    assert made == "# 题\n\n## 目录\n\n- [1. A](#1-a)\n- [2. B (x)](#2-b-x)"
-    assert "## Contents" in head("# T", [], title="T", others=(), language="fr")
+    made = contents(["1. A", "2. B (x)"], "zh")
+    assert made == "## 目录\n\n- [1. A](#1-a)\n- [2. B (x)](#2-b-x)"
+    assert contents([], "fr") == "## Contents"
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,40 @@ def test_a_draft_is_read_back_and_not_bought_again(page: SitePage, tmp_path: Pat
         assert (place / "docs" / "p.md").read_bytes().decode() == document_text(first.decode())
 
 
+@pytest.mark.parametrize(
+    ("text", "beginning"),
+    [
+        (None, "# Pages and text\n\n## One\n"),
+        ("", "# Pages and text\n\n## One\n"),
+        ("\ufeff\r\n", "\ufeff# Pages and text\r\n\r\n## One\r\n"),
+        ("---\ntags: [a]\n---\n", "---\ntags: [a]\n---\n\n# Pages and text\n\n## One\n"),
+        ("---\ntitle: Mine\n---\n", "---\ntitle: Mine\n---\n\n## One\n"),
+        ("<!-- notes -->\n", "## One\n"),
+        ("Text.\n", "Text.\n\n## One\n"),
+    ],
+)
+def test_a_page_without_text_begins_with_the_chapters_title(tmp_path: Path, text: str | None, beginning: str) -> None:
+    place = workspace(tmp_path, SitePage("Pages and text", "", (("One", ()), ("Two", ()))), text or "")
+    source = place / "docs" / "p.md"
+    if text is None:
+        source.unlink()
+    with ScriptedServer() as server:
+        assert expand(place, "chapter", "p", "--base-url", server.base_url).code in (0, 5)
+        requests = len(server.requests)
+        assert expand(place, "accept", "p", "--section", "1", "--force").code == 0
+        assert source.read_bytes().decode().startswith(beginning)
+        assert "# Two" not in source.read_text(encoding="utf-8")
+        assert expand(place, "accept", "p", "--force").code == 0
+        whole = source.read_bytes().decode()
+        assert whole.startswith(beginning)
+        assert whole.count("# Pages and text") == beginning.count("# Pages and text")
+        assert expand(place, "chapter", "p", "--base-url", server.base_url).code in (0, 5)
+        assert len(server.requests) == requests
+    assert expand(place, "accept", "p", "--undo").code == expand(place, "accept", "p", "--undo").code == 0
+    assert source.exists() is (text is not None)
+    assert text is None or source.read_bytes() == text.encode()
+
+
 def _only_added(before: str, after: str) -> bool:
     """Whether every line stays, in order, but placeholders."""
     left = [line for line in before.splitlines() if line.strip() and line not in ("TODO", "Coming soon.", "待补充")]

@@ -64,8 +64,8 @@ class Stamp:
 class Draft:
     """A draft that was read back. ``stamps`` is empty where the last line is missing.
 
-    ``pieces`` are the document: text outside of sections, and section numbers. ``sections`` are the texts by number,
-    from their headings on, with every line up to what follows."""
+    ``pieces`` are the document: text outside of sections, and section numbers; in the layout ``numbered`` text, numbers
+    and text again. ``sections`` are the texts by number, from their headings on, with every line up to what follows."""
 
     language: str
     plan: str
@@ -73,7 +73,8 @@ class Draft:
     pieces: tuple[str | int, ...] = ()
     stamps: Mapping[int, Stamp] = field(default_factory=dict)
     rest: tuple[str, ...] = ()
-    """The hashes of the text outside of sections, as the tool wrote it: see ``outside``."""
+    """The hashes of the text outside of sections as the tool wrote it: in the layout ``numbered`` of what stands before
+    them and of what is below the rule behind them, which are edited each by itself; in ``keep`` of all of it."""
     source_hash: str = ""
     """sha256 of the source document that the draft was made from."""
     layout: Layout = "numbered"
@@ -108,23 +109,17 @@ class Draft:
 
     @property
     def rest_edited(self) -> tuple[bool, ...]:
-        """Whether a person changed the text outside of sections, by its parts: see ``outside``."""
-        own = _hashes(outside(self.layout, self.pieces))
+        """Whether a person changed the text outside of sections, for each of its hashes."""
+        own = _rest_hashes(self.layout, self.pieces)
         return tuple(hashed != now for hashed, now in zip_longest(self.rest, own, fillvalue=""))
 
 
-def outside(layout: Layout, pieces: Sequence[str | int]) -> tuple[str, ...]:
-    """The text outside of sections, in parts of which each may be edited by itself: in the layout ``numbered`` what
-    stands before the sections and what is behind them, below the rule; in ``keep`` all of it."""
+def _rest_hashes(layout: Layout, pieces: Sequence[str | int]) -> tuple[str, ...]:
+    texts = [piece for piece in pieces if isinstance(piece, str)]
     if layout == "keep":
-        return ("\0".join(piece.strip() for piece in pieces if isinstance(piece, str)),)
-    first, last = (pieces[0], pieces[-1]) if pieces else ("", 0)
-    footer = last.lstrip().partition("\n")[2] if isinstance(last, str) and len(pieces) > 1 else ""
-    return first if isinstance(first, str) else "", footer
-
-
-def _hashes(texts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(map(text_hash, texts))
+        return (text_hash("\0".join(text.strip() for text in texts)),)
+    head, *footer = texts or [""]
+    return text_hash(head), text_hash("".join(footer).partition("\n")[2])
 
 
 def render(
@@ -140,7 +135,7 @@ def render(
 
     ``rest`` are hashes that stand in that line in place of those of the text outside of sections, where they are not
     "": an edited part stays known as edited. Under ``numbered`` that text is in ``pieces``."""
-    own = _hashes(outside(layout, pieces if layout == "numbered" else _parts(text, layout, stamps)[0]))
+    own = _rest_hashes(layout, pieces if layout == "numbered" else _parts(text, layout, stamps)[0])
     ended = text.endswith(("\n", "\r"))
     said = ",".join(former or now for former, now in zip_longest(rest, own, fillvalue=""))
     line = _stamp_line({**fields, "layout": layout, "ended": str(int(ended)), "rest": said}, stamps)
@@ -285,7 +280,7 @@ def _parts(
         at = end
     pieces.append(page.cut(at, len(page.lines)))
     pieces[0] = f"{page.mark}{pieces[0]}" if page.mark else pieces[0]
-    return tuple(piece for piece in pieces if piece != ""), dict(sorted(sections.items()))
+    return tuple(piece for piece in pieces if piece != "" or layout == "numbered"), dict(sorted(sections.items()))
 
 
 def _numbered_starts(page: Page, stamps: Mapping[int, Stamp], footer_hash: str) -> tuple[dict[int, Heading], int]:

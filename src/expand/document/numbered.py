@@ -9,10 +9,10 @@ when it is written.
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from expand.document.layout import SAME_TITLE, Named, Part, Wanted, section_parts
+from expand.document.layout import SAME_TITLE, Named, Part, Placeholder, Slot, Wanted, section_parts
 from expand.document.page import Page
 from expand.document.source import PlacedBlocks, place, read_source, relinked
 from expand.markdown import blocks, matching
@@ -28,11 +28,10 @@ Titles = Mapping[int, tuple[str, tuple[str, ...]]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumberedSource:
-    """A source for the layout ``numbered``: what stands around its sections, and what of it belongs in each.
+    """A source for the layout ``numbered``: what stands before its sections and behind them, and what of it belongs in
+    each. ``blocks`` are the author's, in their order, as they have to be found in a draft."""
 
-    ``blocks`` are the author's, in their order, as they have to be found in a draft."""
-
-    header: str
+    head: str
     placed: Mapping[int, tuple[PlacedBlocks, ...]]
     footer: str
     blocks: tuple[Block, ...]
@@ -48,82 +47,90 @@ def topic_heading(section: int, topic: int, title: str) -> str:
     return f"### {section}.{topic} {title}"
 
 
-def numbered_source(text: str, outline: Outline, titles: Titles) -> NumberedSource:
-    """A source's text by sections of the outline, with its links to its own headings as they are numbered."""
+def numbered_source(text: str, outline: Outline, titles: Titles, *, title: str, language: str) -> NumberedSource:
+    """A source's text by sections of the outline, with its links to its own headings as they are numbered. ``title`` is
+    the chapter's in the ``language``."""
     own = {matching.title_key(t) for s in outline.sections for one in (s.title, *s.topics) for t in one.every()}
     source = read_source(text, own=own)
     placement = place(source, outline)
     moved: dict[str, str] = {}
     for name, (number, topic) in placement.headings.items():
-        title, topics = titles[number]
-        heading = section_heading(number, title) if topic is None else topic_heading(number, topic + 1, topics[topic])
+        section, topics = titles[number]
+        heading = section_heading(number, section) if topic is None else topic_heading(number, topic + 1, topics[topic])
         moved[name] = anchor(heading.lstrip("# "))
 
     def followed(text: str) -> str:
         return relinked(text, moved, posixpath.basename(outline.source))
 
-    closing = followed(source.footer).strip("\n").split("\n")
-    footer = closing[1:] if closing[0].strip() in ("---", "***", "___") else closing
+    header = _titled(Page(followed(source.header).strip("\n")), title, outline.title.every(), language)
+    numbered = [f"{number}. {section}" for number, (section, _) in titles.items()]
+    closing = re.sub(r"\A(?:---|\*\*\*|___)[ \t]*(?:\n|\Z)", "", followed(source.footer)).strip("\n")
     return NumberedSource(
-        header=followed(source.header).strip("\n"),
+        head=f"{header}\n\n{contents(numbered, language)}\n",
         placed={
             number: tuple(replace(block, text=followed(block.text)) for block in placed)
             for number, placed in placement.blocks.items()
         },
-        footer="\n".join(footer).strip("\n"),
+        footer=f"---\n\n{closing}\n" if closing else "",
         blocks=blocks.blocks(followed(text)),
     )
 
 
-def head(header: str, titles: Iterable[str], *, title: str, others: Sequence[str], language: str) -> str:
-    """The header and the table of contents; ``titles`` are numbered (``1. Methods``).
-
-    The chapter's ``title`` takes the place of the header's own where that is one of its ``others``, or plainly not in
-    the language: Latin for Chinese. A header without one gets it, unless its front matter has a title."""
-    page = Page(header)
-    lines = [row.rstrip("\n") for row in page.lines]
-    own = next((heading for heading in page.headings if heading.level == 1), None)
-    is_foreign = own is not None and (
-        own.title in others or bool(matching.cjk_letters(own.title)) != matching.is_cjk_language(language)
-    )
-    if own is not None and own.title != title and is_foreign:
-        lines[own.line : own.end] = [f"# {title}"]
-    elif own is None and not has_front_title(page):
-        front = blocks.front_matter_lines(page.lines)
-        lines[front:front] = [""] * bool(front) + [f"# {title}", ""]
-    contents = CONTENTS_TITLES.get(language, CONTENTS_TITLES["en"])
-    entries = [f"- [{one}](#{anchor(one)})" for one in titles]
-    return "\n".join(["\n".join(lines).strip("\n"), "", f"## {contents}", "", *entries]).strip("\n")
+def contents(titles: Iterable[str], language: str) -> str:
+    """The table of contents; ``titles`` are numbered (``1. Methods``)."""
+    entries = [f"- [{title}](#{anchor(title)})" for title in titles]
+    return "\n".join([f"## {CONTENTS_TITLES.get(language, CONTENTS_TITLES['en'])}", "", *entries]).strip("\n")
 
 
-def has_front_title(page: Page) -> bool:
-    """Whether a document's front matter has a title."""
-    return bool(_FRONT_TITLE.search("".join(page.lines[: blocks.front_matter_lines(page.lines)])))
+def _titled(header: Page, title: str, others: Sequence[str], language: str) -> str:
+    """The header with the chapter's title, in the place of its own where that is one of its ``others``, or plainly not
+    in the language: Latin for Chinese."""
+    own = next((heading for heading in header.headings if heading.level == 1), None)
+    if own is None:
+        return with_title(header, title).strip("\n")
+    is_cjk = bool(matching.cjk_letters(own.title))
+    if own.title != title and (own.title in others or is_cjk != matching.is_cjk_language(language)):
+        return f"{header.cut(0, own.line)}# {title}\n{header.cut(own.end, len(header.lines))}".rstrip("\n")
+    return header.text
 
 
-def pieces(head: str, numbers: Iterable[int], footer: str) -> tuple[str | int, ...]:
-    """The pieces of a numbered document."""
-    closing = [f"---\n\n{footer.strip()}\n"] if footer.strip() else []
-    return (f"{head.strip()}\n", *numbers, *closing)
+def with_title(page: Page, title: str) -> str:
+    """A document with a title as its first heading, unless its front matter has one."""
+    front = page.cut(0, blocks.front_matter_lines(page.lines))
+    if _FRONT_TITLE.search(front):
+        return page.text
+    newline, rest = page.newline, page.text[len(page.mark) + len(front) :].lstrip("\r\n")
+    above = f"{front.rstrip()}{2 * newline}" if front else ""
+    return f"{page.mark}{above}# {title}{newline}{newline if rest else ''}{rest}"
 
 
 def numbered_parts(
-    number: int, title: str, topics: Sequence[str], intro: Sequence[str], placed: Mapping[int, Sequence[str]]
-) -> tuple[Part, ...]:
-    """A section as the author's text below the tool's headings, and the places for the model's."""
-    texts = [section_heading(number, title), *intro]
+    number: int,
+    title: str,
+    topics: Sequence[str],
+    intro: Sequence[str],
+    placed: Mapping[int, Sequence[str]],
+    *,
+    revised: bool = False,
+) -> Iterator[Part]:
+    """A section as the author's text below the tool's headings, and the places for the model's. What is ``revised``
+    gives way to it: the text on each topic, and the introduction of a section without topics."""
+    own = placed if topics else {0: intro}
+    texts = [section_heading(number, title), *(intro if topics or not revised else ())]
     wanted = []
     for slot, topic in enumerate(topics):
-        own = placed.get(slot, ())
-        boxed = [title for text in own for title in Page(text).inner_titles]
+        boxed = [title for text in own.get(slot, ()) for title in Page(text).inner_titles]
         heading = topic_heading(number, slot + 1, topic)
         if matching.best_likeness(topic, boxed) < SAME_TITLE:  # else a container of the author's brings it
             texts.append(heading)
-        texts += own
+        texts += () if revised else own.get(slot, ())
         wanted.append(Wanted((), f"#{anchor(heading.lstrip('# '))}"))
     page = Page("".join("{}\n\n".format(text.strip("\n")) for text in texts))
     named = Named(Wanted(()), title, tuple(wanted), tuple(topics))
-    return section_parts(page, page.headings[0], len(page.lines), named)
+    for part in section_parts(page, page.headings[0], len(page.lines), named):
+        if revised and isinstance(part, Slot):
+            yield from (Placeholder(part.topic, text.strip("\n") + "\n\n") for text in own.get(part.topic, ()))
+        yield part
 
 
 def renumbered(text: str, former: int, number: int, title: str) -> str:

@@ -23,7 +23,7 @@ from expand.checks.voice import excerpts
 from expand.document.draft import Draft
 from expand.document.follow import known_by_draft
 from expand.document.layout import Arrangement, Named, Wanted, arrange, own_texts
-from expand.document.numbered import head, numbered_source, pieces
+from expand.document.numbered import NumberedSource, numbered_source, with_title
 from expand.document.page import BYTE_ORDER_MARK, Page, first_fault
 from expand.document.source import footer_line
 from expand.drafting.brief import Brief, SectionBrief, topic_examples
@@ -121,7 +121,10 @@ class Chapter:
         self._known: dict[int, dict[str, Passage]] = {}
         self.quoted_passages = self._choose_passages()
         """The passages that requests quote, by section and name; under 0 those that every request does."""
-        self._numbered = numbered_source(bare, outline, self._titles) if self.layout == "numbered" else None
+        self._numbered: NumberedSource | None = None
+        if self.layout == "numbered":
+            title = self.say(outline.title)
+            self._numbered = numbered_source(bare, outline, self._titles, title=title, language=self.language)
         self.source_blocks = self._numbered.blocks if self._numbered else blocks.blocks(bare)
         """The author's blocks as they have to be found in a draft."""
         self._checked: dict[int, tuple[tuple[str, frozenset[int]] | None, tuple[Finding, ...]]] = {}
@@ -168,10 +171,7 @@ class Chapter:
         if self._numbered is None:
             return self.arranged(Page(self.source_text))
         sections = {number: skeleton.parts for number, skeleton in self.skeletons.items()}
-        titles = [f"{skeleton.number}. {skeleton.title}" for skeleton in self.skeletons.values()]
-        title, others = self.context.chapter_title, self.outline.title.every()
-        header = head(self._numbered.header, titles, title=title, others=others, language=self.language)
-        return Arrangement(pieces(header, sections, self._numbered.footer), sections, frozenset(), "\n")
+        return Arrangement((self._numbered.head, *sections, self._numbered.footer), sections, frozenset(), "\n")
 
     @cached_property
     def named(self) -> tuple[Named, ...]:
@@ -187,7 +187,10 @@ class Chapter:
         )
 
     def arranged(self, page: Page) -> Arrangement:
-        """A document with the sections of the outline in it, in the layout ``keep``."""
+        """A document with the sections of the outline in it, in the layout ``keep``. One without any text, as of a new
+        chapter, begins with its title."""
+        if not any(span.text.strip() for span in page.spans if span.kind not in ("mark", "front-matter")):
+            page = Page(with_title(page, self.say(self.outline.title)))
         named = known_by_draft(self.draft, self.named) if self.draft else self.named
         return arrange(page, named, end=footer_line(page))
 

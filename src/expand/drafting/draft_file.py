@@ -22,10 +22,9 @@ from expand.checks.finding import finding
 from expand.checks.requirements import LONG, SHORT
 from expand.checks.voice import voice_drift
 from expand.document import draft as document
-from expand.document.draft import Draft, Stamp, outside
+from expand.document.draft import Draft, Stamp
 from expand.document.follow import Carried, bodies, followed, inserted, title_of, with_topics_moved
-from expand.document.layout import Arrangement, Opening, assembled
-from expand.document.numbered import pieces as numbered_pieces
+from expand.document.layout import Arrangement, Assembled, Opening, assembled
 from expand.document.numbered import renumbered
 from expand.document.page import BYTE_ORDER_MARK, Page
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
@@ -288,61 +287,51 @@ class DraftFile:
     def _rendered(self) -> tuple[str, bool]:
         """The draft's text, and whether a person's edits are in it."""
         former, chapter = self._former, self.chapter
-        edited = self._rest_edited
-        pieces, text, starts = self._assembled(self.texts)
+        arrangement, edited = self._arrangement()
+        text, starts = self._text(arrangement, self.texts)
         anchors = {heading.line: heading.anchor for heading in Page(text).headings}
         names = {number: anchors[at] for number, at in starts.items() if at in anchors}
         if chapter.layout == "numbered":  # of the title that the tool gave it, whatever a person made of it
             names |= {number: anchor(one.title) for number, one in chapter.skeletons.items()}
+        kept = former and chapter.layout == "keep" and any(edited)  # then it is not made from the source as it is now
         whole = document.render(
             text,
             layout=chapter.layout,
-            pieces=pieces,
+            pieces=arrangement.pieces,
             stamps={number: replace(self._stamps[number], name=name) for number, name in names.items()},
             rest=[hashed if mine else "" for hashed, mine in zip(former.rest, edited, strict=False)] if former else (),
             language=chapter.language,
             plan=chapter.plan.value,
-            source=(former.source_hash if former and chapter.layout == "keep" and any(edited) else "")
-            or self._kept_source,
+            source=(former.source_hash if former and kept else "") or self._kept_source,
         )
         return whole, any(edited) or any(map(self.edited, self.texts))
 
-    @property
-    def _rest_edited(self) -> tuple[bool, ...]:
-        """Whether a person changed the text outside of sections, which is where a section of theirs is that the
-        outline does not have."""
-        edited = self._former.rest_edited if self._former else ()
-        return (True,) if self._theirs and self.chapter.layout == "keep" else edited
-
-    @property
-    def _theirs(self) -> list[int]:
-        """The numbers of a person's sections that the outline does not have."""
-        return [number for number in self.texts if number not in self.chapter.skeletons and self.edited(number)]
-
-    def _arrangement(self) -> Arrangement:
-        """The document for the sections to go into: what a person wrote outside of them stays."""
-        former, chapter, edited = self._former, self.chapter, self._rest_edited
-        arrangement = chapter.arrangement
-        if former is None or (chapter.layout == "keep" and not any(edited)):
-            return arrangement
-        if chapter.layout == "keep":
-            said = (piece if isinstance(piece, str) else former.sections.get(piece, "") for piece in former.pieces)
-            return chapter.arranged(Page("".join(said)))
-        every = zip(edited, outside("numbered", former.pieces), outside("numbered", arrangement.pieces), strict=False)
-        head, footer = (theirs if mine else own for mine, theirs, own in every)
-        return arrangement._replace(pieces=numbered_pieces(head, [*chapter.skeletons, *self._theirs], footer))
+    def _arrangement(self) -> tuple[Arrangement, Sequence[bool]]:
+        """The document for the sections to go into, and which parts of it a person edited: these stay, and so do their
+        sections that the outline does not have."""
+        former, chapter = self._former, self.chapter
+        own = chapter.arrangement
+        if former is None:
+            return own, ()
+        theirs = [number for number in former.sections if number not in chapter.skeletons and self.edited(number)]
+        edited = former.rest_edited
+        if chapter.layout == "numbered":
+            head, footer = (former.pieces[at] if edited[at] else own.pieces[at] for at in (0, -1))
+            return own._replace(pieces=(head, *chapter.skeletons, *theirs, footer)), edited
+        if not any(edited) and not theirs:
+            return own, edited
+        said = (piece if isinstance(piece, str) else former.sections.get(piece, "") for piece in former.pieces)
+        return chapter.arranged(Page("".join(said))), (True,)
 
     def document(self, texts: Mapping[int, str]) -> str:
         """The document with these texts of its sections, without the hidden line."""
-        return self._assembled(texts)[1]
+        return self._text(self._arrangement()[0], texts)[0]
 
-    def _assembled(self, texts: Mapping[int, str]) -> tuple[Sequence[str | int], str, Mapping[int, int]]:
-        """The document's pieces, its text with these of its sections, and the lines where they begin."""
-        arrangement = self._arrangement()
-        text, starts = assembled(arrangement, texts)
-        if self.chapter.layout == "numbered":
-            text = self._mark + f"{text.rstrip()}\n".replace("\n", self._newline)
-        return arrangement.pieces, text, starts
+    def _text(self, arrangement: Arrangement, texts: Mapping[int, str]) -> Assembled:
+        whole = assembled(arrangement, texts)
+        if self.chapter.layout == "keep":
+            return whole
+        return whole._replace(text=self._mark + f"{whole.text.rstrip()}\n".replace("\n", self._newline))
 
     @cached_property
     def _kept_source(self) -> str:

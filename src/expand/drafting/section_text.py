@@ -87,8 +87,11 @@ class Skeleton:
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         """The section as the author's text and the places for the model's."""
-        own = self.kept or numbered_parts(self.number, self.title, self.topics, self.intro, self.placed)
-        return opened(giving_way(own) if self.revised else own, self.opening.replace("\n", self.newline))
+        own = giving_way(self.kept) if self.revised else self.kept
+        own = own or tuple(
+            numbered_parts(self.number, self.title, self.topics, self.intro, self.placed, revised=self.revised)
+        )
+        return opened(own, self.opening.replace("\n", self.newline))
 
     @cached_property
     def body_level(self) -> int:
@@ -140,7 +143,8 @@ class SectionText:
 
     def render(self) -> str:
         """The section as it stands in the draft."""
-        return self._filled().text
+        text = self._filled().text
+        return text if self.skeleton.kept else text.strip("\r\n")
 
     def _filled(self) -> Filled:
         bodies = [assemble.close(body) if body.strip() else "" for body in self.bodies]
