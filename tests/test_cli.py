@@ -202,7 +202,7 @@ def test_each_section_may_be_named(place: Path, server: ScriptedServer) -> None:
     assert ran.json["chapters"][0]["target_lines"] == 60
     text = draft.read(draft_of(place))
     assert [*text.sections] == [1, 2, 3]
-    assert text.stamps[2].key == ""
+    assert text.stamps[2].key == "source"
     named = {request.headers["X-Client-Request-Id"].split("/")[1] for request in server.requests}
     assert named == {"1", "3"}
 
