@@ -233,9 +233,10 @@ class Chapter:
     def _skeleton(self, section: Section) -> Skeleton:
         number = section.number
         kept = self.arrangement.sections[number] if self._numbered is None else ()
-        placed: list[tuple[int | None, str]] = [*own_texts(kept).items()]
         if self._numbered:
             placed = [(block.topic, block.text) for block in self._numbered.placed.get(number, ())]
+        else:
+            placed = [*own_texts(kept).items()]
         title, topics = self._titles[number]
         opening, weights = self._briefed(section)
         by_topic: dict[int, list[str]] = {}
@@ -394,7 +395,8 @@ class Chapter:
                 *self._cited(section),
             ],
             "source": [
-                list(skeleton.intro),
+                # Under ``keep`` not what stands above the topics: drafts from before requests showed it stay current.
+                [*skeleton.intro] if self._numbered or not skeleton.topics else [],
                 [[t, list(b)] for t, b in sorted(skeleton.placed.items())],
                 *(["revise"] if skeleton.revised else ()),
             ],
