@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,30 @@ def test_edits_and_purchases_stay_with_their_sections(
             assert found == [(title, "edited" if title in signals else "reused") for title in titles]
             assert draft_of(place).count("Edited by hand.") == 1
         assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize("layout", ["numbered", "keep"])
+@pytest.mark.parametrize("changed", ["", "rest", "outline"])
+def test_a_section_under_another_heading_is_a_persons(tmp_path: Path, layout: str, changed: str) -> None:
+    place = small(tmp_path)
+    book = place / "outlines" / "book.yaml"
+    book.write_text(f"{book.read_text(encoding='utf-8')}layout: {layout}\n", encoding="utf-8")
+    with ScriptedServer() as server:
+        assert expand(place, "chapter", "07", "--base-url", server.base_url).code in (0, 5)
+        requests = len(server.requests)
+        text = draft_of(place).replace(" Checklist\n", " Before you ship\n")
+        text = text.replace("**Level**: expert", "**Level**: anyone") if changed == "rest" else text
+        (place / "drafts" / "07.md").write_text(text, encoding="utf-8")
+        if changed == "outline":
+            (place / "outlines" / "07.yaml").write_text(HEAD + CHECKLIST + SIGNALS + PIPES, encoding="utf-8")
+        for _ in range(2):
+            ran = expand(place, "chapter", "07", "--base-url", server.base_url, "--json")
+            found = {section["title"]: section["status"] for section in ran.json["chapters"][0]["sections"]}
+            if layout == "numbered" or changed != "rest":  # with nothing left to tell it by, it is text of no section
+                assert found["Checklist"] == "edited"
+                assert re.search("(?m)^#.*Checklist", draft_of(place)) is None
+            assert draft_of(place).count("Before you ship") == 1
+            assert len(server.requests) == requests
 
 
 @pytest.mark.parametrize(("title", "same"), [("Final checklist", True), ("The last steps", False)])

@@ -177,6 +177,15 @@ def _read(body: str, fields: Mapping[str, str]) -> Draft:
         body = body.removeprefix(BYTE_ORDER_MARK)
         body = re.sub(r"\r\n?", "\n", body) if newline_of(body) != "\n" else body
     pieces, sections = _parts(body, layout, stamps, rest[-1])
+    lost = [number for number in stamps if number not in sections]
+    if layout == "keep" and len(lost) == 1 and rest != _rest_hashes(layout, pieces):
+        # A person gave it another heading, if what is outside of sections then is what it was.
+        (number,) = lost
+        for heading in Page(body).headings:
+            named = {**stamps, number: replace(stamps[number], name=heading.anchor)}
+            parts = _parts(body, layout, named)
+            if rest == _rest_hashes(layout, parts[0]):
+                pieces, sections = parts
     return Draft(
         language=fields.get("language", ""),
         plan=fields.get("plan", ""),

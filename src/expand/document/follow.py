@@ -8,6 +8,7 @@ in another section goes there with its text: so sections are merged and split, a
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
+from types import MappingProxyType
 from typing import NamedTuple
 
 from expand.document.draft import Draft, Stamp, text_hash
@@ -22,10 +23,11 @@ RENAMED_TITLE = 0.5
 """The likeness from which a title is a new one for the same section, where nothing else is in its place."""
 
 
-def followed(draft: Draft, sections: Sequence[Named]) -> Draft:
+def followed(draft: Draft, sections: Sequence[Named], drafted: Mapping[int, int] = MappingProxyType({})) -> Draft:
     """The draft with the numbers of the outline's sections. Headings that the tool wrote take on what the outline says.
-    An edited section stays known as edited."""
-    numbers = new_numbers(draft, sections)
+    An edited section stays known as edited. ``drafted`` are the sections, by their numbers in the draft, that the
+    outline has as they were drafted, whatever a person calls them in the draft."""
+    numbers = new_numbers(draft, sections, drafted)
     texts: dict[int, str] = {}
     stamps: dict[int, Stamp] = {}
     for former, number in sorted(numbers.items(), key=lambda pair: pair[1]):
@@ -37,11 +39,14 @@ def followed(draft: Draft, sections: Sequence[Named]) -> Draft:
     return replace(draft, sections=texts, stamps=stamps, pieces=pieces)
 
 
-def new_numbers(draft: Draft, sections: Sequence[Named]) -> Mapping[int, int]:
-    """The outline's number of each of the draft's sections."""
+def new_numbers(
+    draft: Draft, sections: Sequence[Named], drafted: Mapping[int, int] = MappingProxyType({})
+) -> Mapping[int, int]:
+    """The outline's number of each of the draft's sections; for ``drafted`` see ``followed``."""
     own = sorted(draft.sections)
     texts = [draft.sections[number] for number in own]
     found = located([_heading_of(text) for text in texts], [section.wanted for section in sections])
+    _renamed(found, len(sections), len(own), lambda index, at: drafted.get(own[at]) == index + 1, anywhere=True)
     _renamed(found, len(sections), len(own), lambda index, at: _follows(texts[at], sections[index]))
     # Anywhere, one topic in common is chance: many sections have one on errors, or a summary.
     several = {index for index, section in enumerate(sections) if len(section.topics) > 1}

@@ -386,14 +386,6 @@ class Chapter:
         number."""
         skeleton = self.skeletons[section.number]
         own: dict[str, Json] = {
-            "outline": [
-                skeleton.title,
-                list(skeleton.topics),
-                skeleton.target,
-                self.say(section.note),
-                self.examples(section),
-                *self._cited(section),
-            ],
             "source": [
                 # Under ``keep`` not what stands above the topics: drafts from before requests showed it stay current.
                 [*skeleton.intro] if self._numbered or not skeleton.topics else [],
@@ -402,15 +394,29 @@ class Chapter:
             ],
             "revision": [revision.number, revision.instruction],
         }
+        digests = {**self._shared_digests, **{name: digest(part) for name, part in own.items()}}
+        digests["outline"] = self.outline_digest(section)
+        return ".".join(digests[name] for name in PARTS)
+
+    def outline_digest(self, section: Section) -> str:
+        """The first part of a section's key: what its outline and its brief say of it."""
+        title, topics = self._titles[section.number]
+        said: list[Json] = [
+            title,
+            list(topics),
+            section.lines,
+            self.say(section.note),
+            self.examples(section),
+            *self._cited(section),
+        ]
         # Only where there is one: drafts from before there were briefs stay current.
         if (entry := self.brief_of(section)) is not None:
-            own["outline"] = [own["outline"], dict(entry.data)]
+            said = [said, dict(entry.data)]
         if section.topic_lines:
-            own["outline"] = [own["outline"], [*section.topic_lines]]
+            said = [said, [*section.topic_lines]]
         if (goal := section.goal(self.language))[1] != "lines":
-            own["outline"] = [own["outline"], [*goal]]
-        digests = {**self._shared_digests, **{name: digest(part) for name, part in own.items()}}
-        return ".".join(digests[name] for name in PARTS)
+            said = [said, [*goal]]
+        return digest(said)
 
     @cached_property
     def _shared_digests(self) -> dict[str, str]:

@@ -391,7 +391,9 @@ class DraftFile:
                 place=Place(path=self.path),
             )
         self._damaged = read.damaged
-        former = followed(read, chapter.named)
+        drafted = {section.number: chapter.outline_digest(section) for section in chapter.outline.sections}
+        same = {n: m for n, stamp in read.stamps.items() for m, own in drafted.items() if stamp.key.startswith(own)}
+        former = followed(read, chapter.named, same)
         # A topic that is missing in a section whose outline is as it was, a person took out or put elsewhere.
         keys = {section.number: chapter.key(section, NO_REVISION) for section in chapter.outline.sections}
         changed = frozenset(
