@@ -102,7 +102,13 @@ def test_a_brief_is_made_first_and_told_to_every_section(tmp_path: Path) -> None
 
 
 PAGE = """\
+---
+title: Signals
+---
+
 # Signals and pipes
+
+Read this page first.
 
 ## Signal handling
 
@@ -117,6 +123,10 @@ Opening blocks until both ends are open.
 ## Checklist
 
 Three rules follow.
+
+## See also
+
+- [Processes](processes.md)
 """
 
 
@@ -136,6 +146,9 @@ def test_requests_show_the_authors_text_that_opens_a_section_and_no_other_openin
     assert "text in this place:\n<<<\nOpening blocks until both ends are open.\n>>>" in asked[2]
     assert "is printed already" not in asked[3]  # it has no topics: the author's text is all of its own
     assert "text in this place:\n<<<\nThree rules follow.\n>>>" in asked[3]
+    system = {sent.request.messages[0].content for sent in writer.requests if sent.section}
+    beside = "# Signals and pipes\n\nRead this page first.\n\n## See also\n\n- [Processes](processes.md)"
+    assert all(f"beside these sections; it stays as it is:\n<<<\n{beside}\n>>>" in one for one in system)
     for never in ("Signals come first, because everything else waits for them.", "The rules in short."):
         assert never not in draft
         assert all(never not in text for text in asked.values())

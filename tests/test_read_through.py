@@ -149,7 +149,9 @@ def test_five_planted_faults_are_mended_in_their_lines(tmp_path: Path) -> None:
     assert text_of(place) == wanted  # and every other byte as it was
     assert [(sent.section, sent.purpose) for sent in author.requests] == [(0, "review")] * 2
     assert author.requests[0].last_user_message.count(PLANTED[1][0]) == 1
-    assert PLANTED[1][1] not in author.requests[1].last_user_message  # the draft is sent once
+    assert "## 1. Signal handling" not in author.requests[1].last_user_message  # the draft is sent once
+    around = f"{PLANTED[1][1]}\n\n{PLANTED[1][2]}"
+    assert f"As it stands:\n<<<\n{around}" in author.requests[1].last_user_message  # two lines above, too
     ((attempts, tokens),) = rows(
         place, "SELECT count(*), sum(prompt + completion) FROM attempt WHERE purpose = 'review'"
     )

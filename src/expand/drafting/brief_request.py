@@ -21,7 +21,6 @@ from expand.llm.types import Answer
 from expand.markdown import sanitize
 from expand.outline import Plan
 from expand.prompts.context import BriefContext, SectionContext
-from expand.references.passages import quoted, within_tokens
 from expand.workspace import Workspace, read_text, write_atomically
 
 MOST_REQUESTS = 2
@@ -76,8 +75,6 @@ def brief_order(chapter: Chapter, run_id: str, edition: int = 0, tried: Tried = 
     for section in chapter.outline.sections:
         cap += TOKENS_PER_SECTION + TOKENS_PER_TOPIC * len(section.topics)
     context = chapter.context
-    of_sections = {name: one for n, own in chapter.quoted_passages.items() if n for name, one in own.items()}
-    fitting = within_tokens([*of_sections.values()], chapter.reference_tokens, chapter.setup.counter.count)
     asked = BriefContext(
         chapter_id=chapter.id,
         chapter_title=context.chapter_title,
@@ -86,7 +83,7 @@ def brief_order(chapter: Chapter, run_id: str, edition: int = 0, tried: Tried = 
         lines=chapter.outline.target_lines,
         code_examples=context.code_examples,
         code_language=context.code_language,
-        references=quoted({name: one for name, one in of_sections.items() if one in fitting}),
+        references=chapter.section_references,
         sections=tuple(
             SectionContext(
                 number=skeleton.number,

@@ -55,10 +55,11 @@ WINDOW_SHARE = 8
 OWN_SHARE = 4
 """At least this part of the tokens for references is for those that a section's own requests quote; the chapter's may
 take the rest, and come first in all of its requests, where a provider's cache serves them."""
-VOICE_TOKENS, MEMORY_TOKENS = 1000, 600
-"""The most tokens that the requests of a chapter show of the voice, and of the memory, of others."""
+VOICE_TOKENS, MEMORY_TOKENS, BESIDE_TOKENS = 1000, 600, 600
+"""The most tokens that the requests of a chapter show of the voice and of the memory of others, and of what its
+document says beside the outline's sections."""
 OTHERS_SHARE = 16
-"""Neither of the two is more than this part of the model's context window."""
+"""None of them is more than this part of the model's context window."""
 _DIGITS = 8
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
@@ -286,6 +287,13 @@ class Chapter:
         names = (f"R{number}" for number in itertools.count(1))
         return {number: {next(names): passage for passage in passages} for number, passages in chosen.items()}
 
+    @property
+    def section_references(self) -> str:
+        """The passages that the sections' own requests quote, together, as far as they fit into one."""
+        own = {name: one for number, found in self.quoted_passages.items() if number for name, one in found.items()}
+        fitting = within_tokens([*own.values()], self.reference_tokens, self.setup.counter.count)
+        return quoted({name: one for name, one in own.items() if one in fitting})
+
     def known_passages(self, section: int) -> dict[str, Passage]:
         """All that a section may cite, by mark."""
         if section not in self._known:
@@ -492,7 +500,19 @@ class Chapter:
                 count=count,
             ),
             voice=excerpts(self.others.voice, min(VOICE_TOKENS, most), count),
+            beside=self._beside(min(BESIDE_TOKENS, most)),
         )
+
+    def _beside(self, most_tokens: int) -> str:
+        """What a document that keeps its form says beside the outline's sections, as far as it fits."""
+        pieces = self.arrangement.pieces if self.arrangement else ()
+        page, shown = Page("".join(piece for piece in pieces if isinstance(piece, str))), ""
+        for span in page.spans:
+            if span.kind not in ("mark", "front-matter"):
+                if self.setup.counter.count(shown + span.text) > most_tokens:
+                    break
+                shown += span.text
+        return shown.strip()
 
     def say(self, text: Text | None) -> str:
         """A text in the draft's language, "" for none."""

@@ -48,6 +48,8 @@ OUTPUT_TOKENS: Mapping[str, int] = {"review.j2": 6_000, "second_look.j2": 1_000}
 """The output caps. Fourteen findings of a strong reader, with what to write instead, took 5,000."""
 MOST_SAID = 400
 """Characters of what a reader says of a fault."""
+LINES_AROUND = 2
+"""Lines above and below a change that the second look is shown."""
 BY_HAND = "the section was edited by hand"
 
 Judge = Callable[[Mapping[int, str]], "ChapterVerdicts"]
@@ -181,6 +183,7 @@ def review_context(
             SectionContext(number=n, title=chapter.skeletons[n].title, topics=(), share=0, material=text.strip())
             for n, text in texts.items()
         ),
+        references=chapter.section_references if texts else "",
         changes=changes,
     )
 
@@ -333,10 +336,12 @@ def _rank(weight: Weight) -> list[int]:
 
 
 def _changes(number: int, remark: Remark, texts: Mapping[int, str]) -> Iterator[ChangeContext]:
-    """What the second look is shown of a remark: each of its edits in whole lines, or the lines that it quotes."""
+    """What the second look is shown of a remark: each of its edits in whole lines, or the lines that it quotes, with
+    some around them."""
     for section, start, end, new in remark.edits if remark.mends else (Edit(remark.section, remark.at, remark.at, ""),):
         text = texts[section]
-        first, last = len("".join(rows(text[:start] + "|")[:-1])), end + len(rows("|" + text[end:])[0]) - 1
+        first = len("".join(rows(text[:start] + "|")[: -1 - LINES_AROUND]))
+        last = end + len("".join(rows("|" + text[end:])[: 1 + LINES_AROUND])) - 1
         yield ChangeContext(
             finding=number,
             kind=remark.kind,

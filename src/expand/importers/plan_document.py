@@ -78,7 +78,7 @@ _BOOK = re.compile(r"(?i)\b(?:book|series|chapters|tier|course|handbook|guide)\b
 _PLAN_TITLE = re.compile(
     r"(?i)^(?:(?:the |a |writing |draft )*(?:plan|outline)(?:\s*[:：—–-]|\s+(?:for|of)\b|$)|"
     r"(?:写作)?(?:提纲|大纲|计划)(?:[:：—–\s-]|$))?\s*"
-    r"(?:(?:the )?chapter (?:on|about)\s+|(?:chapter|章节?)\s*[:：]\s*)?|"
+    r"(?:(?:the )?(?:chapter|page|article) (?:(?:on|about)\s+|(?=[\"“«]))|(?:chapter|章节?)\s*[:：]\s*)?|"
     r"\s*的?(?:写作|[扩编撰改续]写|修订)?(?:提纲|大纲)$|(?:(?<=》)|\s|的|写作|[扩编撰改续]写|修订)+(?:计划|规划)$|"
     r"\s*[:—–-]\s*(?:plan|outline)$|\s+(?:outline|writing plan)$"
 )
@@ -585,4 +585,4 @@ def _quoted_title(text: str) -> str | None:
 def _title(text: str) -> str:
     """A chapter's title without what calls it a plan (``Outline: Pipes``, ``《管道》写作提纲``); "" if that is all."""
     bare = _PLAN_TITLE.sub("", text).strip(" 　:：")
-    return re.sub(r"^《([^《》]+)》$", r"\1", bare)
+    return re.sub(r"^(?:《([^《》]+)》(?:这?一?[章页]|页面|文章)?|[\"“«]([^\"“”«»]+)[\"”»])$", r"\1\2", bare)

@@ -92,6 +92,9 @@ class ChapterContext(_BookFields):
     voice: Annotated[
         str, About('Excerpts of the finished chapters to write like; "" for none.', "You start a worker first.")
     ] = ""
+    beside: Annotated[
+        str, About('What the document says beside the outline\'s sections; "" for nothing.', "# Signals\n\nRead on.")
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -216,6 +219,9 @@ class ReviewContext:
     sections: Annotated[
         tuple[SectionContext, ...], About("The sections; their text is `material`.", (_EXAMPLE_SECTION,))
     ] = ()
+    references: Annotated[
+        str, About("Passages of the references that sections were given.", "[R7] docs/stop.md:3 It waits.")
+    ] = ""
     changes: Annotated[tuple[ChangeContext, ...], About("What a second look is to confirm or reject.", ())] = ()
 
 
