@@ -129,8 +129,13 @@ class CodeCheck:
         alone = [block for block in found if not belongs(block)]
 
         def judge_alone(block: CodeBlock) -> tuple[str, Verdict]:
-            key, verdict = self._job(block, judges.get(block.language), found)
-            return key, known.get(key) or (_LATER if known_only else verdict())
+            checker = judges.get(block.language)
+            key, files, above = self._basis(block, checker, found)
+            if known_only or key in known:
+                return key, known.get(key, _LATER)
+            if block.skip or checker is None:
+                return key, unchecked(block.skip or f"no checker for {block.language}")
+            return key, checkers.check_block(checker, block, files, above, run=self.run)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as workers:
             verdicts = list(workers.map(judge_alone, alone))
@@ -158,29 +163,20 @@ class CodeCheck:
         own = {id(block) for block in (*members, *(one for one in found if one.language == "python" and one.name))}
         return ChapterVerdicts(judged=tuple(Judged(one, of_block[id(one)], id(one) in own) for one in found))
 
-    def _job(
+    def _basis(
         self, block: CodeBlock, checker: Checker | None, every: Sequence[CodeBlock]
-    ) -> tuple[str, Callable[[], Verdict]]:
-        """The hash of all that the verdict on a block follows from, and what judges it."""
+    ) -> tuple[str, Mapping[str, str], Sequence[str]]:
+        """The hash of all that the verdict on a block follows from; named files that it may use, and code above it."""
         beside = checker.beside if checker else ()
         files = {one.name: one.code for one in every if one.name and one.language in beside}
         at = (block.section, block.line)
         before = [one for one in every if one.language == block.language == "python" and (one.section, one.line) < at]
-        above = tuple(
-            one.code for one in before if one.section == block.section or (one.name and one.name == block.name)
-        )
-        tools = [
-            (str(one), one.stat().st_size, one.stat().st_mtime_ns)
-            for one in (checkers.programs_of(checker) if checker else ())
-        ]
+        above = [one.code for one in before if one.section == block.section or (one.name and one.name == block.name)]
+        programs = checkers.programs_of(checker) if checker else ()
+        tools = [(str(one), one.stat().st_size, one.stat().st_mtime_ns) for one in programs]
         words = (block.language, block.whole, block.lines_above, sorted(block.flags), block.edition, block.skip)
         judged_with = (checker and checker.command, tools, sorted(files.items()), above, self.run)
-        key = hashlib.sha256(repr((words, judged_with)).encode("utf-8", "replace")).hexdigest()
-        if block.skip:
-            return key, lambda: unchecked(block.skip)
-        if checker is not None:
-            return key, lambda: checkers.check_block(checker, block, files, above, run=self.run)
-        return key, lambda: unchecked(f"no checker for {block.language}")
+        return hashlib.sha256(repr((words, judged_with)).encode("utf-8", "replace")).hexdigest(), files, above
 
 
 _LATER = unchecked("it was not judged yet")

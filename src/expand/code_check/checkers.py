@@ -65,8 +65,8 @@ class Checker:
     ``file`` names the block's file, ``prepare`` makes its text; named blocks in one of the languages ``beside`` lie in
     the same folder. ``missing`` finds in a message what is not installed here. Where a block has no match of ``whole``,
     it is a part, and is tried in each of ``around`` too. What passes is given to ``also``, where its program is here.
-    ``run`` is a line of shell that runs a block that compiles; it ends with ``NO_PROGRAM`` where nothing can be made to
-    run."""
+    ``program`` is what has to be here where a shell is the command. ``run`` is a line of shell that runs a block that
+    compiles; it ends with ``NO_PROGRAM`` where nothing can be made to run."""
 
     command: str
     file: str = "block.txt"
@@ -74,21 +74,32 @@ class Checker:
     missing: str = ""
     whole: str = ""
     around: Sequence[tuple[str, str]] = ()
-    program: Callable[[], Path | None] | None = None
+    program: str = ""
     executes: bool = False
     beside: Sequence[str] = ()
     also: str = ""
     run: str = ""
 
+    @property
+    def programs(self) -> list[str]:
+        """The names of the programs of ``command`` and ``also``."""
+        first = self.program or shlex.split(self.command)[0]
+        return [first, *shlex.split(self.also)[:1]]
+
 
 def find_program(name: str) -> Path | None:
-    """A program on the ``PATH``, with its links followed."""
+    """A program on the ``PATH``, with its links followed; those of Rust as ``_rust_program`` finds them, and for
+    ``{python}`` the one that runs this."""
+    if name == "{python}":
+        return Path(sys.executable).resolve()
+    if name in ("rustc", "cargo"):
+        return _rust_program(name, os.environ.get("PATH"))
     found = shutil.which(name)
     return Path(found).resolve() if found else None
 
 
 @lru_cache(maxsize=4)
-def rust_program(name: str, search_path: str | None) -> Path | None:
+def _rust_program(name: str, search_path: str | None) -> Path | None:
     """A program of the Rust toolchain itself, not rustup's, which would look for one in a home that is not there."""
     if not (shim := shutil.which("rustc", path=search_path)):
         return None
@@ -148,11 +159,6 @@ _PREPARE: Mapping[str, Callable[[str], str]] = {
     "bash": _shell,
     "zsh": _shell,
 }
-_PROGRAMS: Mapping[str, Callable[[], Path | None]] = {
-    "rust": lambda: rust_program("rustc", os.environ.get("PATH")),
-    "sql": lambda: find_program("sqlfluff"),
-    **dict.fromkeys(("python", "json", "toml", "yaml"), lambda: Path(sys.executable).resolve()),
-}
 
 
 def _own_parsers() -> tuple[Path, ...]:
@@ -163,8 +169,7 @@ def _own_parsers() -> tuple[Path, ...]:
 
 
 CHECKERS: Mapping[str, Checker] = {
-    language: Checker(prepare=_PREPARE.get(language, str), program=_PROGRAMS.get(language), **table)
-    for language, table in _TABLE["checkers"].items()
+    language: Checker(prepare=_PREPARE.get(language, str), **table) for language, table in _TABLE["checkers"].items()
 }
 """Languages and who judges them, where the settings say nothing else."""
 
@@ -194,8 +199,7 @@ def check_block(
         given += [f"{before}{given[0]}\n{after}" for before, after in checker.around]
     programs = programs_of(checker)
     if not programs:
-        name = {"rust": "rustc", "sql": "sqlfluff"}.get(block.language, shlex.split(checker.command)[0])
-        return unchecked(f"{block.language}: {name} is not on the PATH")
+        return unchecked(f"{block.language}: {checker.programs[0]} is not on the PATH")
 
     own = _own_parsers()
     files = {**files, **{f"above/{number:06}": checker.prepare(code) for number, code in enumerate(above)}}
@@ -203,8 +207,7 @@ def check_block(
     def ran(program: Path, command: str, text: str, seconds: float, *, executes: bool) -> Outcome | None:
         values = {
             "{file}": name,
-            "{own-parsers}": shlex.quote(str(own[0])),
-            "{packages}": shlex.join(map(str, own[1:])),
+            "{own-parsers}": shlex.join(map(str, own)),
             "{options}": rust_options(block, text),
             "{program}": shlex.quote(str(program)),
         }
@@ -243,9 +246,8 @@ def check_block(
 
 def programs_of(checker: Checker) -> list[Path]:
     """The programs of a checker's commands as far as they are here, in order; none without the first."""
-    first = checker.program() if checker.program else find_program(shlex.split(checker.command)[0])
-    other = find_program(shlex.split(checker.also)[0]) if checker.also else None
-    return [program for program in (first, other) if program] if first else []
+    first, *others = map(find_program, checker.programs)
+    return [program for program in (first, *others) if program] if first else []
 
 
 def _file_name(checker: Checker, block: CodeBlock) -> str:

@@ -1,4 +1,4 @@
-"""Read a block by the parsers that the tool has itself: ``python own_parsers.py LANGUAGE FILE PACKAGES…``.
+"""Read a block by the parsers that the tool has itself: ``python own_parsers.py PACKAGES… LANGUAGE FILE``.
 
 A program of its own, since a parser cannot be stopped: it gets the time and memory that any other toolchain gets. Like
 one it prints ``FILE:LINE: message`` for what it refuses; nothing of the file is executed. ``PACKAGES`` are the
@@ -71,7 +71,7 @@ def _bound(table: symtable.SymbolTable) -> Iterator[str]:
 
 def main() -> int:
     """Read the file that the command line names, with the programs in the folder ``above`` beside it."""
-    language, file, *packages = sys.argv[1:]
+    *packages, language, file = sys.argv[1:]
     sys.path += packages
     text, *above = (path.read_text("utf-8") for path in (Path(file), *sorted(Path("above").glob("*"))))
     try:

@@ -164,7 +164,7 @@ class Package:
     @property
     def key(self) -> str:
         """The hash of all that the verdicts follow from."""
-        cargo = checkers.rust_program("cargo", os.environ.get("PATH"))
+        cargo = checkers.find_program("cargo")
         tool = (str(cargo), cargo.stat().st_mtime_ns) if cargo else ()
         crates = [(name, crate.digest) for name, crate in sorted(self._project.crates.items())]
         blocks = [(block.name, block.code, block.lines_above, self._unused(block)) for block in self.blocks]
@@ -173,7 +173,7 @@ class Package:
 
     def judge(self) -> list[Verdict]:
         """The verdicts on ``blocks``."""
-        cargo = checkers.rust_program("cargo", os.environ.get("PATH"))
+        cargo = checkers.find_program("cargo")
         if cargo is None:
             return [unchecked("rust: cargo is not on the PATH")] * len(self.blocks)
         registry = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "registry"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from expand.markdown import names
 from expand.markdown.blocks import newline_of
 from expand.paths import packaged_table
 
@@ -82,17 +83,9 @@ def _without_spans(text: str) -> str:
 
 
 def _without_code(text: str, start: int, opened: str) -> str:
-    """The same with fences too, from ``start`` on, where the fence of the marker ``opened`` is open, "" for none."""
-    kept, at, begun = [], 0, start
-    for row in _FENCE.finditer(text, start):
-        if not opened:
-            if "`" not in row[2] or row[1][0] == "~":
-                opened, begun = row[1], row.start()
-        elif closes(row, opened):
-            kept += [text[at:begun], "\0" * (row.end() - begun)]
-            at, opened = row.end(), ""
-    rest = "\0" * (len(text) - begun) if opened else ""
-    return _without_spans("".join((*kept, text[at : begun if opened else len(text)], rest)))
+    """The same with all code, from ``start`` on, where the fence of the marker ``opened`` is open, "" for none."""
+    fence = f"{opened}\n" if opened else ""
+    return text[:start] + names.without_code(fence + text[start:])[len(fence) :]
 
 
 def closes(row: re.Match[str], marker: str) -> bool:

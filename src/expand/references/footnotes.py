@@ -54,30 +54,31 @@ def with_ids(text: str, passages: Mapping[str, Passage]) -> str:
     ids = {passage.mark: name for name, passage in passages.items()}
     if not ids or "[^r-" not in text:
         return text
-    lines = rows(text)
-    for definition in names.definitions(text):
-        found = _NOTE_NAME.fullmatch(definition.name)
-        if found and found["mark"] in ids:
-            lines[definition.start : definition.end] = [""] * (definition.end - definition.start)
-    said = _outside_code(
-        "".join(lines), NOTE, lambda note: f"[{ids[note['mark']]}]" if note["mark"] in ids else note[0]
-    )
+    bare = _redefined(text, lambda mark, _: "" if mark in ids else None)
+    said = _outside_code(bare, NOTE, lambda note: f"[{ids[note['mark']]}]" if note["mark"] in ids else note[0])
     return said.rstrip("\r\n") + "\n" if said.strip() else ""
 
 
 def renewed(text: str, known: Mapping[str, Passage]) -> str:
     """The text with footnotes that say where the passages that they cite stand by now."""
-    if "[^r-" not in text:
-        return text
+
+    def note(mark: str, content: str) -> str | None:
+        passage = known.get(mark)
+        return _says(passage) if passage and content != _says(passage) else None
+
+    return _redefined(text, note) if "[^r-" in text else text
+
+
+def _redefined(text: str, said: Callable[[str, str], str | None]) -> str:
+    """The text with what ``said`` gives for the mark and the content of a footnote in the place of its content: "" for
+    no footnote, None for the same."""
     lines = rows(text)
-    for definition in names.definitions(text):
-        found = _NOTE_NAME.fullmatch(definition.name)
-        if found and (passage := known.get(found["mark"])) and definition.content != _says(passage):
-            end = lines[definition.end - 1]
-            lines[definition.start : definition.end] = [
-                *[""] * (definition.end - definition.start - 1),
-                f"[{definition.name}]: {_says(passage)}{end[len(end.rstrip()) :]}",
-            ]
+    for name, start, end, content in names.definitions(text):
+        found = _NOTE_NAME.fullmatch(name)
+        new = said(found["mark"], content) if found else None
+        if new is not None:
+            ending = lines[end - 1][len(lines[end - 1].rstrip()) :]
+            lines[start:end] = [f"[{name}]: {new}{ending}" if new else "", *[""] * (end - start - 1)]
     return "".join(lines)
 
 
