@@ -148,6 +148,8 @@ sections:
         ("[package]\nname = \"log-tool\"\nedition = \"2027\"", "failed", "2027"),
         ("[package]\nname = \"a b\"", "failed", "invalid character"),
         ("[package]\nname = ", "failed", "line 2"),
+        ("a." * 8_001, "failed", "longer than 16,000 characters"),
+        ("#" * 15_999, "passed", ""),
         ("[features]\na = [\"b\"]\n\n[[bin]]\nname = \"x\"\npath = \"../../../etc/passwd\"", "", ""),
     ],
 )  # fmt: skip

@@ -15,7 +15,6 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ import tomli_w
 from expand.code_check import checkers, sandbox
 from expand.code_check.annotations import CodeBlock
 from expand.code_check.checkers import PASSED, STD_MODULES, CodeError, Verdict, unchecked
+from expand.markdown import code as parsing
 
 SECONDS = 120.0
 """How long cargo may take for a package with its crates."""
@@ -131,9 +131,8 @@ class Package:
     def _manifest(self, root: str) -> str:
         stated: dict[str, Any] = {}  # what the chapter's manifest says; a block that cannot be read has its own verdict
         for block in self._parts.get(f"{root}Cargo.toml", ()):
-            with suppress(tomllib.TOMLDecodeError, RecursionError):
-                read = tomllib.loads(block.code)
-                _merge(stated, {key: value for key, value in read.items() if isinstance(value, dict | list)})
+            read, _ = _loaded(block.code)
+            _merge(stated, {key: value for key, value in read.items() if isinstance(value, dict | list)})
         own = _table(stated, "package")
         package = {key: own[key] for key in ("name", "version", "edition") if isinstance(own.get(key), str)}
         imported = _imported(self._parts, root, {*self._project.crates, *self._absent})
@@ -267,18 +266,12 @@ class Package:
     def _unused(self, block: CodeBlock) -> list[str]:
         if not block.name.endswith("Cargo.toml") or not self._code.strip():
             return []
-        with suppress(tomllib.TOMLDecodeError, RecursionError):
-            named = [name.replace("-", "_") for name in _table(tomllib.loads(block.code), "dependencies")]
-            return [name for name in named if not re.search(rf"\b{re.escape(name)}\b", self._code)]
-        return []
+        named = [name.replace("-", "_") for name in _table(_loaded(block.code)[0], "dependencies")]
+        return [name for name in named if not re.search(rf"\b{re.escape(name)}\b", self._code)]
 
     def _of_manifest(self, block: CodeBlock, errors: Sequence[CodeError]) -> Verdict:
         """A manifest can be read, and every crate in it is used somewhere in the chapter."""
-        try:
-            tomllib.loads(block.code)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            place = re.search(r"line (\d+)", str(error))
-            errors = [CodeError(int(place[1]) - 1 if place else 0, str(error))]
+        errors = _loaded(block.code)[1] or errors
         if not errors and (unused := self._unused(block)):
             rows = block.code.replace("-", "_").splitlines()
             line = next((n for n, row in enumerate(rows) if unused[0] in row), 0)
@@ -317,6 +310,17 @@ def _imported(names: Mapping[str, Sequence[CodeBlock]], root: str, crates: set[s
                 if used not in known:
                     return str(used)
     return ""
+
+
+def _loaded(manifest: str) -> tuple[Mapping[str, Any], list[CodeError]]:
+    """What a manifest says, and why it cannot be read. This parser has no time limit, so it gets no long one."""
+    if len(manifest) > parsing.MOST_CHARACTERS:
+        return {}, [CodeError(0, f"it is longer than {parsing.MOST_CHARACTERS:,} characters")]
+    try:
+        return tomllib.loads(manifest), []
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        place = re.search(r"line (\d+)", str(error))
+        return {}, [CodeError(int(place[1]) - 1 if place else 0, str(error))]
 
 
 def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -296,11 +296,9 @@ _READINGS: dict[str, Callable[[str], Iterator[_Reading]]] = {
 # --- brackets of brace languages -------------------------------------------------------------------------
 #
 # Pygments tells them from those in strings, comments and regular expressions. An excerpt that begins with a closing
-# bracket comes from the middle of a file, one that begins with a tag is markup, and neither is judged; neither is an
-# end that the author marks with an ellipsis.
+# bracket comes from the middle of a file, one that begins with a tag is markup, and neither is judged.
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}
-_ELIDED_END = re.compile(r"\s*(?:(?://|#|/\*)\s*)?(?:\.{3}|…|⋯)")
 _NO_CODE_AT_ALL = re.compile(r".{2000}|(?:[\w.]++\s++){500}")
 """So long a line, or so many words without a mark between them: Pygments takes a minute for some thousands of them."""
 
@@ -331,7 +329,7 @@ def bracket_mismatch(language: str, code: str) -> tuple[int, str] | None:
                 opening, opened = open_ones.pop()
                 if opening != _PAIRS[mark]:
                     return line, f"{mark} stands where the {opening} of line {opened} is to be closed"
-    if not open_ones or _ELIDED_END.match(rows[-1][1]):
+    if not open_ones:
         return None
     opening, opened = open_ones[-1]
     return rows[-1][0], f"it ends before the {opening} of line {opened} is closed"

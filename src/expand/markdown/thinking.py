@@ -135,13 +135,16 @@ def _after_leading(text: str, marks: Sequence[_Mark], removed: list[Removed]) ->
         elif begin in numbers:
             end = _leading_end(text, marks, numbers[begin])
         elif around and around.end() in numbers:
-            number = numbers[around.end()]
-            end = _end_in_fence(text, marks, number, around)
-            inner = _leading_end(text, marks, number)
+            inner = _leading_end(text, marks, numbers[around.end()])
+            closing = _FENCE.match(text, _after_blank(text, inner or 0))
             # Whether the fence holds the text to its end, as far as its name or the text's last line tells.
             last = _FENCE.match(text.rstrip().rpartition("\n")[2])
             holds_all = around[2].lower() not in ("", "text") or (last and not last[2].strip())
-            if end is None and inner is not None and holds_all:
+            if inner and closing and closes(closing, around[1]):
+                end = closing.end()  # it held nothing else
+            elif inner == len(text) == _fence_end(text, around):
+                end = inner
+            elif inner and holds_all:
                 removed.append(Removed("thinking", text[around.end() : inner]))
                 return text[begin : around.end(2)] + newline_of(text), _after_blank(text, inner)
         elif token:
@@ -199,16 +202,6 @@ def _end_of(marks: Sequence[_Mark], number: int) -> int | None:
 def _fence_end(text: str, opening: re.Match[str]) -> int:
     rows = _FENCE.finditer(text, opening.end())
     return next((row.end() for row in rows if closes(row, opening[1])), len(text))
-
-
-def _end_in_fence(text: str, marks: Sequence[_Mark], number: int, fence: re.Match[str]) -> int | None:
-    """Where a fence at the start ends that holds thinking and nothing else, None for another fence."""
-    end = _end_of(marks, number)
-    if end is None:
-        all_of_it = _WRAPPERS[marks[number].wrapper].get("certain", True) and _fence_end(text, fence) == len(text)
-        return len(text) if all_of_it else None
-    closing = _FENCE.match(text, _after_blank(text, end))
-    return closing.end() if closing and closes(closing, fence[1]) else None
 
 
 def _after_lone_end(text: str, start: int, marks: Sequence[_Mark], removed: list[Removed]) -> int:
