@@ -18,11 +18,9 @@ from expand.workspace import read_text
 def brief(
     context: typer.Context,
     chapter: options.Chapter,
+    buying: options.Buying,
     fresh: Annotated[bool, typer.Option("--fresh", help="Have it written anew.")] = False,
     language: options.Language = None,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
-    budget: options.Budget = None,
     as_json: options.Json = False,
 ) -> None:
     """Show what a chapter's sections share, or have it written."""
@@ -31,9 +29,7 @@ def brief(
     place.outline(chapter)
     code = 0
     if fresh or not path.is_file():
-        run_options = RunOptions.of(
-            place, chapter, language=language, fresh=fresh, model=model, base_url=base_url, budget=budget
-        )
+        run_options = RunOptions.of(place, chapter, language=language, fresh=fresh, **buying._asdict())
         note_author(run_options.settings(place))
         made = asyncio.run(write_brief(place, run_options, on_event=show_notice, on_ready=stop_with_signals))
         for problem in made.problems:

@@ -16,6 +16,7 @@ from expand.workspace import Workspace
 
 def chapter(
     context: typer.Context,
+    buying: options.Buying,
     chapters: Annotated[
         list[str] | None,
         typer.Argument(metavar="ID...", help="Chapters to expand.", autocompletion=options.complete_chapter),
@@ -26,12 +27,8 @@ def chapter(
         list[int] | None, typer.Option("--section", metavar="N", help="Only this section; repeatable.")
     ] = None,
     language: options.Language = None,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
     concurrency: options.Concurrency = None,
-    budget: options.Budget = None,
     on_unknown: options.OnUnknown = None,
-    unpriced: options.Unpriced = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be sent and reserved; send nothing.")
     ] = False,
@@ -93,13 +90,10 @@ def chapter(
         cascade=cascade,
         brief=not no_brief,
         read=read,
-        budget=budget,
-        unpriced=unpriced,
-        model=model,
-        base_url=base_url,
         concurrency=concurrency,
         on_unknown=on_unknown,
         decide=decide,
+        **buying._asdict(),
     )
     if read and batch is not None:
         raise InputError(

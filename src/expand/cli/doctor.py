@@ -21,9 +21,8 @@ from expand.settings import Overrides, Settings
 
 def doctor(
     context: typer.Context,
+    author: options.Author,
     live: Annotated[bool, typer.Option("--live", help="Send one small request too; it goes into the ledger.")] = False,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
     as_json: options.Json = False,
 ) -> None:
     """Check what is installed, reachable and priced; name remedies.
@@ -39,7 +38,7 @@ def doctor(
             Path.cwd(),
             given=context.obj,
             environment=os.environ,
-            overrides=Overrides(model=model, base_url=base_url),
+            overrides=Overrides(**author._asdict()),
             terminal=terminal,
             live=live,
             ask=_ask,

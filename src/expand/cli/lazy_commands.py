@@ -3,9 +3,10 @@
 A cli module may therefore import all it needs at its top: nothing of it is loaded for another command.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from importlib import import_module
-from inspect import signature
+from inspect import Parameter, Signature, signature
 from typing import Any, NamedTuple
 
 import typer
@@ -64,12 +65,35 @@ class LazyCommand(TyperCommand):
         module, _, function = self.function.partition(":")
         imported = getattr(import_module(f"expand.cli.{module}"), function)
         plain: Any = {"pretty_exceptions_short": True, "rich_markup_mode": self.rich_markup_mode}
-        made = get_command_from_info(CommandInfo(name=self.name, callback=imported), **plain)
+        made = get_command_from_info(CommandInfo(name=self.name, callback=_ungrouped(imported)), **plain)
         other = {"version"} if "context" in signature(imported).parameters else {"version", "workspace"}
         shared = get_command_from_info(CommandInfo(callback=root), **plain).params
         self.params = [*made.params, *(option for option in shared if option.name not in other)]
         self.callback, self.help = made.callback, made.help
         return getattr(self, name)
+
+
+def _ungrouped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as typer reads it: each parameter that is a group of options, a ``NamedTuple``, stands for these."""
+    parameters: list[Parameter] = []
+    groups: dict[str, Any] = {}
+    for name, parameter in signature(function).parameters.items():
+        if hasattr(parameter.annotation, "_fields"):
+            groups[name] = parameter.annotation
+            parameters += signature(parameter.annotation).parameters.values()
+        else:
+            parameters.append(parameter)
+
+    @wraps(function)
+    def command(**given: Any) -> Any:
+        for name, kind in groups.items():
+            given[name] = kind(**{option: given.pop(option) for option in kind._fields})
+        return function(**given)
+
+    own = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in parameters]
+    command.__signature__ = Signature(own)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in own}
+    return command
 
 
 def _not_imported() -> None:

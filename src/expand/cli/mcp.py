@@ -15,11 +15,11 @@ from expand.errors import InputError
 
 def mcp(
     context: typer.Context,
+    author: options.Author,
     budget: Annotated[
         int | None, typer.Option("--budget", metavar="TOKENS", min=0, help="Let it draft, for so many tokens at most.")
     ] = None,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
+    unpriced: options.Unpriced = False,
 ) -> None:
     """Serve an assistant on stdin and stdout (MCP).
 
@@ -32,4 +32,4 @@ def mcp(
     opened = workspace_of(context)
     allowed = f"it may draft for {budget:,} tokens" if budget is not None else "without --budget it cannot draft"
     note(f"an MCP server for {opened.root}, on stdin and stdout; {allowed}")
-    asyncio.run(serve(opened, RunOptions(model=model, base_url=base_url), budget))
+    asyncio.run(serve(opened, RunOptions(**author._asdict(), unpriced=unpriced), budget))

@@ -1,7 +1,9 @@
-"""The options and arguments that several commands take, as annotations: ``model: options.Model = None``."""
+"""The options and arguments that several commands take, as annotations: ``model: options.Model = None``.
+
+Options that always come together are a group, which a function takes as one parameter: ``buying: options.Buying``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -40,3 +42,19 @@ Unpriced = Annotated[bool, typer.Option("--unpriced", help="Under a limit in mon
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 FormatJson = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")]
+
+
+class Author(NamedTuple):
+    """Whose model writes."""
+
+    model: Model = None
+    base_url: BaseUrl = None
+
+
+class Buying(NamedTuple):
+    """Whose model writes, and what it may take."""
+
+    model: Model = None
+    base_url: BaseUrl = None
+    budget: Budget = None
+    unpriced: Unpriced = False

@@ -28,11 +28,10 @@ ChapterOption = Annotated[
 def show(
     context: typer.Context,
     chapter: options.Chapter,
+    author: options.Author,
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")] = 1,
     plan: options.Plan = "full",
     language: options.Language = None,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
     as_json: options.Json = False,
 ) -> None:
     """Print the messages of a section's first request; send nothing.
@@ -40,9 +39,7 @@ def show(
     The messages are printed as they would be sent, with their token counts."""
     require_choice("--plan", plan, ("full", "lean"))
     opened = workspace_of(context)
-    run_options = RunOptions.of(
-        opened, chapter, sections=[section], plan=plan, language=language, model=model, base_url=base_url
-    )
+    run_options = RunOptions.of(opened, chapter, sections=[section], plan=plan, language=language, **author._asdict())
     show_request(first_request(opened, run_options.settings(opened), run_options), as_json=as_json)
 
 

@@ -61,17 +61,16 @@ def budget(
 
 def plan(
     context: typer.Context,
+    author: options.Author,
     chapters: options.SomeChapters = None,
     form: FormatOption = "table",
     json: options.FormatJson = False,
     language: ReportLanguageOption = None,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
     output: options.Output = None,
 ) -> None:
     """Compare the plans: lines, tokens, cost, hours and completion."""
     wanted = require_choice("--format", "json" if json else form, FORMATS)
-    data = figures(workspace_of(context), model=model, base_url=base_url)
+    data = figures(workspace_of(context), **author._asdict())
     known = [chapter.id for chapter in data.chapters]
     for chapter in chapters or []:
         if chapter not in known:
@@ -84,11 +83,10 @@ def plan(
 
 def status(
     context: typer.Context,
+    author: options.Author,
     form: FormatOption = "table",
     json: options.FormatJson = False,
     language: ReportLanguageOption = None,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
     output: options.Output = None,
     update: Annotated[
         Path | None,
@@ -98,7 +96,7 @@ def status(
     """Show lines against targets, the forecast and the to-do list."""
     wanted = require_choice("--format", "json" if json else form, FORMATS)
     opened = workspace_of(context)
-    data = figures(opened, model=model, base_url=base_url)
+    data = figures(opened, **author._asdict())
     if update is not None:
         renew(update, status_tables(data, report_language(data.book.language, language)))
         return

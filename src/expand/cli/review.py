@@ -51,6 +51,7 @@ Explain = Annotated[
 def review(
     context: typer.Context,
     chapters: options.Chapters,
+    buying: options.Buying,
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json or markdown.")] = "table",
     as_json: options.FormatJson = False,
     output: options.Output = None,
@@ -59,9 +60,6 @@ def review(
     read: Annotated[
         bool, typer.Option("--read", help="Have the review model read the whole draft, and mend what it finds.")
     ] = False,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
-    budget: options.Budget = None,
     explain: Explain = None,
 ) -> None:
     """Check drafts against their outlines; exit 5 if one falls short."""
@@ -69,8 +67,7 @@ def review(
     place = workspace_of(context)
     settings, book = settings_of(place), place.book()
     code = code or settings.code.check
-    asked = {"language": language, "model": model, "base_url": base_url, "budget": budget}
-    stopped = _read(place, chapters, code=code, **asked) if read else 0
+    stopped = _read(place, chapters, code=code, language=language, **buying._asdict()) if read else 0
     results = [review_draft(place, settings, book, chapter, language=language, code=code) for chapter in chapters]
     if form == "json":
         print_json({"chapters": [chapter_json(result) for result in results]}, output)
@@ -98,12 +95,10 @@ def _read(place: Workspace, chapters: list[str], *, code: bool, **changes: Any) 
 def revise(
     context: typer.Context,
     chapter: options.Chapter,
+    buying: options.Buying,
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")],
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What is to change.")] = "",
     language: options.DraftLanguage = None,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
-    budget: options.Budget = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Also if the section was edited by hand.")] = False,
     restore: Annotated[bool, typer.Option("--restore", help="Bring back the edit that was replaced last.")] = False,
     as_json: options.Json = False,
@@ -134,9 +129,7 @@ def revise(
         sections=[section],
         fresh=True,
         instruction=note.strip(),
-        model=model,
-        base_url=base_url,
-        budget=budget,
+        **buying._asdict(),
     )
     raise typer.Exit(run(place, run_options, as_json=as_json))
 

@@ -18,16 +18,14 @@ from expand.workspace import Workspace
 
 def serve(
     context: typer.Context,
+    buying: options.Buying,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="By default any that is free.")] = 0,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
     language: options.Language = None,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
-    budget: options.Budget = None,
 ) -> None:
     """Show the book on a live page: run, watch, decide on each section."""
     place = workspace_of(context)
-    given = RunOptions(language=language or place.book().language, model=model, base_url=base_url, budget=budget)
+    given = RunOptions(language=language or place.book().language, **buying._asdict())
     settings = given.settings(place)
     note_author(settings, *other_roles(place, settings, given))
     asyncio.run(_serve(place, given, port, open_page=open_page))

@@ -19,19 +19,14 @@ from expand.drafting.translation import translate as translate_chapter
 def translate(
     context: typer.Context,
     chapter: options.Chapter,
+    buying: options.Buying,
     to: Annotated[str, typer.Option("--to", metavar="LANGUAGE", help="One of the book's languages, such as en or zh.")],
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
-    budget: options.Budget = None,
-    unpriced: options.Unpriced = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Translate a finished chapter; buy only what changed."""
     place = workspace_of(context)
-    run_options = RunOptions.of(
-        place, chapter, language=to, model=model, base_url=base_url, budget=budget, unpriced=unpriced
-    )
+    run_options = RunOptions.of(place, chapter, language=to, **buying._asdict())
     if dry_run:
         planned = plan_translation(place, run_options)
         raise typer.Exit(show_dry_run([planned], as_json=as_json))

@@ -1,12 +1,11 @@
 """The options that every command takes, and the messages on stderr that they silence or add.
 
-``expand --help`` loads this module, so it imports nothing that reads a workspace. ``--quiet`` and ``--verbose`` count
-for one command line, wherever they stand in it.
+``expand --help`` loads this module, so it imports nothing that reads a workspace. Of ``--quiet`` and ``--verbose``,
+the last one counts, wherever they stand in the command line.
 """
 
 import enum
 import sys
-from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +13,6 @@ from typing import Annotated
 import typer
 
 from expand import __version__
-from expand.errors import InputError
 from expand.redaction import printable
 
 
@@ -39,17 +37,9 @@ def begin() -> None:
     _VERBOSITY.set(Verbosity.NORMAL)
 
 
-def _sets(wanted: Verbosity) -> Callable[[bool], bool]:
-    """The callback of the option that asks for a verbosity."""
-
-    def callback(given: bool) -> bool:
-        if given and verbosity() not in (Verbosity.NORMAL, wanted):
-            raise InputError("--quiet and --verbose were given", remedy="give one of them")
-        if given:
-            _VERBOSITY.set(wanted)
-        return given
-
-    return callback
+def _set_verbosity(verbose: bool | None) -> None:
+    if verbose is not None:
+        _VERBOSITY.set(Verbosity.VERBOSE if verbose else Verbosity.QUIET)
 
 
 def _set_workspace(context: typer.Context, given: Path | None) -> None:
@@ -73,26 +63,17 @@ def root(
             help="The folder with expand.toml; by default this one or one above.",
         ),
     ] = None,
-    quiet: Annotated[
-        bool,
-        typer.Option(
-            "--quiet",
-            "-q",
-            callback=_sets(Verbosity.QUIET),
-            expose_value=False,
-            help="Show results and errors only, no progress.",
-        ),
-    ] = False,
     verbose: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--verbose",
-            "-v",
-            callback=_sets(Verbosity.VERBOSE),
+            "--verbose/--quiet",
+            "-v/-q",
+            callback=_set_verbosity,
             expose_value=False,
-            help="Show every attempt of a run; keep a log in .expand/logs.",
+            show_default=False,
+            help="Show every attempt of a run, and keep a log in .expand/logs; or show results and errors only.",
         ),
-    ] = False,
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
