@@ -175,11 +175,11 @@ def test_verbose_tells_every_attempt_and_keeps_it_in_a_log_without_the_key(
     assert re.search(r"exit 0: \d+ attempts, \d+ answers, [\d.]+ s$", log.rstrip())
 
 
-def test_quiet_and_verbose_exclude_each_other(place: Path) -> None:
-    ran = expand(place, "--quiet", "chapter", "07", "--verbose")
-    assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "expand: --quiet and --verbose were given; give one of them\n"
-    assert expand(place, "budget").code == 0, "the next command line asks anew"
+def test_of_quiet_and_verbose_the_last_one_counts(place: Path, server: ScriptedServer) -> None:
+    line = ["chapter", "07", "--base-url", server.base_url]
+    assert expand(place, "--verbose", *line, "--quiet").err == ""
+    assert "the log of this run is" in expand(place, "--quiet", *line, "--verbose").err
+    assert "the log of this run is" not in expand(place, *line).err, "the next command line begins anew"
 
 
 def test_a_file_that_is_written_is_named_unless_quiet(place: Path) -> None:
