@@ -78,16 +78,13 @@ def test_undo_says_that_the_commit_stands_and_how_to_take_it_back(place: Path) -
     undone = expand(place, "accept", "07", "--undo")
 
     remedy = f"git restore chapters/07_signals.md memory/07.yaml && git revert {head}"
-    assert f"its commit {head} stands; to take that back, too: {remedy}" in undone.err
+    assert f"its commit stands; to take that back, too: {remedy}" in undone.err
     subprocess.run(f"{remedy} --no-edit", shell=True, check=True, cwd=place, capture_output=True)
     assert source.read_bytes() == before
     assert git(place, "status", "--porcelain", "--", "chapters") == ""
 
     expand(place, "accept", "07")
     assert "stands" not in expand(place, "accept", "07", "--undo").err, "it was reverted"
-    expand(place, "accept", "07", "--commit")
-    again = git(place, "rev-parse", "--short", "HEAD").strip()
-    assert expand(place, "accept", "07", "--undo", "--json").json["undone"][0]["commit"] == again
 
 
 def test_the_message_has_the_figures(place: Path, server: ScriptedServer) -> None:

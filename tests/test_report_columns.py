@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from expand.reports.messages import Texts
 from expand.reports.text_table import fold, table_lines, text_columns
 
 
 def drawn(columns: dict[str, bool], rows: list[list[str]], room: int, *, total: bool = False) -> list[str]:
     """The table's lines; ``columns`` says of each name whether it heads figures."""
-    return list(table_lines(text_columns(list(columns), list(columns.values()), rows), room, total=total))
+    texts = Texts(list(columns), list(columns.values()), rows)
+    return list(table_lines(text_columns(texts), room, total=total))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -23,8 +23,8 @@ from expand.reports.report_model import Report
 from expand.reports.status_report import Reviews, status_report, status_tables
 from expand.workspace import Workspace, meant
 
-FormatOption = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json, markdown, csv or html.")]
-ReportLanguageOption = Annotated[str | None, typer.Option("--language", help="The report's language: en or zh.")]
+Form = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json, markdown, csv or html.")]
+ReportLanguage = Annotated[str | None, typer.Option("--language", help="The report's language: en or zh.")]
 REPORT_FILES: dict[str, Format] = {
     "README.md": "markdown",
     "status.html": "html",
@@ -33,43 +33,40 @@ REPORT_FILES: dict[str, Format] = {
 }
 
 
-def _print(report: Report, form: Format, output: Path | None) -> None:
-    """On stdout or into a file; on a terminal the tables keep to the terminal's width."""
-    if form == "json":
-        print_json(as_json(report), output)
-        return
-    on_terminal = output is None and sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if on_terminal else None
-    print_text(render(report, form, width=width), output)
+class Shown(NamedTuple):
+    """The options that say how a report is shown."""
+
+    form: Form = "table"
+    json: options.FormatJson = False
+    language: ReportLanguage = None
+    output: options.Output = None
+
+    def spoken(self, data: BookData) -> str:
+        """The report's language."""
+        return report_language(data.book.language, self.language)
+
+    def print(self, report: Report) -> None:
+        """Prints a report on stdout or into a file; on a terminal the tables keep to the terminal's width."""
+        form = require_choice("--format", "json" if self.json else self.form, FORMATS)
+        if form == "json":
+            print_json(as_json(report), self.output)
+            return
+        on_terminal = self.output is None and sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if on_terminal else None
+        print_text(render(report, form, width=width), self.output)
 
 
-def budget(
-    context: typer.Context,
-    form: FormatOption = "table",
-    json: options.FormatJson = False,
-    language: ReportLanguageOption = None,
-    output: options.Output = None,
-) -> None:
+def budget(context: typer.Context, shown: Shown) -> None:
     """Show tokens used, reserved, remaining and estimated for the rest."""
-    wanted = require_choice("--format", "json" if json else form, FORMATS)
     opened = workspace_of(context)
     data = figures(opened, priced=False, latest=LATEST)
-    _print(budget_report(data, report_language(data.book.language, language)), wanted, output)
+    shown.print(budget_report(data, shown.spoken(data)))
     for pause in pauses_in(opened.ledger_place):
         warn(f"{pause}; lift it with `expand ledger resume {shlex.quote(pause.model)}`")
 
 
-def plan(
-    context: typer.Context,
-    author: options.Author,
-    chapters: options.SomeChapters = None,
-    form: FormatOption = "table",
-    json: options.FormatJson = False,
-    language: ReportLanguageOption = None,
-    output: options.Output = None,
-) -> None:
+def plan(context: typer.Context, shown: Shown, author: options.Author, chapters: options.SomeChapters = None) -> None:
     """Compare the plans: lines, tokens, cost, hours and completion."""
-    wanted = require_choice("--format", "json" if json else form, FORMATS)
     data = figures(workspace_of(context), **author._asdict())
     known = [chapter.id for chapter in data.chapters]
     for chapter in chapters or []:
@@ -77,30 +74,25 @@ def plan(
             near = meant(chapter, known)
             hint = f"did you mean {near}? it has" if near else "it has"
             raise InputError(f"the book has no chapter {chapter!r}", remedy=f"{hint} {', '.join(known)}")
-    chosen = frozenset(chapters) if chapters else None
-    _print(plan_report(data, report_language(data.book.language, language), chosen), wanted, output)
+    shown.print(plan_report(data, shown.spoken(data), frozenset(chapters) if chapters else None))
 
 
 def status(
     context: typer.Context,
+    shown: Shown,
     author: options.Author,
-    form: FormatOption = "table",
-    json: options.FormatJson = False,
-    language: ReportLanguageOption = None,
-    output: options.Output = None,
     update: Annotated[
         Path | None,
         typer.Option("--update", metavar="FILE", help="Renew the table between the markers in FILE."),
     ] = None,
 ) -> None:
     """Show lines against targets, the forecast and the to-do list."""
-    wanted = require_choice("--format", "json" if json else form, FORMATS)
     opened = workspace_of(context)
     data = figures(opened, **author._asdict())
     if update is not None:
-        renew(update, status_tables(data, report_language(data.book.language, language)))
-        return
-    _print(_status_report(opened, data, language, "title.status"), wanted, output)
+        renew(update, status_tables(data, shown.spoken(data)))
+    else:
+        shown.print(_status_report(opened, data, shown.spoken(data), "title.status"))
 
 
 def report(
@@ -108,20 +100,21 @@ def report(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write to.")] = Path(
         "reports"
     ),
-    language: ReportLanguageOption = None,
+    language: ReportLanguage = None,
 ) -> None:
     """Write the book's completion report: Markdown, HTML, JSON, CSV."""
     opened = workspace_of(context)
-    completion = _status_report(opened, figures(opened), language, "title.completion")
+    data = figures(opened)
+    completion = _status_report(opened, data, report_language(data.book.language, language), "title.completion")
     for name, form in REPORT_FILES.items():
         print_text(render(completion, form), output / name)
         typer.echo(output / name)
 
 
-def _status_report(workspace: Workspace, data: BookData, language: str | None, title: str) -> Report:
+def _status_report(workspace: Workspace, data: BookData, language: str, title: str) -> Report:
     found: Reviews = {}
     if any(chapter.draft for chapter in data.chapters):
         from expand.reports.draft_reviews import reviews  # loads the checks and their parsers: 0.3 s
 
         found = reviews(workspace, settings_of(workspace), data)
-    return status_report(data, found, report_language(data.book.language, language), title=title)
+    return status_report(data, found, language, title=title)

@@ -199,19 +199,11 @@ def _undo(place: Workspace, chapters: list[str], language: str | None, *, as_jso
     for chapter in chapters:
         source = place.outline(chapter, language).source if language else None
         restored = undo_acceptance(place, chapter, source)
-        commit, remedy = standing_commit(place, chapter, restored.source)
-        undone.append(
-            {
-                "chapter": chapter,
-                "source": restored.source,
-                "existed": bool(restored.former),
-                **({"commit": commit} if commit else {}),
-            }
-        )
+        undone.append({"chapter": chapter, "source": restored.source, "existed": bool(restored.former)})
         if not as_json:
             done = "the former text is back" if restored.former else "taken away: there was none"
             typer.echo(f"{restored.source}: {done}")
-        if commit:
-            warn(f"its commit {commit} stands; to take that back, too: {remedy}")
+        if remedy := standing_commit(place, chapter, restored.source):
+            warn(f"its commit stands; to take that back, too: {remedy}")
     if as_json:
         print_json({"undone": undone})

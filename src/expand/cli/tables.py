@@ -10,6 +10,7 @@ from rich.text import Text
 
 from expand.cli.output import unguarded
 from expand.redaction import printable
+from expand.reports.messages import Texts
 from expand.reports.text_table import PIPE_WIDTH, fitted_table
 
 Row = TypeVar("Row")
@@ -41,9 +42,11 @@ def print_table(
     where: Console, columns: Sequence[TableColumn[Row]], rows: Iterable[Row], *, total: Row | None = None
 ) -> None:
     """Prints the rows in the console's width, in parts where it is narrow; ``total`` is set off below."""
-    every = [*rows, *([total] if total is not None else [])]
-    values = [[column.cell(row) for column in columns] for row in every]
-    cells = [[printable(cell) if isinstance(cell, str) else f"{cell:,}" for cell in row] for row in values]
+
+    def shown(row: Row) -> list[str]:
+        values = (column.cell(row) for column in columns)
+        return [printable(value) if isinstance(value, str) else f"{value:,}" for value in values]
+
     names, figures = [column.name for column in columns], [column.figure for column in columns]
-    lines = fitted_table(names, figures, cells, where.width, total=total is not None)
-    where.print(Text("\n".join(lines), no_wrap=True, overflow="ignore"))
+    table = Texts(names, figures, [*map(shown, rows)], None if total is None else shown(total))
+    where.print(Text("\n".join(fitted_table(table, where.width)), no_wrap=True, overflow="ignore"))

@@ -60,20 +60,20 @@ def commit_chapter(workspace: Workspace, accepted: Accepted) -> str:
     return _git(workspace, "rev-parse", "--short", "HEAD")
 
 
-def standing_commit(workspace: Workspace, chapter: str, source: str) -> tuple[str, str]:
-    """The last commit of a document, if it is of accepting the chapter and the document was taken back since; and what
-    takes that commit back. Two times "" where there is none."""
+def standing_commit(workspace: Workspace, chapter: str, source: str) -> str:
+    """The command that takes back the last commit of a document, if that is of accepting the chapter, and the document
+    was taken back since; "" where there is none."""
     if shutil.which("git") is None:
-        return "", ""
-    # git reverts no file that differs from its last commit, even if it has the former text.
+        return ""
     file = f":(literal){source}"
     last, _, subject = _git(workspace, "log", "-1", "--format=%h %s", "--", file, check=False).partition(" ")
     if not re.match(rf"Accept chapter {re.escape(chapter)}[:,]", subject) or not _git(
         workspace, "status", "--porcelain", "--", file
     ):
-        return "", ""
+        return ""
     files = _git(workspace, "show", "--relative", "--name-only", "--format=", last).splitlines()
-    return last, f"git restore {shlex.join(files)} && git revert {last}"
+    # git reverts no file that differs from its last commit, even if it has the former text.
+    return f"git restore {shlex.join(files)} && git revert {last}"
 
 
 def _message(workspace: Workspace, accepted: Accepted) -> str:

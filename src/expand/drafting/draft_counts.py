@@ -1,6 +1,6 @@
 """What drafts and documents hold, for reports: lines and words by section, counted as a run counts them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from expand.document.draft import read
@@ -29,6 +29,10 @@ class DraftSummary(NamedTuple):
         if unit == "lines":
             return self.lines_by_section.get(section.number, 0)
         return round(self.words_by_section.get(section.number, 0) * section.lines / goal)
+
+    def of(self, sections: Iterable[Section]) -> int:
+        """The same of several together."""
+        return sum(map(self.delivered, sections))
 
     @property
     def lines(self) -> int:

@@ -207,76 +207,65 @@ def opening_lines(book: Book, chapters: tuple[ChapterData, ...]) -> int:
 
 def _chapters(workspace: Workspace, book: Book, *, bought: Container[str]) -> tuple[ChapterData, ...]:
     """The book's chapters in its order, then those that only have an outline."""
-    recorded = {chapter.id: chapter for chapter in book.chapters}
-    outlined = dict.fromkeys(workspace.chapter_ids())
+    outlines = {chapter: workspace.outline(chapter) for chapter in workspace.chapter_ids()}
+    records = {chapter.id: chapter for chapter in book.chapters}
+    records |= {id_: BookChapter(id=id_, title=one.title) for id_, one in outlines.items() if id_ not in records}
     replaced = Acceptances(workspace).replaced()
-    chapters = []
-    for chapter in dict.fromkeys([*recorded, *outlined]):
-        outline = workspace.outline(chapter) if chapter in outlined else None
-        record = recorded.get(chapter)
-        source = (outline or recorded[chapter]).source
-        path = workspace.source_path(source) if source else None
-        text = read_text(path) if path is not None and path.is_file() else None
-        draft_path = workspace.draft_path(book.draft_name(chapter, workspace.draft_language(book, chapter)))
-        held: DraftSummary | None = None
-        if text is not None and outline and (outline.layout or book.layout) == "keep":
-            held = document_summary(text, outline, book.language)
-        draft: DraftSummary | None = None
-        if draft_path.is_file():
-            draft = draft_summary(read_text(draft_path))
-        elif text is not None and chapter in bought and lines.count(text) != (record.lines if record else None):
-            draft = held or draft_summary(text)  # what the draft became
-        # What the book calls finished is finished as a whole, whatever is planned in it.
-        part = None if held is None or held.whole or (record and record.finished) else outline
-        former = replaced[chapter].decode("utf-8", "replace") if chapter in replaced else None
-        now, then = (None if one is None else _lines_of(one, part, book.language) for one in (text, former))
-        chapters.append(_chapter(record, outline, draft, now=now, then=then, by_section=part is not None))
-    return tuple(chapters)
-
-
-def _lines_of(document: str, part: Outline | None, language: str) -> tuple[int, ...]:
-    """The lines of a document: those of each section of an outline that is of a ``part`` of it, else all."""
-    if part is None:
-        return (lines.count(document),)
-    return tuple(map(document_summary(document, part, language).delivered, part.sections))
+    return tuple(
+        _chapter(workspace, book, record, outlines.get(id_), replaced.get(id_), bought=id_ in bought)
+        for id_, record in records.items()
+    )
 
 
 def _chapter(
-    record: BookChapter | None,
+    workspace: Workspace,
+    book: Book,
+    record: BookChapter,
     outline: Outline | None,
-    draft: DraftSummary | None,
+    former: bytes | None,
     *,
-    now: Sequence[int] | None,
-    then: Sequence[int] | None,
-    by_section: bool,
+    bought: bool,
 ) -> ChapterData:
-    """One chapter. The lines ``now`` are those of its document, by section or all together, and ``then`` of the one
-    that its first acceptance replaced, None where nothing was accepted."""
-    identity = outline or record
-    assert identity is not None  # one of the two named the chapter
-    recorded = record.lines if record else None
-    counted, former = (None if found is None else sum(found) for found in (now, then))
-    target = record.target_lines if record and not by_section else None
-    if target is None and outline is not None:
-        target = (not by_section and outline.stated_lines) or outline.target_lines
-    lines_before = record.lines_before if record else None
-    known = (lines_before, former, counted, recorded) if by_section else (lines_before, former, recorded, counted)
-    present = now if by_section and now else [None] * (len(outline.sections) if outline else 0)
+    """One chapter. ``former`` is the document that its first acceptance replaced, None where nothing was accepted."""
+    sections, source = outline.sections if outline else (), (outline or record).source
+    path = workspace.source_path(source) if source else None
+    text = read_text(path) if path is not None and path.is_file() else None
+    held: DraftSummary | None = None
+    if text is not None and outline and (outline.layout or book.layout) == "keep":
+        held = document_summary(text, outline, book.language)
+    draft: DraftSummary | None = None
+    draft_path = workspace.draft_path(book.draft_name(record.id, workspace.draft_language(book, record.id)))
+    if draft_path.is_file():
+        draft = draft_summary(read_text(draft_path))
+    elif text is not None and bought and lines.count(text) != record.lines:
+        draft = held or draft_summary(text)  # what the draft became
+    then = None if former is None else former.decode("utf-8", "replace")
+    counted: int | None
+    if outline and held and not (held.whole or record.finished):  # what the book calls finished is so as a whole
+        before = None if then is None else document_summary(then, outline, book.language).of(sections)
+        counted, target, stated = held.of(sections), outline.target_lines, None
+        present: Sequence[int | None] = [held.delivered(section) for section in sections]
+    else:
+        before = None if then is None else lines.count(then)
+        counted, stated = None if text is None else lines.count(text), record.lines
+        target = record.target_lines or (outline and (outline.stated_lines or outline.target_lines)) or 0
+        present = [None] * len(sections)
+    known = (record.lines_before, before, stated, counted)
     return ChapterData(
-        id=identity.id,
-        title=identity.title,
-        tier=record.tier if record else None,
+        id=record.id,
+        title=outline.title if outline else record.title,
+        tier=record.tier,
         before=next((found for found in known if found is not None), 0),
-        recorded=recorded,
+        recorded=record.lines,
         counted=counted,
-        target=target or 0,
+        target=target,
         outlined=outline.target_lines if outline else None,
         priority=outline.priority if outline else "medium",
         hours=outline.hours if outline else 0.0,
-        declared_finished=record.finished if record else False,
+        declared_finished=record.finished,
         sections=tuple(
             SectionData(one.number, one.title, one.lines, draft.delivered(one) if draft else 0, has)
-            for one, has in zip(outline.sections if outline else (), present, strict=True)
+            for one, has in zip(sections, present, strict=True)
         ),
         draft=draft,
     )

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from expand.errors import InputError
-from expand.reports.report_model import Column, Fact, Facts, Kind, Row, Table, Value
+from expand.reports.report_model import Column, Facts, Kind, Row, Table, Value
 
 LANGUAGES = ("en", "zh")
 _MYRIAD = 10_000
@@ -80,15 +81,29 @@ def show(value: Value, kind: Kind, language: str, *, missing: str) -> str:
     return f"{shown}（{text} 万）"
 
 
-def show_fact(block: Facts, fact: Fact, language: str) -> tuple[str, str]:
-    """A fact's label and value for people."""
-    shown = show(fact.value, fact.kind, language, missing=fact.missing)
-    return label(language, block.id, fact.id), shown
+class Texts(NamedTuple):
+    """A table as people read it; ``figures`` says which of its columns hold figures."""
+
+    heads: Sequence[str]
+    figures: Sequence[bool]
+    rows: Sequence[Sequence[str]]
+    total: Sequence[str] | None = None
 
 
-def show_heads(table: Table, language: str) -> list[str]:
-    """The names of a table's columns for people."""
-    return [label(language, table.id, column.id) for column in table.columns]
+def texts(block: Facts | Table, language: str) -> Texts:
+    """A block for people: facts are a table of two columns."""
+    if isinstance(block, Facts):
+        facts = [
+            (label(language, block.id, f.id), show(f.value, f.kind, language, missing=f.missing)) for f in block.facts
+        ]
+        return Texts([say(language, "measure"), say(language, "value")], [False, True], facts)
+    columns = block.columns
+    return Texts(
+        [label(language, block.id, column.id) for column in columns],
+        [column.is_figure for column in columns],
+        [show_row(columns, row, language) for row in block.rows],
+        show_row(columns, block.total, language, total=True) if block.total else None,
+    )
 
 
 def show_row(columns: Sequence[Column], row: Row, language: str, *, total: bool = False) -> list[str]:

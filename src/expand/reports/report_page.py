@@ -16,7 +16,7 @@ import jinja2
 
 from expand.redaction import escaped
 from expand.reports import messages
-from expand.reports.messages import show_fact, show_heads, show_row
+from expand.reports.messages import show_row, texts
 from expand.reports.report_model import Facts, Report, Table, has_content
 
 _CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
@@ -53,10 +53,7 @@ def rendered(report: Report, template: str) -> str:
             blocks=[block for block in report.blocks if has_content(block)],
             made=f"{report.made:%Y-%m-%d %H:%M}",
             say=partial(messages.say, language),
-            facts=lambda block: [show_fact(block, fact, language) for fact in block.facts],
-            heads=lambda table: show_heads(table, language),
-            rows=lambda table: [show_row(table.columns, row, language) for row in table.rows],
-            total=lambda table: table.total and show_row(table.columns, table.total, language, total=True),
+            texts=partial(texts, language=language),
             drawn=lambda table: draw(table, language),
         )
     )

@@ -13,8 +13,8 @@ from rich.cells import cell_len, chop_cells
 
 from expand.redaction import printable
 from expand.reports import messages
-from expand.reports.messages import show_fact, show_heads, show_row
-from expand.reports.report_model import Facts, Notes, Report, Table, has_content
+from expand.reports.messages import Texts, texts
+from expand.reports.report_model import Notes, Report, has_content
 
 PIPE_WIDTH = 160
 """Columns of an output that is no terminal."""
@@ -33,10 +33,12 @@ class TextColumn(NamedTuple):
     least: int
 
 
-def text_columns(names: Sequence[str], figures: Sequence[bool], rows: Sequence[Sequence[str]]) -> list[TextColumn]:
-    """The columns of a table of rows; ``figures`` says which of them hold figures."""
+def text_columns(table: Texts) -> list[TextColumn]:
+    """The columns of a table; what it totals is their last row."""
+    rows = [*table.rows, *([table.total] if table.total is not None else [])]
+    cells_of = list(zip(*rows, strict=True)) or [()] * len(table.heads)
     columns = []
-    for name, cells, figure in zip(names, list(zip(*rows, strict=True)) or [()] * len(names), figures, strict=True):
+    for name, cells, figure in zip(table.heads, cells_of, table.figures, strict=True):
         widest = max(map(cell_len, cells), default=0)
         least = max(widest if figure else min(widest, TEXT_WIDTH), *map(cell_len, name.split()))
         columns.append(TextColumn(name, cells, figure, least))
@@ -109,30 +111,18 @@ def _report_lines(report: Report, width: int) -> Iterator[str]:
             continue
         title = messages.say(report.language, block.id)
         yield from ("", title, "─" * cell_len(title))
-        match block:
-            case Facts():
-                shown = [show_fact(block, fact, report.language) for fact in block.facts]
-                heads = [messages.say(report.language, head) for head in ("measure", "value")]
-                yield from fitted_table(heads, [False, True], shown, width, total=False)
-            case Table():
-                rows = [show_row(block.columns, row, report.language) for row in block.rows]
-                if block.total is not None:
-                    rows.append(show_row(block.columns, block.total, report.language, total=True))
-                figures = [column.is_figure for column in block.columns]
-                heads = show_heads(block, report.language)
-                yield from fitted_table(heads, figures, rows, width, total=block.total is not None)
-            case Notes():
-                mark = "  [ ] " if block.todo else "  - "
-                for note in block.lines:
-                    first, *others = fold(note, width - len(mark))
-                    yield from (mark + first, *(" " * len(mark) + line for line in others))
+        if isinstance(block, Notes):
+            mark = "  [ ] " if block.todo else "  - "
+            for note in block.lines:
+                first, *others = fold(note, width - len(mark))
+                yield from (mark + first, *(" " * len(mark) + line for line in others))
+        else:
+            yield from fitted_table(texts(block, report.language), width)
 
 
-def fitted_table(
-    heads: Sequence[str], figures: Sequence[bool], rows: Sequence[Sequence[str]], width: int, *, total: bool
-) -> Iterator[str]:
+def fitted_table(table: Texts, width: int) -> Iterator[str]:
     """The table; one that is too wide in parts, each of which begins with the texts that name the rows."""
-    columns = text_columns(heads, figures, rows)
+    columns = text_columns(table)
     names = 1
     while names < min(3, len(columns)) and not columns[names].is_figure:
         names += 1
@@ -144,4 +134,4 @@ def fitted_table(
     for number, part in enumerate(parts):
         if number:
             yield ""
-        yield from table_lines(part, width, total=total)
+        yield from table_lines(part, width, total=table.total is not None)
