@@ -947,3 +947,29 @@ def test_the_longest_wait_is_a_setting(place: Path, server: ScriptedServer) -> N
     assert re.search(r"asks to wait until \d{4}-\d\d-\d\d \d\d:\d\d .* longer than 1 s", stopped.err)
     assert stopped.json["budget"]["used"] == 1000
     assert chapter(place, server).code == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("brief", "07"),
+        ("revise", "07", "--section", "1", "--note", "Shorter."),
+        ("review", "07", "--read"),
+        ("translate", "07", "--to", "zh"),
+    ],
+)
+def test_the_remedy_for_a_model_without_a_price_is_an_option_of_what_is_refused(
+    place: Path, server: ScriptedServer, command: tuple[str, ...]
+) -> None:
+    book = place / "outlines" / "book.yaml"
+    text = book.read_text(encoding="utf-8").replace("tokens: 200000}", "tokens: 200000, usd: 5}")
+    book.write_text(text.replace("tokens: 1000}", "tokens: 1000, usd: 1}"), encoding="utf-8")
+    at = ("--base-url", server.base_url)
+    assert expand(place, "chapter", "07", "--no-brief", "--no-read", "--unpriced", *at).code in (0, 5)
+    asked = len(server.requests)
+
+    refused = expand(place, *command, *at)
+    assert "pass --unpriced to let it through" in refused.err
+    assert len(server.requests) == asked
+    assert "pass --unpriced" not in expand(place, *command, "--unpriced", *at).err
+    assert len(server.requests) > asked

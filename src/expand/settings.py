@@ -10,7 +10,7 @@ user has trusted the workspace (``trust``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -143,7 +143,11 @@ class Settings:
         return frozenset(model for order in orders for model in order[:-1]) - {order[-1] for order in orders}
 
 
-_SECONDS = ("timeout_seconds", "total_timeout_seconds", "longest_wait_seconds")
+_WANTED: Mapping[str, Callable[[Any], object]] = {
+    "concurrency": int,  # which may be written 4.0
+    "on_unknown": str,
+    **dict.fromkeys(("timeout_seconds", "total_timeout_seconds", "longest_wait_seconds"), float),
+}
 SECTION_ROLES: tuple[ModelRole, ...] = ("draft", "repair")
 """The roles whose requests are a section's own."""
 
@@ -286,15 +290,10 @@ class _Stated:
         words = [text for one in self._known.values() for text in (one.name, one.title, one.base_url)]
         stated = (self._author.get(name) for name in ("model", "provider", "base_url"))
         note_keys([key], words=(model, base_url, *words, *stated, *self._models))
-        on_unknown = self._overrides.on_unknown or self._author.get("on_unknown", "retry")
-        if on_unknown not in ("retry", "hold"):
-            raise InputError(f"on_unknown is {on_unknown!r}", remedy="give retry or hold")
-        concurrency = self._overrides.concurrency
-        if concurrency is None and "concurrency" in self._author:
-            concurrency = int(self._author["concurrency"])  # which may be written 4.0
-        if concurrency is not None and concurrency < 1:
-            raise InputError(f"concurrency is {concurrency}", remedy="give a whole number above 0")
-        wanted: dict[str, Any] = {name: float(self._author[name]) for name in _SECONDS if name in self._author}
+        said = {**self._author, **{name: one for name, one in self._overrides._asdict().items() if one is not None}}
+        wanted: dict[str, Any] = {name: kind(said[name]) for name, kind in _WANTED.items() if name in said}
+        if wanted.get("concurrency", 1) < 1:
+            raise InputError(f"concurrency is {wanted['concurrency']}", remedy="give a whole number above 0")
         return Settings(
             model=model or DEFAULT_MODEL,
             provider=provider,
@@ -302,8 +301,6 @@ class _Stated:
             api_key=key,
             key_variable=variable,
             for_openai=for_openai,
-            concurrency=concurrency,
-            on_unknown=cast(OnUnknown, on_unknown),
             models=self._models,
             model_file=file,
             code=CodeSettings(**self._file.data.get("code", {})),
