@@ -1,6 +1,6 @@
 """``expand chapter``: chapters into drafts."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -14,21 +14,52 @@ from expand.errors import InputError
 from expand.workspace import Workspace
 
 
+class Running(NamedTuple):
+    """The options of a run that are named as those of ``RunOptions``."""
+
+    plan: options.Plan = "full"
+    sections: Annotated[
+        list[int] | None, typer.Option("--section", metavar="N", help="Only this section; repeatable.")
+    ] = None
+    language: options.Language = None
+    concurrency: Annotated[int | None, typer.Option("--concurrency", min=1, help="Requests at once.")] = None
+    on_unknown: Annotated[
+        str | None, typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone.")
+    ] = None
+    fresh: Annotated[bool, typer.Option("--fresh", help="Buy anew; with --section, edited text is replaced too.")] = (
+        False
+    )
+    cascade: Annotated[
+        bool, typer.Option("--cascade", help="With --context text: redo sections whose predecessors changed.")
+    ] = False
+    read: Annotated[
+        bool | None,
+        typer.Option("--read/--no-read", help="Have the draft read through, and what is found mended, or not."),
+    ] = None
+
+
 def chapter(
     context: typer.Context,
-    buying: options.Buying,
     chapters: Annotated[
         list[str] | None,
         typer.Argument(metavar="ID...", help="Chapters to expand.", autocompletion=options.complete_chapter),
     ] = None,
     all_chapters: Annotated[bool, typer.Option("--all", help="Every chapter that has an outline.")] = False,
-    plan: options.Plan = "full",
-    section: Annotated[
-        list[int] | None, typer.Option("--section", metavar="N", help="Only this section; repeatable.")
-    ] = None,
-    language: options.Language = None,
-    concurrency: options.Concurrency = None,
-    on_unknown: options.OnUnknown = None,
+    *,
+    running: Running,
+    buying: options.Buying,
+    no_brief: Annotated[
+        bool, typer.Option("--no-brief", help="Neither make nor use what the chapter's sections share.")
+    ] = False,
+    section_context: Annotated[
+        str,
+        typer.Option(
+            "--context",
+            metavar="outline|text",
+            help="What a section knows of its neighbours: their outlines, or also what those "
+            "before it say; then sections are drafted in order.",
+        ),
+    ] = "outline",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be sent and reserved; send nothing.")
     ] = False,
@@ -40,38 +71,16 @@ def chapter(
             help="Through the provider's Batch API, at its price and within a day.",
         ),
     ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Buy anew; with --section, edited text is replaced too.")
-    ] = False,
-    section_context: Annotated[
-        str,
-        typer.Option(
-            "--context",
-            metavar="outline|text",
-            help="What a section knows of its neighbours: their outlines, or also what those "
-            "before it say; then sections are drafted in order.",
-        ),
-    ] = "outline",
-    cascade: Annotated[
-        bool, typer.Option("--cascade", help="With --context text: redo sections whose predecessors changed.")
-    ] = False,
-    no_brief: Annotated[
-        bool, typer.Option("--no-brief", help="Neither make nor use what the chapter's sections share.")
-    ] = False,
-    read: Annotated[
-        bool | None,
-        typer.Option("--read/--no-read", help="Have the draft read through, and what is found mended, or not."),
-    ] = None,
     ask: Annotated[
         bool, typer.Option("--ask", help="Decide on the brief and on each section before the next.")
     ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Expand chapters into drafts; reuse every section that is current."""
-    require_choice("--plan", plan, ("full", "lean"))
+    require_choice("--plan", running.plan, ("full", "lean"))
     require_choice("--context", section_context, ("outline", "text"))
-    if on_unknown is not None:
-        require_choice("--on-unknown", on_unknown, ("retry", "hold"))
+    if running.on_unknown is not None:
+        require_choice("--on-unknown", running.on_unknown, ("retry", "hold"))
     opened = workspace_of(context)
     every = all_chapters or (batch not in (None, "submit") and not chapters)
     decide = None
@@ -82,20 +91,13 @@ def chapter(
     run_options = RunOptions.of(
         opened,
         _chapters(opened, chapters or [], all_chapters=every),
-        plan=plan,
-        language=language,
-        sections=section or None,
-        fresh=fresh,
-        context=section_context,
-        cascade=cascade,
         brief=not no_brief,
-        read=read,
-        concurrency=concurrency,
-        on_unknown=on_unknown,
+        context=section_context,
         decide=decide,
         **buying._asdict(),
+        **running._replace(sections=running.sections or None)._asdict(),
     )
-    if read and batch is not None:
+    if running.read and batch is not None:
         raise InputError(
             "a batch reads no draft through",
             remedy="leave out --read, and give `expand review ID --read` once the chapters are drafted",

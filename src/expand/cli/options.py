@@ -36,8 +36,6 @@ BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compa
 Budget = Annotated[
     int | None, typer.Option("--budget", metavar="TOKENS", min=0, help="Spend at most this many tokens in this run.")
 ]
-Concurrency = Annotated[int | None, typer.Option("--concurrency", min=1, help="Requests at once.")]
-OnUnknown = Annotated[str | None, typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone.")]
 Unpriced = Annotated[bool, typer.Option("--unpriced", help="Under a limit in money, let a model without a price pass.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 FormatJson = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
