@@ -18,9 +18,10 @@ from expand.workspace import read_text
 def brief(
     context: typer.Context,
     chapter: options.Chapter,
-    buying: options.Buying,
     fresh: Annotated[bool, typer.Option("--fresh", help="Have it written anew.")] = False,
     language: options.Language = None,
+    *,
+    buying: options.Buying,
     as_json: options.Json = False,
 ) -> None:
     """Show what a chapter's sections share, or have it written."""

@@ -21,8 +21,9 @@ from expand.settings import Overrides, Settings
 
 def doctor(
     context: typer.Context,
-    author: options.Author,
     live: Annotated[bool, typer.Option("--live", help="Send one small request too; it goes into the ledger.")] = False,
+    *,
+    author: options.Author,
     as_json: options.Json = False,
 ) -> None:
     """Check what is installed, reachable and priced; name remedies.

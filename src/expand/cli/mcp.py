@@ -15,11 +15,12 @@ from expand.errors import InputError
 
 def mcp(
     context: typer.Context,
-    author: options.Author,
     budget: Annotated[
         int | None, typer.Option("--budget", metavar="TOKENS", min=0, help="Let it draft, for so many tokens at most.")
     ] = None,
     unpriced: options.Unpriced = False,
+    *,
+    author: options.Author,
 ) -> None:
     """Serve an assistant on stdin and stdout (MCP).
 

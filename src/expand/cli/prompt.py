@@ -28,10 +28,11 @@ ChapterOption = Annotated[
 def show(
     context: typer.Context,
     chapter: options.Chapter,
-    author: options.Author,
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")] = 1,
     plan: options.Plan = "full",
     language: options.Language = None,
+    *,
+    author: options.Author,
     as_json: options.Json = False,
 ) -> None:
     """Print the messages of a section's first request; send nothing.

@@ -79,12 +79,13 @@ def plan(context: typer.Context, shown: Shown, author: options.Author, chapters:
 
 def status(
     context: typer.Context,
-    shown: Shown,
-    author: options.Author,
     update: Annotated[
         Path | None,
         typer.Option("--update", metavar="FILE", help="Renew the table between the markers in FILE."),
     ] = None,
+    *,
+    shown: Shown,
+    author: options.Author,
 ) -> None:
     """Show lines against targets, the forecast and the to-do list."""
     opened = workspace_of(context)

@@ -51,7 +51,6 @@ Explain = Annotated[
 def review(
     context: typer.Context,
     chapters: options.Chapters,
-    buying: options.Buying,
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json or markdown.")] = "table",
     as_json: options.FormatJson = False,
     output: options.Output = None,
@@ -60,6 +59,8 @@ def review(
     read: Annotated[
         bool, typer.Option("--read", help="Have the review model read the whole draft, and mend what it finds.")
     ] = False,
+    *,
+    buying: options.Buying,
     explain: Explain = None,
 ) -> None:
     """Check drafts against their outlines; exit 5 if one falls short."""
@@ -95,12 +96,13 @@ def _read(place: Workspace, chapters: list[str], *, code: bool, **changes: Any) 
 def revise(
     context: typer.Context,
     chapter: options.Chapter,
-    buying: options.Buying,
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")],
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What is to change.")] = "",
     language: options.DraftLanguage = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Also if the section was edited by hand.")] = False,
     restore: Annotated[bool, typer.Option("--restore", help="Bring back the edit that was replaced last.")] = False,
+    *,
+    buying: options.Buying,
     as_json: options.Json = False,
 ) -> None:
     """Redraw one section with an instruction."""

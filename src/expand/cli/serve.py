@@ -18,10 +18,11 @@ from expand.workspace import Workspace
 
 def serve(
     context: typer.Context,
-    buying: options.Buying,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="By default any that is free.")] = 0,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
     language: options.Language = None,
+    *,
+    buying: options.Buying,
 ) -> None:
     """Show the book on a live page: run, watch, decide on each section."""
     place = workspace_of(context)

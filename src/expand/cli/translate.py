@@ -19,9 +19,10 @@ from expand.drafting.translation import translate as translate_chapter
 def translate(
     context: typer.Context,
     chapter: options.Chapter,
-    buying: options.Buying,
     to: Annotated[str, typer.Option("--to", metavar="LANGUAGE", help="One of the book's languages, such as en or zh.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")] = False,
+    *,
+    buying: options.Buying,
     as_json: options.Json = False,
 ) -> None:
     """Translate a finished chapter; buy only what changed."""
