@@ -91,15 +91,14 @@ class ServerProcess:
                 pipe.close()
 
 
-def is_installed() -> bool:
-    """Whether the server's wheel and the model file are both there; imports neither."""
-    return _server_is_installed() and _model_file() is not None
+def is_installed(file: ModelFile | None = None) -> bool:
+    """Whether the server's wheel is there, and the shipped model where no other file is named; imports neither."""
+    return importlib.util.find_spec("xllamacpp") is not None and (file is not None or _model_file() is not None)
 
 
 def require_installed(file: ModelFile | None) -> None:
-    """Refuse to serve what is not there: the server, or the shipped model where no other file is named. Raises
-    ``InputError`` with the command that adds it."""
-    if not (is_installed() if file is None else _server_is_installed()):
+    """Refuse to serve what is not there. Raises ``InputError`` with the command that adds it."""
+    if not is_installed(file):
         raise InputError("the embedded local model is not installed", remedy=REMEDY)
 
 
@@ -155,10 +154,6 @@ class EmbeddedAuthor(OpenAIAuthor):
             raise AttemptFailedError(Failure.UNREACHABLE, f"the embedded model did not start: {error}") from error
         self._endpoint = Endpoint(api_key=None, base_url=f"{address}/v1", for_openai=False)
         return super()._connect()
-
-
-def _server_is_installed() -> bool:
-    return importlib.util.find_spec("xllamacpp") is not None
 
 
 def _model_file() -> Path | None:

@@ -72,15 +72,11 @@ class RequestForm:
 
     def messages(self, request: Request) -> list[dict[str, str]]:
         """The messages. Without a system role its text goes before the first message of the user."""
-        texts = [message.content for message in request.messages if message.role == "system"]
-        others = [message for message in request.messages if message.role != "system"]
-        if self.system_role == "system" or not texts or not others:
-            return [{"role": message.role, "content": message.content} for message in request.messages]
-        first = "\n\n".join((*texts, others[0].content))
-        return [
-            {"role": others[0].role, "content": first},
-            *({"role": message.role, "content": message.content} for message in others[1:]),
-        ]
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        if self.system_role == "user" and len(messages) > 1 and messages[0]["role"] == "system":
+            system, first, *others = messages
+            return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others]
+        return messages
 
 
 def mended(
