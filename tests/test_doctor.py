@@ -355,20 +355,20 @@ async def test_price_and_money(workspace: Workspace) -> None:
 
 
 async def test_the_embedded_model(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_model, "is_installed", lambda: True)
+    monkeypatch.setattr(local_model, "is_installed", lambda _=None: True)
     found = await look(workspace)
     assert found.exit_code == 0
     assert on(found, "key").message.startswith("none is needed")
     assert on(found, "price").message == "nothing: it runs on this machine"
     assert on(found, "tokenizer").status == "note"
-    monkeypatch.setattr(local_model, "is_installed", lambda: False)
+    monkeypatch.setattr(local_model, "is_installed", lambda _=None: False)
     found = await look(workspace)
     assert on(found, "endpoint").remedy == local_model.REMEDY
     assert found.exit_code == 2
 
 
 async def test_a_language_that_the_model_does_not_write(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_model, "is_installed", lambda: True)
+    monkeypatch.setattr(local_model, "is_installed", lambda _=None: True)
     text = workspace.book_path.read_text()
     workspace.book_path.write_text(text.replace("language: en", "language: en\nlanguages: [en, zh]"))
     found = await look(workspace)
@@ -509,7 +509,7 @@ def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert of("terminal", {}, Terminal(columns=None, encoding="utf-8")).status == "ok"
     latin = of("terminal", {}, Terminal(columns=80, encoding="cp1252"))
     assert latin.remedy.startswith("set PYTHONUTF8=1")
-    monkeypatch.setattr(local_model, "is_installed", lambda: False)
+    monkeypatch.setattr(local_model, "is_installed", lambda _=None: False)
     assert of("local model", {}).status == "note"
 
 

@@ -340,26 +340,17 @@ class Prompts:
         kind = context_of(template)
         trees = {path: self._parsed(path) for path in self.sources(template)}
         known = {"caller", "varargs", *_names(kind)}
-        for tree in trees.values():
+        for tree in trees.values():  # what is set, and what it is asked of whether it is defined
             known.update(name.name for name in tree.find_all(nodes.Name) if name.ctx == "store")
+            tests = (test for test in tree.find_all(nodes.Test) if test.name in ("defined", "undefined"))
+            known.update(test.node.name for test in tests if isinstance(test.node, nodes.Name))
         for path, tree in trees.items():
-            for line, name in sorted((line, name) for name, line in self._uses(path, tree).items()):
-                if name not in known:
-                    yield _undefined(name, kind, Place(path=path, line=line))
-
-    def _uses(self, path: Path, tree: nodes.Template) -> dict[str, int]:
-        """The names that a template uses without setting them or asking whether they are defined,
-        and the first line of each."""
-        with self._faults_named(path):  # it may name a filter or a block that there is not
-            undeclared = meta.find_undeclared_variables(tree)
-        for test in tree.find_all(nodes.Test):
-            if test.name in ("defined", "undefined") and isinstance(test.node, nodes.Name):
-                undeclared.discard(test.node.name)
-        lines: dict[str, int] = {}
-        for name in tree.find_all(nodes.Name):
-            if name.ctx == "load" and name.name in undeclared:
-                lines[name.name] = min(name.lineno, lines.get(name.name, name.lineno))
-        return lines
+            with self._faults_named(path):  # it may name a filter or a block that there is not
+                unknown = meta.find_undeclared_variables(tree) - known
+            uses = sorted((name.lineno, name.name) for name in tree.find_all(nodes.Name) if name.name in unknown)
+            for name in dict.fromkeys(name for _, name in uses):
+                line = next(line for line, used in uses if used == name)
+                yield _undefined(name, kind, Place(path=path, line=line))
 
     def message(self, template: str, context: _Context) -> Message:
         """A template as a message: ``system.j2`` as the first one, which is byte for byte the same for all requests of
