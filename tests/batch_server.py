@@ -167,7 +167,6 @@ class BatchServer:
         application = web.Application(client_max_size=256 * 2**20, middlewares=[self._gate])
         router = application.router
         router.add_post("/v1/files", self._upload)
-        router.add_get("/v1/files", self._list_files)
         router.add_delete("/v1/files/{id}", self._delete)
         router.add_get("/v1/files/{id}/content", self._content)
         router.add_post("/v1/batches", self._create)
@@ -242,11 +241,6 @@ class BatchServer:
             "purpose": "batch",
             "status": "processed",
         }
-
-    async def _list_files(self, incoming: web.Request) -> web.Response:
-        if not self.lists:
-            return _error(405, "Method not allowed", "method_not_allowed")
-        return self._paged([self._file(name) for name in reversed(self.files)], incoming)
 
     async def _delete(self, incoming: web.Request) -> web.Response:
         file_id = incoming.match_info["id"]

@@ -315,7 +315,7 @@ class BatchBackend:
                 if left is not None:
                     self._require_same_provider(left)
                     self.tell(f"going on with batch {left.id}, {left.stage} by a process that is gone")
-                    submitted.append(await submission.submit(left, resumed=True))
+                    submitted.append(await submission.submit(left))
                 setup = model_setup_for(workspace, settings, ledger=ledger)
                 setup = replace(setup, price=batch_price_for(settings.model, setup.profile, settings.base_url))
                 sections = await open_questions(workspace, setup, ledger, run, options, dry_run=dry_run)

@@ -48,9 +48,9 @@ class Submission:
     form: Callable[[str], RequestForm]
     tell: Callable[[str], None]
 
-    async def submit(self, batch: BatchRow, *, resumed: bool = False) -> BatchRow:
-        """Take the batch from where it is until its provider has it, or it has ended. ``resumed`` says that another
-        process may have done some of it.
+    async def submit(self, batch: BatchRow) -> BatchRow:
+        """Take the batch from where it is, where another process may have left it, until its provider has it, or it has
+        ended.
 
         Raises ``AuthorError`` when the provider cannot be reached or refuses: then the batch is withdrawn and costs
         nothing, or the error says that its outcome is unknown."""
@@ -60,7 +60,7 @@ class Submission:
                 case Stage.PREPARED if not batch.requests:
                     batch = self._withdrawn(batch, "there was nothing to ask")
                 case Stage.PREPARED:
-                    file_id = await self._upload(batch, look=resumed)
+                    file_id = await self._upload(batch)
                     creations += 1
                     batch = await self._create(self.batches.creating(batch, file_id))
                 case Stage.CREATING:
@@ -69,7 +69,6 @@ class Submission:
                         lost = f"the provider failed to make it {creations} times"
                         self._withdrawn(batch, lost)
                         raise AuthorError(f"{lost}; nothing was submitted; try again later")
-            resumed = False
         return batch
 
     async def withdraw(self, batch: BatchRow) -> BatchRow:
@@ -80,28 +79,16 @@ class Submission:
             return batch
         return self._withdrawn(batch, "given up before it was submitted")
 
-    async def _upload(self, batch: BatchRow, *, look: bool) -> str:
-        """Upload the input file; its id. With ``look``, a killed process may have done it already."""
+    async def _upload(self, batch: BatchRow) -> str:
+        """Upload the input file; its id. A second one, after a kill, costs nothing."""
+        self.tell(f"uploading {batch.requests:,} requests")
         try:
-            file_id = await self._uploaded(batch) if look else None
-            if file_id is None:
-                self.tell(f"uploading {batch.requests:,} requests")
-                with tempfile.TemporaryFile() as file:
-                    write_input(file, self.batches.forms(batch), self.form(batch.model))
-                    file.seek(0)
-                    file_id = await self.author.upload(file, name=batch.file_name)
+            with tempfile.TemporaryFile() as file:
+                write_input(file, self.batches.forms(batch), self.form(batch.model))
+                file.seek(0)
+                return await self.author.upload(file, name=f"expand-{batch.id}.jsonl")
         except AttemptFailedError as failed:
             raise self._refused(batch, failed) from failed
-        return file_id
-
-    async def _uploaded(self, batch: BatchRow) -> str | None:
-        """The id of the input file; None too where the provider cannot list files: a second one costs nothing."""
-        try:
-            return await self.author.uploaded(batch.file_name)
-        except AttemptFailedError as failed:
-            if failed.failure in _UNABLE:
-                return None
-            raise
 
     async def _create(self, batch: BatchRow) -> BatchRow:
         self.tell("having the batch made")

@@ -84,11 +84,6 @@ class BatchRow:
     expires_at: datetime | None
     ended_at: datetime | None
 
-    @property
-    def file_name(self) -> str:
-        """What its input file is called, here and there."""
-        return f"expand-{self.id}.jsonl"
-
 
 class SubmittingError(LedgerError):
     """Another process is submitting a batch right now."""

@@ -140,14 +140,6 @@ class BatchAuthor(OpenAIClient):
             )
         return file.id
 
-    async def uploaded(self, name: str) -> str | None:
-        """The id of an input file that is there already, by its name."""
-        async with self._connection_mapped() as api:
-            async for file in api.client.files.list(purpose="batch", order="desc", extra_headers=api.headers):
-                if file.filename == name:
-                    return file.id
-        return None
-
     async def forget(self, file_id: str) -> None:
         """Delete a file; one that is not there is deleted already."""
         try:
