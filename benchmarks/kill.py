@@ -192,7 +192,7 @@ def buy(place: LedgerPlace, folder: Path, port: int, requests: int, limit: int, 
 
     async def shop() -> None:
         ledger = Ledger.open(place)
-        run = ledger.begin_run(limits={"book": Limit(tokens=limit)}, openings={})
+        run = ledger.begin_run(limits={"book": Limit(tokens=limit)})
         async with OpenAIAuthor(endpoint) as author:
             client = BudgetedClient(
                 ledger=ledger,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from expand.budget import Amount, Limit
-from expand.ledger import Ledger, ModelLimits, Order, Run, attempts
+from expand.ledger import Ledger, ModelLimits, Order, Run, State, attempts
 from expand.llm.types import (
     Address,
     Answer,
@@ -123,7 +123,7 @@ def failed(failure: Failure, retry_after: float | None = None, *, usage: Usage |
 def begin(ledger: Ledger, limit: int | None = 1000, *, opening: int = 0, run_limit: int | None = None) -> Run:
     return ledger.begin_run(
         limits={"book": Limit(tokens=limit)},
-        openings={"book": opening},
+        opening=Amount(opening),
         run_limit=Limit(tokens=run_limit),
     )
 
@@ -138,7 +138,7 @@ def reserve_unsent(ledger: Ledger, wanted: Order) -> str:
     assert owner is not None
     with ledger.writing() as connection:
         attempts.ensure_scopes(connection, wanted.scopes)
-        made = attempts.open_attempt(connection, wanted, owner=owner, sent=False)
+        made = attempts.open_attempt(connection, wanted, owner=owner, state=State.RESERVED)
     return made.attempt_id
 
 

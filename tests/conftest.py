@@ -69,4 +69,5 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, _state_folder: Path) -> 
 @pytest.fixture(autouse=True)
 def _keys_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test hides the keys of another."""
-    monkeypatch.setattr(redaction, "KEYS", redaction.Keys())
+    monkeypatch.setattr(redaction, "KEYS", set())
+    monkeypatch.setattr(redaction, "WORDS", set())

@@ -371,7 +371,7 @@ def test_a_running_batch_is_never_taken_for_dead(desk: Make) -> None:
     d = desk()
     d.submit()
     ledger = Ledger.open(d.workspace.ledger_place)
-    run = ledger.begin_run(limits={}, openings={})
+    run = ledger.begin_run(limits={})
     assert (run.unknown, run.released) == (0, 0)
     assert ledger.recover() == (0, 0)
     ledger.close()
@@ -394,7 +394,7 @@ def test_live_runs_do_not_wait_for_a_batch(desk: Make) -> None:
 def test_only_one_submits_at_a_time_and_the_next_goes_on(desk: Make) -> None:
     d = desk()
     ledger = Ledger.open(d.workspace.ledger_place)
-    batches, run = Batches(ledger), ledger.begin_run(limits={}, openings={})
+    batches, run = Batches(ledger), ledger.begin_run(limits={})
     terms: dict[str, Json] = {
         "chapters": ["07"],
         "language": "en",
@@ -425,7 +425,7 @@ def test_a_key_is_not_shown_to_another_provider(desk: Make) -> None:
 def test_another_provider_is_not_asked_about_a_batch_that_was_left_on_its_way(desk: Make) -> None:
     d = desk()
     ledger = Ledger.open(d.workspace.ledger_place)
-    run = ledger.begin_run(limits={}, openings={})
+    run = ledger.begin_run(limits={})
     Batches(ledger).prepare(run, [], model="m", base_url=d.settings.base_url or "", terms={})
     ledger.close()
     elsewhere = replace(d.settings, base_url="http://127.0.0.1:9/v1")

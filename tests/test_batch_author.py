@@ -88,10 +88,10 @@ async def test_the_key_decides_and_is_in_no_message(key: str | None, more: dict[
     with BatchServer(key="sk-right-key") as server:
         async with author(server, key, **more) as desk:
             if accepted:
-                assert await desk.uploaded("f") is None
+                await desk.forget("f")
                 return
             with pytest.raises(AttemptFailedError) as caught:
-                await desk.uploaded("f")
+                await desk.forget("f")
     assert caught.value.failure is Failure.UNAUTHORIZED
     assert "sk-" not in str(caught.value)
     assert "sk-" not in repr(desk)

@@ -452,7 +452,7 @@ async def test_an_overrun_ends_the_run(world: World) -> None:
 async def test_a_model_without_a_price_is_refused_with_its_own_words(world: World) -> None:
     from expand.budget import Limit
 
-    world.ledger.begin_run(limits={"book": Limit(pico_usd=1)}, openings={})
+    world.ledger.begin_run(limits={"book": Limit(pico_usd=1)})
     with pytest.raises(BudgetExceededError, match=r"pass --unpriced to let it through$"):
         await world.purchase(ScriptedAuthor()).buy(order(world.run))
 
@@ -482,7 +482,7 @@ async def test_finishing_goes_before_starting_and_else_first_come_first_served(
 
 async def test_another_process_buying_the_same_is_waited_for(world: World) -> None:
     other = Ledger.open(world.path, clock=world.clock)
-    other_run = other.begin_run(limits={}, openings={})
+    other_run = other.begin_run(limits={})
     theirs = other.reserve(order(other_run))
     attempt: str = theirs.attempt_id  # type: ignore[union-attr]
 
@@ -499,7 +499,7 @@ async def test_another_process_buying_the_same_is_waited_for(world: World) -> No
 
 async def test_another_process_that_dies_is_inherited_from(world: World) -> None:
     other = Ledger.open(world.path, clock=world.clock)
-    other.reserve(order(other.begin_run(limits={}, openings={})))
+    other.reserve(order(other.begin_run(limits={})))
     FileSite(world.path.parent).die(other)
     author = ScriptedAuthor()
     bought = await world.purchase(author).buy(order(world.run))
@@ -887,7 +887,7 @@ from expand.client.client import BudgetedClient
 
 async def main():
     ledger = Ledger.open(Path(sys.argv[1]))
-    run = ledger.begin_run(limits={}, openings={})
+    run = ledger.begin_run(limits={})
     author = ScriptedAuthor(delay=0.05)
     purchase = BudgetedClient(ledger=ledger, author=author)
     bought = await asyncio.gather(*(purchase.buy(order(run, str(n))) for n in range(12)))

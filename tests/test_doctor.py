@@ -20,7 +20,7 @@ from behaviours import BehaviourServer, failures
 from scripted_server import ScriptedServer
 from typer.testing import CliRunner
 
-from expand.budget import Limit
+from expand.budget import Amount, Limit
 from expand.cli import app
 from expand.doctor import CheckResult, from_error
 from expand.doctor.environment import Terminal, check_environment
@@ -453,12 +453,12 @@ async def test_a_workspace_that_cannot_be_written(
 
 async def test_a_ledger_that_can_be_used(workspace: Workspace) -> None:
     ledger = Ledger.open(workspace.ledger_path)
-    ledger.begin_run(limits={"book": Limit(tokens=500)}, openings={"book": 100})
+    ledger.begin_run(limits={"book": Limit(tokens=500)}, opening=Amount(100))
     ledger.close()
     found = await look(workspace)
     assert "400 tokens left of the book's allowance" in on(found, "ledger").message
     ledger = Ledger.open(workspace.ledger_path)
-    ledger.begin_run(limits={"book": Limit(tokens=100)}, openings={"book": 100})
+    ledger.begin_run(limits={"book": Limit(tokens=100)}, opening=Amount(100))
     ledger.close()
     found = await look(workspace)
     assert on(found, "ledger").message == "nothing is left of the allowance of 100 tokens"

@@ -262,7 +262,7 @@ def test_the_same_request_is_in_flight_only_once(ledger: Ledger, site: Site) -> 
     run = begin(ledger)
     attempt = sent(ledger, order(run))
     other = Ledger.open(site.place)
-    found = other_run = other.begin_run(limits={}, openings={})
+    found = other_run = other.begin_run(limits={})
     found_verdict = other.reserve(order(other_run))
     assert isinstance(found_verdict, InFlight)
     assert (found_verdict.attempt_id, found_verdict.owner) == (attempt, run.owner)
@@ -272,14 +272,13 @@ def test_the_same_request_is_in_flight_only_once(ledger: Ledger, site: Site) -> 
 
 def test_a_limit_in_money_refuses_and_wants_a_price(ledger: Ledger) -> None:
     run = ledger.begin_run(
-        limits={"chapter:03": Limit(pico_usd=1000)},
-        openings={},
-        openings_pico_usd={"chapter:03": 100},
+        limits={"book": Limit(pico_usd=1000)},
+        opening=Amount(0, 100),
     )
-    assert ledger.balance("chapter:03").remaining_pico_usd == 900
+    assert ledger.balance("book").remaining_pico_usd == 900
     dear = ledger.reserve(order(run, pico=901))
     assert isinstance(dear, Refused)
-    assert dear.message == ("chapter 03: 0.000000000901 USD needed, 0.0000000009 of 0.000000001 remain")
+    assert dear.message == ("the book: 0.000000000901 USD needed, 0.0000000009 of 0.000000001 remain")
     unpriced = ledger.reserve(order(run))
     assert isinstance(unpriced, Refused)
     assert "m has no known price" in unpriced.message
@@ -289,7 +288,7 @@ def test_a_limit_in_money_refuses_and_wants_a_price(ledger: Ledger) -> None:
 
 def test_limits_change_between_runs_and_others_stay(ledger: Ledger) -> None:
     begin(ledger, 1000, opening=10)
-    ledger.begin_run(limits={"chapter:04": Limit(tokens=5)}, openings={})
+    ledger.begin_run(limits={"chapter:04": Limit(tokens=5)})
     assert ledger.balance("book").limit == Limit(tokens=1000)
     assert ledger.balance("book").opening_tokens == 10
     assert ledger.balance("chapter:04").limit == Limit(tokens=5)
@@ -304,7 +303,7 @@ def test_limits_change_between_runs_and_others_stay(ledger: Ledger) -> None:
 @pytest.mark.parametrize("huge", [2**62 + 1, -(2**62) - 1])
 def test_a_limit_that_no_row_can_hold_is_refused(ledger: Ledger, huge: int) -> None:
     with pytest.raises(LedgerError, match="more than a ledger can hold"):
-        ledger.begin_run(limits={"book": Limit(pico_usd=huge)}, openings={})
+        ledger.begin_run(limits={"book": Limit(pico_usd=huge)})
 
 
 def test_a_pause_holds_in_every_process_and_only_grows(ledger: Ledger, site: Site, clock: Clock) -> None:

@@ -31,7 +31,7 @@ from expand.llm.types import Failure, Usage
 
 
 def sent(ledger: Ledger, text: str, **options: int) -> str:
-    run_id = ledger.begin_run(limits={}, openings={})
+    run_id = ledger.begin_run(limits={})
     verdict = ledger.reserve(order(run_id, text, pico=options.get("pico")))
     assert isinstance(verdict, Reservation)
     return verdict.attempt_id
@@ -188,7 +188,7 @@ def test_texts_left_out_are_bought_again_and_then_there(path: LedgerPlace, tmp_p
     ledger = Ledger.open(copy)
     attempt = sent(ledger, "two")
     ledger.settle(attempt, answer("Two again\n"), cost_pico_usd=None)
-    run = ledger.begin_run(limits={}, openings={})
+    run = ledger.begin_run(limits={})
     stored = ledger.known(order(run, "two"))
     assert stored is not None
     assert stored.answer.text == "Two again\n"

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 from ledgers import FileSite, ServerSite, Site
 
-from expand.budget import Limit
+from expand.budget import Amount, Limit
 from expand.ledger import (
     InFlight,
     Ledger,
@@ -92,7 +92,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def _open(self) -> None:
         self.ledger = Ledger.open(self.site.place, clock=self.clock)
-        self.run = self.ledger.begin_run(limits={"book": Limit(tokens=self.limit)}, openings={"book": self.opening})
+        self.run = self.ledger.begin_run(limits={"book": Limit(tokens=self.limit)}, opening=Amount(self.opening))
         self.batches = Batches(self.ledger)
 
     @property
@@ -261,7 +261,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(limit=st.integers(0, 1000), opening=st.integers(0, 200))
     def change_the_limit(self, limit: int, opening: int) -> None:
         self.limit, self.opening = limit, opening
-        self.run = self.ledger.begin_run(limits={"book": Limit(tokens=limit)}, openings={"book": opening})
+        self.run = self.ledger.begin_run(limits={"book": Limit(tokens=limit)}, opening=Amount(opening))
 
     @rule(seconds=st.integers(1, 30))
     def pause(self, seconds: int) -> None:

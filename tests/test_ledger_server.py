@@ -38,7 +38,7 @@ def ledger(postgres: ServerSite) -> Iterator[Ledger]:
 
 
 def sent(ledger: Ledger, text: str) -> str:
-    run = ledger.begin_run(limits={}, openings={})
+    run = ledger.begin_run(limits={})
     verdict = ledger.reserve(order(run, text))
     assert isinstance(verdict, Reservation)
     return verdict.attempt_id
@@ -156,7 +156,7 @@ def test_reservations_of_many_at_once_stay_within_the_limit(postgres: ServerSite
 
     def worker(number: int) -> None:
         mine = Ledger.open(postgres.place)
-        run = mine.begin_run(limits={"book": Limit(tokens=12 * RESERVED)}, openings={})
+        run = mine.begin_run(limits={"book": Limit(tokens=12 * RESERVED)})
         for text in range(6):
             verdict = mine.reserve(order(run, f"{number}/{text}", chapter=f"{text}"))
             places.append("yes" if isinstance(verdict, Reservation) else "no")

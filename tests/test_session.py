@@ -12,7 +12,7 @@ from buying import ScriptedAuthor, answer
 from scripted_server import ScriptedServer
 from workspaces import OUTLINE, draft_of, expand, rows, small
 
-from expand.budget import Limit
+from expand.budget import Amount, Limit
 from expand.drafting.dry_run import dry_run, first_request
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionStarted
 from expand.drafting.model_setup import (
@@ -29,7 +29,7 @@ from expand.llm.local_model import EmbeddedAuthor, ServedModel, ServerProcess
 from expand.llm.profile import profile_for
 from expand.llm.tokens import RANK_FILES, load_ranks
 from expand.llm.types import Answer, Finish, OnText, ignore_text
-from expand.outline import Allowance, Opening, Plan, limits_of, money_openings_of, openings_of
+from expand.outline import Allowance, Opening, Plan, limits_of, opening_of
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -114,8 +114,7 @@ def test_openings_add_up(place: Workspace) -> None:
             Opening(chapters=("02",), tokens=7),
         ),
     )
-    assert openings_of(book) == {"book": 12}
-    assert money_openings_of(book) == {"book": 250_000_000_000}
+    assert opening_of(book) == Amount(12, 250_000_000_000)
 
 
 def test_a_chapters_own_allowance_holds(place: Workspace) -> None:

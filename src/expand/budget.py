@@ -37,6 +37,9 @@ class Limit:
     pico_usd: int | None = None
 
 
+NO_LIMIT = Limit()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Balance:
     """Where one scope stands. ``used`` includes opening balances and unknown outcomes.

@@ -14,22 +14,19 @@ Only these cross module borders. A vendor's exception is mapped where the vendor
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 from expand.redaction import printable
 
-EXIT_CODES: Mapping[int, str] = MappingProxyType(
-    {
-        0: "done",
-        1: "a defect in the tool itself: a traceback",
-        2: "the input is wrong: command line, settings, outline, template; the message names file, line and remedy",
-        3: "the budget refused something; what was bought is drafted and reported",
-        4: "the author could not be reached or refused: unreachable, key, quota, tries spent; what was bought is kept",
-        5: "finished, but a draft misses its contract; it is written, and the misses are listed",
-        130: "interrupted; what was bought is kept",
-    }
-)
+EXIT_CODES: Mapping[int, str] = {
+    0: "done",
+    1: "a defect in the tool itself: a traceback",
+    2: "the input is wrong: command line, settings, outline, template; the message names file, line and remedy",
+    3: "the budget refused something; what was bought is drafted and reported",
+    4: "the author could not be reached or refused: unreachable, key, quota, tries spent; what was bought is kept",
+    5: "finished, but a draft misses its contract; it is written, and the misses are listed",
+    130: "interrupted; what was bought is kept",
+}
 """What each exit code of the command line means."""
 
 

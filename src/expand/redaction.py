@@ -22,40 +22,25 @@ _CONTROLS = re.compile(
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&])")
 
 
-class Keys:
-    """The keys that this process has read, and the words of its settings, which are no secrets."""
-
-    def __init__(self) -> None:
-        self._keys: set[str] = set()
-        self._words: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
-
-    def note(self, keys: Iterable[str | None], words: Iterable[str | None]) -> None:
-        """See ``note_keys``."""
-        self._keys.update(key for key in keys if key and len(key) >= SHORTEST_KEY)
-        self._words.update(word for word in words if word and len(word) >= SHORTEST_KEY)
-        secret = {key for key in self._keys if not any(key in word for word in self._words)}
-        forms = secret | {json.dumps(key)[1:-1] for key in secret}  # as JSON, messages, logs and reports quote it
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
-
-    def hidden(self, text: str) -> str:
-        """The text with ``[key]`` in the place of each key."""
-        return self._pattern.sub(HIDDEN, text) if self._pattern is not None else text
-
-
-KEYS = Keys()
-"""The keys of this process."""
+KEYS: set[str] = set()
+"""The keys that this process has read."""
+WORDS: set[str] = set()
+"""The words of its settings, which are no secrets."""
 
 
 def note_keys(keys: Iterable[str | None], *, words: Iterable[str | None] = ()) -> None:
     """Hide these keys from now on, except one that is short, or part of a word of the settings. ``words`` are such."""
-    KEYS.note(keys, words)
+    KEYS.update(key for key in keys if key and len(key) >= SHORTEST_KEY)
+    WORDS.update(word for word in words if word and len(word) >= SHORTEST_KEY)
 
 
 def hidden(text: str) -> str:
-    """The text without the keys of this process."""
-    return KEYS.hidden(text)
+    """The text with ``[key]`` in the place of each key of this process."""
+    secret = [key for key in KEYS if not any(key in word for word in WORDS)]
+    forms = {*secret, *(json.dumps(key)[1:-1] for key in secret)}  # as JSON, messages, logs and reports quote it
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, HIDDEN)
+    return text
 
 
 def visible(text: str) -> str:

@@ -29,7 +29,7 @@ from expand.errors import LedgerError
 from expand.ledger import Ledger, StoredAnswer
 from expand.ledger import Run as LedgerRun
 from expand.llm.types import NO_USAGE, Author, Usage
-from expand.outline import Book, Outline, Plan, limits_of, money_openings_of, openings_of
+from expand.outline import Book, Outline, Plan, limits_of, opening_of
 from expand.schema import Json
 from expand.settings import ModelRole, Settings, require_author
 from expand.workspace import Workspace
@@ -193,8 +193,7 @@ def open_ledger(
             ledger,
             ledger.begin_run(
                 limits=limits_of(book, outlines or {}) if book else {},
-                openings=openings_of(book) if book else {},
-                openings_pico_usd=money_openings_of(book) if book else None,
+                opening=opening_of(book) if book else None,
                 run_limit=Limit(tokens=budget),
             ),
         )

@@ -223,11 +223,9 @@ def new_row(order: Order, attempt_id: str, *, owner: str, at: str, state: State)
     }
 
 
-def open_attempt(connection: Connection, order: Order, *, owner: str, sent: bool) -> Reservation:
-    """Write a new attempt, reserved or ``sent`` at once, and take its amount from every scope, each of which has an
-    account."""
-    attempt_id, state = new_id(8), State.SENT if sent else State.RESERVED
-    row = new_row(order, attempt_id, owner=owner, at=timestamp(connection.now()), state=state)
+def open_attempt(connection: Connection, order: Order, *, owner: str, state: State) -> Reservation:
+    """Write a new attempt, reserved or sent, and take its amount from every scope, each of which has an account."""
+    row = new_row(order, attempt_id := new_id(8), owner=owner, at=timestamp(connection.now()), state=state)
     open_row(connection, row, form=order.request.canonical(), question=order.question)
     return Reservation(attempt_id)
 
@@ -408,9 +406,7 @@ def ensure_scopes(connection: Connection, scopes: Iterable[str]) -> None:
 
 def set_columns(connection: Connection, scope: str, **columns: int | None) -> None:
     """Set limits or opening balances of a scope, which gets an account where it has none."""
-    ensure_scopes(connection, (scope,))
-    names = ", ".join(f"{name} = ?" for name in columns)
-    connection.execute(f"UPDATE budget SET {names} WHERE scope = ?", (*columns.values(), scope))
+    insert(connection, "budget", {"scope": scope, **columns}, key=("scope",))
 
 
 def add_totals(

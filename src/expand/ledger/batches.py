@@ -129,7 +129,8 @@ class Batches:
                 _require(connection, batch, Stage.PREPARED)
                 for order in part:
                     objection = admission_check.objection(connection, order, hold_unknown=hold_unknown)
-                    opened = objection or attempts.open_attempt(connection, order, owner=batch, sent=False)
+                    state = State.RESERVED
+                    opened = objection or attempts.open_attempt(connection, order, owner=batch, state=state)
                     verdicts.append((order, opened))
         reserved = sum(isinstance(verdict, Reservation) for _, verdict in verdicts)
         with self._ledger.writing() as connection:

@@ -11,6 +11,7 @@ and lives takes up its mark again when it returns.
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
 import re
 import select
@@ -310,7 +311,7 @@ class PostgresDatabase:
         """End the session; remove the schema if opening it made it."""
         if self._made:
             with self.writing() as session:
-                session.raw.execute(f'DROP SCHEMA "{self.server.schema}" CASCADE'.encode())
+                session.execute(f'DROP SCHEMA "{self.server.schema}" CASCADE')
         self.close()
 
     def close(self) -> None:
@@ -391,21 +392,17 @@ class PostgresDatabase:
         """Make the schema and bring it up to date, in one transaction. Raises ``LedgerError``."""
         if not later_migrations(self.version()):
             return
-        raw = self._session.raw
-        with mapped(self.name), raw.transaction():
-            raw.execute("SELECT pg_advisory_xact_lock(%s)", (self._key,))
+        with self.writing() as session:
             version = self.version()
             if version == 0:
-                there = raw.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (self.server.schema,)).fetchone()
-                if there is None:
-                    raw.execute(f'CREATE SCHEMA "{self.server.schema}"'.encode())
+                if not session.query("SELECT 1 FROM pg_namespace WHERE nspname = ?", (self.server.schema,)):
+                    session.execute(f'CREATE SCHEMA "{self.server.schema}"')
                     self._made = True
-                raw.execute("CREATE TABLE ledger_version (version BIGINT PRIMARY KEY)")
+                session.execute("CREATE TABLE ledger_version (version BIGINT PRIMARY KEY)")
             for number, statements in enumerate(later_migrations(version), version + 1):
-                for statement in statements:
-                    for each in definition(statement):
-                        raw.execute(each.encode())
-                raw.execute("INSERT INTO ledger_version (version) VALUES (%s)", (number,))
+                for each in itertools.chain.from_iterable(map(definition, statements)):
+                    session.execute(each)
+                session.execute("INSERT INTO ledger_version (version) VALUES (?)", (number,))
 
     def damage(self) -> Iterator[str]:
         """Rows that point nowhere, as they may after a careless restore, and tables, indexes and triggers that are

@@ -81,18 +81,15 @@ def _charge(row: AttemptRow, usage: Usage, cost: Cost) -> Charge:
 
 def _billed(lines: Iterable[str], name: str) -> dict[str, Usage]:
     table = csv.DictReader(lines)
-    try:
-        columns = set(table.fieldnames or ())
-    except csv.Error:
-        columns = set()
-    if not columns & {"client_request_id", "attempt_id"} or not columns >= {"prompt_tokens", "completion_tokens"}:
-        raise InputError(
-            "not a usage export",
-            remedy="give it the columns client_request_id (or attempt_id), prompt_tokens and completion_tokens",
-            place=Place(path=name, line=1),
-        )
     billed: dict[str, Usage] = {}
     try:
+        columns = set(table.fieldnames or ())
+        if not columns & {"client_request_id", "attempt_id"} or not columns >= {"prompt_tokens", "completion_tokens"}:
+            raise InputError(
+                "not a usage export",
+                remedy="give it the columns client_request_id (or attempt_id), prompt_tokens and completion_tokens",
+                place=Place(path=name, line=1),
+            )
         for row in table:
             # The header ends in the attempt's id, and an export may put something before it.
             key = (row.get("attempt_id") or row.get("client_request_id") or "").rpartition("/")[2]
@@ -101,12 +98,11 @@ def _billed(lines: Iterable[str], name: str) -> dict[str, Usage]:
                 completion=_figure(row["completion_tokens"]),
                 cached=_figure(row.get("cached_tokens") or "0"),
             )
-    except csv.Error as error:  # a quote that is never closed, say
-        place = Place(path=name, line=table.line_num)
-        raise InputError(f"this is no CSV: {error}", remedy="export it again", place=place) from error
-    except ValueError as error:
-        place = Place(path=name, line=table.line_num)
-        raise InputError(f"{error}", remedy="give whole numbers from 0", place=place) from None
+    except (csv.Error, ValueError) as error:  # a quote that is never closed, say
+        what, remedy = f"{error}", "give whole numbers from 0"
+        if isinstance(error, csv.Error):
+            what, remedy = f"this is no CSV: {error}", "export it again"
+        raise InputError(what, remedy=remedy, place=Place(path=name, line=table.line_num)) from error
     return billed
 
 

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from expand.budget import Balance, Limit
+from expand.budget import NO_LIMIT, Amount, Balance, Limit
 from expand.errors import LedgerError
 from expand.ledger import admission_check, attempts, spill
 from expand.ledger.aggregates import Aggregates, aggregates
@@ -108,12 +108,11 @@ class Ledger:
         self,
         *,
         limits: Mapping[str, Limit],
-        openings: Mapping[str, int],
-        run_limit: Limit | None = None,
-        openings_pico_usd: Mapping[str, int] | None = None,
+        opening: Amount | None = None,
+        run_limit: Limit = NO_LIMIT,
     ) -> Run:
-        """Begin a run: record the limits and opening balances of ``book`` and ``chapter:<id>`` scopes as they are now,
-        and recover the attempts of dead processes. Scopes that are not named keep what they had."""
+        """Begin a run: record the limits of ``book`` and ``chapter:<id>`` scopes and the book's opening balance as they
+        are now, and recover the attempts of dead processes. What is not stated stays as it was."""
         # The lock comes before the owner's row. In the other order, another process could see an owner without a lock,
         # take it for dead, and release attempts that are about to be sent.
         if self._owner is None:
@@ -121,8 +120,11 @@ class Ledger:
         # Before anything is reserved: what dead processes hold would otherwise refuse this run's first orders.
         unknown, released = self.recover()
         run = Run(id=attempts.new_id(5), owner=self._owner, unknown=unknown, released=released)
-        money = openings_pico_usd or {}
-        _refuse_huge([*limits.values(), *([run_limit] if run_limit else [])], openings, money)
+        stated = {**limits, f"run:{run.id}": run_limit}
+        for figure in (*(opening or ()), *(each for one in stated.values() for each in (one.tokens, one.pico_usd))):
+            if figure is not None and not -LARGEST <= figure <= LARGEST:
+                most = f"the most is {LARGEST:,} tokens or 4 million dollars"
+                raise LedgerError(f"{figure:,} is more than a ledger can hold; {most}")
         with self.writing() as connection:
             now = attempts.timestamp(connection.now())
             connection.execute(
@@ -133,11 +135,11 @@ class Ledger:
             # Limits are written at the start of each run, not read from the book at each reservation: every process
             # that shares the ledger then checks against the same figures, whichever checkout of the book it has.
             attempts.ensure_scopes(connection, ["book"])
-            for scope, limit in {**limits, f"run:{run.id}": run_limit or Limit()}.items():
+            for scope, limit in stated.items():
                 attempts.set_columns(connection, scope, limit_tokens=limit.tokens, limit_pico=limit.pico_usd)
-            for scope in sorted(openings.keys() | money.keys()):
-                opening = {"opening_tokens": openings.get(scope, 0), "opening_pico": money.get(scope, 0)}
-                attempts.set_columns(connection, scope, **opening)
+            if opening is not None:
+                columns = {"opening_tokens": opening.tokens, "opening_pico": opening.pico_usd or 0}
+                attempts.set_columns(connection, "book", **columns)
         return run
 
     def recover(self) -> tuple[int, int]:
@@ -190,7 +192,7 @@ class Ledger:
                 or admission_check.obstacle(connection, order)
                 # Marked as sent at once. A transaction of its own would close a window of a millisecond in which a
                 # crash is charged although nothing went out; it would cost a second commit for every attempt.
-                or attempts.open_attempt(connection, order, owner=self._owner, sent=True)
+                or attempts.open_attempt(connection, order, owner=self._owner, state=State.SENT)
             )
 
     def settle(self, attempt_id: str, answer: Answer, *, cost_pico_usd: int | None) -> StoredAnswer:
@@ -338,17 +340,6 @@ def _end_owner(connection: Connection, owner: str, failed: AttemptFailedError) -
     connection.execute("UPDATE run SET ended_at = ? WHERE owner = ? AND ended_at IS NULL", ended)
     unknown = sum(row.state is State.SENT for row in found)
     return unknown, len(found) - unknown
-
-
-def _refuse_huge(limits: list[Limit], openings: Mapping[str, int], money: Mapping[str, int]) -> None:
-    figures = [*openings.values(), *money.values()]
-    for limit in limits:
-        figures += [figure for figure in (limit.tokens, limit.pico_usd) if figure is not None]
-    for figure in figures:
-        if not -LARGEST <= figure <= LARGEST:
-            raise LedgerError(
-                f"{figure:,} is more than a ledger can hold; the most is {LARGEST:,} tokens or 4 million dollars"
-            )
 
 
 def pauses_in(place: LedgerPlace) -> tuple[Pause, ...]:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
-from expand.budget import Limit, pico_from_usd
+from expand.budget import Amount, Limit, pico_from_usd
 from expand.errors import InputError, Place
 
 Priority = Literal["high", "medium", "low"]
@@ -317,16 +317,9 @@ def limits_of(book: Book, outlines: Mapping[str, Outline]) -> dict[str, Limit]:
     return {"book": book.allowance.limit, **chapters}
 
 
-def openings_of(book: Book) -> dict[str, int]:
-    """Opening balances in tokens, by scope."""
-    return {"book": sum(opening.tokens for opening in book.openings)}
-
-
-def money_openings_of(book: Book) -> dict[str, int]:
-    """Opening balances in pico-dollars, by scope.
-
-    Raises ``InputError`` where the allowance is in dollars and what an opening cost is not known:
-    unknown is never zero."""
+def opening_of(book: Book) -> Amount:
+    """The opening balance. Raises ``InputError`` where the allowance is in dollars and what an opening cost is not
+    known: unknown is never zero."""
     unpriced = [each for each in book.openings if each.usd is None and each.tokens]
     if unpriced and book.allowance.usd is not None:
         chapters = ", ".join(unpriced[0].chapters) or "the book"
@@ -336,4 +329,5 @@ def money_openings_of(book: Book) -> dict[str, int]:
             remedy="add usd to it, or take usd from the allowance",
             place=Place(path="outlines/book.yaml"),
         )
-    return {"book": sum(pico_from_usd(opening.usd) for opening in book.openings if opening.usd)}
+    pico_usd = sum(pico_from_usd(opening.usd) for opening in book.openings if opening.usd)
+    return Amount(sum(opening.tokens for opening in book.openings), pico_usd)
