@@ -4,7 +4,6 @@ It is bought like every text: reserved, settled, stored, and never bought twice.
 with what is wrong with it, once. A run then drafts without a brief: it makes sections better, and they can do without.
 """
 
-import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
@@ -18,7 +17,7 @@ from expand.drafting.run_context import RunContext, ignore_event, open_run
 from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger, Order
 from expand.llm.types import Answer
-from expand.markdown import sanitize
+from expand.markdown import blocks, sanitize
 from expand.outline import Plan
 from expand.prompts.context import BriefContext, SectionContext
 from expand.workspace import Workspace, read_text, write_atomically
@@ -31,9 +30,6 @@ BUDGET_SHARE = 10
 first."""
 MOST_MATERIAL = 8_000
 """Characters of the author's own text in a section that the request shows, and of the former answer."""
-_FENCED = re.compile(
-    r"^(?P<run>`{3,})[ \t]*(?:ya?ml|json)?[ \t]*\n(?P<body>.*?)^(?P=run)[ \t]*$", re.DOTALL | re.MULTILINE
-)
 
 
 async def make_brief(context: RunContext, chapter: Chapter, *, note: str = "") -> Made[Brief]:
@@ -122,9 +118,9 @@ def _read(answer: Answer, chapter: Chapter) -> tuple[Brief | None, tuple[str, ..
     if problems := unreadable(answer):
         return None, problems
     text, _ = sanitize.bare(answer.text)
-    fenced = _FENCED.search(text)
+    fenced = (fence.code for fence in blocks.fences(text) if fence.language in ("", "yaml", "yml", "json"))
     titles = [skeleton.title for skeleton in chapter.skeletons.values()]
-    return parse_brief(fenced["body"] if fenced else text, chapter.outline, titles)
+    return parse_brief(next(fenced, text), chapter.outline, titles)
 
 
 async def write_brief(

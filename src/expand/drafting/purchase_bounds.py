@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from expand.ledger import Order
 from expand.llm.profile import Profile
@@ -37,15 +38,12 @@ class SectionBound:
         self.spent = self.pending = self.answers = 0
         self._chapter = chapter
         self._work_out = work_out
-        self._reserved: int | None = None
         chapter[number] = self
 
-    @property
+    @cached_property
     def reserved(self) -> int:
         """The tokens that the section's dry run reserves."""
-        if self._reserved is None:
-            self._reserved = self._work_out()
-        return self._reserved
+        return self._work_out()
 
     def add(self, tokens: int) -> None:
         """Count what an answer was charged, now or when it was bought."""
@@ -68,8 +66,7 @@ class SectionBound:
 
     def close(self) -> None:
         """End the section. What it did not have to work out is taken to be what it has spent, so nothing is kept."""
-        if self._reserved is None:
-            self._reserved = int(self.spent / MOST_CHARGED)
+        vars(self).setdefault("reserved", int(self.spent / MOST_CHARGED))
 
 
 @dataclass(kw_only=True, slots=True)
