@@ -13,7 +13,7 @@ from expand.drafting.chapter import Chapter
 from expand.drafting.chapter_requests import FIRST, WHOLE, ChapterRequests, Made, Tried, ask, unreadable
 from expand.drafting.draft_file import open_chapter
 from expand.drafting.events import Event, Notice
-from expand.drafting.run_context import RunContext, ignore_event, open_run
+from expand.drafting.run_context import RunContext, open_run
 from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger, Order
 from expand.llm.types import Answer
@@ -46,7 +46,7 @@ async def make_brief(context: RunContext, chapter: Chapter, *, note: str = "") -
     )
     if made.value is not None:
         write_atomically(path, made.value.as_yaml())
-        context.on_event(Notice(message=f"{chapter.id}: the brief is in {context.workspace.relative(path)}"))
+        context.usage.on_event(Notice(message=f"{chapter.id}: the brief is in {context.workspace.relative(path)}"))
     return made
 
 
@@ -98,15 +98,11 @@ def brief_order(chapter: Chapter, run_id: str, edition: int = 0, tried: Tried = 
     # By what is asked, not by the answers before it: a run that was killed finds what it bought.
     words = ("brief", chapter.id, chapter.system.content, first.content, chapter.setup.profile.name)
     mended = replace(asked, present=tried.said[:MOST_MATERIAL], problems=tried.problems)
-    return ChapterRequests(
-        chapter=chapter.id,
-        purpose="brief",
-        setup=chapter.setup,
-        options=chapter.options,
-        run_id=run_id,
-        remedy=f"write briefs/{chapter.id}.yaml yourself, or run expand chapter with --no-brief",
-        edition=edition,
-    ).order(
+    setup, options = chapter.setup, chapter.options
+    requests = ChapterRequests(
+        chapter=chapter.id, purpose="brief", setup=setup, options=options, run_id=run_id, edition=edition
+    )
+    return requests.order(
         (chapter.system, chapter.prompts.message("brief.j2", mended)),
         output_tokens=cap * 2**tried.cut,
         question=(*words, edition, tried.attempts),
@@ -127,7 +123,7 @@ async def write_brief(
     workspace: Workspace,
     options: RunOptions,
     *,
-    on_event: Callable[[Event], None] = ignore_event,
+    on_event: Callable[[Event], None] = lambda _: None,
     on_ready: Callable[[BudgetedClient], None] = lambda _: None,
 ) -> Made[Brief]:
     """Have the brief of the only chapter in ``options`` written, in the place of one that there may be; with ``fresh``

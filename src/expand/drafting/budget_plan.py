@@ -8,6 +8,7 @@ highest priority first, and drafts them one after the other. It says so before i
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from expand.budget import usd_from_pico
 from expand.drafting.chapter import Chapter
@@ -132,11 +133,8 @@ def budget_plan(
     if not misses or not finished:
         return None
     most = limits[due[0].chapter if len(lines) == 2 else ""]
-    finished_lines = sum(one.lines for one in due if one.key in finished)
-    lean = Counter[str]()
-    for need in finished.values():
-        lean.update(need)
-    lean = Counter({unit: size * sum(one.lean_lines for one in due) // finished_lines for unit, size in lean.items()})
+    share = Fraction(sum(one.lean_lines for one in due), sum(one.lines for one in due if one.key in finished))
+    lean = {unit: int(share * sum(one.get(unit, 0) for one in finished.values())) for unit in ("tokens", "pico_usd")}
     return BudgetPlan(
         remaining=_said(most) or "the chapters' allowances",
         finished=finished,

@@ -20,20 +20,26 @@ from expand.schema import Json
 WHOLE = 0
 """The section that stands for the chapter as a whole."""
 
+REMEDIES: Mapping[Purpose, str] = {
+    "brief": "write briefs/{}.yaml yourself, or run expand chapter with --no-brief",
+    "draft": "shorten the house rules, or take a model with a larger one",
+    "review": "name a model with a larger one as review under [roles], or give --no-read",
+    "translate": "name a model with a larger one as translate under [roles], or give --model",
+}
+"""What to do where a request does not fit the model's context window."""
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChapterRequests:
-    """Makes the orders of requests to one model for one purpose. ``edition`` is raised to have them bought anew;
-    ``remedy`` is for one that does not fit the model's context window."""
+    """Makes the orders of requests to one model for one purpose. ``edition`` is raised to have them bought anew."""
 
     chapter: str
     purpose: Purpose
     setup: ModelSetup
     options: RunOptions
     run_id: str
-    remedy: str
     edition: int = 0
 
     def order(
@@ -63,7 +69,7 @@ class ChapterRequests:
             run_id=self.run_id,
             options=self.options,
             question=digest_of(question),
-            remedy=self.remedy,
+            remedy=REMEDIES[self.purpose].format(self.chapter),
             estimate=self.setup.counter.count_messages(request.messages),
         )
 

@@ -117,7 +117,7 @@ async def read_through(context: RunContext, draft_file: DraftFile, judge: Judge 
     if record.texts == hashes(texts):
         return "read through before, and nothing has changed since"
     keep_record(workspace, draft_file.path, replace(record, before=hashes(texts)))
-    context.on_event(Notice(message=f"{chapter.id}: the draft is read through"))
+    context.usage.on_event(Notice(message=f"{chapter.id}: the draft is read through"))
     entries = await _ask(context, chapter, "review.j2", review_context(chapter, texts))
     if entries is None:
         return "the reader's answer is no list of findings, so nothing was changed"
@@ -156,14 +156,11 @@ def read_order(chapter: Chapter, setup: ModelSetup, run_id: str, template: str, 
     message = prompts.message(template, values)
     words = ("review", template, chapter.id, setup.profile.name, system.content, message.content)
     answer = setup.profile.json_format("answer", _SCHEMAS[template])
-    return ChapterRequests(
-        chapter=chapter.id,
-        purpose="review",
-        setup=setup,
-        options=chapter.options,
-        run_id=run_id,
-        remedy="name a model with a larger one as review under [roles], or give --no-read",
-    ).order((system, message), output_tokens=OUTPUT_TOKENS[template], question=words, parameters=answer)
+    requests = ChapterRequests(
+        chapter=chapter.id, purpose="review", setup=setup, options=chapter.options, run_id=run_id
+    )
+    tokens = OUTPUT_TOKENS[template]
+    return requests.order((system, message), output_tokens=tokens, question=words, parameters=answer)
 
 
 def texts_of(draft_file: DraftFile) -> dict[int, str]:

@@ -413,7 +413,7 @@ class Run:
 
     async def _make_brief(self, chapter_id: str) -> None:
         """Have a chapter's brief made, where it can take but a small part of what is left."""
-        chapter, left = self._drafts.look(chapter_id).chapter, self._context.remaining_tokens()
+        chapter, left = self._drafts.look(chapter_id).chapter, self._context.left().get("tokens")
         try:
             if left is not None and brief_order(chapter, "none").amount.tokens * BUDGET_SHARE > left:
                 return
@@ -452,7 +452,7 @@ class Run:
             return
         try:
             order = read_order(chapter, reader, "none", "review.j2", review_context(chapter, texts))
-            left = self._context.remaining_tokens(chapter.id)
+            left = self._context.left(chapter.id).get("tokens")
             if not asked and left is not None and order.amount.tokens * READ_SHARE > left:
                 said = f"not read through: it may take {order.amount.tokens:,} of the {left:,} tokens left"
             else:

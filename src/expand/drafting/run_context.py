@@ -37,10 +37,6 @@ from expand.workspace import Workspace
 ROLES: tuple[ModelRole, ...] = ("draft", "repair", "review")
 
 
-def ignore_event(event: Event) -> None:
-    """Show nothing."""
-
-
 @dataclass(kw_only=True, slots=True)
 class UsageCounter:
     """What one section bought in this run, section 0 being the chapter as a whole; tokens as charged. ``lines`` are
@@ -68,7 +64,7 @@ class UsageCounters:
     """The counters of a run's sections by chapter and number, kept from the client's events, and the events that a run
     shows of them."""
 
-    def __init__(self, ledger: Ledger, on_event: Callable[[Event], None] = ignore_event) -> None:
+    def __init__(self, ledger: Ledger, on_event: Callable[[Event], None] = lambda _: None) -> None:
         self.on_event = on_event
         self.counters: dict[tuple[str, int], UsageCounter] = {}
         self._ledger = ledger
@@ -155,11 +151,6 @@ class RunContext:
     def __post_init__(self) -> None:
         self.lean = frozenset(chapter for chapter, _ in self.ledger.bought(Plan.LEAN.value))
 
-    @property
-    def on_event(self) -> Callable[[Event], None]:
-        """Who is told what happens."""
-        return self.usage.on_event
-
     def left(self, chapter: str = "") -> dict[str, int]:
         """What the budgets of the book and the run have left, and that of a chapter: ``tokens`` and ``pico_usd``, each
         only where it is limited."""
@@ -170,10 +161,6 @@ class RunContext:
                 if most is not None:
                     found[unit] = min(most, found.get(unit, most))
         return found
-
-    def remaining_tokens(self, chapter: str = "") -> int | None:
-        """The tokens of it, None without a limit."""
-        return self.left(chapter).get("tokens")
 
     def models_for(self, role: ModelRole) -> tuple[ModelSetup, ...]:
         """The models of a role, the one that is meant first."""
@@ -213,7 +200,7 @@ async def open_run(
     options: RunOptions,
     *,
     author: Author | None = None,
-    on_event: Callable[[Event], None] = ignore_event,
+    on_event: Callable[[Event], None] = lambda _: None,
     outlines: Mapping[str, Outline] | None = None,
 ) -> AsyncIterator[RunContext]:
     """What a run works with. When the block ends, nothing is in flight or reserved any more.

@@ -286,7 +286,7 @@ class SectionRun:
         raise AuthorError(_only_thinking(requests.model, cap))
 
     def _notice(self, message: str) -> None:
-        self.context.on_event(Notice(message=f"{self.chapter.id}/{self._section.number}: {message}"))
+        self.context.usage.on_event(Notice(message=f"{self.chapter.id}/{self._section.number}: {message}"))
 
     async def _condense(self) -> None:
         """Have a section of a strong model that runs far over written once more in its lines; keep what is better and

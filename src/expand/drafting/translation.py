@@ -36,7 +36,7 @@ from expand.drafting.dry_run import DryRun
 from expand.drafting.events import Event, Notice
 from expand.drafting.model_setup import ModelSetup, model_setup_for, require_language
 from expand.drafting.results import balance_json, finding_json
-from expand.drafting.run_context import RunContext, UsageCounter, ignore_event, open_run
+from expand.drafting.run_context import RunContext, UsageCounter, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import ExpandError, InputError, Place
 from expand.ledger import Order
@@ -251,14 +251,10 @@ class Translation:
         # By what is asked, not by the answer before it: a run that was killed finds what it bought.
         asked = json.dumps([texts, terms, self.languages, self._setup.profile.name, bool(tried.attempts)])
         size = sum(map(self._setup.counter.count, texts))
-        return ChapterRequests(
-            chapter=self.chapter,
-            purpose="translate",
-            setup=self._setup,
-            options=self._options,
-            run_id=run_id,
-            remedy="name a model with a larger one as translate under [roles], or give --model",
-        ).order(
+        requests = ChapterRequests(
+            chapter=self.chapter, purpose="translate", setup=self._setup, options=self._options, run_id=run_id
+        )
+        return requests.order(
             (self._setup.prompts.of(self.chapter, None).message("translate.j2", context),),
             output_tokens=OUTPUT_RATIO * size + TOKENS_A_PASSAGE * (len(batch) + 4),
             question=("translate", self.chapter, asked),
@@ -435,7 +431,7 @@ async def translate(
     options: RunOptions,
     *,
     author: Author | None = None,
-    on_event: Callable[[Event], None] = ignore_event,
+    on_event: Callable[[Event], None] = lambda _: None,
     on_ready: Callable[[BudgetedClient], None] = lambda _: None,
 ) -> TranslationResult:
     """Translate the only chapter in ``options`` into their language. ``on_ready`` gets the client before the first

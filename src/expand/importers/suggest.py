@@ -17,7 +17,7 @@ from expand.drafting.dry_run import FirstRequest
 from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
 from expand.drafting.results import balance_json
-from expand.drafting.run_context import RunContext, UsageCounter, ignore_event, open_run
+from expand.drafting.run_context import RunContext, UsageCounter, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, ExpandError, InputError, Place
 from expand.importers.documents import id_of_file, read_headings
@@ -91,7 +91,7 @@ async def suggest(
     request: ImportRequest,
     options: RunOptions,
     *,
-    on_event: Callable[[Event], None] = ignore_event,
+    on_event: Callable[[Event], None] = lambda _: None,
     on_ready: Callable[[BudgetedClient], None] = lambda _: None,
 ) -> SuggestResult:
     """Buys a proposal for the chapter of a ``title``, id or document, and writes the outline; ``request`` says what
@@ -232,13 +232,7 @@ class _Suggestion:
         alone = setup.prompts.message("suggest.j2", replace(context, other_chapters=())).content
         words = ("suggest", chapter, alone, setup.profile.name, edition, tried.attempts, tried.cut)
         requests = ChapterRequests(
-            chapter=chapter,
-            purpose="draft",
-            setup=setup,
-            options=self.options,
-            run_id=run_id,
-            remedy="shorten the house rules, or take a model with a larger one",
-            edition=edition,
+            chapter=chapter, purpose="draft", setup=setup, options=self.options, run_id=run_id, edition=edition
         )
 
         def order_with(context: SuggestionContext) -> Order:
