@@ -14,6 +14,7 @@ from expand import RunResult, Workspace, expand_chapter
 from expand.drafting.length_loop import Ask, LengthLoop, Outcome, expected_ratio
 from expand.drafting.section_text import SectionText, Skeleton, imagined_line
 from expand.llm.types import Finish
+from expand.markdown.lines import effective
 from expand.testing import ScriptedAuthor, SentRequest
 from expand.testing.behaviours import TextGenerator, written
 
@@ -62,6 +63,33 @@ def test_a_section_that_runs_far_over_is_sent_back_once(tmp_path: Path, over: fl
     assert ["repair" in sent.purpose for sent in drafting(author)] == ([False, True] if condensed else [False])
     (section,) = result.chapter.sections
     assert section.lines <= (1.05 if condensed else 1.15) * section.target_lines
+    if condensed:
+        asked = drafting(author)[1]
+        said = re.search(r"it has (\d+) lines where (\d+) are wanted", asked.last_user_message)
+        assert said is not None
+        now, then = map(int, said.groups())
+        shown = asked.last_user_message.partition("<<<\n")[2].partition("\n>>>")[0]
+        assert now == pytest.approx(effective(shown), abs=2)  # what the model sees, its topics' headings included
+        assert then == pytest.approx(drafting(author)[0].asked_lines, abs=4)  # as many as it was asked for at first
+        assert asked.asked_lines < then  # less, since it writes a quarter more than it is asked for
+
+
+@pytest.mark.parametrize(("rows", "condensed"), [(112, True), (120, False)])
+def test_a_section_that_its_code_makes_long_is_not_sent_back(tmp_path: Path, rows: int, condensed: bool) -> None:
+    code = "\n".join(f"let call_{n}_{n * n} = read({n});" for n in range(rows))
+    prose = [f"Reader number {n * n} waits for {n}.\n" for n in range(40)]
+
+    def write(sent: SentRequest) -> str:
+        return "\n".join(["### A\n", *prose, "```rust", code, "```\n"])
+
+    (tmp_path / "outlines").mkdir()
+    outline = "id: 1\ntitle: A\nsource: a.md\nsections: [{title: S, lines: 160, topics: [A]}]\n"
+    for name, text in (("expand.toml", ""), ("outlines/book.yaml", "title: B\n"), ("outlines/1.yaml", outline)):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    author = ScriptedAuthor(write=write)
+    options: dict[str, Any] = {"model": "gpt-4.1", "read": False, "brief": False}
+    asyncio.run(expand_chapter(Workspace.open(tmp_path), "1", author=author, **options))
+    assert [sent.purpose for sent in author.requests] == ["draft", "repair"][: 1 + condensed]
 
 
 def _shortened(text: str, *, most: int) -> str:

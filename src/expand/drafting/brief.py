@@ -59,8 +59,8 @@ class SectionBrief(NamedTuple):
             if topic.get("shows"):
                 one["shows"] = topic["shows"]
             shown.append(one)
-        # Titles alone say nothing that the request does not.
-        return _yaml({**data, "topics": shown} if any(len(one) > 1 for one in shown) else data)
+        # Titles alone say nothing that the request does not, nor that no topic has an example.
+        return _yaml({**data, "topics": shown} if any(one.get("examples") or "shows" in one for one in shown) else data)
 
 
 class Brief(NamedTuple):

@@ -18,6 +18,7 @@ from expand.drafting.budget_plan import simulated_orders
 from expand.drafting.chapter import NO_REVISION, Chapter
 from expand.drafting.events import Notice
 from expand.drafting.length_loop import (
+    HEADING_LINES,
     LEAST_LINES,
     MOST_LOOPS,
     STRONG_LEAST_LINES,
@@ -51,6 +52,8 @@ OTHER_REPAIRS = 2
 """The ordinals of code repairs begin here: those of a text and of a condensed section are below."""
 MOST_OVER = 1.15
 """A section of so many times its lines is sent back once, to be condensed."""
+LEAST_PROSE = 0.25
+"""But not where its code would leave less than this share of them for text."""
 UNUSABLE_TRIES = 2
 """How often one request is made when the answers cannot be used: empty, refused, filtered. Every try is paid for, and
 what came twice comes a third time."""
@@ -292,16 +295,22 @@ class SectionRun:
         """Have a section of a strong model that runs far over written once more in its lines; keep what is better and
         has all topics and examples."""
         lines, have = self._section.lines, self.text.lines
-        profile = self.chapter.setup.profile
+        profile, measure = self.chapter.setup.profile, self.text.skeleton.measure
         if not profile.brief or have <= MOST_OVER * lines or lines > profile.lines_per_request:
             return
-        measure = self.text.skeleton.measure
+        # The model sees and writes its own text alone: the section's heading, opening and author's text stand besides.
+        several, over = len(self.text.slots) > 1 and measure.unit == "lines", have - lines
+        shown = have - self.text.base_lines + HEADING_LINES * len(self.text.slots) * several
+        code = sum(measure.effective(fence.text) for body in self.text.bodies for fence in blocks.fences(body))
+        if shown - over - code < LEAST_PROSE * (shown - over):
+            return  # its code has to stay, and leaves too little for the rest
+        now, then = measure.stated(shown), measure.stated(shown - over)
         problem = (
-            f"it has {measure.stated(have):,} {measure.unit} where {measure.stated(lines):,} are wanted; say the same "
-            "in fewer words, and keep the heading line of each topic, every code example, citation and fact"
+            f"it has {now:,} {measure.unit} where {then:,} are wanted; say the same in fewer words, and keep the "
+            "heading line of each topic, every code example, citation and fact"
         )
         # A model that wrote half as much again as it was asked for does so again.
-        fewer = max(STRONG_LEAST_LINES, round(lines / delivery_ratio(self.context.delivered)))
+        fewer = max(STRONG_LEAST_LINES, round((shown - over) / delivery_ratio(self.context.delivered)))
         ask = Ask(purpose="repair", slots=(*self.text.slots,), lines=fewer, ordinal=1, problems=(problem,))
         answer = await self._usable(ask)
         if answer is None:
