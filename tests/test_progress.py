@@ -116,11 +116,16 @@ def test_the_figures_add_up_and_the_time_left_goes_by_lines() -> None:
     figures.take(grew(2, 20, 100))
     figures.take(grew(1, 70, 1_000))
     assert figures.tokens == 1_100, "of each section the last figure counts"
+    figures.take(SETTLED)
+    assert figures.tokens == 1_100, "a section's attempts are in what it took"
+    for event in (replace(SENT, section=0), replace(SETTLED, section=0)):
+        figures.take(event)
+    assert figures.tokens == 1_100 + 1_246, "what is about the chapter belongs to no section"
     assert figures.done == 70, "a section counts up to its target"
     figures.take(done(1, 45))
     assert figures.done == 70, "a finished one counts in full"
     assert figures.summary() == (
-        "70 of 200 lines, 1 of 2 sections, 1,100 tokens, 900 left of the allowance, 0:30 gone, 0:55 to go"
+        "70 of 200 lines, 1 of 2 sections, 2,346 tokens, 900 left of the allowance, 0:30 gone, 0:55 to go"
     )
     figures.take(done(2, 150))
     assert figures.left == "0:00"

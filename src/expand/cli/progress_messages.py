@@ -33,6 +33,8 @@ class RunProgress:
         self.sections: dict[Key, SectionPlanned] = {}
         self.grown: dict[Key, SectionGrew] = {}
         self.finished: dict[Key, SectionDone] = {}
+        self.whole_chapters = 0
+        """Tokens of what is about a whole chapter: briefs, and the reading of drafts."""
         self.remaining: int | None = None
         """Tokens left of the book's allowance, None where it has none or none were bought yet."""
 
@@ -45,6 +47,8 @@ class RunProgress:
             self.remaining = event.remaining_tokens
         elif isinstance(event, SectionDone):
             self.finished[event.chapter, event.section] = event
+        elif isinstance(event, AttemptChanged) and event.section == 0 and event.usage:
+            self.whole_chapters += event.usage.total
         return [printable(line) for line in self._lines(event)]
 
     @property
@@ -77,7 +81,7 @@ class RunProgress:
     @property
     def tokens(self) -> int:
         """Tokens that the run took so far."""
-        return sum(grown.tokens for grown in self.grown.values())
+        return self.whole_chapters + sum(grown.tokens for grown in self.grown.values())
 
     @property
     def left(self) -> str:
