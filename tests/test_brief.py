@@ -154,6 +154,22 @@ def test_requests_show_the_authors_text_that_opens_a_section_and_no_other_openin
         assert all(never not in text for text in asked.values())
 
 
+def test_of_a_long_text_that_opens_a_section_requests_show_the_end(tmp_path: Path) -> None:
+    place, writer = small(tmp_path), author()
+    outline = place / "outlines/07.yaml"
+    outline.write_text(outline.read_text(encoding="utf-8") + "layout: keep\n", encoding="utf-8")
+    long = "\n\n".join(f"Signal number {n * n} interrupts what runs in place {n}." for n in range(1000))
+    page = PAGE.replace("Signals interrupt whatever runs.", long)
+    (place / "chapters/07_signals.md").write_text(page, encoding="utf-8")
+    with (place / "expand.toml").open("a", encoding="utf-8") as settings:
+        settings.write('[models."gpt-4.1"]\ncontext_window = 4000\nlines_per_request = 20\n')
+    outline.write_text(outline.read_text(encoding="utf-8").replace("lines: 40", "lines: 1200", 1), encoding="utf-8")
+    run(place, writer, brief=False, sections=[1], budget=20_000)
+    asked = writer.requests[0].last_user_message
+    assert "in place 999.\n>>>" in asked
+    assert "in place 900." not in asked
+
+
 def test_a_brief_sees_the_passages_that_sections_rely_on(tmp_path: Path) -> None:
     place, writer = small(tmp_path), author()
     outline = place / "outlines/07.yaml"

@@ -40,7 +40,8 @@ BRIEF_TAIL_LINES = 4
 TAIL_TOKENS = 2000
 """The most tokens of them: a line may be of any length."""
 PRECEDING_TOKENS = 4000
-"""The most tokens that a request says of the sections before it; of a long chapter those right before it."""
+"""The most tokens that a request says of the sections before it, and of the text above a section's topics; of more,
+the last ones."""
 QUOTED_SHARE = 8
 """Neither of the two is more than this part of the model's context window."""
 LEAST_OUTPUT_TOKENS = 256
@@ -245,7 +246,7 @@ class RequestBuilder:
             told=self.check.preceding if first else "",
             problems=ask.problems,
             code_only=bool(ask.code),
-            opening=section_text.skeleton.lead if opens else "",
+            opening=quoted(section_text.skeleton.lead, PRECEDING_TOKENS, self._setup) if opens else "",
             section_brief=self._section_brief(slots) if first else "",
             must_cite=self._claims(slots) if first else (),
             opens_section=opens,
