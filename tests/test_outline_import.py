@@ -343,7 +343,7 @@ def test_plans_as_people_write_them(plan: str) -> None:
     wanted = json.loads((PLANS / f"{plan}.json").read_text())
     meant = [{"length": None, "hours": None} | {key: one[key] for key in one if key != "id"} for one in wanted]
     assert understood(plan) == meant
-    assert len(WORDED_PLANS) == 25
+    assert len(WORDED_PLANS) == 37
 
 
 @pytest.mark.parametrize("plan", WORDED_PLANS)
@@ -389,16 +389,22 @@ def test_what_names_no_chapter() -> None:
 def test_items_as_people_type_them() -> None:
     lines = [
         "1. One", "   wrapped on", "   - [ ] two", "\t* three", "（4） four", "五、 five", "text",
-        "• six", "1.1 seven", "- eight", "2.1.3 nine", "🔹 ten", "10 eleven (3 pages)", "10 men", "2️⃣ twelve", "③ 13",
+        "• six", "1.1 seven", "- eight", "2.1.3 nine", "🔹 ten", "10 eleven (3 pages)", "11 XI (1 page)",
+        "2️⃣ twelve", "③ 13",
     ]  # fmt: skip
     assert [(i.text, i.depth, i.number, i.more) for i in items_of(lines) if i.depth >= 0] == [
         ("One", 0, "1.", "wrapped on"), ("two", 1, "", ""), ("three", 2, "", ""),
         ("four", 1, "(4)", ""), ("five", 0, "五、", ""), ("six", 0, "", ""), ("seven", 0, "1.1", ""),
-        ("eight", 1, "", ""), ("nine", 1, "2.1.3", ""), ("ten", 2, "", ""), ("eleven (3 pages)", 0, "10", ""),
+        ("eight", 1, "", ""), ("nine", 1, "2.1.3", ""), ("ten", 2, "", ""),
+        ("eleven (3 pages)", 0, "10", ""), ("XI (1 page)", 0, "11", ""),
         ("twelve", 0, "2️⃣", ""), ("13", 1, "③", ""),
     ]  # fmt: skip
+    assert [item.depth for item in items_of(["10 men (3 pages)", "10 women"])] == [-1, -1], (
+        "one alone may be a sentence"
+    )
     assert plain("**a** [b](c) *d* `e_f` g_h_i") == "a b d `e_f` g_h_i"
     assert plain("**`__init__`** and ``a`_b_`` and _c_") == "`__init__` and ``a`_b_`` and c"
+    assert plain("\0 [a](`b`) `c`") == "\0 a `c`"
 
 
 def test_proposals_become_what_an_outline_can_hold() -> None:
@@ -924,6 +930,22 @@ def test_an_unnumbered_chapter_takes_the_next_free_number(tmp_path: Path) -> Non
     assert [one.id for one in result.outlines] == ["07", "09", "08", "10"]
 
 
+@pytest.mark.parametrize(
+    ("text", "is_plan"),
+    [
+        ("# Tea\n\nSo.\n\n- Boil (5 min)\n- Warm the pot\n- Steep\n", True),
+        ("# Tea\n\nSo.\n\n- Boil (5 min)\n- Warm the pot\n- Steep\n- Pour\n", False),
+        ("# Tea\n\n- Boil (5 min)\n- Warm the pot\n- Steep\n- Pour\n", True),
+        ("Here is the plan.\nTake your time.\nAsk Sam.\n\n- Boil (5 lines)\n- Steep (9 lines)\n", True),
+    ],
+)
+def test_a_document_of_which_little_states_lengths_is_no_plan(
+    workspace: Workspace, tmp_path: Path, text: str, is_plan: bool
+) -> None:
+    (tmp_path / "tea.md").write_text(text)
+    assert read_as(workspace, tmp_path / "tea.md") == ("plan" if is_plan else "headings")
+
+
 def test_bullets_before_the_numbered_sections_are_none_of_them() -> None:
     (proposal,) = read_plan("### Chapter 1: A\n\n- By the way.\n\n1. B (50 lines)\n").chapters
     assert [section.title for section in proposal.sections] == ["B"]
@@ -1053,7 +1075,7 @@ def test_a_plan_updates_the_chapters_that_a_book_has(tmp_path: Path) -> None:
         ("pipes", "src/pipes.md", "changed"),
         ("fifos", "src/more/fifos.md", "new"),
     ]
-    assert (result.added_to_book, result.retargeted) == ((), ("pipes", "fifos"))
+    assert (result.added_to_book, result.reopened) == ((), ("pipes", "fifos"))
     assert workspace.book_path.read_bytes() == before.replace(b"    target_lines: 600\n", b"", 2)
     assert workspace.chapter_ids() == ("fifos", "pipes")
     before = workspace.book_path.read_bytes()
@@ -1127,12 +1149,12 @@ def test_a_title_that_only_numbers_gives_way_to_the_plan_s(finished: Workspace, 
     plan.write_text("# 第15章 Locks, reworked\n\n- A (40 lines)\n- B (60 lines)\n")
     code, out, _ = run("outline", "import", str(plan), "--id", "chapter15", workspace=finished)
     assert (code, finished.outline("chapter15").title.say("en")) == (0, kept)
-    assert "outlines/book.yaml: target_lines left to the outlines: chapter15\n" in out
+    assert "outlines/book.yaml: to be written, with the lengths of their outlines: chapter15\n" in out
     assert finished.book().chapters[0].target_lines is None
     finished.book_path.write_text("title: B\nchapters:\n- {id: chapter15, title: A, target_lines: 90}\n")
     plan.write_text("# 第15章 Locks\n\n## A\n\n## B\n")
     headings = ImportRequest(id="chapter15", kind="headings", force=True)
-    assert import_document(finished, plan, headings).retargeted == (), "no length is stated"
+    assert import_document(finished, plan, headings).reopened == (), "no length is stated"
     assert finished.book().chapters[0].target_lines == 90
 
 
@@ -1141,7 +1163,7 @@ def test_an_id_says_which_chapter_a_plan_is_for(finished: Workspace) -> None:
     assert (code, finished.chapter_ids()) == (0, ("poisoning",))
     outline = finished.outline("poisoning")
     assert (outline.source, outline.title.say("en")) == ("src/poisoning.md", "Poisoning")
-    assert "outlines/book.yaml: no longer finished, with the lengths planned: poisoning\n" in out
+    assert "outlines/book.yaml: to be written, with the lengths of their outlines: poisoning\n" in out
     entries = {one.id: (one.finished, one.target_lines) for one in finished.book().chapters}
     assert entries == {"poisoning": (False, None), "races": (True, 76)}
     assert "# kept" in finished.book_path.read_text()

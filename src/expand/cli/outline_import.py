@@ -222,7 +222,7 @@ def _print_json(workspace: Workspace, kind: str, result: ImportResult | None, **
         }
         for outline in (result.outlines if result else ())
     ]
-    book = {key: list(getattr(result, key)) for key in ("added_to_book", "reopened", "retargeted") if result}
+    book = {key: list(getattr(result, key)) for key in ("added_to_book", "reopened") if result}
     print_json({"read_as": kind, "outlines": outlines, **book, **more})
 
 
@@ -247,9 +247,7 @@ def _show_outlines(workspace: Workspace, result: ImportResult, origin: str, *, d
         typer.echo(f"added to outlines/book.yaml: {', '.join(result.added_to_book)}")
     if result.reopened and not dry_run:
         reopened = ", ".join(result.reopened)
-        typer.echo(f"outlines/book.yaml: no longer finished, with the lengths planned: {reopened}")
-    if result.retargeted and not dry_run:
-        typer.echo(f"outlines/book.yaml: target_lines left to the outlines: {', '.join(result.retargeted)}")
+        typer.echo(f"outlines/book.yaml: to be written, with the lengths of their outlines: {reopened}")
 
 
 def _show_suggestion(workspace: Workspace, result: SuggestResult, *, as_json: bool) -> None:

@@ -7,11 +7,9 @@ does not have gets an entry there.
 
 import re
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -26,7 +24,7 @@ from expand.importers.proposal import Proposal, all_free, converted, file_id, se
 from expand.importers.text_patterns import chapter_name, number_of_file, title_of_file
 from expand.markdown import matching
 from expand.markdown.matching import title_key
-from expand.outline import Book, BookChapter, Outline
+from expand.outline import Book, Outline
 from expand.outline.reading import OUTLINE, id_mistake, read_outline
 from expand.schema.source_text import shown_path
 from expand.workspace import Workspace, read_text, write_atomically
@@ -93,13 +91,12 @@ class WrittenOutline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportResult:
-    """The outlines, the chapters that the book got an entry for, those that it no longer calls finished, and others for
-    which it stated another target, which went."""
+    """The outlines, the chapters that the book got an entry for, and those that it called finished, or stated another
+    length for: it does no more."""
 
     outlines: tuple[WrittenOutline, ...]
     added_to_book: tuple[str, ...] = ()
     reopened: tuple[str, ...] = ()
-    retargeted: tuple[str, ...] = ()
 
 
 class KnownChapters:
@@ -219,7 +216,7 @@ def _reading(workspace: Workspace, known: KnownChapters, document: Path, kind: K
         return DocumentReading(document=document, text=text, kind=kind, plan=plan)
     if kind != "headings":
         plan = read_plan(text, without_lengths=kind == "plan", titles=known.by_title)
-        if plan.chapters and (kind == "plan" or len(plan.chapters) > 1 or not plan.is_prose):
+        if plan.chapters and (kind == "plan" or not plan.is_prose):
             named = title_of_file(document.name)
             chapters = tuple(one if one.title or one.file else replace(one, title=named) for one in plan.chapters)
             return DocumentReading(document=document, text=text, kind="plan", plan=replace(plan, chapters=chapters))
@@ -276,40 +273,32 @@ def _under_known_ids(workspace: Workspace, known: KnownChapters, proposals: Sequ
 
     A proposal whose id is new takes the chapter of the book that has its document, else its title, else its number
     ("第7章", "Chapter 7"), if just one has; each chapter once."""
-    index: dict[tuple[str, str], dict[str, BookChapter]] = defaultdict(dict)
-    for one in known.chapters:
-        index["file", PurePosixPath(one.source or "").name][one.id] = one
-        for title in one.title.every():
-            index["title", title_key(title)][one.id] = one
-            if (name := chapter_name(title)) and name.strong:
-                index["number", name.id][one.id] = one
-
-    def is_meant(way: str, chapter: BookChapter, file: str) -> bool:
-        """Whether a chapter can be it: by its document, or without another one."""
-        source = chapter.source or ""
-        if way == "file":
-            return f"/{source}".endswith(f"/{file}")
-        return source == file or not all(path and workspace.inside(path).is_file() for path in (source, file))
-
-    used = {proposal.id for proposal in proposals} & known.ids.keys()
+    used = {proposal.id for proposal in proposals}
     taken = list(known.ids)
     for proposal in proposals:
-        chapter_id, file = proposal.id, proposal.file or ""
-        if chapter_id not in known.ids:
-            ways = (("file", PurePosixPath(file).name), ("title", title_key(proposal.title)), ("number", chapter_id))
-            for way in filter(itemgetter(1), ways):
-                fitting = [one for one in index[way].values() if one.id not in used and is_meant(way[0], one, file)]
-                if len(fitting) == 1:
-                    chapter_id = fitting[0].id
-                    break
-            used.add(chapter_id)
-        title = proposal.title
+        file, title, key = proposal.file or "", proposal.title, title_key(proposal.title)
+        free = [one for one in known.chapters if one.id not in used] if proposal.id not in known.ids else []
+        by_file = [one for one in free if file and f"/{one.source}".endswith(f"/{file}")]
+        # A chapter that has a document is not meant by a plan for another one.
+        paths = {
+            one.id: {path for path in (one.source, file) if path and workspace.inside(path).is_file()} for one in free
+        }
+        free = [one for one in free if len(paths[one.id]) < 2]
+        by_title = [one for one in free if key in map(title_key, one.title.every())]
+        by_number = [one for one in free if proposal.id and proposal.id in map(_number, one.title.every())]
+        found = next((some[0].id for some in (by_file, by_title, by_number) if len(some) == 1), proposal.id)
         if proposal.file and title == proposal.id:  # the plan gives it no title of its own
-            of_book = (said for one in known.chapters if one.id == chapter_id for said in one.title.every())
+            of_book = (said for one in known.chapters if one.id == found for said in one.title.every())
             title = next(of_book, title_of_file(proposal.file))
-        chapter_id = chapter_id or next_id(taken, title, [one.id for one in proposals])
-        taken.append(chapter_id)
-        yield replace(proposal, id=chapter_id, title=title)
+        taken.append(found or next_id(taken, title, [one.id for one in proposals]))
+        used.add(taken[-1])
+        yield replace(proposal, id=taken[-1], title=title)
+
+
+def _number(title: str) -> str:
+    """The number of a chapter whose title says it: "Chapter 7: Pipes"."""
+    name = chapter_name(title)
+    return name.id if name and name.strong else ""
 
 
 # Outlines.
@@ -377,26 +366,20 @@ class OutlineWriter:
         changed = [outline for outline in outlines if outline.state != "same"]
         known = {chapter.id: chapter for chapter in self.book.chapters} if self.book else {}
         missing = [outline for outline in outlines if self.book and outline.id not in known]
-        reopened = [one.id for one in changed if one.id in known and known[one.id].finished]
-        retargeted = [
-            one.id
-            for one in changed
-            if one.planned and one.id in known and known[one.id].target_lines not in (None, one.planned)
+        entries = [(one, known[one.id]) for one in changed if one.id in known]
+        reopened = [
+            one.id for one, of in entries if of.finished or (one.planned and of.target_lines not in (None, one.planned))
         ]
         if not dry_run:
             for outline in changed:
                 write_atomically(outline.path, outline.text)
-            if missing or reopened or retargeted:
-                entries = [(one.id, one.title, one.source, one.length) for one in missing]
-                text = outline_yaml.updated_book(
-                    read_text(self.workspace.book_path), entries, {*reopened, *retargeted}, language=self.language
-                )
+            if missing or reopened:
+                further = [(one.id, one.title, one.source, one.length) for one in missing]
+                before = read_text(self.workspace.book_path)
+                text = outline_yaml.updated_book(before, further, reopened, language=self.language)
                 write_atomically(self.workspace.book_path, text)
         return ImportResult(
-            outlines=tuple(outlines),
-            added_to_book=tuple(one.id for one in missing),
-            reopened=tuple(reopened),
-            retargeted=tuple(one for one in retargeted if one not in reopened),
+            outlines=tuple(outlines), added_to_book=tuple(one.id for one in missing), reopened=tuple(reopened)
         )
 
     def _read_back(self, proposal: Proposal, text: str) -> Outline:

@@ -38,31 +38,31 @@ class Worded:
 _WIDE = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | dict.fromkeys((0x3000, 0xA0, 0x202F), " ")
 _UNITS = {
     "lines": r"lines?\b|loc\b|行(?![为动业程])",
-    "words": r"words?\b|wds?\b",
+    "words": r"words?\b|wd?s?\b",
     "characters": r"characters?\b|chars?\b|个?(?:汉|中文)?字(?:符(?!串))?(?![段节母典体幕面号数])",
     "pages": r"pages?\b|pp?\b|页(?![面码眉脚])",
     "hours": r"hours?\b|hrs?\b|h\b|个?(?:小时|钟头)",
     "minutes": r"minutes?\b|mins?\b|['′](?!\w)|分钟",
     "percent": r"%|percent\b|per cent\b",
     "thirds": r"thirds?(?=\W*$|\s*[)\]])",
+    "lessons": r"[课学]时",
     "quarters": r"quarters?(?=\W*$|\s*[)\]])",
 }
 _TURNED = {
-    "hours": ("minutes", Decimal(60)),
-    "thirds": ("percent", Decimal("33.33")),
-    "quarters": ("percent", Decimal(25)),
-}
+    "hours": ("minutes", Decimal(60)), "lessons": ("minutes", Decimal(45)),
+    "thirds": ("percent", Decimal("33.33")), "quarters": ("percent", Decimal(25)),
+}  # fmt: skip
 """Units that are stated in another one, and how much of it they are."""
 _COLUMN_UNITS: dict[Unit, str] = {
     "lines": r"\blines?\b|行", "words": r"\bwords?\b", "characters": r"\bcharacters?\b|\bchars\b|字",
     "pages": r"\bpages?\b|页", "minutes": r"\bmin(?:ute)?s?\b|分钟|时长",
 }  # fmt: skip
 DIGITS = dict(zip("零〇一二两三四五六七八九", (0, 0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
-_POWERS = {"十": 10, "百": 100, "千": 1000, "万": 10_000, "k": 1000, "": 1}
+_POWERS = {"十": 10, "百": 100, "千": 1000, "万": 10_000, "w": 10_000, "k": 1000, "": 1}
 _IN_WORDS = {
     "half": "0.5", "半": "0.5", "½": "0.5", "1/2": "0.5", "¼": "0.25", "1/4": "0.25", "¾": "0.75", "3/4": "0.75",
     "a": "1", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
-    "nine": "9", "ten": "10", "twelve": "12", "fifteen": "15", "twenty": "20", "thirty": "30",
+    "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "fifteen": "15", "twenty": "20", "thirty": "30",
 }  # fmt: skip
 _IN_ENGLISH = [word for word in _IN_WORDS if word.isascii() and len(word) > 2]
 _NUMBER = (
@@ -73,24 +73,27 @@ _NUMBER = (
 _RANGE = r"(?:[-–—~至到或]|\bto\b|\bor\b)"
 _UNIT = "|".join(_UNITS.values())
 _LENGTH = re.compile(
-    rf"(?ix)(?<![a-z\d/_第每前后首末头])(?<!\d[.,])(?P<low>{_NUMBER})\s*(?P<low_scale>[k千万]?)(?:\ an?\b)?"
-    rf"(?:\s*(?:{_UNIT})?\s*{_RANGE}\s*(?P<high>{_NUMBER})\s*(?P<scale>[k千万]?))?\s*[+多来余]?\s*-?\s*(?P<unit>{_UNIT})"
+    rf"(?ix)(?<![a-z\d/_第每前后首末头])(?<!\d[.,])(?P<low>{_NUMBER})\s*(?P<low_scale>[kw千万]?)(?:\ an?\b)?"
+    rf"(?:\s*(?:{_UNIT})?\s*{_RANGE}\s*(?P<high>{_NUMBER})\s*(?P<scale>[kw千万]?))?\s*[+多来余]?\s*-?\s*(?P<unit>{_UNIT})"
 )
 _BARE = re.compile(
-    rf"(?ix)(?P<low>{_NUMBER})\s*(?P<low_scale>[k千万]?)(?:\s*{_RANGE}\s*(?P<high>{_NUMBER})\s*(?P<scale>[k千万]?))?"
+    rf"(?ix)(?P<low>{_NUMBER})\s*(?P<low_scale>[kw千万]?)(?:\s*{_RANGE}\s*(?P<high>{_NUMBER})\s*(?P<scale>[kw千万]?))?"
 )
 # What stands around a figure and says no more than that it is one.
 _LEAD = re.compile(
     r"(?i)(?:(?:\b(?:about|around|approx(?:imately)?\.?|roughly|circa|ca?\.|some|up to|at (?:most|least)|"
     r"(?:no|not) more than|max(?:imum|\.)?|min(?:imum|\.)?|target|length|total|goal|planned|the whole chapter)"
-    r"|大?约|大概|预计|计划|目标|总?(?:篇幅|字数|行数|页数|长度|时长)|总[共计]|共|合计|全[章文篇]|本章|不超过|不少于|至少|最多|控制在"
+    r"|大?约|大概|预计|计划|目标|总?(?:篇幅|字数|行数|页数|长度|时长)|总[共计]|共|合计|[全总]长|全[章文篇]|本章|不超过|不少于|至少|最多|控制在"
     r"|[~≈≤≥<>+])[\s:]*)+$"
 )
 _TAIL = re.compile(
     r"(?i)(?:\s*(?:\bor (?:so|less)\b|\b(?:in all|in total|altogether|overall|total|max|each|long)\b|"
     r"左右|上下|以内|以上|之内|即可|\+))+"
 )
-_NOW = re.compile(r"(?i)(?:\b(?:now|currently|today|present|already)|[已现]有|现在|当前|目前|已写)[\s:是有约]*$")
+_NOW = re.compile(
+    r"(?i)(?:\b(?:now|currently|today|present|already)|[已现]有|现在|当前|目前|已写|[从由]|\bfrom)[\s:是有约]*$"
+)
+_FROM = re.compile(r"(?i)(?:\bfrom|[从由])\s*$")
 _NO_PLACE = re.compile(
     r"(?i)\b(?:first|last|top|next|the|of|in|than|every|per|to|under|over|within|with|only|those|these|[a-z]+ing)$"
 )
@@ -173,7 +176,8 @@ def _spans(flat: str) -> list[tuple[int, int, Length]]:
     found = []
     for one in _LENGTH.finditer(flat):
         unit = next(name for name, words in _UNITS.items() if re.fullmatch(f"(?i){words}", one["unit"]))
-        length = _length(one, unit)
+        grows = one["high"] and _FROM.search(flat, 0, one.start())  # 从 80 行扩到 600 行, from 80 to 600 lines
+        length = bare_length(f"{one['high']}{one['scale']}{one['unit']}", "lines") if grows else _length(one, unit)
         lead, tail = _LEAD.search(flat, 0, one.start()), _TAIL.match(flat, one.end())
         start = lead.start() if lead else one.start()
         if length is not None and not _NOW.search(flat, 0, start):

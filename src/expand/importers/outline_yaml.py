@@ -102,15 +102,15 @@ def new_book(*, title: str, language: str, tokens: int, chapters: Sequence[Mappi
 def updated_book(
     text: str,
     chapters: Sequence[tuple[str, str, str, Length]],
-    replanned: Collection[str] = (),
+    reopened: Collection[str] = (),
     *,
     language: OutlineLanguage,
 ) -> str:
     """A book's text with further chapters at its end: id, title, source and the length wanted. Those that are
-    ``replanned`` are not finished any more, and have the lengths of their outlines."""
+    ``reopened`` are not finished any more, and have the lengths of their outlines."""
     root = _yaml().load(text.replace("\r\n", "\n"))
     for entry in root.get("chapters") or ():
-        if str(entry.get("id")) in replanned:
+        if str(entry.get("id")) in reopened:
             entry.pop("finished", None)
             entry.pop("target_lines", None)
     dash = _dash(root, "chapters")

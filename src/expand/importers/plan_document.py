@@ -34,7 +34,7 @@ from expand.importers.lengths import (
     unit_of,
 )
 from expand.importers.proposal import Proposal, ProposedSection, tidy
-from expand.importers.text_patterns import ChapterName, Item, chapter_name, items_of, plain
+from expand.importers.text_patterns import ChapterName, Item, chapter_name, items_of, mentioned_chapter, plain
 from expand.markdown import blocks as markdown
 from expand.markdown.blocks import Block
 from expand.markdown.matching import all_unnumbered, title_key
@@ -62,7 +62,10 @@ _LABELS = {
     "priority": re.compile(r"(?i)^(?:优先级|priority)$"),
     "file": re.compile(r"(?i)^(?:文件|文档|源文件|路径|file|document|source|path)$"),
     "title": re.compile(r"(?i)^(?:chapter|title|subject|章节?|章名|标题|题目)$"),
-    "topics": re.compile(r"(?i)^(?:topics?|covers?|contents?|points|主要内容|内容|要点|知识点|主题)$"),
+    "topics": re.compile(
+        r"(?i)^(?:topics?|covers?|contents?|points|key points|must cover|主要内容|内容|要点|重点|知识点|主题|"
+        r"[要需]?[讲写][清到]楚?)$"
+    ),
 }
 _EACH = re.compile(r"(?i)\b(?:each|per section|every section)\b|每一?个?小?节|各节|每部分")
 _WHOLE = re.compile(r"(?i)\b(?:in all|in total|total|altogether|overall|whole)\b|全[文章篇]|本章|总共|共计|合计|总计")
@@ -80,6 +83,7 @@ _PLAN_TITLE = re.compile(
     r"(?:写作)?(?:提纲|大纲|计划)(?:[:：—–\s-]|$))?\s*"
     r"(?:(?:the )?(?:chapter|page|article) (?:(?:on|about)\s+|(?=[\"“«]))|(?:chapter|章节?)\s*[:：]\s*)?|"
     r"\s*的?(?:写作|[扩编撰改续]写|修订)?(?:提纲|大纲)$|(?:(?<=》)|\s|的|写作|[扩编撰改续]写|修订)+(?:计划|规划)$|"
+    r"\s*[(（][^()（）]*(?:提纲|大纲|计划|outline|plan)[)）]$|"
     r"\s*[:—–-]\s*(?:plan|outline)$|\s+(?:outline|writing plan)$"
 )
 _SUM = re.compile(r"(?i)^(?:总计|合计|小计|共计|(?:total|sum|subtotal)\b)")
@@ -87,6 +91,7 @@ _REST = re.compile(
     r"(?i)\s*(?:[(\[（【]|[-–—:：,，]+)\s*(?:all |whatever is )?(?:the )?(?:rest|remainder|其余|剩[下余]的?|余下的?)"
     r"\s*[)\]）】]?$"
 )
+_BARE_END = re.compile(r"^(.*[^\s:–—-])\s*(?:\s[-–—]\s|:|\()\s*((?:~|约)?\d[\d,]*)\)?$")
 _BOLD_LINE = re.compile(r"^(\*\*|__)(?=\S)(.+?)(?<=\S)\1(.*)$")
 _TOPIC_DASHES = r"\s+[-–—]\s+|[;；]\s*"
 _TOPIC_COMMAS = r"[,，、]\s*"
@@ -94,7 +99,7 @@ _UNCUT = r"`[^`]*`|\([^()]*\)|（[^（）]*）|\[[^\[\]]*\]|<\S[^<>]*>|“[^“�
 _CELL = re.compile(r"(?<!\\)\|")
 _RULE = re.compile(r"^[\s|:-]+$")
 # The columns of tables, by their headings.
-_CHAPTER_COLUMN = re.compile(r"(?i)^(?:chapter|document|doc|file|文档|文件|篇目?|章|所属章)$")
+_CHAPTER_COLUMN = re.compile(r"(?i)^(?:chapter|document|doc|file|文档|文件|篇目?|章节?|所属章)$")
 _SECTION_COLUMN = re.compile(
     r"(?i)\b(?:section|heading|part|item|step|segment|title)\b|小节|章节|^节|标题|部分|环节|模块"
 )
@@ -122,7 +127,8 @@ class PlanLine:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """What a document plans. ``unplanned`` are the chapters that it names without a length, id to title; ``left`` the
-    lines whose lengths were not understood. ``is_prose`` says that most of the document is text or code."""
+    lines whose lengths were not understood. ``is_prose`` says that most of the document is text or code, or that few
+    sections have a length: it is rather a chapter than a plan."""
 
     chapters: tuple[Proposal, ...] = ()
     unplanned: Mapping[str, str] = field(default_factory=dict)
@@ -188,11 +194,13 @@ def read_plan(text: str, *, without_lengths: bool = False, titles: Collection[st
     unplanned = {name.id: name.title for entry in named if (name := entry.name) and name.id not in chapters}
     reader.used |= {row.line for row in reader.rows if _SUM.match(row.title) or _id(row) in unplanned}
     has_headings = any(entry.rank < _CHAPTER_LINE for entry in entries)
+    sections = [section.length or one.target for one in chapters.values() for section in one.sections]
+    is_text = has_headings and tree.prose > len(entries) * (1 if len(chapters) < 2 else 3)
     return Plan(
         chapters=tuple(reversed(chapters.values())),
         unplanned=unplanned,
         left=tuple(_left(reader, tree.lines, unplanned)),
-        is_prose=has_headings and tree.prose > len(entries),
+        is_prose=is_text or (0 < len(entries) < tree.prose * 8 and sum(map(bool, sections)) < len(sections) / 3),
     )
 
 
@@ -241,8 +249,21 @@ def _fact_kind(text: str) -> str:
         return "each"
     if kind:
         return "target" if kind == "hours" and hours_in(value) is None else kind
-    alone = not read_line(plain(text)).title or (_WHOLE.search(text) and text.endswith((".", "。")))
+    bare = plain(text)
+    title = read_line(bare).title.strip(".。 ")
+    alone = not title or _WHOLE.fullmatch(title) or (_WHOLE.search(bare) and bare.endswith(tuple(".。:：")))
     return "target" if alone else ""
+
+
+def _is_chapter_line(text: str) -> bool:
+    name = chapter_name(text)
+    return name is not None and name.strong
+
+
+def _ends_with_length(text: str) -> bool:
+    """Whether a line is a title and a length, and nothing else."""
+    worded = read_line(plain(text))
+    return bool(worded.title and worded.length and not worded.rest) and not text.endswith((".", "。"))
 
 
 def _entry(text: str, *, line: int, rank: int, number: str = "", more: str = "") -> _Entry:
@@ -253,15 +274,19 @@ def _entry(text: str, *, line: int, rank: int, number: str = "", more: str = "")
     elif more:
         worded = read_line(plain(f"{text} {more}"))
     title = _REST.sub("", worded.title).rstrip(":： ")
-    return _Entry(
+    name = chapter_name(title) or chapter_name(_title(title)) or chapter_name(f"{number} {title}")
+    entry = _Entry(
         line=line,
         rank=rank,
         title=title,
         length=worded.length,
         topics=_topics(worded.rest),
         numbered=bool(number),
-        name=chapter_name(title) or chapter_name(f"{number} {title}"),
+        name=name or (mentioned_chapter(title) if rank < _ITEM else None),
     )
+    if worded.length and worded.length.unit != "minutes" and hours_in(text) is not None and "课时" not in text:
+        entry.facts["hours"].append(PlanLine(line=line, text=text))
+    return entry
 
 
 def _topics(text: str) -> list[str]:
@@ -290,8 +315,9 @@ class _Tree:
         self.lines = markdown.bare_rows(text)
         self._path = [self.root]
         blocks = markdown.blocks(text)
-        titled = any(block.kind == "heading" and block.level == 1 for block in blocks)
-        self._chapter_rank = _CHAPTER_LINE if titled else 1
+        headings = [block.level for block in blocks if block.kind == "heading"]
+        self._is_letter = len(headings) < 2
+        self._chapter_rank = _CHAPTER_LINE if 1 in headings else 1
         for kind, together in groupby(blocks, key=lambda block: "text" if block.kind in _TEXT else block.kind):
             group = list(together)
             if kind == "text":  # what looks like several blocks to Markdown is one list to people: 一、 and below it 1.
@@ -318,34 +344,36 @@ class _Tree:
 
     def _read_text(self, lines: Sequence[str], first: int) -> None:
         """Adds the items in some lines, and what lines beside them state of what they stand below."""
-        for item in items_of(lines, first, keep_apart=lambda text: bool(_fact_kind(text))):
+        items = items_of(lines, first, keep_apart=lambda text: bool(_fact_kind(text)))
+        bare = [item for item in items if item.depth < 0 and not item.indented and not _BOLD_LINE.match(item.text)]
+        stating = {item.line for item in bare if _ends_with_length(item.text) and not _is_chapter_line(item.text)}
+        for item in items:
             text = f"{item.text} {item.more}".strip()
             kind, is_item = _fact_kind(text), item.depth >= 0
-            rank = _ITEM + item.depth if is_item else self._heading_rank(item)
+            is_row = item.line in stating and len(stating) > 1
+            rank = _ITEM + max(item.depth, 0) if is_item or is_row else self._heading_rank(item)
             if not kind and rank:
                 self._add(_entry(item.text, line=item.line, rank=rank, number=item.number, more=item.more))
                 continue
             if is_item or not item.indented:  # what is indented belongs to the item above, anything else to the heading
                 self._close(max(rank, _ITEM))
-            if not kind and text.endswith((":", "：")) and len(lengths_in(text)) == 1:
+            if not kind and self._is_letter and text.endswith((":", "：")) and len(lengths_in(text)) == 1:
                 kind = "target"  # of the list that it introduces
             self._path[-1].facts[kind].append(PlanLine(line=item.line, text=text))
             self.prose += not kind
 
     def _heading_rank(self, item: Item) -> int:
-        """The rank of a heading that nobody marked as one, in bold but for its length or worded as a chapter by itself;
-        0 for another line."""
+        """The rank of a heading that nobody marked as one: in bold but for its length; or by itself, and worded as a
+        chapter or with a length at its end. 0 for another line."""
         bold = _BOLD_LINE.match(item.text)
         name = chapter_name(bold[2] if bold else item.text)
-        if bold and read_line(f"x {plain(bold[3])}").title.strip(" :：") == "x":
-            number = re.match(r"\d+(?:\.\d+)*", narrow(bold[2]))
-            return (
-                self._chapter_rank
-                if name and name.strong
-                else _CHAPTER_LINE + 1 + (number[0].count(".") if number else 0)
-            )
+        is_bold = bold is not None and read_line(f"x {plain(bold[3])}").title.strip(" :：") == "x"
         ends = item.text.endswith(tuple(".。,，;；:：!！?？"))
-        return self._chapter_rank if name and name.strong and item.alone and not ends else 0
+        if name and name.strong and (is_bold or not name.title or (item.alone and not ends)):
+            return self._chapter_rank
+        number = re.match(r"\d+(?:\.\d+)*", narrow(bold[2] if bold else item.text))
+        is_heading = is_bold or (item.alone and _ends_with_length(item.text))
+        return _CHAPTER_LINE + 1 + (number[0].count(".") if number else 0) if is_heading else 0
 
     def _read_table(self, block: Block) -> None:
         """Adds a table's rows as sections, below chapters where a column names those, or to ``rows``."""
@@ -354,11 +382,16 @@ class _Tree:
         columns, unit = _columns(head)
         if columns["length"] < 0 and columns["priority"] < 0:
             return
-        above = self._path[-1]
+        above, last = self._path[-1], ""
         for at, cell in enumerate(head):
             if at not in columns.values() and _ANY_COLUMN.search(cell) and not _PRESENT_COLUMN.search(cell):
                 why = "its heading speaks of neither sections nor lengths nor topics"
                 above.facts["unread"].append(PlanLine(line=block.start + 1, text=f"the column {cell}", why=why))
+        numbers = [
+            cells[columns["chapter"]] for cells in map(_cells, lines[2:]) if len(cells) > columns["chapter"] >= 0
+        ]
+        if numbers and all(number.isdecimal() for number in numbers):
+            columns["section"] = -1  # what is called so there are the titles of the chapters
         for line, text in enumerate(lines[1:], block.start + 2):
             cells = _cells(text)
             if _RULE.match(text) or not any(cells):
@@ -378,7 +411,8 @@ class _Tree:
                     row.facts[kind].append(PlanLine(line=line, text=named[kind]))
                 self.rows.append(row)
             else:
-                if named["chapter"]:
+                if named["chapter"] and named["chapter"] != last:
+                    last = named["chapter"]
                     self._add(_entry(named["chapter"], line=line, rank=_ROW))
                 entry = _entry(named["section"], line=line, rank=_ROW + (columns["chapter"] >= 0))
                 entry.length = length or entry.length
@@ -405,6 +439,8 @@ def _columns(head: Sequence[str]) -> tuple[dict[str, int], Unit]:
         "hours": hours, "length": length, "priority": first(_PRIORITY_COLUMN), "chapter": first(_CHAPTER_COLUMN)
     }  # fmt: skip
     found["section"] = first(_SECTION_COLUMN, found.values())
+    if found["section"] < 0 and "章节" in head:
+        found |= {"section": found["chapter"], "chapter": -1}
     if found["section"] < 0 and found["chapter"] < 0:
         found["section"] = first(_ANY_COLUMN, found.values())
     found["topics"] = first(_TOPICS_COLUMN, found.values())
@@ -494,7 +530,10 @@ class _Reader:
             return True
         if not any(entry.stated() for part in parts for entry in part.below):
             return False
-        stated = top.stated() or any(part.stated() or part.rank >= _ITEM for part in parts)
+        below = [part for part in parts if any(entry.stated() for entry in part.below)]
+        stated = (
+            top.stated() or any(part.stated() or part.rank >= _ITEM for part in parts) or 2 * len(below) < len(parts)
+        )
         return not top.title or _BOOK.search(top.title) is not None or not (stated or is_known)
 
     def _sections(self, chapter: _Entry) -> list[_Entry]:
@@ -505,9 +544,8 @@ class _Reader:
             for inner in (entry.below if _STRUCTURE.match(entry.title) and not entry.stated() else [entry])
         ]
         bold = [entry for entry in below if _CHAPTER_LINE < entry.rank < _ITEM]
-        if len(bold) == 1 and bold[0].below:  # it only introduces what is below it
-            at = below.index(bold[0])
-            below[at : at + 1] = bold[0].below
+        if sum(entry.extent() is not None for entry in bold) < 2:  # they only say what is below them, or how far it is
+            below = [inner for entry in below for inner in (entry.below if entry in bold else [entry])]
         below = [entry for entry in below if not _ASIDE.match(entry.title) or entry.stated()]
         if len(below) == 1 and below[0].below and below[0].extent() is None and below[0].rank < _ITEM:
             return self._sections(below[0])
@@ -520,10 +558,12 @@ class _Reader:
         return next(with_lengths, items or rows or headings)
 
     def _chapter(self, entry: _Entry) -> Proposal:
-        sections, name = self._sections(entry), entry.name
-        title = name.title if name else entry.title or entry.fact("title", lambda text: _label(text)[2]) or ""
-        if not title and not name:
-            title = next(filter(None, (entry.fact(kind, _quoted_title) for kind in ("", "target"))), "")
+        sections = self._sections(entry)
+        if not entry.title and not entry.name:
+            entry.title = entry.fact("title", lambda text: _label(text)[2]) or ""
+            entry.name = entry.fact("", mentioned_chapter) or entry.fact("target", mentioned_chapter)
+        name = entry.name
+        title = name.title if name else entry.title
         said = [entry, *(row for row in self.rows if _is_about(row, name, title))][:2]
         target = next((length for one in said if (length := one.stated())), None)
         hours = next((hours for one in said if (hours := one.fact("hours", hours_in)) is not None), None)
@@ -535,6 +575,8 @@ class _Reader:
         file = (name.file if name else None) or (named.file if named else None)
         each = entry.fact("each", lambda text: preferred(lengths_in(text)))
         self._use(*said)
+        if target or len(units) == 1:
+            _read_bare_lengths(sections, target.unit if target else units.pop())
         titles = all_unnumbered([section.title for section in sections])
         return tidy(
             Proposal(
@@ -570,6 +612,15 @@ class _Reader:
         self.used |= {fact.line for one in entries for kind, facts in one.facts.items() if kind for fact in facts}
 
 
+def _read_bare_lengths(sections: Sequence[_Entry], unit: Unit) -> None:
+    """Takes figures at the ends of titles for lengths, where every section has either: ``Moves – 200``."""
+    found = [_BARE_END.match(narrow(section.title)) for section in sections]
+    if all(section.extent() or one for section, one in zip(sections, found, strict=True)):
+        for section, one in zip(sections, found, strict=True):
+            if one and not section.extent():
+                section.title, section.length = section.title[: one.end(1)], bare_length(one[2], unit)
+
+
 def _is_about(row: _Entry, name: ChapterName | None, title: str) -> bool:
     """Whether a table's row is about a chapter: by its id, else by its title."""
     if row.name:
@@ -577,12 +628,7 @@ def _is_about(row: _Entry, name: ChapterName | None, title: str) -> bool:
     return row.title.casefold() == title.casefold()
 
 
-def _quoted_title(text: str) -> str | None:
-    found = re.search("《([^《》]+)》", text)
-    return found[1] if found else None
-
-
 def _title(text: str) -> str:
     """A chapter's title without what calls it a plan (``Outline: Pipes``, ``《管道》写作提纲``); "" if that is all."""
-    bare = _PLAN_TITLE.sub("", text).strip(" 　:：")
+    bare = _PLAN_TITLE.sub("", text).strip(" 　:：·|—–-")
     return re.sub(r"^(?:《([^《》]+)》(?:这?一?[章页]|页面|文章)?|[\"“«]([^\"“”«»]+)[\"”»])$", r"\1\2", bare)

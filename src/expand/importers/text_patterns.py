@@ -18,14 +18,15 @@ from expand.importers.proposal import file_id
 # below ``1.``, ``（1）`` below ``一、``, ``-`` below all of them. A task box in front of an item goes.
 
 _MARKS = (
-    r"[一二三四五六七八九十]{1,3}、",
-    r"\([一二三四五六七八九十]{1,3}\)、?",
-    r"\d{1,3}[.)、](?!\d)|\d\ufe0f?\u20e3|(?P<bare>\d{1,3})(?=\ +[^\W\d])",
+    r"第[\d一二三四五六七八九十]{1,3}小?节[\s:、]*|[IVX]{1,5}[.)](?=\s)|"
+    r"[一二三四五六七八九十]{1,3}(?:、|(?P<zh>\ )(?=\ *[^\W\d]))",
+    r"[A-Z][.)](?=\s)|\([一二三四五六七八九十]{1,3}\)、?",
+    r"\d{1,3}[.)、](?!\d)|\d\ufe0f?\u20e3|\d{1,3}(?P<bare>\ )(?=\ *[^\W\d])",
     r"\d{1,3}\.\d{1,3}(?![\d.]*%)(?:[.)、]|(?=\ ))(?!\d)",
     r"\d{1,3}(?:\.\d{1,3}){2,}(?:[.)、]|(?=\ ))(?!\d)",
     r"\(\d{1,3}\)|[①-⑳]",
     r"[a-z][.)](?=\s)",
-    r"[•‣●○◦▪▫■□◆◇▶►➤★☆\u2700-\u27bf\U0001f300-\U0001faff]\ufe0f?(?=\s)",
+    r"[•‣●○◦▪▫■□◆◇▶►➤★☆\u2300-\u26ff\u2b00-\u2bff\u2700-\u27bf\U0001f300-\U0001faff]\ufe0f?(?=\s)",
     r"[-*+·–—](?=\s)|(?=[☐☑✅⬜])",
 )
 """From the highest kind to the lowest."""
@@ -33,10 +34,10 @@ _KINDS = "|".join(f"(?P<kind{kind}>{mark})" for kind, mark in enumerate(_MARKS))
 _ITEM = re.compile(rf"^[\s>]*(?:{_KINDS})\s*(?:(?:\[[ xX]\]|[☐☑✅⬜])\s*)?(?P<text>\S.*)$")
 _LAST_NUMBER = 7
 """Where in ``_MARKS`` those end that count."""
-_LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
-_STRONG = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
-_EMPHASIS = re.compile(r"(?<![\w*])([*_])(?=[^\s*_])([^*_]+?)(?<=\S)\1(?![\w*])")
-_CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)")
+_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+_CODE = r"(?P<tick>`+)(?!`).+?(?<!`)(?P=tick)(?!`)"
+_STRONG = re.compile(rf"{_CODE}|(?P<mark>\*\*|__)(?=\S)(?P<inner>.+?)(?<=\S)(?P=mark)")
+_EMPHASIS = re.compile(rf"{_CODE}|(?<![\w*])(?P<mark>[*_])(?=[^\s*_])(?P<inner>[^*_]+?)(?<=\S)(?P=mark)(?![\w*])")
 _TAB = 4
 
 
@@ -57,13 +58,23 @@ class Item:
 
 def items_of(lines: Sequence[str], first: int = 1, keep_apart: Callable[[str], bool] = lambda _: False) -> list[Item]:
     """The items in the lines, of which the first is number ``first``; ``keep_apart`` says which lines are none that an
-    item is wrapped on."""
+    item is wrapped on. A number by itself makes an item where two such lines state lengths: ``3 Methods (2 pages)``."""
     found: list[Item] = []
     places: list[tuple[int, int]] = []
-    for at, line in enumerate(lines):
+    marks = [_ITEM.match(narrow(line)) for line in lines]
+    bare = [mark is not None and (mark["bare"] or mark["zh"]) is not None for mark in marks]
+    marks = [
+        mark if not one or read_line(line).title else None for mark, one, line in zip(marks, bare, lines, strict=True)
+    ]
+    if (
+        sum(read_line(mark["text"]).length is not None for mark, one in zip(marks, bare, strict=True) if mark and one)
+        < 2
+    ):
+        marks = [None if one else mark for mark, one in zip(marks, bare, strict=True)]
+    for at, (line, mark) in enumerate(zip(lines, marks, strict=True)):
         if not line.strip():
             continue
-        mark, bare, number = _mark(line), line.strip(" \t>\u3000"), first + at
+        said, number = line.strip(" \t>\u3000"), first + at
         column = len(line.expandtabs(_TAB)) - len(line.expandtabs(_TAB).lstrip(" >\u3000"))
         if mark is not None:
             kind = next(kind for kind in range(len(_MARKS)) if mark[f"kind{kind}"] is not None)
@@ -71,43 +82,38 @@ def items_of(lines: Sequence[str], first: int = 1, keep_apart: Callable[[str], b
                 places.pop()
             places.append((column, kind))
             text, depth = line[mark.start("text") :].strip(), len(places) - 1
-            count = mark[f"kind{kind}"] if kind < _LAST_NUMBER else ""
+            count = mark[f"kind{kind}"].strip() if kind < _LAST_NUMBER else ""
             found.append(Item(text=text, depth=depth, number=count, line=number))
         elif places and column > places[-1][0] and not keep_apart(line):
-            found[-1] = replace(found[-1], more=f"{found[-1].more} {bare}".strip())
+            found[-1] = replace(found[-1], more=f"{found[-1].more} {said}".strip())
         else:
-            after = lines[at + 1] if at + 1 < len(lines) else ""
-            ends = not after.strip() or _mark(after) is not None or keep_apart(after)
-            alone = ends and (at == 0 or not lines[at - 1].strip())
-            found.append(Item(text=bare, depth=-1, number="", line=number, indented=column > 0, alone=alone))
+            above, below = lines[at - 1] if at else "", lines[at + 1] if at + 1 < len(lines) else ""
+            ends = not below.strip() or marks[at + 1] is not None or keep_apart(below)
+            alone = ends and (not above.strip() or marks[at - 1] is not None)
+            found.append(Item(text=said, depth=-1, number="", line=number, indented=column > 0, alone=alone))
             places = places if column else []
     return found
 
 
-def _mark(line: str) -> re.Match[str] | None:
-    """What makes an item of a line. A number by itself does where a length follows: ``3 Methods (2 pages)``."""
-    mark = _ITEM.match(narrow(line))
-    return None if mark and mark["bare"] and read_line(mark["text"]).length is None else mark
-
-
 def plain(text: str) -> str:
     """Text without links, bold and italics; code spans stay as they are."""
-    spans = [found[0] for found in _CODE.finditer(text)]
-    text = _LINK.sub(r"\1", _CODE.sub("\0", text))
+    text = _LINK.sub(r"\1", text)
     for mark in (_STRONG, _EMPHASIS):
-        text = mark.sub(r"\2", text)
-    return re.sub("\0", lambda _: spans.pop(0), text).strip()
+        text = mark.sub(lambda found: found["inner"] or found[0], text)
+    return text.strip()
 
 
 _CHINESE = "零〇一二三四五六七八九十"
 _ORDINAL = re.compile(
     rf"""(?xi)^(?:
-      第\s*(?P<chinese>\d{{1,9}}(?!\d)|[{_CHINESE}]{{1,3}})\s*(?:篇|章|讲|课|份|个?文档)
+      第\s*(?P<chinese>\d{{1,9}}(?!\d)|[{_CHINESE}]{{1,3}})\s*(?:篇|章|讲|课|份|单元|个?文档)
     | (?:chapter|document|doc|article|lesson|lecture|session|week|unit|module|tutorial|ch\.?)\s*
-      (?P<word>\d{{1,9}}(?!\d))
+      (?P<word>\d{{1,9}}(?!\d)|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b)
     )\s*[:：.、)）—–-]*\s*"""
 )
-_QUOTED_ORDINAL = re.compile(r"^《(第[^《》]+)》\s*|^《[^《》]+》\s*(?=第)")
+_QUOTED_ORDINAL = re.compile(
+    r"(?i)^《(第[^《》]+)》\s*|^(?:《[^《》]+》|[\d一二三四五六七八九十]+[.、])\s*(?=第|chapter )"
+)
 _BARE = re.compile(r"^#?(?P<number>\d{1,3})(?:\s*[:：.、)）]\s*|\s+[—–-]\s+|\s+)(?=\S)")
 _FILE = re.compile(r"[^\s`'\"()\[\]（）【】《》*:：|,，]+\.(?:md|markdown|mdx|rst|adoc)\b", re.I)
 _MARKUP = re.compile(r"\*\*|__|`|~~")
@@ -138,7 +144,7 @@ def chapter_name(text: str) -> ChapterName | None:
     number = None
     if ordinal:
         said = ordinal["chinese"] or ordinal["word"]
-        plainly = "十" in said or said.isdecimal()
+        plainly = "十" in said or said.isdecimal() or said.isascii()
         number = int(number_of(said) if plainly else "".join(str(DIGITS[one]) for one in said))
     elif bare:
         number = int(bare["number"])
@@ -154,6 +160,23 @@ def chapter_name(text: str) -> ChapterName | None:
         title=title or (title_of_file(file) if file else ""),
         file=file,
         strong=ordinal is not None or file is not None,
+    )
+
+
+_MENTION = re.compile(
+    r"(?i)《(?P<book>[^《》]+)》|\b(?:chapter|ch\.?)\s*(?P<number>\d{1,3})[,:]?\s*[\"“(](?P<numbered>[^\"“”()]+)[\"”)]|"
+    r"\b(?:outline|plan|chapter|article|talk)(?:\s+(?:for|of|on|about))?:?\s*[\"“](?P<title>[^\"“”]+)[\"”]"
+)
+
+
+def mentioned_chapter(text: str) -> ChapterName | None:
+    """The chapter that a sentence speaks of, by its title in quotes: ``the plan for ch. 11 (Operators)``."""
+    found = _MENTION.search(text)
+    if found is None:
+        return None
+    number = f"{int(found['number']):02d}" if found["number"] else ""
+    return ChapterName(
+        id=number, title=(found["book"] or found["numbered"] or found["title"]).strip(" ,."), file=None, strong=False
     )
 
 
