@@ -194,13 +194,14 @@ def read_plan(text: str, *, without_lengths: bool = False, titles: Collection[st
     unplanned = {name.id: name.title for entry in named if (name := entry.name) and name.id not in chapters}
     reader.used |= {row.line for row in reader.rows if _SUM.match(row.title) or _id(row) in unplanned}
     has_headings = any(entry.rank < _CHAPTER_LINE for entry in entries)
-    sections = [section.length or one.target for one in chapters.values() for section in one.sections]
+    lengths = [section.length or one.target for one in chapters.values() for section in one.sections]
+    stating = [length for length in lengths if length and length.unit != "percent"]
     is_text = has_headings and tree.prose > len(entries) * (1 if len(chapters) < 2 else 3)
     return Plan(
         chapters=tuple(reversed(chapters.values())),
         unplanned=unplanned,
         left=tuple(_left(reader, tree.lines, unplanned)),
-        is_prose=is_text or (0 < len(entries) < tree.prose * 8 and sum(map(bool, sections)) < len(sections) / 3),
+        is_prose=is_text or (0 < len(entries) < tree.prose * 8 and len(stating) < len(lengths) / 3),
     )
 
 
