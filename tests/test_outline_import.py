@@ -782,6 +782,15 @@ def test_a_total_is_shared_less_what_is_stated_in_another_unit() -> None:
     assert settled(in_words, lines=600).sections[-1].length == Length(1000, "words")
 
 
+@pytest.mark.parametrize(
+    "line", ["# a" + " " * 9_000 + "b", "# " + "-" * 9_000, "- " + "`" * 9_000, "- " + "**a " * 3_000]
+)
+def test_a_line_without_end_takes_no_time(line: str) -> None:
+    began = time.process_time()
+    read_plan(f"{line}\n\n- Reading (90 lines)\n")
+    assert time.process_time() - began < 5
+
+
 def test_the_command_names_what_it_drops_and_adds(workspace: Workspace, tmp_path: Path) -> None:
     copy_shipped(workspace, "03")
     plan = tmp_path / "plan.md"

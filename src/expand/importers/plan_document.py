@@ -47,6 +47,8 @@ _CHAPTER_LINE = 7
 """A line that is worded as a chapter; below it, from 8, lines in bold, by the dots in their numbers."""
 _ITEM = 12
 _ROW = 50
+_MOST = 1_000
+"""Characters of a line that are read: patterns may look at each as often as there are others."""
 _LONG = {"lines": 400, "words": 1500, "characters": 2500, "pages": 5, "minutes": 30, "percent": 200}
 """From here on an entry with others below it is a chapter rather than a section."""
 
@@ -313,7 +315,7 @@ class _Tree:
         self.root = _Entry(line=1, rank=0)
         self.rows: list[_Entry] = []
         self.prose = 0
-        self.lines = markdown.bare_rows(text)
+        self.lines = [line[:_MOST] for line in markdown.bare_rows(text)]
         self._path = [self.root]
         blocks = markdown.blocks(text)
         headings = [block.level for block in blocks if block.kind == "heading"]
@@ -325,7 +327,7 @@ class _Tree:
                 self._read_text(self.lines[group[0].start : group[-1].end], group[0].start + 1)
             elif kind == "heading":
                 for block in group:
-                    self._add(_entry(block.title, line=block.start + 1, rank=block.level))
+                    self._add(_entry(block.title[:_MOST], line=block.start + 1, rank=block.level))
             elif kind == "table":
                 for block in group:
                     self._close(_ITEM)
@@ -349,12 +351,12 @@ class _Tree:
         bare = [item for item in items if item.depth < 0 and not item.indented and not _BOLD_LINE.match(item.text)]
         stating = {item.line for item in bare if _ends_with_length(item.text) and not _is_chapter_line(item.text)}
         for item in items:
-            text = f"{item.text} {item.more}".strip()
+            text, more = f"{item.text} {item.more}".strip()[:_MOST], item.more[:_MOST]
             kind, is_item = _fact_kind(text), item.depth >= 0
             is_row = item.line in stating and len(stating) > 1
             rank = _ITEM + max(item.depth, 0) if is_item or is_row else self._heading_rank(item)
             if not kind and rank:
-                self._add(_entry(item.text, line=item.line, rank=rank, number=item.number, more=item.more))
+                self._add(_entry(item.text, line=item.line, rank=rank, number=item.number, more=more))
                 continue
             if is_item or not item.indented:  # what is indented belongs to the item above, anything else to the heading
                 self._close(max(rank, _ITEM))
@@ -459,7 +461,7 @@ def _row_name(cells: Sequence[str]) -> ChapterName | None:
 
 
 def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in _CELL.split(line.strip().strip("|"))]
+    return [cell.strip()[:_MOST] for cell in _CELL.split(line.strip().strip("|"))]
 
 
 # The tree as chapters.
