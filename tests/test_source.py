@@ -71,31 +71,29 @@ def outline(*sections: tuple[str, tuple[str, ...]]) -> Outline:
 def test_header_sections_and_footer() -> None:
     source = read_source(STUB)
     assert source.header == "# Tier 4: 性能\n\n> **类型**: 高级\n> **版本**: 1.90"
-    assert [(part.title, part.level) for part in source.sections] == [
-        ("零拷贝技术", 2),
-        ("内存映射", 2),
-    ]
+    assert [piece.titles for piece in source.pieces] == [("零拷贝技术",), ("内存映射",)]
     assert source.footer == "---\n\n**参考**: [优化](../a/b.md)\n\n---\n\n**维护**: Team"
 
 
 def test_an_introduction_belongs_to_the_header_and_text_behind_a_rule_to_its_section() -> None:
     source = read_source("# T\n\nAn introduction.\n\n---\n\n## A\n\nText.\n\n---\n\nMore text.\n")
     assert source.header == "# T\n\nAn introduction."
-    assert [(part.title, part.level, part.text) for part in source.sections] == [
-        ("A", 2, "Text.\n\n---\n\nMore text."),
-    ]
+    assert [(piece.titles, piece.texts) for piece in source.pieces] == [(("A",), ("Text.", "---", "More text."))]
     assert source.footer == ""
 
 
 def test_odd_documents() -> None:
-    assert read_source("").sections == ()
+    assert not any(piece.texts or piece.titles for piece in read_source("").pieces)
     assert read_source("# T\n").header == "# T"
     bare = read_source("Only text.\n")
-    assert (bare.header, bare.sections[0].text) == ("", "Only text.")
+    assert (bare.header, bare.pieces[0].texts) == ("", ("Only text.",))
     front = read_source("---\na: b\n---\n\n<!-- x -->\n\n# T\n\n**Kind**: x\n\n## A\n\nt\n")
     assert front.header == "---\na: b\n---\n\n<!-- x -->\n\n# T\n\n**Kind**: x"
     flat = read_source("# A\n\na\n\n# B\n\nb\n")
-    assert [(part.title, part.text) for part in flat.sections] == [("A", "a"), ("B", "b")]
+    assert [(piece.part, piece.titles, piece.texts) for piece in flat.pieces] == [
+        (0, ("A",), ("a",)),
+        (1, ("B",), ("b",)),
+    ]
 
 
 def test_pieces_go_where_they_belong_verbatim() -> None:
@@ -141,7 +139,7 @@ def test_nothing_of_a_source_is_lost(text: str, sections: int) -> None:
     source = read_source(text)
     plan = outline(*((f"Part {n}", ("Bold", "nested")) for n in range(sections)))
     pieces = [p.text for ps in place(source, plan).blocks.values() for p in ps]
-    titles = [part.title for part in source.sections]
+    titles = [piece.titles[-1] for piece in source.pieces if piece.titles and not piece.heading]
     whole = "\n\n".join([source.header, *titles, *pieces, source.footer])
     for block in blocks.blocks(text):
         if block.kind not in ("heading", "rule"):
@@ -170,7 +168,7 @@ def test_a_heading_that_is_a_topic_decides() -> None:
 def test_a_comment_or_a_picture_under_the_title_belongs_to_the_header(block: str) -> None:
     source = read_source(f"# T\n\n{block}\n\n## A\n\nText.\n")
     assert block in source.header
-    assert [section.title for section in source.sections] == ["A"]
+    assert [piece.titles for piece in source.pieces] == [("A",)]
 
 
 # Thresholds, on both sides

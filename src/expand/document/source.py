@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain, zip_longest
+from itertools import chain, groupby, zip_longest
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -52,24 +52,26 @@ SAME_NAME_BONUS = 20
 """What that is worth at full likeness: more than any number of words in common."""
 
 
-class SourceSection(NamedTuple):
-    """A part of the source under one heading: ``text`` is what stands below it, verbatim.
+class Piece(NamedTuple):
+    """What stands under one heading: its ``texts`` (a label stays with what it labels), and the ``titles`` down to it.
 
-    ``level`` is the heading's; of a document without headings below its title, the text has the title "" and level 0.
-    ``anchors`` are those of the heading and of each one below it; ``above`` is what belongs to the heading itself."""
+    Pieces of one ``part`` are below one of the headings that part the document, or below none (-1). ``heading`` is the
+    text of one that is not the part's own, with its level below that; ``anchor`` is a heading's, "" without one, and
+    ``above`` what belongs to it, which stays where it does not."""
 
-    title: str
-    level: int
-    text: str
-    anchors: tuple[str, ...] = ("",)
+    part: int
+    texts: tuple[str, ...]
+    titles: tuple[str, ...] = ()
+    anchor: str = ""
     above: str = ""
+    heading: str = ""
 
 
 class Source(NamedTuple):
-    """A source document: ``header`` and ``footer`` are kept verbatim around a draft."""
+    """A source document: ``header`` and ``footer`` are kept verbatim around a draft, ``pieces`` are what is between."""
 
     header: str
-    sections: tuple[SourceSection, ...]
+    pieces: tuple[Piece, ...]
     footer: str
 
 
@@ -83,18 +85,19 @@ class PlacedBlocks:
 
 
 def read_source(text: str, *, own: Container[str] = ()) -> Source:
-    """Header, sections and footer of a document.
+    """Header, pieces and footer of a document.
 
-    Sections begin at the shallowest headings below the title, and the header ends there; without such headings it ends
+    Its parts begin at the shallowest headings below the title, and the header ends there; without such headings it ends
     at the first rule or ordinary text. The footer begins at the rule before the closing references, at headings such as
     "See also" that end the document and whose ``title_key`` is not among the outline's ``own``, or at definitions."""
     page = Page(text)
     every = _blocks_of(page)
-    level = _section_level(every)
-    starts = [heading for heading in page.headings if heading.level <= level]
-    if page.headings and page.headings[0].level < level:
-        starts = [heading for heading in starts if heading is not page.headings[0]]
-    header_end = _header_end(every)
+    level, header_end = _section_level(every), _header_end(every)
+    own_lines = every[header_end - 1].end if header_end else 0  # a comment below the title is the title's
+    headings = [replace(heading, lead=max(heading.lead, own_lines)) for heading in page.headings]
+    starts = [heading for heading in headings if heading.level <= level]
+    if headings and headings[0].level < level:
+        starts = [heading for heading in starts if heading is not headings[0]]
     footer = _footer_start(every, header_end)
     end = every[footer].start if footer < len(every) else len(page.lines)
     while starts and matching.title_key(title := starts[-1].title) not in own:
@@ -102,21 +105,30 @@ def read_source(text: str, *, own: Container[str] = ()) -> Source:
             break
         end = min(end, starts.pop().lead)
     starts = [heading for heading in starts if heading.line < end]
-    body = every[header_end].start if header_end < len(every) else len(page.lines)
-    sections: list[SourceSection] = []
+    body = first = every[header_end].start if header_end < len(every) else len(page.lines)
     if starts:
-        own_lines = every[header_end - 1].end if header_end else 0
-        starts[0] = replace(starts[0], lead=max(starts[0].lead, own_lines))  # a comment below the title is the title's
         above = [block.end for block in every if block.end <= starts[0].lead and block.kind != "rule"]
-        body = max(above, default=0)
-    elif any(block.start >= body and block.end <= end and block.kind != "rule" for block in every):
-        below = (heading.anchor for heading in page.headings if body <= heading.line < end)
-        sections.append(SourceSection("", 0, _cut(page.lines, body, end), ("", *below)))
-    for heading, stop in zip(starts, [*(other.lead for other in starts[1:]), end], strict=False):
-        own_names = tuple(other.anchor for other in page.headings if heading.line <= other.line < stop)
-        text = _cut(page.lines, heading.end, stop)
-        sections.append(SourceSection(heading.title, heading.level, text, own_names, _above(page, heading)))
-    return Source(_cut(page.lines, 0, body).rstrip(), tuple(sections), _closing(page, end))
+        body, first = max(above, default=0), starts[0].line
+    below = [heading for heading in headings if first <= heading.line < end]
+    pieces = [] if starts else [Piece(-1, _texts(_cut(page.lines, first, below[0].lead if below else end)))]
+    pieces += _pieces(page, {heading.line for heading in starts}, below, end)
+    return Source(_cut(page.lines, 0, body).rstrip(), tuple(pieces), _closing(page, end))
+
+
+def _pieces(page: Page, starts: Container[int], below: Sequence[Heading], end: int) -> Iterator[Piece]:
+    """What stands under each heading, whether or not there is anything; parts begin in the lines ``starts``."""
+    part, level, up = -1, 0, list[Heading]()
+    for heading, stop in zip(below, [*(other.lead for other in below[1:]), end], strict=False):
+        texts, above = _texts(_cut(page.lines, heading.end, stop)), _above(page, heading)
+        if heading.line in starts:
+            part, level, up = part + 1, heading.level, [heading]
+            yield Piece(part, texts, (heading.title,), heading.anchor, above)
+            continue
+        up = [other for other in up if other.level < heading.level] + [heading]
+        said = heading.title if heading.setext else heading.text.strip().lstrip("#").strip()
+        row = f"{'#' * max(1, heading.level - level)} {said}"
+        whole = "\n\n".join(filter(None, (_cut(page.lines, heading.lead, heading.line), row)))
+        yield Piece(part, texts, tuple(other.title for other in up), heading.anchor, above, whole)
 
 
 def _blocks_of(page: Page) -> list[Block]:
@@ -211,32 +223,6 @@ def _cut(lines: Sequence[str], start: int, end: int) -> str:
     return "".join(lines[start:end]).strip("\r\n")
 
 
-class _Piece(NamedTuple):
-    """The texts under one heading (a label stays with what it labels), and the titles down to it. ``heading`` is its
-    text with its level below the part's, where it is not the part's own; ``above`` stays where the heading does not."""
-
-    texts: tuple[str, ...]
-    titles: tuple[str, ...]
-    above: str
-    heading: str = ""
-
-
-def _pieces(section: SourceSection) -> Iterator[_Piece]:
-    """What stands under each heading, whether or not there is anything."""
-    page = Page(section.text)
-    up: list[Heading] = []
-    title = (section.title,) if section.title else ()
-    first = page.headings[0].lead if page.headings else len(page.lines)
-    yield _Piece(_texts(_cut(page.lines, 0, first)), title, section.above)
-    for heading, stop in zip(page.headings, [*(h.lead for h in page.headings[1:]), len(page.lines)], strict=False):
-        up = [other for other in up if other.level < heading.level] + [heading]
-        said = heading.title if heading.setext else heading.text.strip().lstrip("#").strip()
-        row = f"{'#' * max(1, heading.level - section.level)} {said}"
-        whole = "\n\n".join(filter(None, (_cut(page.lines, heading.lead, heading.line), row)))
-        titles = (*title, *(other.title for other in up))
-        yield _Piece(_texts(_cut(page.lines, heading.end, stop)), titles, _above(page, heading), whole)
-
-
 def _texts(text: str) -> tuple[str, ...]:
     """The blocks of a text, less the rules that it ends in; what a label labels is one with it."""
     lines = rows(text)
@@ -269,7 +255,7 @@ class _Sections:
         """The topic of a section whose title is one of the titles."""
         return _greatest([_named(titles, names) for names in self.topics[index]])
 
-    def best(self, piece: _Piece, among: Sequence[tuple[str, ...]]) -> int | None:
+    def best(self, piece: Piece, among: Sequence[tuple[str, ...]]) -> int | None:
         """The index of the names that a piece fits best, if it fits any: by the words in common with its headings and
         its text, against the number of theirs."""
         above = _terms(piece.titles)
@@ -313,9 +299,6 @@ class Placement(NamedTuple):
     headings: Mapping[str, tuple[int, int | None]]
 
 
-NOTHING_PLACED = Placement({}, {})
-
-
 def place(source: Source, outline: Outline) -> Placement:
     """Each piece of the source in the section where it belongs.
 
@@ -325,18 +308,18 @@ def place(source: Source, outline: Outline) -> Placement:
     level below the topics, with what stands before it."""
     sections = _Sections(outline)
     wanted = [Wanted(section.title.every(), section.heading) for section in outline.sections]
-    parts = [Heading(level=part.level, title=part.title) for part in source.sections]
-    own = {at: index for index, at in located(parts, wanted).items()}
+    parts = [[*pieces] for _, pieces in groupby(source.pieces, key=lambda piece: piece.part)]
+    titled = [Heading(level=2, title=(*pieces[0].titles, "")[0]) for pieces in parts]
+    own = {at: index for index, at in located(titled, wanted).items()}
     found: dict[int, list[PlacedBlocks]] = {}
     headings: dict[str, tuple[int, int | None]] = {}
-    for at, part in enumerate(source.sections):
+    for at, pieces in enumerate(parts):
         known = own.get(at)
         index, topic = known or 0, None
-        pieces = [*_pieces(part)]
         structured = known is not None and any(
             sections.named(piece.titles[-1:], known) is not None for piece in pieces[1:]
         )
-        for piece, name in zip(pieces, part.anchors, strict=True):
+        for piece in pieces:
             last = piece.titles[-1:]
             named = sections.named(last, index) if piece.heading else None
             stays = bool(piece.heading) and named is None
@@ -356,9 +339,9 @@ def place(source: Source, outline: Outline) -> Placement:
                 boxed = (sections.named((inner,), index) for inner in Page(text).inner_titles)
                 own_topic = next((one for one in boxed if one is not None), topic)
                 found.setdefault(sections.numbers[index], []).append(PlacedBlocks(text, own_topic))
-            if name and not stays:
-                headings[name] = (sections.numbers[index], topic if piece.heading or known is None else None)
-    return Placement({number: tuple(found[number]) for number in sorted(found) if found[number]}, headings)
+            if piece.anchor and not stays:
+                headings[piece.anchor] = (sections.numbers[index], topic if piece.heading or known is None else None)
+    return Placement({number: tuple(found[number]) for number in sorted(found)}, headings)
 
 
 class Fragment(NamedTuple):
