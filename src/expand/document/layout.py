@@ -14,7 +14,7 @@ from itertools import groupby, pairwise, zip_longest
 from typing import NamedTuple
 
 from expand.document.page import Heading, Page, Span
-from expand.markdown import blocks, matching
+from expand.markdown import matching
 from expand.markdown.blocks import Block, anchor
 from expand.markdown.matching import all_unnumbered, stands_in_block
 
@@ -59,14 +59,9 @@ class Placeholder(NamedTuple):
     text: str
 
 
-class Opening(NamedTuple):
-    """The first sentences of a section in which the author has none; they stand there once the section has text."""
-
-    text: str
-
-
-class NewHeading(NamedTuple):
-    """The heading of a section that the document does not have; it stands there once the section has text."""
+class Added(NamedTuple):
+    """What stands there once the section has text: its heading, where the document does not have the section, and its
+    first sentences, where the author has none."""
 
     text: str
 
@@ -251,10 +246,9 @@ def _title_case(title: str) -> str:
 
 # Sections as parts
 
-Part = str | Slot | Placeholder | NewHeading | Opening
-"""A piece of a section: the author's own text verbatim, a place for the model's, a block that gives way to it, the
-heading of a section that the document does not have, or the first sentences of one.
-"""
+Part = str | Slot | Placeholder | Added
+"""A piece of a section: the author's own text verbatim, a place for the model's, a block that gives way to it, or what
+is added beside it."""
 
 
 class Arrangement(NamedTuple):
@@ -297,7 +291,7 @@ def arrange(page: Page, sections: Sequence[Named], *, end: int | None = None) ->
             below = HeadingStyle(level=style.level + 1, title_case=style.title_case)
             topics = enumerate(sections[index].topic_titles)
             slots = [Slot(topic, below.heading(title, page.newline)) for topic, title in topics]
-            parts[index + 1] = (NewHeading(heading), *(slots or [Slot(0)]))
+            parts[index + 1] = (Added(heading), *(slots or [Slot(0)]))
             pieces.append(index + 1)
 
     at = headings[found[order[0]]].lead if order else _insertion_line(page, 0, body_end)
@@ -386,12 +380,6 @@ def _segment(page: Page, start: int, end: int, topic: int | None, *, place: bool
     yield from (piece for piece in pieces if piece != "")
 
 
-def says_placeholder(text: str) -> bool:
-    """The same of a text that is one block."""
-    every = blocks.blocks(text)
-    return len(every) == 1 and is_placeholder(every[0])
-
-
 def is_placeholder(block: Block) -> bool:
     """Whether a block says only that text is to come: "TODO: …", "Coming soon", "待补充"."""
     if block.kind not in ("paragraph", "list", "quote") or block.text.count("\n") > 1:
@@ -403,7 +391,7 @@ def opened(parts: Sequence[Part], opening: str) -> tuple[Part, ...]:
     """A section with first sentences, where the author has none between its heading and what follows."""
     if not opening or (isinstance(parts[0], str) and _parted(parts[0])[1].strip()):
         return tuple(parts)
-    return (parts[0], Opening(opening), *parts[1:])
+    return (parts[0], Added(opening), *parts[1:])
 
 
 def giving_way(parts: Sequence[Part]) -> tuple[Part, ...]:
@@ -459,7 +447,7 @@ def fill(parts: Sequence[Part], bodies: Sequence[str], newline: str, *, headings
         elif isinstance(part, Placeholder):
             if not bodies[part.topic].strip():
                 joiner.keep(part.text)
-        elif some and isinstance(part, NewHeading | Opening):
+        elif some and isinstance(part, Added):
             joiner.insert(part.text)
         elif some and isinstance(part, Slot):
             joiner.insert(part.heading)

@@ -24,7 +24,7 @@ from expand.checks.voice import voice_drift
 from expand.document import draft as document
 from expand.document.draft import Draft, Stamp
 from expand.document.follow import Carried, bodies, followed, inserted, title_of, with_topics_moved
-from expand.document.layout import Arrangement, Assembled, Opening, assembled
+from expand.document.layout import Added, Arrangement, Assembled, assembled
 from expand.document.numbered import renumbered
 from expand.document.page import BYTE_ORDER_MARK, Page
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
@@ -232,7 +232,7 @@ class DraftFile:
         skeleton, wanted = chapter.skeletons[section.number], chapter.named[section.number - 1]
         found = bodies(self.texts[section.number], wanted.topics, chapter.authors)
         texts, opening = dict(found.texts), found.opening
-        if texts and not wanted.topics and any(isinstance(part, Opening) for part in skeleton.parts):
+        if texts and not wanted.topics and any(isinstance(part, Added) for part in skeleton.parts[1:]):
             # Nothing but its place tells the opening from the rest: it is the first paragraph, if the text begins so.
             first, said = blocks(texts[0])[0], texts[0].split("\n")
             end = first.end if first.kind == "paragraph" else 0

@@ -20,7 +20,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Self
 
-from expand.document.layout import Filled, NewHeading, Part, Placeholder, fill, giving_way, opened
+from expand.document.layout import Added, Filled, Part, Placeholder, fill, giving_way, opened
 from expand.document.numbered import numbered_parts
 from expand.document.page import Page
 from expand.llm.types import Finish
@@ -97,7 +97,7 @@ class Skeleton:
     def body_level(self) -> int:
         """The highest level of a heading in the model's text."""
         first = self.parts[0]
-        headings = Page(first.text if isinstance(first, NewHeading) else str(first)).headings
+        headings = Page(first.text if isinstance(first, Added) else str(first)).headings
         return headings[0].level + 1 if headings else 3
 
     def opened(self, opening: str | None) -> Skeleton:
