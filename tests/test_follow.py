@@ -84,6 +84,27 @@ def test_a_section_under_another_heading_is_a_persons(tmp_path: Path, layout: st
             assert len(server.requests) == requests
 
 
+@pytest.mark.parametrize("layout", ["numbered", "keep"])
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_section_of_a_persons_own_stays(tmp_path: Path, layout: str, lost: bool) -> None:
+    place = small(tmp_path)
+    book = place / "outlines" / "book.yaml"
+    book.write_text(f"{book.read_text(encoding='utf-8')}layout: {layout}\n", encoding="utf-8")
+    number = "9. " if layout == "numbered" else ""
+    with ScriptedServer() as server:
+        assert expand(place, "chapter", "07", "--base-url", server.base_url).code in (0, 5)
+        text = draft_of(place).replace("\n---\n\n**Maint", f"\n## {number}Mine\n\nOf my own.\n\n---\n\n**Maint")
+        if lost:
+            text = text[: text.index("<!-- expand")]
+            (place / ".expand" / "lines" / "07").unlink()
+        (place / "drafts" / "07.md").write_text(text, encoding="utf-8")
+        for _ in range(2):
+            assert expand(place, "chapter", "07", "--base-url", server.base_url).code in (0, 5)
+            assert draft_of(place).count(f"## {number}Mine\n\nOf my own.\n\n---\n\n**Maint") == 1
+            if layout == "numbered" or not lost:
+                assert draft_of(place).count("Signal handling\n") == 1
+
+
 @pytest.mark.parametrize(("title", "same"), [("Final checklist", True), ("The last steps", False)])
 def test_a_title_unlike_the_former_one_is_another_section(title: str, same: bool) -> None:
     assert _follows("## 1. Checklist\n\nText.\n", Named(Wanted((title,)), title, (), ())) is same

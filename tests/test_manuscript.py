@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expand.drafting.section_text import SectionText, Skeleton
@@ -282,6 +282,7 @@ ANSWERS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(ANSWERS, st.data())
 def test_it_only_grows_and_always_counts_itself(answers: list[str], data: st.DataObject) -> None:
     section = section_text("Opening", "Reading", placed={0: (LISTING,)}, intro=("Intro.",))

@@ -289,16 +289,19 @@ class DraftFile:
         former, chapter = self._former, self.chapter
         arrangement, edited = self._arrangement()
         text, starts = self._text(arrangement, self.texts)
-        anchors = {heading.line: heading.anchor for heading in Page(text).headings}
-        names = {number: anchors[at] for number, at in starts.items() if at in anchors}
-        if chapter.layout == "numbered":  # of the title that the tool gave it, whatever a person made of it
-            names |= {number: anchor(one.title) for number, one in chapter.skeletons.items()}
+        names = {number: anchor(one.title) for number, one in chapter.skeletons.items()}
+        if (
+            chapter.layout == "keep"
+        ):  # its own headings; else the title that the tool gave, whatever a person made of it
+            anchors = {heading.line: heading.anchor for heading in Page(text).headings}
+            names = {number: anchors[at] for number, at in starts.items() if at in anchors}
+        stamps = {n: replace(one, name=names.get(n, one.name)) for n, one in self._stamps.items() if n in starts}
         kept = former and chapter.layout == "keep" and any(edited)  # then it is not made from the source as it is now
         whole = document.render(
             text,
             layout=chapter.layout,
             pieces=arrangement.pieces,
-            stamps={number: replace(self._stamps[number], name=name) for number, name in names.items()},
+            stamps=stamps,
             rest=[hashed if mine else "" for hashed, mine in zip(former.rest, edited, strict=False)] if former else (),
             language=chapter.language,
             plan=chapter.plan.value,
