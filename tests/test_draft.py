@@ -71,11 +71,6 @@ def written(sections: dict[int, str], footer: str = "", first: str = HEAD) -> st
     return render(text, layout="numbered", pieces=every, stamps=given, language="en", plan="full", source=SOURCE)
 
 
-def bare(draft: Draft) -> dict[int, str]:
-    """The sections without blanks at the end."""
-    return {number: text.strip("\n") for number, text in draft.sections.items()}
-
-
 def around(draft: Draft) -> tuple[str, ...]:
     """Header and footer without blanks around them."""
     head, *footer = (piece for piece in draft.pieces if isinstance(piece, str))
@@ -88,7 +83,7 @@ def test_what_was_rendered_is_read_back(sections: dict[int, str], footer: str, f
     text = written(sections, footer if sections else "", first)
     draft = read(text)
 
-    assert bare(draft) == sections
+    assert draft.sections == sections
     assert draft.stamps == stamped(sections)
     assert (draft.language, draft.plan) == ("en", "full")
     assert around(draft) == (first, footer if sections else "")
@@ -99,10 +94,10 @@ def test_what_was_rendered_is_read_back(sections: dict[int, str], footer: str, f
 
 
 def again(draft: Draft) -> str:
-    parts = (one if isinstance(one, str) else draft.sections[one] for one in draft.pieces)
+    parts = [(one if isinstance(one, str) else draft.sections[one]).strip("\n") for one in draft.pieces]
     edited = zip(draft.rest, draft.rest_edited, strict=True)
     return render(
-        "".join(parts),
+        "\n\n".join(filter(None, parts)) + "\n",
         layout=draft.layout,
         pieces=draft.pieces,
         stamps=draft.stamps,
@@ -213,7 +208,7 @@ def test_a_footer_that_a_person_added_is_part_of_the_last_section() -> None:
 def test_numbers_are_taken_from_the_headings_whatever_stands_between() -> None:
     draft = read("# T\n\n## Foreword\n\nF.\n\n## 2. Two\n\nB.\n\n## Aside\n\nC.\n\n## 5. Five\n\nE.\n")
     assert [*draft.sections] == [2, 5]
-    assert bare(draft)[2] == "## 2. Two\n\nB.\n\n## Aside\n\nC."
+    assert draft.sections[2] == "## 2. Two\n\nB.\n\n## Aside\n\nC."
     assert around(draft)[0] == "# T\n\n## Foreword\n\nF."
 
 
@@ -225,7 +220,7 @@ def test_a_section_begins_at_a_heading_of_level_two() -> None:
 
 def test_the_first_of_two_sections_of_one_number_counts() -> None:
     draft = read("# T\n\n## 1. One\n\nA.\n\n## 1. One\n\nB.\n")
-    assert bare(draft) == {1: "## 1. One\n\nA.\n\n## 1. One\n\nB."}
+    assert draft.sections == {1: "## 1. One\n\nA.\n\n## 1. One\n\nB."}
 
 
 def test_nothing_is_read_from_an_empty_document() -> None:

@@ -65,7 +65,8 @@ class Draft:
     """A draft that was read back. ``stamps`` is empty where the last line is missing.
 
     ``pieces`` are the document: text outside of sections, and section numbers; in the layout ``numbered`` text, numbers
-    and text again. ``sections`` are the texts by number, from their headings on, with every line up to what follows."""
+    and text again. ``sections`` are the texts by number, from their headings on: in ``keep`` with every line up to what
+    follows, in ``numbered`` without blanks at the end."""
 
     language: str
     plan: str
@@ -285,7 +286,8 @@ def _parts(
         behind = (other for other in every if heading.line < other.line < closing)
         end = next((other.lead for other in behind if other.line in own or other.level <= heading.level), closing)
         pieces += [page.cut(at, heading.line), number]
-        sections[number] = page.cut(heading.line, end)
+        text = page.cut(heading.line, end)
+        sections[number] = text if layout == "keep" else text.rstrip("\n")
         at = end
     pieces.append(page.cut(at, len(page.lines)))
     pieces[0] = f"{page.mark}{pieces[0]}" if page.mark else pieces[0]
