@@ -93,9 +93,9 @@ def _settle(ledger: Ledger, asked: Order, number: int) -> None:
     found = ledger.reserve(asked)
     assert isinstance(found, Reservation)
     if number == 4:
-        ledger.unknown(found.attempt_id, failed(Failure.TIMEOUT))
+        ledger.fail(found.attempt_id, failed(Failure.TIMEOUT), unbilled=False)
     elif number == 5:
-        ledger.release(found.attempt_id, failed(Failure.RATE_LIMITED))
+        ledger.fail(found.attempt_id, failed(Failure.RATE_LIMITED), unbilled=True)
     else:
         usage = Usage(prompt=8 + number, cached=number // 2, completion=40 + number, reasoning=3)
         bought = answer(f"Line {number}.\n")

@@ -35,6 +35,7 @@ from expand.ledger import (
     Run,
     State,
     StoredAnswer,
+    attempts,
     verify,
 )
 from expand.ledger.database import ConstraintError
@@ -102,9 +103,9 @@ def test_an_unknown_outcome_of_the_same_words_is_held_whatever_their_question(
     ledger: Ledger,
 ) -> None:
     run = begin(ledger)
-    ledger.release(sent(ledger, order(run, "older", question="q")), failed(Failure.RATE_LIMITED))
+    ledger.fail(sent(ledger, order(run, "older", question="q")), failed(Failure.RATE_LIMITED), unbilled=True)
     attempt = sent(ledger, order(run, "newer"))
-    ledger.unknown(attempt, failed(Failure.TIMEOUT))
+    ledger.fail(attempt, failed(Failure.TIMEOUT), unbilled=False)
     held = ledger.reserve(order(run, "newer", question="q"), hold_unknown=True)
     assert held == Held(attempt_id=attempt)
 
@@ -225,7 +226,7 @@ def test_a_bill_above_the_reservation_shows_as_negative_and_stops_the_rest(
 def test_a_release_gives_everything_back(ledger: Ledger) -> None:
     run = begin(ledger)
     attempt = sent(ledger, order(run, pico=50))
-    ledger.release(attempt, failed(Failure.RATE_LIMITED))
+    ledger.fail(attempt, failed(Failure.RATE_LIMITED), unbilled=True)
     balance = ledger.balance("book")
     assert (balance.used_tokens, balance.reserved_tokens) == (0, 0)
     assert (balance.used_pico_usd, balance.reserved_pico_usd) == (0, 0)
@@ -238,7 +239,7 @@ def test_a_release_gives_everything_back(ledger: Ledger) -> None:
 def test_an_unknown_outcome_stays_charged_at_its_reservation(ledger: Ledger) -> None:
     run = begin(ledger)
     attempt = sent(ledger, order(run, pico=50))
-    ledger.unknown(attempt, failed(Failure.TIMEOUT))
+    ledger.fail(attempt, failed(Failure.TIMEOUT), unbilled=False)
     balance = ledger.balance("book")
     assert (balance.used_tokens, balance.unknown_tokens, balance.reserved_tokens) == (100, 100, 0)
     assert balance.used_pico_usd == 50
@@ -252,7 +253,7 @@ def test_what_calls_in_flight_hold_is_waitable_and_what_was_spent_is_not(ledger:
     first = ledger.reserve(order(run, "more"))
     assert isinstance(first, Refused)
     assert first.waitable
-    ledger.unknown(attempt, failed(Failure.TIMEOUT))
+    ledger.fail(attempt, failed(Failure.TIMEOUT), unbilled=False)
     second = ledger.reserve(order(run, "more"))
     assert isinstance(second, Refused)
     assert not second.waitable
@@ -322,8 +323,10 @@ def test_a_pause_holds_in_every_process_and_only_grows(ledger: Ledger, site: Sit
 def test_calls_per_minute(ledger: Ledger, clock: Clock) -> None:
     run = begin(ledger)
     rates = ModelLimits(rpm=2)
-    ledger.release(reserve_unsent(ledger, order(run, "0", rates=rates)), failed(Failure.CANCELLED))
-    ledger.release(sent(ledger, order(run, "1", rates=rates)), failed(Failure.RATE_LIMITED))
+    unsent = reserve_unsent(ledger, order(run, "0", rates=rates))
+    with ledger.writing() as connection:
+        attempts.fail(connection, attempts.fetch(connection, unsent, (State.RESERVED,)), failed(Failure.CANCELLED))
+    ledger.fail(sent(ledger, order(run, "1", rates=rates)), failed(Failure.RATE_LIMITED), unbilled=True)
     clock.forward(10)
     sent(ledger, order(run, "2", rates=rates))
     paused = ledger.reserve(order(run, "3", rates=rates))
@@ -382,16 +385,16 @@ def test_a_state_cannot_be_skipped_or_left_twice(ledger: Ledger) -> None:
     unsent = reserve_unsent(ledger, order(run, "unsent"))
     for change in (
         lambda: ledger.settle(unsent, answer(), cost_pico_usd=None),
-        lambda: ledger.unknown(unsent, failed(Failure.TIMEOUT)),
+        lambda: ledger.fail(unsent, failed(Failure.TIMEOUT), unbilled=False),
     ):
         with pytest.raises(LedgerError, match=f"attempt {unsent}: is reserved, not sent"):
             change()
     attempt = sent(ledger, order(run))
     ledger.settle(attempt, answer(), cost_pico_usd=None)
-    with pytest.raises(LedgerError, match="is settled, not reserved or sent"):
-        ledger.release(attempt, failed(Failure.RATE_LIMITED))
+    with pytest.raises(LedgerError, match="is settled, not sent or unknown"):
+        ledger.fail(attempt, failed(Failure.RATE_LIMITED), unbilled=True)
     with pytest.raises(LedgerError, match="attempt nobody: not in this ledger"):
-        ledger.release("nobody", failed(Failure.RATE_LIMITED))
+        ledger.fail("nobody", failed(Failure.RATE_LIMITED), unbilled=True)
 
 
 def test_history_cannot_be_changed(ledger: Ledger) -> None:
@@ -409,7 +412,7 @@ def test_history_cannot_be_changed(ledger: Ledger) -> None:
 def test_sums_add_up_and_what_has_no_price_is_counted_apart(ledger: Ledger) -> None:
     run = begin(ledger)
     ledger.settle(sent(ledger, order(run, "1", pico=500)), answer(), cost_pico_usd=45)
-    ledger.unknown(sent(ledger, order(run, "2", chapter="04")), failed(Failure.TIMEOUT))
+    ledger.fail(sent(ledger, order(run, "2", chapter="04")), failed(Failure.TIMEOUT), unbilled=False)
     sent(ledger, order(run, "3", chapter="04"))
     overview = ledger.overview(latest=2)
     three, four = overview.slices
@@ -501,8 +504,8 @@ def test_too_small_a_reservation_is_a_defect(ledger: Ledger) -> None:
 def test_an_answer_that_comes_late_is_kept_and_charged(ledger: Ledger, site: Site) -> None:
     run = begin(ledger)
     attempt = sent(ledger, order(run, pico=900))
-    ledger.unknown(attempt, failed(Failure.CRASHED))
-    ledger.unknown(attempt, failed(Failure.TIMEOUT))
+    ledger.fail(attempt, failed(Failure.CRASHED), unbilled=False)
+    ledger.fail(attempt, failed(Failure.TIMEOUT), unbilled=False)
     assert [row.failure for row in ledger.attempts()] == [Failure.CRASHED]
     stored = ledger.settle(attempt, answer("late"), cost_pico_usd=45)
     assert stored == ledger.known(order(run))
@@ -526,7 +529,7 @@ def test_a_late_answer_to_what_was_bought_again_is_charged_and_the_earlier_one_s
 ) -> None:
     run = begin(ledger)
     late = sent(ledger, order(run))
-    ledger.unknown(late, failed(Failure.CRASHED))
+    ledger.fail(late, failed(Failure.CRASHED), unbilled=False)
     ledger.settle(sent(ledger, order(run)), answer("bought again"), cost_pico_usd=None)
     stored = ledger.settle(late, answer("late", completion=1), cost_pico_usd=None)
     assert stored.answer.text == "bought again"
@@ -536,8 +539,8 @@ def test_a_late_answer_to_what_was_bought_again_is_charged_and_the_earlier_one_s
 def test_a_late_refusal_gives_an_unknown_outcome_back(ledger: Ledger, site: Site) -> None:
     run = begin(ledger)
     attempt = sent(ledger, order(run))
-    ledger.unknown(attempt, failed(Failure.CRASHED))
-    ledger.release(attempt, failed(Failure.RATE_LIMITED))
+    ledger.fail(attempt, failed(Failure.CRASHED), unbilled=False)
+    ledger.fail(attempt, failed(Failure.RATE_LIMITED), unbilled=True)
     assert ledger.balance("book").used_tokens == 0
     assert states(site, attempt) == ["reserved", "sent", "unknown", "released"]
 

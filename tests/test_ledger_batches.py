@@ -50,7 +50,7 @@ def test_only_what_is_in_flight_is_settled(ledger: Ledger) -> None:
 def test_a_batch_that_is_withdrawn_releases_all_that_was_not_sent(ledger: Ledger) -> None:
     run, batches = begin(ledger), Batches(ledger)
     batch = opened(ledger, run, "one", "two", "three", "four")
-    ended = batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), billed=None)
+    ended = batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), unbilled=False)
     assert (ended.stage, ended.unbilled) == (Stage.WITHDRAWN, 4)
     assert ledger.balance("book").reserved_tokens == 0
     assert {row.state for row in ledger.attempts()} == {State.RELEASED}
@@ -65,7 +65,7 @@ def test_a_step_out_of_turn_names_where_the_batch_is(ledger: Ledger) -> None:
         batches.creating(batch, "file-1")
     with pytest.raises(LedgerError, match="batch-none: not in this ledger; check its id"):
         batches.get("batch-none")
-    batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), billed=False)
+    batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), unbilled=True)
 
 
 def test_a_batch_that_another_process_gave_up_takes_nothing_more(
@@ -79,7 +79,7 @@ def test_a_batch_that_another_process_gave_up_takes_nothing_more(
         def __getitem__(self, part: Any) -> Any:
             for batch in batches.living() if part.start else ():
                 assert (batch.requests, len(batches.in_flight(batch))) == (0, 1)
-                batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), billed=False)
+                batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), unbilled=True)
             return list(self)[part]
 
     monkeypatch.setattr("expand.ledger.batches.AT_ONCE", 1)
@@ -100,4 +100,4 @@ def test_what_a_batch_holds_is_not_waited_for_and_what_calls_hold_is(ledger: Led
     assert isinstance(larger, Refused)
     assert not larger.waitable
     assert larger.message.endswith("; batches that are not collected yet hold the rest")
-    Batches(ledger).end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), billed=False)
+    Batches(ledger).end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), unbilled=True)

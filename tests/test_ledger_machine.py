@@ -153,14 +153,14 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
         attempt = data.draw(st.sampled_from([*self.sent]))
-        self.ledger.release(attempt, failed(Failure.RATE_LIMITED))
+        self.ledger.fail(attempt, failed(Failure.RATE_LIMITED), unbilled=True)
         del self.sent[attempt]
 
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
         attempt = data.draw(st.sampled_from([*self.sent]))
-        self.ledger.unknown(attempt, failed(Failure.TIMEOUT))
+        self.ledger.fail(attempt, failed(Failure.TIMEOUT), unbilled=False)
         self.lost[attempt] = self.sent.pop(attempt)
         self.unknown[attempt] = RESERVED
 
@@ -231,7 +231,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.batch is not None
         submitted = self.batch.stage is Stage.SUBMITTED
         stage = Stage.COLLECTED if submitted else Stage.WITHDRAWN
-        self.batches.end(self.batch, stage, rest=failed(Failure.CRASHED), billed=None)
+        self.batches.end(self.batch, stage, rest=failed(Failure.CRASHED), unbilled=False)
         if submitted:
             self.unknown |= dict.fromkeys(self.batched, RESERVED)
         self.batched.clear()

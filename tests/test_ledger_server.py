@@ -318,7 +318,7 @@ def test_two_books_in_one_database_do_not_mix(postgres: ServerSite) -> None:
     assert not isinstance(two.reserve(order(begin(two, 500), "the same")), InFlight)
     assert one.balance("book").remaining_tokens == 900
     assert two.balance("book").remaining_tokens == 400
-    one.release(attempt, failed(Failure.RATE_LIMITED))
+    one.fail(attempt, failed(Failure.RATE_LIMITED), unbilled=True)
     one.close()
     two.close()
 

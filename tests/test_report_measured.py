@@ -102,7 +102,7 @@ def test_what_an_unknown_outcome_was_charged_is_no_measure_of_a_line(place: Path
     asked = order(begin(ledger, 200_000), "killed", chapter="07", section=1, prompt=9000, model=MODEL)
     found = ledger.reserve(asked)
     assert isinstance(found, Reservation)
-    ledger.unknown(found.attempt_id, failed(Failure.CRASHED))
+    ledger.fail(found.attempt_id, failed(Failure.CRASHED), unbilled=False)
     ledger.close()
     after = data_of(place)
     assert after.balance.used_tokens >= before.balance.used_tokens + 9000

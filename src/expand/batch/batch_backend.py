@@ -216,8 +216,7 @@ class CollectedBatch:
             rest = AttemptFailedError(Failure.CANCELLED, said)
         if left := len(self.batches.in_flight(self.batch)):
             self._reasons[said] = left
-        billed = False if certain else None
-        self.batch = self.batches.end(self.batch, Stage.COLLECTED, rest=rest, billed=billed, status=remote.status)
+        self.batch = self.batches.end(self.batch, Stage.COLLECTED, rest=rest, unbilled=certain, status=remote.status)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -410,7 +409,7 @@ class BatchBackend:
                 except AttemptFailedError as failed:
                     if failed.failure is Failure.NOT_FOUND:
                         lost = AttemptFailedError(failed.failure, f"given up: {failed.message}")
-                        batches.end(batch, Stage.LOST, rest=lost, billed=None)
+                        batches.end(batch, Stage.LOST, rest=lost, unbilled=False)
                     elif failed.status != 409:  # it has ended already
                         raise AuthorError(f"batch {batch.id} was not cancelled: {failed.message}") from failed
             return tuple(batches.get(batch.id) for batch in chosen)

@@ -124,7 +124,7 @@ class Submission:
                     f"{batch.requests:,} requests stay reserved; look again with `expand chapter --batch submit`"
                 ) from failed
             lost = AttemptFailedError(Failure.DISCONNECTED, f"nobody knows whether it was made: {failed.message}")
-            self.batches.end(batch, Stage.LOST, rest=lost, billed=None)
+            self.batches.end(batch, Stage.LOST, rest=lost, unbilled=False)
             raise AuthorError(
                 f"nobody can say whether batch {batch.id} was made: {failed.message}; its "
                 f"{batch.requests:,} requests stay charged at their reservation; look for it at "
@@ -149,11 +149,11 @@ class Submission:
 
     def _withdrawn(self, batch: BatchRow, why: str) -> BatchRow:
         rest = AttemptFailedError(Failure.CANCELLED, why)
-        return self.batches.end(batch, Stage.WITHDRAWN, rest=rest, billed=False)
+        return self.batches.end(batch, Stage.WITHDRAWN, rest=rest, unbilled=True)
 
     def _refused(self, batch: BatchRow, failed: AttemptFailedError) -> AuthorError:
         """The error for a step that certainly cost nothing; the batch is withdrawn with it."""
-        self.batches.end(batch, Stage.WITHDRAWN, rest=failed, billed=False)
+        self.batches.end(batch, Stage.WITHDRAWN, rest=failed, unbilled=True)
         return AuthorError(f"{with_remedy(failed)}; nothing was submitted")
 
 

@@ -390,7 +390,7 @@ class BudgetedClient:
             # charge for it. What the order still needs is asked for as a continuation.
             text = "".join(pieces)
             if not text.strip():
-                (self._ledger.release if unbilled else self._ledger.unknown)(attempt_id, failed)
+                self._ledger.fail(attempt_id, failed, unbilled=unbilled)
                 if not told:
                     raise
                 message = f"{failed.message}; {failed.mended}" if failed.mended else failed.message

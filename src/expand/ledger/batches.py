@@ -17,6 +17,7 @@ import enum
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -125,17 +126,15 @@ class Batches:
         except ConstraintError as error:
             raise self._busy() from error
         for part in (orders[first : first + AT_ONCE] for first in range(0, len(orders), AT_ONCE)):
-            with self._ledger.writing() as connection:
-                _require(connection, batch, Stage.PREPARED)
+            with self._step(batch, Stage.PREPARED) as connection:
                 for order in part:
                     objection = admission_check.objection(connection, order, hold_unknown=hold_unknown)
                     state = State.RESERVED
                     opened = objection or attempts.open_attempt(connection, order, owner=batch, state=state)
                     verdicts.append((order, opened))
         reserved = sum(isinstance(verdict, Reservation) for _, verdict in verdicts)
-        with self._ledger.writing() as connection:
-            _require(connection, batch, Stage.PREPARED)
-            connection.execute("UPDATE batch SET requests = ? WHERE id = ?", (reserved, batch))
+        with self._step(batch, Stage.PREPARED) as connection:
+            _set(connection, batch, requests=reserved)
         return self.get(batch), verdicts
 
     def unfinished(self, run: Run) -> BatchRow | None:
@@ -163,37 +162,46 @@ class Batches:
     def creating(self, batch: BatchRow, input_file: str) -> BatchRow:
         """Its input file is with the provider, which is about to be asked to make it: from now on it may cost
         something."""
-        with self._ledger.writing() as connection:
-            _require(connection, batch.id, Stage.PREPARED)
+        with self._step(batch.id, Stage.PREPARED) as connection:
             # Marked before the call that may cost something, in one transaction with the stage. After the call, a crash
             # in between would give back what the provider is about to work on.
             for row in attempts.in_flight(connection, batch.id):
                 if row.state is State.RESERVED:
                     attempts.mark_sent(connection, row)
-            _set(connection, batch, stage=Stage.CREATING, input_file=input_file)
+            _set(connection, batch.id, stage=Stage.CREATING, input_file=input_file)
         return self.get(batch.id)
 
     def not_created(self, batch: BatchRow) -> BatchRow:
         """It is certain that the provider has not made it and cannot any more: once again."""
-        return self._created(batch, stage=Stage.PREPARED, input_file="")
+        with self._step(batch.id, Stage.CREATING) as connection:
+            _set(connection, batch.id, stage=Stage.PREPARED, input_file="")
+        return self.get(batch.id)
 
     def submitted(self, batch: BatchRow, *, remote: str, status: str, expires_at: int | None) -> BatchRow:
         """The provider has it, under an id of its own; ``expires_at`` in Unix seconds."""
-        return self._created(
-            batch,
-            stage=Stage.SUBMITTED,
-            submitting=None,
-            remote=remote,
-            remote_status=status,
-            submitted_at=timestamp(self._ledger.database.now()),
-            expires_at=None if expires_at is None else timestamp(datetime.fromtimestamp(expires_at, UTC)),
-        )
-
-    def _created(self, batch: BatchRow, **columns: str | int | None) -> BatchRow:
-        with self._ledger.writing() as connection:
-            _require(connection, batch.id, Stage.CREATING)
-            _set(connection, batch, **columns)
+        with self._step(batch.id, Stage.CREATING) as connection:
+            _set(
+                connection,
+                batch.id,
+                stage=Stage.SUBMITTED,
+                submitting=None,
+                remote=remote,
+                remote_status=status,
+                submitted_at=timestamp(connection.now()),
+                expires_at=None if expires_at is None else timestamp(datetime.fromtimestamp(expires_at, UTC)),
+            )
         return self.get(batch.id)
+
+    @contextmanager
+    def _step(self, batch: str, stage: Stage) -> Iterator[Connection]:
+        """Write one step of a batch that is at ``stage``. Refuse it to a process that was taken for dead, and whose
+        batch another one went on with."""
+        with self._ledger.writing() as connection:
+            found = connection.execute("SELECT stage FROM batch WHERE id = ?", (batch,)).fetchone()
+            now = "gone" if found is None else Stage(found["stage"])
+            if now != stage:
+                raise LedgerError(f"batch {batch}: is {now}, not {stage}; another process went on with it")
+            yield connection
 
     # --- what comes back ----------------------------------------------------------------------
 
@@ -220,18 +228,18 @@ class Batches:
         return done
 
     def end(
-        self, batch: BatchRow, stage: Stage, *, rest: AttemptFailedError, billed: bool | None, status: str = ""
+        self, batch: BatchRow, stage: Stage, *, rest: AttemptFailedError, unbilled: bool, status: str = ""
     ) -> BatchRow:
-        """End it: what is still in flight of it is released where it is certain that nothing was ``billed`` (False),
-        and unknown otherwise. Harmless when it has ended already."""
+        """End it: what is still in flight of it is released where it is certain that it is ``unbilled``, and unknown
+        otherwise. Harmless when it has ended already."""
         with self._ledger.writing() as connection:
             for row in attempts.in_flight(connection, batch.id):
-                attempts.fail(connection, row, rest, unbilled=billed is False)
+                attempts.fail(connection, row, rest, unbilled=unbilled)
             found = connection.query("SELECT state, count(*) FROM attempt WHERE owner = ? GROUP BY state", (batch.id,))
             counts, ended_at = dict(found), timestamp(connection.now())
             _set(
                 connection,
-                batch,
+                batch.id,
                 stage=stage,
                 submitting=None,
                 note=attempts.clean(rest.message)[:500],
@@ -273,17 +281,9 @@ class Batches:
             yield row.request_key, zlib.decompress(form).decode(), row.output_cap
 
 
-def _require(connection: Connection, batch: str, stage: Stage) -> None:
-    """Refuse a step of a process that was taken for dead, and whose batch another one went on with."""
-    found = connection.execute("SELECT stage FROM batch WHERE id = ?", (batch,)).fetchone()
-    now = "gone" if found is None else Stage(found["stage"])
-    if now != stage:
-        raise LedgerError(f"batch {batch}: is {now}, not {stage}; another process went on with it")
-
-
-def _set(connection: Connection, batch: BatchRow, **columns: str | int | None) -> None:
+def _set(connection: Connection, batch: str, **columns: str | int | None) -> None:
     names = ", ".join(f"{name} = ?" for name in columns)
-    connection.execute(f"UPDATE batch SET {names} WHERE id = ? AND ended_at IS NULL", (*columns.values(), batch.id))
+    connection.execute(f"UPDATE batch SET {names} WHERE id = ? AND ended_at IS NULL", (*columns.values(), batch))
 
 
 def read(row: Any) -> BatchRow:

@@ -57,30 +57,6 @@ _MEANINGS = {
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 
 
-@contextlib.contextmanager
-def mapped(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system raise into ``LedgerError``; defects pass through."""
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        raise ConstraintError(str(error)) from error
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code == sqlite3.SQLITE_ERROR and isinstance(error, sqlite3.OperationalError):
-            raise LedgerError(f"{path}: {error}: {_DAMAGED}") from error
-        if code not in _MEANINGS:
-            raise
-        kind = LedgerBusyError if code in _PASSING else LedgerError
-        raise kind(f"{path}: {_MEANINGS[code]}") from error
-    except UnicodeDecodeError as error:
-        raise LedgerError(f"{path}: {_DAMAGED}") from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise LedgerBusyError(f"{path}: {_MEANINGS[sqlite3.SQLITE_FULL]}") from error
-        reason = error.strerror or str(error)
-        raise LedgerError(f"{path}: {reason}; make its folder exist and be writable") from error
-
-
 class SqliteConnection(sqlite3.Connection):
     """A connection as the ledger's rules want it."""
 
@@ -107,7 +83,7 @@ class SqliteDatabase:
         """What gives the time, in UTC; else this machine's clock does: only its own processes share the file."""
         self._patience = patience_seconds
         self._made = False
-        with mapped(path):
+        with self.mapped():
             if not read_only:
                 self._make()
             self.connection = sqlite3.connect(
@@ -140,20 +116,39 @@ class SqliteDatabase:
         """The time."""
         return self.clock() if self.clock is not None else datetime.now(UTC)
 
-    def mapped(self) -> contextlib.AbstractContextManager[None]:
-        """Turn what SQLite raises into the ledger's errors."""
-        return mapped(self.path)
+    @contextlib.contextmanager
+    def mapped(self) -> Iterator[None]:
+        """Turn what SQLite and the file system raise into ``LedgerError``; defects pass through."""
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            raise ConstraintError(str(error)) from error
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+            if code == sqlite3.SQLITE_ERROR and isinstance(error, sqlite3.OperationalError):
+                raise LedgerError(f"{self.path}: {error}: {_DAMAGED}") from error
+            if code not in _MEANINGS:
+                raise
+            kind = LedgerBusyError if code in _PASSING else LedgerError
+            raise kind(f"{self.path}: {_MEANINGS[code]}") from error
+        except UnicodeDecodeError as error:
+            raise LedgerError(f"{self.path}: {_DAMAGED}") from error
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise LedgerBusyError(f"{self.path}: {_MEANINGS[sqlite3.SQLITE_FULL]}") from error
+            reason = error.strerror or str(error)
+            raise LedgerError(f"{self.path}: {reason}; make its folder exist and be writable") from error
 
     def query(self, statement: str, values: Sequence[Any] = (), /) -> list[Any]:
         """The rows that one statement reads. Raises ``LedgerError``."""
-        with mapped(self.path):
+        with self.mapped():
             return self.connection.query(statement, values)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[SqliteConnection]:
         """Read all from one state, mapped into memory and sorted there: with SQLite's own settings the sums of a report
         take twice as long. Raises ``LedgerError``."""
-        with mapped(self.path):
+        with self.mapped():
             self.connection.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
             self.connection.execute("PRAGMA temp_store = MEMORY")
             self.connection.execute("BEGIN")
@@ -167,7 +162,7 @@ class SqliteDatabase:
     def writing(self) -> Iterator[SqliteConnection]:
         """Write one transaction: all of it or nothing, durable when it ends. Raises ``LedgerError``, also for a file
         that is no longer the one that was opened."""
-        with mapped(self.path):
+        with self.mapped():
             with transaction(self.connection):
                 self._check_in_place()
                 yield self.connection
@@ -194,7 +189,7 @@ class SqliteDatabase:
 
     def version(self) -> int:
         """The ledger's version, 0 in an empty file. Raises ``LedgerError`` for a foreign file or a newer ledger."""
-        with mapped(self.path):
+        with self.mapped():
             # One statement, so that a file that another process is just making is seen whole.
             version, application, tables = self.connection.execute(
                 "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master)"
@@ -208,7 +203,7 @@ class SqliteDatabase:
     def migrate(self) -> None:
         """Set the connection up for writing, and bring the file up to date. Raises ``LedgerError``."""
         version, connection = self.version(), self.connection
-        with mapped(self.path):
+        with self.mapped():
             if self._turn_to_wal() != "wal":
                 raise LedgerError(
                     f"{self.path}: the disk cannot hold a write-ahead log, as some network disks cannot; "
@@ -273,7 +268,7 @@ class SqliteDatabase:
     def enter(self) -> str:
         """Begin to own attempts: take a lock beside the file."""
         owner = os.urandom(6).hex()
-        with mapped(self.path):
+        with self.mapped():
             self._locks[owner] = lock = self._lock(owner)
             lock.acquire()
         return owner
@@ -291,7 +286,7 @@ class SqliteDatabase:
         stays, and another process will try again."""
         from filelock import Timeout  # it loads asyncio, 0.1 s, and reports only read
 
-        with mapped(self.path):
+        with self.mapped():
             lock, dead = self._lock(owner), True
             try:
                 lock.acquire()

@@ -210,22 +210,15 @@ class Ledger:
         any process. Returns the file. Raises ``LedgerError`` where that cannot be written either."""
         return spill.write(self.database, self._owner or "", order, attempt_id, answer, cost_pico_usd)
 
-    def release(self, attempt_id: str, failed: AttemptFailedError) -> None:
-        """The attempt failed and is unbilled for certain: its reservation goes back."""
-        with self.writing() as connection:
-            # Unknown is allowed here: this process may have been taken for dead while its connection was lost. It knows
-            # that nothing was billed, which is better knowledge than the other's guess.
-            row = attempts.fetch(connection, attempt_id, (State.RESERVED, State.SENT, State.UNKNOWN))
-            attempts.fail(connection, row, failed, unbilled=True)
-
-    def unknown(self, attempt_id: str, failed: AttemptFailedError) -> None:
-        """Nobody knows whether the attempt was billed: it stays charged at its reservation."""
+    def fail(self, attempt_id: str, failed: AttemptFailedError, *, unbilled: bool) -> None:
+        """The attempt failed. Where it is certain that it is ``unbilled``, its reservation goes back; else it stays
+        charged at it."""
         with self.writing() as connection:
             row = attempts.fetch(connection, attempt_id, (State.SENT, State.UNKNOWN))
-            # Already unknown: another process recovered it meanwhile. Its charge is the same, so there is nothing to
-            # change.
-            if row.state is State.SENT:
-                attempts.fail(connection, row, failed)
+            # Unknown already: this process may have been taken for dead while its connection was lost. It knows better
+            # where nothing was billed; else the charge is the same, and there is nothing to change.
+            if unbilled or row.state is State.SENT:
+                attempts.fail(connection, row, failed, unbilled=unbilled)
 
     def pause(self, model: str, seconds: float) -> None:
         """Let no process call ``model`` for so many seconds; a longer pause already set stays."""
