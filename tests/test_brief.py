@@ -12,7 +12,7 @@ import pytest
 import yaml
 from workspaces import expand, profile, small
 
-from expand import RunResult, Workspace, expand_chapter
+from expand import RunResult, Workspace, accept, expand_chapter
 from expand.drafting.brief import brief_warnings, parse_brief, read_brief
 from expand.drafting.events import Event, Notice
 from expand.drafting.length_loop import LengthLoop
@@ -152,6 +152,11 @@ def test_requests_show_the_authors_text_that_opens_a_section_and_no_other_openin
     for never in ("Signals come first, because everything else waits for them.", "The rules in short."):
         assert never not in draft
         assert all(never not in text for text in asked.values())
+    accept(Workspace.open(place), "07", force=True)
+    again = author()
+    assert run(place, again).attempts == 0  # an opening that was accepted is not taken for the author's own text
+    run(place, again, fresh=True, sections=[2])
+    assert opens("Pipes carry what signals cannot.") in again.requests[0].last_user_message
 
 
 def test_of_a_long_text_that_opens_a_section_requests_show_the_end(tmp_path: Path) -> None:

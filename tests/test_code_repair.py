@@ -148,6 +148,23 @@ async def test_a_file_of_the_package_is_mended_with_the_files_at_hand_that_it_ne
     assert again.answers == 0
 
 
+async def test_a_part_of_a_python_file_is_mended_with_the_files_at_hand_that_it_needs(place: Path) -> None:
+    first = '```python title="app.py"\nLIMIT = 3\n```'
+    store = '```python title="store.py"\nclass Job:\n    pass\n```'
+    other = '```python title="log.py"\ndef note() -> None:\n    pass\n```'
+    second = '```python title="app.py"\nprint(LIMIT, Job())\n```'
+    mended = "```python\nfrom store import Job\n\nprint(LIMIT, Job())\n```"
+    by = author({1: [mended]}, first, store, other, second=[second])
+    result = await drafted(place, by)
+    (request,) = repairs_of(by)  # LIMIT is known from the file's part in section 1
+    assert "undefined name 'Job'" in request
+    assert "LIMIT'" not in request
+    assert "for your information, store.py in section 1" in request
+    assert "log.py" not in request
+    assert 'title="app.py"\nfrom store import Job\n' in draft_of(place)
+    assert [section.code and section.code.failed for section in result.chapter.sections] == [0, 0, 0]
+
+
 @needs_cargo
 async def test_a_chapter_whose_code_is_broken_in_every_way_is_mended(place: Path) -> None:
     mended = {

@@ -30,7 +30,7 @@ SECONDS = 120.0
 """How long cargo may take for a package with its crates."""
 _FILE = re.compile(r"(?P<root>(?:[\w.-]+/)*?)(?P<file>(?:src|tests|benches|examples)/.+\.rs|build\.rs|Cargo\.toml)")
 _ITEM = re.compile(
-    r"(?m)^(?:pub(?:\([^)]*\))?\s+)?(?:(?:async|const|unsafe)\s+)*(?:fn|struct|enum|trait|mod|type|union|macro_rules!)\s+(\w+)"
+    r"(?m)^(?:pub(?:\([^)]*\))?\s+)?(?:(?:async|const|unsafe)\s+)*(?:fn|struct|enum|trait|mod|type|union|macro_rules!|def|class)\s+(\w+)"
 )
 _TARGET = re.compile(r"src/(?:lib|main)\.rs|(?:src/bin|tests|benches|examples)/(?:[^/]+|[^/]+/main)\.rs|build\.rs")
 _MANIFEST = re.compile(
@@ -91,7 +91,7 @@ def belongs(block: CodeBlock) -> bool:
 
 
 def defined(block: CodeBlock) -> set[str]:
-    """The names by which other files of a package know a block: those of its items and its module."""
+    """The names by which other files know a block of Rust or Python: those of its items and its module."""
     return {*_ITEM.findall(block.code), PurePosixPath(block.name).stem}
 
 
