@@ -12,7 +12,7 @@ from workspaces import BOOK, TITLES, small
 from expand.document import draft
 from expand.ledger import Ledger, Order, Reservation
 from expand.llm.types import Failure, Purpose, Usage
-from expand.reports.data import BookData, read_data
+from expand.reports.data import BookData, figures
 from expand.workspace import Workspace
 
 NOW = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
@@ -106,4 +106,4 @@ def _settle(ledger: Ledger, asked: Order, number: int) -> None:
 
 def data_of(place: Path, *, model: str = MODEL, latest: int = 10) -> BookData:
     """The data of a workspace on the day of the golden files."""
-    return read_data(Workspace(root=place), now=NOW, model=model, latest=latest)
+    return figures(Workspace(root=place), now=NOW, model=model, latest=latest, priced=False)

@@ -11,7 +11,7 @@ import json
 import secrets
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -216,10 +216,9 @@ class LiveBook:
                 done = self._drafted(chapter).get(number, {})
                 state["sections"][number] |= {"lines": lines, "status": status, **done}
             case AttemptChanged():
-                ledger = Ledger.read(self._workspace.ledger_place)
-                if ledger is not None:
-                    state["budget"] = balance_json(ledger.balance("book"))
-                    ledger.close()
+                if (ledger := Ledger.read(self._workspace.ledger_place)) is not None:
+                    with closing(ledger):
+                        state["budget"] = balance_json(ledger.balance("book"))
             case Notice(message=message):
                 state["notices"] = [*state["notices"], message][-MOST_NOTICES:]
         self._publish()

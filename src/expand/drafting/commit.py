@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Collection
+from contextlib import closing
 
 from expand.budget import usd_from_pico
 from expand.drafting.accept import Accepted
@@ -100,10 +101,8 @@ def _spent(workspace: Workspace, accepted: Accepted) -> list[str]:
     ledger = Ledger.read(workspace.ledger_place)
     if ledger is None:
         return []
-    try:
+    with closing(ledger):
         parts = ledger.overview(0).slices
-    finally:
-        ledger.close()
     result = accepted.result
     numbers = {section.number for section in result.sections} | ({0} if accepted.whole else set())
     own = [p for p in parts if p.chapter == result.id and p.language == result.language and p.section in numbers]

@@ -5,7 +5,6 @@ from collections.abc import Container, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 from expand.budget import Balance, Limit, pico_from_usd
@@ -127,28 +126,18 @@ class BookData:
         return self.balance.remaining_tokens
 
 
-def figures(workspace: Workspace, *, priced: bool = True, latest: int = 0, **changes: Any) -> BookData:
-    """Everything that the reports are made from, as of now: balance, chapters, attempts, rates.
+def figures(
+    workspace: Workspace, *, priced: bool = True, latest: int = 0, now: datetime | None = None, **changes: Any
+) -> BookData:
+    """Everything that the reports are made from, as of ``now``: balance, chapters, attempts, rates. Raises
+    ``InputError`` and ``LedgerError``.
 
     ``priced`` looks up the model's list price, to estimate costs with; ``latest`` is how many of the last attempts are
-    kept one by one."""
+    kept one by one; ``changes`` are laid over the settings."""
     settings = settings_of(workspace, **changes)
-    price = price_for(settings.model, profile_of(workspace, settings), settings.base_url) if priced else None
-    per_token = None if price is None else list_price(price)
-    return read_data(
-        workspace, now=datetime.now(UTC), model=settings.model, pico_usd_per_token=per_token, latest=latest
-    )
-
-
-def read_data(
-    workspace: Workspace,
-    *,
-    now: datetime,
-    model: str,
-    pico_usd_per_token: Fraction | None = None,
-    latest: int = 0,
-) -> BookData:
-    """Everything that reports are made from. Raises ``InputError`` and ``LedgerError``."""
+    model, price = settings.model, None
+    if priced:
+        price = price_for(model, profile_of(workspace, settings), settings.base_url)
     book = workspace.book()
     aggregates = Aggregates(balance=Balance(scope="book", limit=Limit()))
     if (ledger := Ledger.read(workspace.ledger_place)) is not None:
@@ -168,7 +157,7 @@ def read_data(
         book=book,
         chapters=chapters,
         aggregates=aggregates,
-        now=now,
+        now=now or datetime.now(UTC),
         model=model,
         language=book.language,
         rate=rate(
@@ -177,7 +166,7 @@ def read_data(
             language=book.language,
             opening_tokens=opening,
             opening_lines=opening_lines(book, chapters),
-            pico_usd_per_token=pico_usd_per_token,
+            pico_usd_per_token=None if price is None else list_price(price),
         ),
         balance=replace(  # the limits and openings as the book states them now
             aggregates.balance,
