@@ -31,6 +31,15 @@ DRAWN: Mapping[str, tuple[str, str]] = {
 """The tables that are drawn: the columns that name a row, and those of the figures. Days make a line, the rest bars."""
 COLOURS = {"draft_lines": "var(--two)", "after": "var(--two)", "target": "var(--three)", "asked_lines": "var(--three)"}
 """What a figure is drawn in, the same in every chart; any other is ``--one``."""
+_STYLE: Mapping[str, object] = {
+    **dict.fromkeys(("background", "plot_background"), "transparent"),
+    **dict.fromkeys(("foreground", "foreground_strong"), "var(--ink)"),
+    **dict.fromkeys(("foreground_subtle", "guide_stroke_color", "major_guide_stroke_color"), "var(--rule)"),
+    **dict.fromkeys(("opacity", "opacity_hover"), "1"),
+    **dict.fromkeys(("label_font_size", "major_label_font_size", "legend_font_size"), 11),
+    "transition": "none",
+    "font_family": "inherit",
+}
 MOST_ROWS = 100
 """A longer table is not drawn: nobody could read the chart."""
 SVG = "http://www.w3.org/2000/svg"
@@ -123,27 +132,10 @@ def _graph(labels: Sequence[str], figures: Sequence[str], *, as_line: bool) -> A
     # pygal leaves an import hook of the old kind behind, which Python 3.11 warns of; only its own plugins need it.
     sys.meta_path[:] = [hook for hook in sys.meta_path if type(hook).__module__ != "pygal"]
     settings = {
-        "style": pygal.style.Style(
-            background="transparent",
-            plot_background="transparent",
-            foreground="var(--ink)",
-            foreground_strong="var(--ink)",
-            foreground_subtle="var(--rule)",
-            guide_stroke_color="var(--rule)",
-            major_guide_stroke_color="var(--rule)",
-            opacity="1",
-            opacity_hover="1",
-            transition="none",
-            colors=[COLOURS.get(name, "var(--one)") for name in figures],
-            font_family="inherit",
-            label_font_size=11,
-            major_label_font_size=11,
-            legend_font_size=11,
-        ),
+        "style": pygal.style.Style(colors=[COLOURS.get(name, "var(--one)") for name in figures], **_STYLE),
         "width": WIDTH,
         "js": [],
         "disable_xml_declaration": True,
-        "explicit_size": False,
         "show_legend": len(figures) > 1,
         "legend_at_bottom": True,
         "legend_at_bottom_columns": len(figures),
