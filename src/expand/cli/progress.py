@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from expand.cli.progress_messages import Key, RunProgress, length
+from expand.cli.progress_messages import Key, RunProgress
 from expand.cli.tables import console
 from expand.cli.verbosity import Verbosity
 from expand.drafting.events import Event, Notice, SectionDone, SectionGrew, SectionStarted
@@ -115,8 +115,7 @@ class BarProgress:
             room = max(1, min(MOST_ROWS, options.size.height - 5))
             rows = [(f"{len(run.finished):,} of {len(run.sections):,} sections", run.done, run.total)]
             for key, title in list(self._working.items())[:room]:
-                unit = run.sections[key].unit
-                rows.append((f"{key[0]}/{key[1]} {title}", run.grown_to(key, unit), length(run.sections[key], unit)))
+                rows.append((f"{key[0]}/{key[1]} {title}", run.grown_to(key), run.lengths[key]))
             more = len(self._working) - room
             summary = run.summary(width - 1, counts=False)
         yield _grid(rows, width, options)

@@ -31,6 +31,9 @@ class RunProgress:
         self._noticed: dict[str, float] = {}
         self._failed = ""
         self.sections: dict[Key, SectionPlanned] = {}
+        self.unit: Unit = "lines"
+        self.lengths: dict[Key, int] = {}
+        """What sections are to have, in lines unless all of them are planned in another unit."""
         self.grown: dict[Key, SectionGrew] = {}
         self.finished: dict[Key, SectionDone] = {}
         self.whole_chapters = 0
@@ -42,6 +45,8 @@ class RunProgress:
         """Notes an event. Returns what is said of it, if anything; printable."""
         if isinstance(event, RunPlanned):
             self.sections = {(planned.chapter, planned.section): planned for planned in event.sections}
+            self.unit = unit_of(event.sections)
+            self.lengths = {key: length(planned, self.unit) for key, planned in self.sections.items()}
         elif isinstance(event, SectionGrew):
             self.grown[event.chapter, event.section] = event
             self.remaining = event.remaining_tokens
@@ -52,31 +57,25 @@ class RunProgress:
         return [printable(line) for line in self._lines(event)]
 
     @property
-    def unit(self) -> Unit:
-        """What the run counts: lines, unless all of its sections are planned in something else."""
-        return unit_of(self.sections.values())
-
-    @property
     def total(self) -> int:
-        """What the run is to bring, in its unit."""
-        return sum(length(planned, self.unit) for planned in self.sections.values())
+        """What the run is to bring."""
+        return sum(self.lengths.values())
 
     @property
     def done(self) -> int:
         """What is there of it, each section counted up to its target; a finished one in full."""
-        whole = {key: length(planned, self.unit) for key, planned in self.sections.items()}
-        growing = (min(whole[key], self.grown_to(key, self.unit)) for key in self.grown if key not in self.finished)
-        return sum(growing) + sum(whole[key] for key in self.finished)
+        growing = (min(self.lengths[key], self.grown_to(key)) for key in self.grown if key not in self.finished)
+        return sum(growing) + sum(self.lengths[key] for key in self.finished)
 
     @property
     def extent(self) -> str:
         """Both in words: ``70 of 200 lines``."""
         return f"{self.done:,} of {self.total:,} {self.unit}"
 
-    def grown_to(self, key: Key, unit: Unit) -> int:
+    def grown_to(self, key: Key) -> int:
         """The length of a section so far."""
-        planned, lines = self.sections[key], self.grown[key].lines if key in self.grown else 0
-        return lines * length(planned, unit) // max(1, planned.lines)
+        lines = self.grown[key].lines if key in self.grown else 0
+        return lines * self.lengths[key] // max(1, self.sections[key].lines)
 
     @property
     def tokens(self) -> int:
@@ -91,7 +90,7 @@ class RunProgress:
         if done >= total:
             return duration(0)
         before = (key for key, section in self.finished.items() if section.status in ("reused", "edited"))
-        drafted = done - sum(length(self.sections[key], self.unit) for key in before)
+        drafted = done - sum(self.lengths[key] for key in before)
         return duration((self._clock() - self._began) * (total - done) / drafted) if drafted > 0 else "-:--"
 
     def summary(self, width: int | None = None, *, counts: bool = True) -> str:
