@@ -336,6 +336,22 @@ def test_a_brief_whose_connection_broke_is_asked_for_again(tmp_path: Path, finis
     assert opening == ("The rules in short." if finish is Finish.CUT else "The rules in")
 
 
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_a_brief_that_a_person_writes_while_one_is_asked_for_stays(tmp_path: Path, meanwhile: bool) -> None:
+    place, own = small(tmp_path), BRIEF.partition("```yaml\n")[2].partition("```")[0].replace("prockit", "mine")
+
+    def write(number: int) -> str:
+        if meanwhile:
+            (place / "briefs").mkdir()
+            (place / "briefs/07.yaml").write_text(own, encoding="utf-8")
+        return BRIEF
+
+    writer = author(write)
+    run(place, writer)
+    assert ((place / "briefs/07.yaml").read_text(encoding="utf-8") == own) == meanwhile
+    assert all(("mine" in text, "prockit" in text) == (meanwhile, not meanwhile) for text in requests(writer, 1))
+
+
 def test_a_section_without_an_entry_is_named(tmp_path: Path) -> None:
     outline = Workspace.open(small(tmp_path)).outline("07")
     missing, why = parse_brief(

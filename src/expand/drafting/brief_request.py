@@ -37,16 +37,21 @@ async def make_brief(context: RunContext, chapter: Chapter, *, note: str = "") -
     change of the one in the file. Raises ``InputError`` where the request does not fit the model."""
     path = context.workspace.brief_path(chapter.id)
     edition = context.ledger.edition(chapter.id, WHOLE)
+    before = read_text(path) if path.is_file() else ""
     made = await ask(
         context,
         lambda tried: brief_order(chapter, context.run_id, edition, tried),
         lambda answer: _read(answer, chapter),
         MOST_REQUESTS,
-        first=Tried(said=read_text(path), problems=(note,)) if note else FIRST,
+        first=Tried(said=before, problems=(note,)) if note else FIRST,
     )
     if made.value is not None:
-        write_atomically(path, made.value.as_yaml())
-        context.usage.on_event(Notice(message=f"{chapter.id}: the brief is in {context.workspace.relative(path)}"))
+        theirs = (read_text(path) if path.is_file() else "") != before
+        if not theirs:
+            write_atomically(path, made.value.as_yaml())
+        place = context.workspace.relative(path)
+        said = f"{place} was written by hand meanwhile, and stays" if theirs else f"the brief is in {place}"
+        context.usage.on_event(Notice(message=f"{chapter.id}: {said}"))
     return made
 
 
