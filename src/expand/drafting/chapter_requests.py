@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from expand.client.client import StoppedError
 from expand.drafting.model_setup import ModelSetup
-from expand.drafting.request_builder import TRIES_STRIDE, digest_of, order_for
+from expand.drafting.request_builder import TRIES_STRIDE, order_for
 from expand.drafting.run_context import RunContext
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
@@ -19,14 +19,6 @@ from expand.schema import Json
 
 WHOLE = 0
 """The section that stands for the chapter as a whole."""
-
-REMEDIES: Mapping[Purpose, str] = {
-    "brief": "write briefs/{}.yaml yourself, or run expand chapter with --no-brief",
-    "draft": "shorten the house rules, or take a model with a larger one",
-    "review": "name a model with a larger one as review under [roles], or give --no-read",
-    "translate": "name a model with a larger one as translate under [roles], or give --model",
-}
-"""What to do where a request does not fit the model's context window."""
 
 T = TypeVar("T")
 
@@ -68,8 +60,7 @@ class ChapterRequests:
             address=Address(chapter=self.chapter, section=WHOLE, purpose=self.purpose),
             run_id=self.run_id,
             options=self.options,
-            question=digest_of(question),
-            remedy=REMEDIES[self.purpose].format(self.chapter),
+            question=question,
             estimate=self.setup.counter.count_messages(request.messages),
         )
 

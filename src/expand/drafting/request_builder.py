@@ -58,6 +58,13 @@ TEMPLATE_OF: Mapping[Purpose, str] = {
     "repair": "repair.j2",
 }
 
+REMEDIES: Mapping[Purpose, str] = {
+    "brief": "write briefs/{}.yaml yourself, or run expand chapter with --no-brief",
+    "review": "name a model with a larger one as review under [roles], or give --no-read",
+    "translate": "name a model with a larger one as translate under [roles], or give --model",
+}
+"""What to do where a request does not fit the model's context window."""
+
 
 def quoted(text: str, most_tokens: int, setup: ModelSetup) -> str:
     """The end of a text that a request quotes, bounded in tokens, so that no text makes a request too large."""
@@ -76,13 +83,13 @@ def order_for(
     address: Address,
     run_id: str,
     options: RunOptions,
-    question: str,
-    remedy: str,
+    question: Sequence[object],
     estimate: int,
     rank: int = 1,
 ) -> Order:
-    """The order for a request to a model, at the most that it can cost. ``estimate`` counts its messages' tokens.
-    Raises ``InputError`` with ``remedy`` where it does not fit the model's context window."""
+    """The order for a request to a model, at the most that it can cost. ``estimate`` counts its messages' tokens,
+    ``question`` is what its identity is made of. Raises ``InputError`` where it does not fit the model's context
+    window."""
     profile, price = setup.profile, setup.price
     prompt, output = prompt_bound(estimate, setup), request.max_output_tokens
     if prompt + output > profile.context_window:
@@ -90,7 +97,9 @@ def order_for(
         raise InputError(
             f"{where}: a prompt of {prompt:,} tokens and {output:,} of output do not fit {profile.name}'s context "
             f"window of {profile.context_window:,}",
-            remedy=remedy,
+            remedy=REMEDIES.get(
+                address.purpose, "shorten the house rules or the topics, or take a model with a larger one"
+            ).format(address.chapter),
         )
     return Order(
         request=request,
@@ -104,7 +113,7 @@ def order_for(
         rates=ModelLimits(rpm=profile.rpm, tpm=profile.tpm, concurrency=profile.calls_at_once),
         cost=price.cost if price else None,
         unpriced=options.unpriced,
-        question=question,
+        question=hashlib.sha256("|".join(map(str, question)).encode()).hexdigest(),
         rank=rank,
     )
 
@@ -116,11 +125,6 @@ def _most_output(left: Mapping[str, int], prompt: int, price: Price | None) -> i
     if price and "pico_usd" in left and (rate := price.bound(prompt, 1) - base):
         found.append((left["pico_usd"] - base) // rate)
     return min(found, default=sys.maxsize)
-
-
-def digest_of(question: Sequence[object]) -> str:
-    """The identity of a request that asks just this."""
-    return hashlib.sha256("|".join(map(str, question)).encode()).hexdigest()
 
 
 @dataclass(eq=False)
@@ -190,10 +194,9 @@ class RequestBuilder:
             estimate=estimate,
             question=self._question(ask, attempt),
             rank=0 if any(body.strip() for body in section_text.bodies) else 1,
-            remedy="shorten the house rules or the topics, or take a model with a larger one",
         )
 
-    def _question(self, ask: Ask, attempt: int) -> str:
+    def _question(self, ask: Ask, attempt: int) -> tuple[object, ...]:
         """The identity of a request, whatever its exact words and numbers are: a run that was killed finds its answers
         by it, although the texts that the words quote may have changed since."""
         slots = ",".join(map(str, ask.slots))
@@ -205,7 +208,7 @@ class RequestBuilder:
         # The ordinals count from the text that a topic goes on from. An answer that this text has in it already was
         # asked for from another one, so it is never found again.
         begun = [text for slot, text in enumerate(self.check.begun.bodies) if slot in ask.slots and text.strip()]
-        return digest_of((*words, *begun))
+        return (*words, *begun)
 
     def _context(self, ask: Ask, section_text: SectionText) -> RequestContext:
         chapter, section, skeleton, slots = self.chapter, self._section, self._skeleton, ask.slots
