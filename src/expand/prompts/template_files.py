@@ -104,33 +104,27 @@ def eject_templates(
     known = workspace.chapter_ids() if chapter is not None else ()
     if chapter is not None and chapter not in known:
         raise InputError(f"chapter {chapter!r} has no outline", remedy=suggestion(chapter, known))
-    copies: dict[str, tuple[Path, str]] = {}
+    written: dict[str, bool] = {}
+    due: dict[Path, str] = {}
+    errors = []
     for file in files:
         source = file.packaged if chapter is None else file.own or file.packaged
         if source is None:
             continue
-        name = file.name if chapter is None else f"{CHAPTERS}/{chapter}/{file.plain_name}"
-        text = read_text(source)
-        copies[f"prompts/{name}"] = (
-            workspace.inside("prompts", name),
-            text if block is None else _alone(file, text, block),
-        )
-    due = {shown: force or not path.exists() for shown, (path, _) in copies.items()}
-    errors = [
-        InputError(
-            "it is there and differs from what would be written",
-            remedy="--force puts the copy in its place",
-            place=Place(path=shown),
-        )
-        for shown, (path, text) in copies.items()
-        if not due[shown] and read_text(path) != text
-    ]
+        shown = f"prompts/{file.name if chapter is None else f'{CHAPTERS}/{chapter}/{file.plain_name}'}"
+        path, text = workspace.inside(shown), read_text(source)
+        text = text if block is None else _alone(file, text, block)
+        written[shown] = force or not path.exists()
+        if written[shown]:
+            due[path] = text
+        elif read_text(path) != text:
+            what = "it is there and differs from what would be written"
+            errors.append(InputError(what, remedy="--force puts the copy in its place", place=Place(path=shown)))
     if errors:
         raise InputErrors(errors)
-    for shown, (path, text) in copies.items():
-        if due[shown]:
-            write_atomically(path, text)
-    return due
+    for path, text in due.items():
+        write_atomically(path, text)
+    return written
 
 
 def _alone(file: TemplateFile, text: str, block: str) -> str:
