@@ -83,6 +83,7 @@ def test_a_brief_is_made_first_and_told_to_every_section(tmp_path: Path) -> None
     assert writer.requests[0].purpose == "brief"
     assert writer.requests[0].section == 0
     assert "A named pipe outlives" in writer.requests[0].last_user_message  # the author's own text
+    assert not any("beside these sections" in sent.prompt_text for sent in writer.requests)  # it has a header alone
     for section in (1, 2, 3):
         assert all("signal-hook" in text and "PROCKIT_FAULT" in text for text in requests(writer, section))
     assert any("Worker from section 1" in text for text in requests(writer, 2))

@@ -505,7 +505,8 @@ class Chapter:
 
     def _beside(self, most_tokens: int) -> str:
         """What a document that keeps its form says beside the outline's sections, as far as it fits."""
-        pieces = self.arrangement.pieces if self.arrangement else ()
+        # In the layout `numbered` it is a header and contents, which say nothing that the outline does not.
+        pieces = self.arrangement.pieces if self.arrangement and self.layout == "keep" else ()
         page, shown = Page("".join(piece for piece in pieces if isinstance(piece, str))), ""
         for span in page.spans:
             if span.kind not in ("mark", "front-matter"):
