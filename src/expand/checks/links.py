@@ -4,7 +4,7 @@ import posixpath
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from expand.checks.finding import Finding, excerpt, finding
 from expand.document.source import fragments
@@ -46,17 +46,15 @@ def broken_links(
     around: Iterable[str] = (),
     exists: Callable[[str], bool] | None,
     any_slug: bool = False,
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Links to an anchor that nothing makes, and links to a file that is not there.
 
     ``around`` is the document outside of the sections, whose anchors count too. With ``any_slug`` anchors are compared
     by their letters and digits, since each site generator makes them in its own way. Where the document includes
     another page, its anchors are not known, and none is missing."""
     every = [*(texts[number] for number in sorted(texts)), *around]
-    known = None if any(map(_INCLUDED_PAGE.search, every)) else anchors(every)
     form = _letters if any_slug else str.lower
-    known = None if known is None else set(map(form, known))
-    found = []
+    known = None if any(map(_INCLUDED_PAGE.search, every)) else set(map(form, anchors(every)))
     for section in sorted(texts):
         for link in blocks.links(texts[section]):
             if _SCHEME.match(link.target):
@@ -70,8 +68,7 @@ def broken_links(
                 what = f"it is none of the {len(known)} anchors of the chapter"
             if what:
                 message = f"the link {excerpt(link.target)} leads nowhere: {what}"
-                found.append(finding("broken-link", section, link.line + 1, message))
-    return found
+                yield finding("broken-link", section, link.line + 1, message)
 
 
 def _letters(name: str) -> str:

@@ -151,7 +151,7 @@ def within_section(text: str, *, section: int) -> Iterator[Finding]:
         yield finding("repeats", section, line, message, severity=severity, remedy="say it once")
 
 
-def across_sections(texts: Mapping[int, str]) -> list[Finding]:
+def across_sections(texts: Mapping[int, str]) -> Iterator[Finding]:
     """One finding for each section that repeats passages of earlier sections."""
     units = [unit for number in sorted(texts) for unit in _units(texts[number], section=number)]
     repeated: dict[int, list[tuple[Unit, Unit]]] = {}
@@ -159,7 +159,6 @@ def across_sections(texts: Mapping[int, str]) -> list[Finding]:
         if unit.section != earlier.section:
             repeated.setdefault(unit.section, []).append((unit, earlier))
     remedy = "refer to the earlier section, and write something new in its place"
-    found = []
     for section, pairs in repeated.items():
         unit, earlier = pairs[0]
         little = all(one.little for one, _ in pairs)
@@ -167,12 +166,10 @@ def across_sections(texts: Mapping[int, str]) -> list[Finding]:
         many = "1 passage or code block repeats" if len(pairs) == 1 else f"{len(pairs)} passages or code blocks repeat"
         first = f"line {unit.line} repeats section {earlier.section}, line {earlier.line}: {excerpt(unit.text)}"
         said = f"{many} earlier sections; first {first}"
-        one = finding("repeats", section, unit.line, said, severity=severity, remedy=remedy, mendable=not little)
-        found.append(one)
-    return found
+        yield finding("repeats", section, unit.line, said, severity=severity, remedy=remedy, mendable=not little)
 
 
-def across_chapters(texts: Mapping[int, str], others: Mapping[str, str]) -> list[Finding]:
+def across_chapters(texts: Mapping[int, str], others: Mapping[str, str]) -> Iterator[Finding]:
     """One finding for each section that repeats passages of the book's other chapters, which go by their files.
 
     Code may stand in several chapters. The other chapters are only cut at blank lines and list items: to parse a book
@@ -193,11 +190,9 @@ def across_chapters(texts: Mapping[int, str], others: Mapping[str, str]) -> list
                 if count >= CANDIDATE * len(own[number].runs) and _is_near(own[number], other, count):
                     place = f"{file}, line {text.count(chr(10), 0, start) + 1}"
                     repeated.setdefault(own[number].section, {}).setdefault(number, place)
-    found = []
     for section, places in sorted(repeated.items()):
         number, place = min(places.items())
         many = "1 passage repeats" if len(places) == 1 else f"{len(places)} passages repeat"
         message = f"{many} other chapters; first line {own[number].line} repeats {place}: "
         remedy = "refer to the other chapter, and write something new in its place"
-        found.append(finding("repeats", section, own[number].line, message + excerpt(own[number].text), remedy=remedy))
-    return found
+        yield finding("repeats", section, own[number].line, message + excerpt(own[number].text), remedy=remedy)
