@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -130,6 +131,14 @@ def begin(ledger: Ledger, limit: int | None = 1000, *, opening: int = 0, run_lim
 
 def place(folder: Path) -> Path:
     return folder / ".expand" / "ledger.db"
+
+
+def recovered(ledger: Ledger) -> tuple[int, int]:
+    """Have the ledger recover; how many attempts became unknown by that, and how many were released."""
+    before = Counter(row.state for row in ledger.attempts())
+    ledger.recover()
+    became = Counter(row.state for row in ledger.attempts()) - before
+    return became[State.UNKNOWN], became[State.RELEASED]
 
 
 def reserve_unsent(ledger: Ledger, wanted: Order) -> str:

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from buying import CAP, PROMPT, RESERVED, answer, begin, failed, order
+from buying import CAP, PROMPT, RESERVED, answer, begin, failed, order, recovered
 from ledgers import FileSite, Site
 from workspaces import expand, small
 
@@ -341,7 +341,7 @@ def test_a_ledger_in_use_is_exported_with_what_is_in_flight(site: Site, path: Le
     heir = Ledger.open(copy)
     assert heir.balance("book") == ledger.balance("book")
     assert heir.balance("book").reserved_tokens == RESERVED
-    assert heir.recover() == (1, 0)
+    assert recovered(heir) == (1, 0)
     heir.close()
     ledger.close()
     assert verify(copy).ok

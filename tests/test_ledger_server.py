@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from buying import RESERVED, ScriptedAuthor, answer, begin, failed, order, reserve_unsent
+from buying import RESERVED, ScriptedAuthor, answer, begin, failed, order, recovered, reserve_unsent
 from ledgers import ServerSite
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, finished, small, start
@@ -53,7 +53,7 @@ def test_a_connection_lost_while_idle_is_made_anew(ledger: Ledger, postgres: Ser
     assert ledger.settle(attempt, answer("kept"), cost_pico_usd=None).answer.text == "kept"
     postgres.hang_up()
     assert isinstance(ledger.reserve(order(run, "two")), Reservation)
-    assert ledger.recover() == (0, 0)
+    assert recovered(ledger) == (0, 0)
 
 
 def test_who_was_taken_for_dead_lives_on_and_keeps_its_answer(ledger: Ledger, postgres: ServerSite) -> None:
@@ -61,17 +61,17 @@ def test_who_was_taken_for_dead_lives_on_and_keeps_its_answer(ledger: Ledger, po
     attempt = sent(ledger, "one")
     reserve_unsent(ledger, order(run, "two"))
     heir = Ledger.open(postgres.place)
-    assert heir.recover() == (0, 0)
+    assert recovered(heir) == (0, 0)
     assert isinstance(ledger.database, PostgresDatabase)
     ledger.database._session.raw.close()  # the line is cut, and the process does not know
     deadline = time.monotonic() + 10
-    while (found := heir.recover()) == (0, 0) and time.monotonic() < deadline:
+    while (found := recovered(heir)) == (0, 0) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert found == (1, 1)
     assert heir.balance("book").unknown_tokens == RESERVED
     assert ledger.settle(attempt, answer("kept"), cost_pico_usd=None).answer.text == "kept"
     assert isinstance(ledger.reserve(order(run, "two")), Reservation)
-    assert heir.recover() == (0, 0), "it is alive again"
+    assert recovered(heir) == (0, 0), "it is alive again"
     heir.close()
     assert ledger.balance("book").used_tokens == 45
 

@@ -118,8 +118,8 @@ class Ledger:
         if self._owner is None:
             self._owner = self.database.enter()
         # Before anything is reserved: what dead processes hold would otherwise refuse this run's first orders.
-        unknown, released = self.recover()
-        run = Run(id=attempts.new_id(5), owner=self._owner, unknown=unknown, released=released)
+        self.recover()
+        run = Run(id=attempts.new_id(5), owner=self._owner)
         stated = {**limits, f"run:{run.id}": run_limit}
         for figure in (*(opening or ()), *(each for one in stated.values() for each in (one.tokens, one.pico_usd))):
             if figure is not None and not -LARGEST <= figure <= LARGEST:
@@ -142,9 +142,9 @@ class Ledger:
                 attempts.set_columns(connection, "book", **columns)
         return run
 
-    def recover(self) -> tuple[int, int]:
+    def recover(self) -> None:
         """Recover the attempts of dead processes: take in the answers that they had to keep elsewhere, mark the other
-        sent ones unknown, release the rest. Returns how many became unknown and how many were released."""
+        sent ones unknown, release the rest."""
         self.taken_in += spill.take_in(self.database)
         # A batch is an owner too. It is no process, and never dead.
         others = self.database.query(
@@ -152,7 +152,6 @@ class Ledger:
             " (SELECT id FROM batch WHERE ended_at IS NULL)",
             (self._owner or "",),
         )
-        unknown = released = 0
         # No time and no process id is consulted. Clocks jump, ids are reused, and a suspended laptop looks dead for
         # hours; a lock that can be taken is proof.
         for (owner,) in others:
@@ -161,10 +160,7 @@ class Ledger:
                 # owner twice, and a failure leaves the others as they are.
                 if dead:
                     with self.writing() as connection:
-                        sent, unsent = _end_owner(connection, owner, CRASHED)
-                    unknown += sent
-                    released += unsent
-        return unknown, released
+                        _end_owner(connection, owner, CRASHED)
 
     def prove_writable(self) -> None:
         """Write something and take it back, so that whatever refuses a run's first write is found."""
@@ -320,19 +316,16 @@ class Ledger:
         )
 
 
-def _end_owner(connection: Connection, owner: str, failed: AttemptFailedError) -> tuple[int, int]:
+def _end_owner(connection: Connection, owner: str, failed: AttemptFailedError) -> None:
     """End the runs and attempts of a process that is gone: mark sent ones unknown, release the rest, so that nothing of
-    its stays reserved. Returns how many became unknown and how many were released."""
+    its stays reserved."""
     # Only a sent attempt may have been billed. Marking reserved ones unknown as well would charge batches that never
     # left this machine; releasing sent ones would let the bill pass the limit.
-    found = attempts.in_flight(connection, owner)
-    for row in found:
+    for row in attempts.in_flight(connection, owner):
         attempts.fail(connection, row, failed)
     ended = (attempts.timestamp(connection.now()), owner)
     connection.execute("UPDATE owner SET ended_at = ? WHERE id = ?", ended)
     connection.execute("UPDATE run SET ended_at = ? WHERE owner = ? AND ended_at IS NULL", ended)
-    unknown = sum(row.state is State.SENT for row in found)
-    return unknown, len(found) - unknown
 
 
 def pauses_in(place: LedgerPlace) -> tuple[Pause, ...]:

@@ -81,12 +81,10 @@ class Order:
 
 
 class Run(NamedTuple):
-    """One run of the tool. ``unknown`` and ``released`` count the attempts of dead owners that it put in order."""
+    """One run of the tool, and the owner of its attempts."""
 
     id: str
     owner: str
-    unknown: int = 0
-    released: int = 0
 
 
 class Reservation(NamedTuple):
