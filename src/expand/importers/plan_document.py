@@ -80,6 +80,10 @@ _ASIDE = re.compile(
     r"prerequisites|background|to ?do|备注|说明|参考(?:资料|文献)?|读者|目标|学习目标|前提|背景|待办)$"
 )
 _BOOK = re.compile(r"(?i)\b(?:book|series|chapters|tier|course|handbook|guide)\b|书|系列|各[章篇]|教程|课程|手册")
+_OWN_TITLE = re.compile(
+    r"(?i)\b(?:winter|spring|summer|autumn|month|weeks?|quarter|q[1-4]|ideas|goals|roadmap|to[ -]?do|to write|i want)\b"
+    r"|[春夏秋冬]|[本下这]个?[月周季年]|任务|待写|要写|排期|打算"
+)
 _PLAN_TITLE = re.compile(
     r"(?i)^(?:(?:the |a |writing |draft )*(?:plan|outline)(?:\s*[:：—–-]|\s+(?:for|of)\b|$)|"
     r"(?:写作)?(?:提纲|大纲|计划)(?:[:：—–\s-]|$))?\s*"
@@ -90,8 +94,8 @@ _PLAN_TITLE = re.compile(
 )
 _SUM = re.compile(r"(?i)^(?:总计|合计|小计|共计|(?:total|sum|subtotal)\b)")
 _REST = re.compile(
-    r"(?i)\s*(?:[(\[（【]|[-–—:：,，]+)\s*(?:all |whatever is )?(?:the )?(?:rest|remainder|其余|剩[下余]的?|余下的?)"
-    r"\s*[)\]）】]?$"
+    r"(?i)\s*(?:[(\[（【]|[-–—:：,，]+)\s*(?:(?:all |whatever is )?(?:the )?(?:rest|remainder)|其余|剩[下余](?:的|时间|篇幅)?|"
+    r"余下的?)\s*[)\]）】]?$"
 )
 _BARE_END = re.compile(r"^(.*[^\s:–—-])\s*(?:\s[-–—]\s|:|\()\s*((?:~|约)?\d[\d,]*)\)?$")
 _BOLD_LINE = re.compile(r"^(\*\*|__)(?=\S)(.+?)(?<=\S)\1(.*)$")
@@ -519,9 +523,10 @@ class _Reader:
         )
 
     def _are_chapters(self, parts: Sequence[_Entry], top: _Entry) -> bool:
-        """Whether the parts of a document that names no chapter are chapters: most have the titles of the book's, and
-        that above them has not; or most have parts themselves, and they are long; or the lengths are stated below them,
-        and there is no title above them, or a book's, or they are headings without lengths of their own."""
+        """Whether the parts of a document that names no chapter are chapters. They are if most have the titles of the
+        book's, and that above them has not. Else most have parts themselves, and they are long, or the title above
+        says that it is a list of what is to be written; or the lengths are stated below them, and there is no title
+        above them, or a book's, or they are headings without lengths of their own."""
         known = [part for part in parts if title_key(part.title) in self.titles and self._is_chapter(part)]
         is_known = title_key(top.title) in self.titles
         if 2 <= len(known) > len(parts) / 2 and not is_known:
@@ -529,15 +534,14 @@ class _Reader:
         if len(parts) < 2 or sum(bool(part.below) for part in parts) <= len(parts) / 2:
             return False
         extents = [extent for part in parts if part.below and (extent := part.extent())]
-        if any(extent.amount >= _LONG[extent.unit] for extent in extents):
-            return True
-        if not any(entry.stated() for part in parts for entry in part.below):
-            return False
-        below = [part for part in parts if any(entry.stated() for entry in part.below)]
-        stated = (
-            top.stated() or any(part.stated() or part.rank >= _ITEM for part in parts) or 2 * len(below) < len(parts)
+        inner = [part for part in parts if any(entry.stated() for entry in part.below)]
+        bare = 2 * len(inner) >= len(parts) and not any(part.stated() or part.rank >= _ITEM for part in parts)
+        own = 2 * len(extents) > len(parts) and _OWN_TITLE.search(top.title) is not None
+        return (
+            any(extent.amount >= _LONG[extent.unit] for extent in extents)
+            or (bool(inner) and (not top.title or _BOOK.search(top.title) is not None))
+            or ((bare or own) and not (is_known or top.stated()))
         )
-        return not top.title or _BOOK.search(top.title) is not None or not (stated or is_known)
 
     def _sections(self, chapter: _Entry) -> list[_Entry]:
         """The entries below a chapter that are its sections."""
@@ -574,6 +578,8 @@ class _Reader:
         if target and target.unit == "minutes" and units - {"minutes"}:
             hours = float(target.amount) / 60 if hours is None else hours
             target = None
+        elif target is None and units == {"minutes"} and hours is not None:  # how long it takes to tell
+            target, hours = Length(round(hours * 60), "minutes"), None
         named = entry.fact("file", chapter_name)
         file = (name.file if name else None) or (named.file if named else None)
         each = entry.fact("each", lambda text: preferred(lengths_in(text)))
