@@ -94,8 +94,8 @@ _PLAN_TITLE = re.compile(
 )
 _SUM = re.compile(r"(?i)^(?:总计|合计|小计|共计|(?:total|sum|subtotal)\b)")
 _REST = re.compile(
-    r"(?i)\s*(?:[(\[（【]|[-–—:：,，]+)\s*(?:(?:all |whatever is )?(?:the )?(?:rest|remainder)|其余|剩[下余](?:的|时间|篇幅)?|"
-    r"余下的?)\s*[)\]）】]?$"
+    r"(?i)\s*(?:[(\[（【]|[-–—:：,，]+)\s*"
+    r"(?:(?:all |whatever is )?(?:the )?(?:rest|remainder)|其余|剩[下余](?:的|时间|篇幅)?|余下的?)\s*[)\]）】]?$"
 )
 _BARE_END = re.compile(r"^(.*[^\s:–—-])\s*(?:\s[-–—]\s|:|\()\s*((?:~|约)?\d[\d,]*)\)?$")
 _BOLD_LINE = re.compile(r"^(\*\*|__)(?=\S)(.+?)(?<=\S)\1(.*)$")
