@@ -112,7 +112,7 @@ class Approval:
             section=section.number,
             title=result.title,
             path=draft_file.path,
-            text=text,
+            text=text.strip("\n"),
             choices=(*ALWAYS, *more),
             length=result.extent,
             findings=tuple(dict.fromkeys((*not_ignored(told, draft_file.texts, chapter.ignored), *result.findings))),
