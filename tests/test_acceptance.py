@@ -477,3 +477,24 @@ def test_an_edit_that_was_replaced_comes_back(place: Path, server: ScriptedServe
     assert len(server.requests) == asked
     assert expand(place, "revise", "07", "--section", "9", "--restore").code == 2
     assert expand(place, "revise", "07", "--section", "2").code == 2
+
+
+@pytest.mark.parametrize("layout", ["keep", "numbered"])
+def test_a_section_is_accepted_into_a_document_whose_outline_was_rearranged(
+    place: Path, server: ScriptedServer, layout: str
+) -> None:
+    book, outline = place / "outlines" / "book.yaml", place / "outlines" / "07.yaml"
+    book.write_text(f"{book.read_text(encoding='utf-8')}layout: {layout}\n", encoding="utf-8")
+    drafted(place, server)
+    assert expand(place, "accept", "07").code == 0
+    accepted = source_of(place).read_text(encoding="utf-8")
+    head, signals, pipes, checklist = outline.read_text(encoding="utf-8").split("  - title:")
+    outline.write_text("  - title:".join([head, checklist, signals, pipes]), encoding="utf-8")
+    drafted(place, server)
+    mine = draft_of(place).replace("About Opening a pipe.", "Mine.")
+    (place / "drafts" / "07.md").write_text(mine, encoding="utf-8")
+    assert expand(place, "accept", "07", "--section", "3", "--force").code == 0
+    text = source_of(place).read_text(encoding="utf-8")
+    assert "Mine." in text
+    said = [line for line in accepted.splitlines() if line.endswith(".") and "About Opening a pipe" not in line]
+    assert all(text.count(line) == accepted.count(line) for line in said)

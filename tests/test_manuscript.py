@@ -56,6 +56,19 @@ def test_an_answer_stands_below_its_topic_and_the_authors_text() -> None:
     assert section.body_lines(1) == 0
 
 
+@pytest.mark.parametrize(
+    ("revised", "said"),
+    [(False, "Own.\n\nNew.\n\n#### Sizes\n\nA page."), (True, "New.")],
+)
+def test_the_authors_own_headings_stay_below_the_topic_or_give_way_with_its_text(revised: bool, said: str) -> None:
+    placed = {0: ("Own.", "#### Sizes", "A page.")}
+    skeleton = Skeleton(number=2, title="Pipes", topics=("Opening",), target=40, placed=placed, revised=revised)
+    section = SectionText(skeleton)
+    assert section.render() == "## 2. Pipes\n\n### 2.1 Opening\n\nOwn.\n\n#### Sizes\n\nA page."
+    section.add("New.\n", STOP, (0,))
+    assert section.render() == f"## 2. Pipes\n\n### 2.1 Opening\n\n{said}"
+
+
 def test_an_answer_for_several_topics_is_taken_apart_at_their_headings() -> None:
     section = section_text("Opening a pipe", "Reading until the end", "Closing")
     section.add(
