@@ -129,7 +129,7 @@ def numbered_parts(
     named = Named(Wanted(()), title, tuple(wanted), tuple(topics))
     for part in section_parts(page, page.headings[0], len(page.lines), named):
         if revised and isinstance(part, Slot):
-            yield from (Placeholder(part.topic, text.strip("\n") + "\n\n") for text in own.get(part.topic, ()))
+            yield from (Placeholder(part.topic, "\n{}\n".format(text.strip("\n"))) for text in own.get(part.topic, ()))
         yield part
 
 
