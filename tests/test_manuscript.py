@@ -61,7 +61,7 @@ def test_an_answer_stands_below_its_topic_and_the_authors_text() -> None:
     [(False, "Own.\n\nNew.\n\n#### Sizes\n\nA page."), (True, "New.")],
 )
 def test_the_authors_own_headings_stay_below_the_topic_or_give_way_with_its_text(revised: bool, said: str) -> None:
-    placed = {0: ("Own.", "#### Sizes", "A page.")}
+    placed: dict[int, tuple[str, ...]] = {0: ("Own.", "#### Sizes", "A page.")}
     skeleton = Skeleton(number=2, title="Pipes", topics=("Opening",), target=40, placed=placed, revised=revised)
     section = SectionText(skeleton)
     assert section.render() == "## 2. Pipes\n\n### 2.1 Opening\n\nOwn.\n\n#### Sizes\n\nA page."
