@@ -125,6 +125,22 @@ def test_a_write_that_fails_leaves_the_former_text_and_nothing_else(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no folder can be opened there")
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_durable_write_is_on_disk_with_the_name_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    path, synced, fsync = tmp_path / "a.md", list[tuple[str, bool]](), os.fsync
+
+    def noted(handle: int) -> None:
+        synced.append(("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file", path.exists()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    write_atomically(path, "text", durable=durable)
+    assert synced == ([("file", False), ("folder", True)] if durable else [])
+
+
 def test_a_reader_sees_the_former_or_the_new_text_and_no_half(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     texts = {letter * 200_000 for letter in "ab"}

@@ -310,6 +310,13 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = True, 
                     os.fsync(handle)
             made.chmod(mode)
             made.replace(target)
+            if durable:
+                with suppress(OSError):  # no folder can be opened on Windows
+                    folder = os.open(target.parent, os.O_RDONLY)
+                    try:
+                        os.fsync(folder)  # else a lost power supply may bring back what was replaced
+                    finally:
+                        os.close(folder)
         except BaseException:
             made.unlink(missing_ok=True)
             raise

@@ -102,12 +102,6 @@ def _write(folder: Path, name: str, data: bytes) -> Path:
     if not _is_ours(folder):
         raise OSError("others may write there")
     write_atomically(folder / name, data, private=True)
-    with contextlib.suppress(OSError):  # no folder can be opened on Windows
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
     return folder / name
 
 
