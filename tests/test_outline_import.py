@@ -329,8 +329,12 @@ def understood(plan: str) -> list[dict[str, object]]:
             "title": one.title,
             "length": str(one.target).replace(",", "") if one.target else None,
             "hours": one.hours,
+            "examples": one.examples,
+            "audience": one.audience,
             "sections": [
-                [s.title, str(s.length).replace(",", "") if s.length else None, list(s.topics)] for s in one.sections
+                [s.title, str(s.length).replace(",", "") if s.length else None, list(s.topics)]
+                + ([s.examples] if s.examples is not None else [])
+                for s in one.sections
             ],
         }
         for one in read_plan((PLANS / f"{plan}.md").read_text()).chapters
@@ -341,9 +345,10 @@ def understood(plan: str) -> list[dict[str, object]]:
 def test_plans_as_people_write_them(plan: str) -> None:
     """Each file has what a person reads in it beside it."""
     wanted = json.loads((PLANS / f"{plan}.json").read_text())
-    meant = [{"length": None, "hours": None} | {key: one[key] for key in one if key != "id"} for one in wanted]
+    unsaid = dict.fromkeys(("length", "hours", "examples", "audience"))
+    meant = [unsaid | {key: one[key] for key in one if key != "id"} for one in wanted]
     assert understood(plan) == meant
-    assert len(WORDED_PLANS) == 39
+    assert len(WORDED_PLANS) == 43
 
 
 @pytest.mark.parametrize("plan", WORDED_PLANS)
@@ -929,6 +934,71 @@ def test_long_parts_are_chapters_short_ones_sections(lines: int, chapters: int) 
 )
 def test_headings_below_which_the_lengths_stand_are_chapters(plan: str, titles: list[str]) -> None:
     assert [one.title for one in read_plan(plan).chapters] == titles
+
+
+@pytest.mark.parametrize(
+    ("beside", "left"),
+    [
+        ("## B\n- b (5 min)\n- c (9 min)\n", [(4, "## B"), (5, "- b (5 min)"), (6, "- c (9 min)")]),
+        ("## B\n- b\n", [(4, "## B")]),
+        ("## B\n50 lines in all.\n- b\n- c\n", []),
+        ("## Notes\n- b\n", []),
+        ("## B\nWe meet on Monday.\n", []),
+        ("## Chapter 2: B\n- b\n", []),
+        ("## B\nAudience: you\n- At least 9 examples\n- b\n",
+         [(4, "## B"), (5, "Audience: you"), (6, "- At least 9 examples")]),
+    ],
+)  # fmt: skip
+def test_what_stands_beside_chapters_is_one_or_named(beside: str, left: list[tuple[int, str]]) -> None:
+    plan = read_plan(f"## Chapter 1: A\n- a (90 lines)\n\n{beside}")
+    assert [(one.line, one.text) for one in plan.left] == left
+
+
+@pytest.mark.parametrize(
+    ("sections", "titles"),
+    [
+        ("- A (60)\n- B\n- C [40 lines]\n", ["A", "B", "C"]),
+        ("- A [60]\n- B (40)\n", ["A", "B"]),
+        ("- A (60)\n- B\n- C\n", ["A (60)", "B", "C"]),
+        ("- A (1998)\n- B\n- C [40 lines]\n", ["A (1998)", "B", "C"]),
+    ],
+)
+def test_figures_in_brackets_are_lengths_where_the_chapter_has_room(sections: str, titles: list[str]) -> None:
+    (proposal,) = read_plan(f"# Gates\n\nTotal: 120-140 lines\n\n{sections}").chapters
+    assert [section.title for section in proposal.sections] == titles
+
+
+def test_examples_and_readers_of_a_plan_get_into_its_outline(workspace: Workspace, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.md"
+    plan.write_text(
+        "# Plan\n\nAudience: beginners\n\n## Chapter 7: Pipes\n\n- At least 9 code examples\n\n"
+        "1. Reading (80 lines, 2 examples)\n2. Closing (90 lines)\n"
+    )
+    import_document(workspace, plan)
+    outline = workspace.outline("07")
+    assert (outline.audience and outline.audience.say("en"), outline.quality.code_examples) == ("beginners", 9)
+    assert [section.code_examples for section in outline.sections] == [2, None]
+    written = workspace.outline_path("07").read_text()
+    workspace.outline_path("07").write_text(
+        written.replace("code_examples: 9", "code_language: rust").replace("en: beginners", "zh: 初学者")
+    )
+    import_document(workspace, plan, ImportRequest(force=True))
+    outline = workspace.outline("07")
+    assert (outline.quality.code_language, outline.quality.code_examples) == ("rust", 9)
+    assert outline.audience
+    assert outline.audience.by_language == {"zh": "初学者", "en": "beginners"}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "chapter"),
+    [("what I want the \"FIFOs\" page to grow into:", "fifos"), ("在“大纲”之后改写《Signals》：", "signals"),
+     ('what I want the "FIFO" page to grow into:', "grow")],
+)  # fmt: skip
+def test_a_letter_quotes_the_title_of_its_chapter(tmp_path: Path, sentence: str, chapter: str) -> None:
+    workspace = a_book(tmp_path)
+    (tmp_path / "grow.md").write_text(f"Hi,\n\n{sentence}\n\n1. Reading, 45 lines\n2. Closing, 80 lines\n")
+    request = ImportRequest(force=True, dry_run=True)
+    assert [one.id for one in import_document(workspace, tmp_path / "grow.md", request).outlines] == [chapter]
 
 
 def test_an_unnumbered_chapter_takes_the_next_free_number(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Lengths, hours and priorities as people write them in a plan, English or Chinese.
+"""Lengths, hours, counts of examples and priorities as people write them in a plan, English or Chinese.
 
 ``(250行)``, ``~1.5k lines``, ``about 400 words``, ``2-3 pages`` (the middle is taken), ``６００～８００字``, ``两页``,
 ``half a page``, ``12 to 15 minutes``, ``15 %``. Full-width digits and punctuation count as what they stand for.
@@ -91,12 +91,22 @@ _TAIL = re.compile(
     r"左右|上下|以内|以上|之内|即可|\+))+"
 )
 _NOW = re.compile(
-    r"(?i)(?:\b(?:now|currently|today|present|already)|[已现]有|现在|当前|目前|已写|[从由]|\bfrom)[\s:是有约]*$"
+    r"(?i)(?:\b(?:now|currently|today|present|already|these|those|both)|[已现]有|现在|当前|目前|已写|[从由这那]|\bfrom)"
+    r"[\s:是有约]*$"
 )
 _FROM = re.compile(r"(?i)(?:\bfrom|[从由])\s*$")
 _NO_PLACE = re.compile(
     r"(?i)\b(?:first|last|top|next|the|of|in|than|every|per|to|under|over|within|with|only|those|these|[a-z]+ing)$"
 )
+_EXAMPLES = re.compile(
+    r"(?i)(?:^|(?P<open>[(\[])|[,;:、+—]|\s[–-])\s*"
+    r"(?:(?:with|and|at least|about|some|(?:至少|[包内]?含|包括|[带配共约])有?)\s*)*"
+    rf"(?P<count>\d{{1,4}}|{'|'.join(filter(str.isalpha, _IN_ENGLISH[1:]))}|[一二两三四五六七八九十]{{1,3}})"
+    r"(?:\s*(?:[-–—~至到]|to|or)\s*\w+)?\s*[+个段]?\s*"
+    r"(?:(?:(?:worked|working|runnable|short|small|code)\s+)*(?:examples?|samples|snippets)|(?:代码)?(?:示例|例子|样例))"
+    r"(?(open)(?:(?P<more>[,;、])\s*|\s*[)\]])|\s*\.?(?=$|[,;、)\]]))"
+)
+"""A count of examples that stands apart, as a length does: ``80 lines, 2 examples``, ``（3个示例）``."""
 _OPEN, _CLOSE, _SEPARATORS = "([【<", ")]】>", "-–—:,;|/·•…→@、=。.*_"
 _STRIPPED = _SEPARATORS + "：，；　 \t"
 _PRIORITIES: dict[str, Priority] = {
@@ -163,6 +173,15 @@ def hours_in(text: str) -> float | None:
     """The first number of hours that the text states; minutes are turned into hours."""
     first = next((one for one in lengths_in(text) if one.unit == "minutes"), None)
     return round(float(first.amount) / 60, 2) if first is not None else None
+
+
+def without_examples(text: str) -> tuple[str, int | None]:
+    """The text without the number of examples that it asks for, and that number."""
+    found = _EXAMPLES.search(narrow(text))
+    if found is None:
+        return text, None
+    opened = text[found.start("open")] if found["more"] else ""
+    return f"{text[: found.start()].rstrip()} {opened}{text[found.end() :]}".strip(), int(number_of(found["count"]))
 
 
 def priority_in(text: str) -> Priority | None:

@@ -44,7 +44,7 @@ class OutlineLanguage(NamedTuple):
 def new_outline(proposal: Proposal, *, source: str, language: OutlineLanguage, schema: str | None = None) -> str:
     """The YAML of a proposal whose sections all have their lines."""
     root = CommentedMap(id=_id(proposal.id), title=language.node(proposal.title), source=_text(source))
-    _state(root, proposal)
+    _state(root, proposal, language)
     root["sections"] = [_new_section(section, language) for section in proposal.sections]
     return (SCHEMA_LINE.format(schema=schema) if schema else "") + _dumped(root)
 
@@ -71,10 +71,11 @@ def updated_outline(
         fresh = [language.node(topic) for topic in section.topics]
         changed = _relisted(changed, ("sections", at, "topics"), order, fresh, dash)
     root = _yaml().load(changed)
-    _say(root, proposal.title, language)
-    _state(root, proposal)
+    _say(root, "title", proposal.title, language)
+    _state(root, proposal, language)
     for node, section in zip(root["sections"], sections, strict=True):
-        _say(node, section.title, language)
+        _say(node, "title", section.title, language)
+        _put(node, "code_examples", section.examples, after="title")
         _put_length(node, section.length)
     return (text, ()) if root == former else (_dumped(root, dash).replace("\n", newline_of(text)), dropped)
 
@@ -155,10 +156,16 @@ def _id(chapter: str) -> Any:
     return DoubleQuotedScalarString(chapter) if chapter[:1].isdigit() else chapter
 
 
-def _state(root: CommentedMap, proposal: Proposal) -> None:
+def _state(root: CommentedMap, proposal: Proposal, language: OutlineLanguage) -> None:
     _put_length(root, proposal.target, lines_key="target_lines")
     _put(root, "priority", proposal.priority)
     _put(root, "hours", proposal.hours)
+    if proposal.audience:
+        _say(root, "audience", proposal.audience, language)
+    if proposal.examples is not None:
+        if "quality" not in root:
+            _put(root, "quality", CommentedMap())
+        root["quality"]["code_examples"] = proposal.examples
 
 
 def _put_length(node: CommentedMap, length: Length | None, *, lines_key: str = "lines") -> None:
@@ -183,19 +190,20 @@ def _put(node: CommentedMap, key: str, value: Any, *, after: str = "") -> None:
 
 def _new_section(section: ProposedSection, language: OutlineLanguage) -> CommentedMap:
     node = CommentedMap(title=language.node(section.title))
+    _put(node, "code_examples", section.examples, after="title")
     _put_length(node, section.length)
     if section.topics:
         node["topics"] = [language.node(topic) for topic in section.topics]
     return node
 
 
-def _say(node: CommentedMap, title: str, language: OutlineLanguage) -> None:
-    """Puts a title in its language; one that says it already stays, quotes and all."""
-    present = node.get("title")
-    if isinstance(present, dict) and title not in _words(present):
-        present[language.code] = _text(title)
-    elif title not in _words(present):
-        node["title"] = language.node(title)
+def _say(node: CommentedMap, key: str, text: str, language: OutlineLanguage) -> None:
+    """Puts a text in its language; one that says it already stays, quotes and all."""
+    present = node.get(key)
+    if isinstance(present, dict) and text not in _words(present):
+        present[language.code] = _text(text)
+    elif text not in _words(present):
+        _put(node, key, language.node(text))
 
 
 def _words(node: Any) -> list[str]:

@@ -32,6 +32,7 @@ from expand.importers.lengths import (
     priority_in,
     read_line,
     unit_of,
+    without_examples,
 )
 from expand.importers.proposal import Proposal, ProposedSection, tidy
 from expand.importers.text_patterns import ChapterName, Item, chapter_name, items_of, mentioned_chapter, plain
@@ -52,11 +53,17 @@ _MOST = 1_000
 _LONG = {"lines": 400, "words": 1500, "characters": 2500, "pages": 5, "minutes": 30, "percent": 200}
 """From here on an entry with others below it is a chapter rather than a section."""
 
-_LABEL = re.compile(r"^([^:|]{1,24}?)\s*:\s*(.+)$")
+_LABEL = re.compile(r"(?s)^([^:|]{1,24}?)\s*:\s*(.+)$")
 _LABELS = {
     "target": re.compile(
         r"(?i)^(?:(?:estimated |total |planned )?(?:target|length|size|goal|lines|words?|pages|characters|total)"
         r"(?: lines| length| words| count)?|[总预计目标划]{0,4}(?:目标|[行字页]数|篇幅|长度)|总计|合计|共计)$"
+    ),
+    "examples": re.compile(
+        r"(?i)^(?:(?:code |worked )?(?:examples|samples|snippets)|(?:代码)?(?:示例|例子|样例)数?量?)$"
+    ),
+    "audience": re.compile(
+        r"(?i)^(?:(?:target |intended )?(?:audience|readers?)|(?:目标)?(?:读者|受众)(?:对象|群体)?)$"
     ),
     "hours": re.compile(
         r"(?i)^(?:[预估]?[估计]?(?:时间|用时|耗时|工时|时长)|(?:estimated )?(?:time|hours|effort|duration)|estimate)$"
@@ -97,11 +104,13 @@ _REST = re.compile(
     r"(?i)\s*(?:[(\[（【]|[-–—:：,，]+)\s*"
     r"(?:(?:all |whatever is )?(?:the )?(?:rest|remainder)|其余|剩[下余](?:的|时间|篇幅)?|余下的?)\s*[)\]）】]?$"
 )
-_BARE_END = re.compile(r"^(.*[^\s:–—-])\s*(?:\s[-–—]\s|:|\()\s*((?:~|约)?\d[\d,]*)\)?$")
+_BARE_END = re.compile(r"^(.*[^\s:–—-])\s*(?:\s[-–—]\s|:|[(\[])\s*((?:~|约)?\d[\d,]*)[)\]]?$")
+_QUOTED = re.compile(r"[\"“«《「]([^\"“”«»《》「」]+)[\"”»》」]")
 _BOLD_LINE = re.compile(r"^(\*\*|__)(?=\S)(.+?)(?<=\S)\1(.*)$")
 _TOPIC_DASHES = r"\s+[-–—]\s+|[;；]\s*"
 _TOPIC_COMMAS = r"[,，、]\s*"
 _UNCUT = r"`[^`]*`|\([^()]*\)|（[^（）]*）|\[[^\[\]]*\]|<\S[^<>]*>|“[^“”]*”"
+_NO_SECTION = "its length belongs to no section"
 _CELL = re.compile(r"(?<!\\)\|")
 _RULE = re.compile(r"^[\s|:-]+$")
 # The columns of tables, by their headings.
@@ -116,6 +125,7 @@ _TOPICS_COLUMN = re.compile(
     r"(?i)topics?|content|cover|notes?|detail|points|what|includ|must|about|descri|scope|subject|summary|material"
     r"|要点|知识点|内容|说明|备注|描述|包[括含]|涵盖|涉及|重点|主题|什么|要写|要讲"
 )
+_EXAMPLES_COLUMN = re.compile(r"(?i)\b(?:examples|samples|snippets)\b|示例|例子|样例")
 _PRESENT_COLUMN = re.compile(r"(?i)\b(?:now|current|present|have|done|actual)\b|现有|当前|已有|实际|完成")
 _TARGET_COLUMN = re.compile(r"(?i)target|planned|goal|目标|计划")
 _LENGTH_COLUMN = re.compile(r"(?i)target|planned|goal|length|size|目标|计划|篇幅|长度")
@@ -127,7 +137,7 @@ class PlanLine:
 
     line: int
     text: str
-    why: str = "its length belongs to no section"
+    why: str = _NO_SECTION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,6 +166,7 @@ class _Entry:
     name: ChapterName | None = None
     facts: dict[str, list[PlanLine]] = field(default_factory=lambda: defaultdict(list))
     below: list["_Entry"] = field(default_factory=list)
+    above: "_Entry | None" = None
 
     @property
     def is_named(self) -> bool:
@@ -212,19 +223,25 @@ def read_plan(text: str, *, without_lengths: bool = False, titles: Collection[st
 
 
 def _left(reader: "_Reader", lines: Sequence[str], unplanned: Mapping[str, str]) -> Iterator[PlanLine]:
-    """The lines that state a length and belong to no section. Sums and what is said of other chapters are left out."""
+    """The lines that state a length and belong to no section, and the headings beside chapters of which nothing was
+    understood. Sums and what is said of other chapters are left out."""
     stating = {row.line for row in reader.rows if row.length}
+    lost = {entry.line for entry in reader.passed_over()}
     others = {
         one for entry in reader.root.every() if entry.is_named and _id(entry) in unplanned for one in entry.every()
     }
     for entry in reader.root.every():
         yield from entry.facts.get("unread", ())
+        whole = ("audience", "examples") if entry.rank < _ITEM else ("audience",)
+        lost |= {fact.line for kind in whole for fact in entry.facts.get(kind, ())}
         if entry not in others:
-            facts = [fact for kind, every in entry.facts.items() for fact in every if kind not in ("sum", "unread")]
+            kinds = entry.facts.keys() - {"sum", "unread", "audience"}
+            facts = [fact for kind in kinds for fact in entry.facts[kind]]
             stating |= {entry.line} if entry.length else set()
             stating |= {fact.line for fact in facts if read_line(plain(fact.text)).length or _label_length(fact.text)}
-    for line in sorted(stating - reader.used):
-        yield PlanLine(line=line, text=lines[line - 1].strip())
+    for line in sorted((stating | lost) - reader.used):
+        why = "it is part of no chapter" if line in lost else _NO_SECTION
+        yield PlanLine(line=line, text=lines[line - 1].strip(), why=why)
 
 
 def _id(entry: _Entry) -> str:
@@ -246,11 +263,20 @@ def _label_length(text: str) -> Length | None:
     return (bare_length(value, unit) if unit else None) or preferred(lengths_in(value or text))
 
 
+def _examples(text: str) -> int | None:
+    """How many examples a line wants, where it says nothing else: ``At least 9 code examples``, ``示例：3``."""
+    kind, _, value = _label(text)
+    said = (value, f"{value} examples") if kind == "examples" else (plain(text),)
+    return next((count for rest, count in map(without_examples, said) if not rest), None)
+
+
 def _fact_kind(text: str) -> str:
     """What a line states of what it stands below: a label's kind, ``target`` for a length by itself, ``each`` for one
     of every section, "" for nothing."""
     kind, _, value = _label(text)
-    if not lengths_in(text):
+    if kind == "examples" or not kind:
+        kind = "" if _examples(text) is None else "examples"
+    if kind == "audience" or not lengths_in(text):
         return kind
     if _EACH.search(text):
         return "each"
@@ -275,11 +301,14 @@ def _ends_with_length(text: str) -> bool:
 
 def _entry(text: str, *, line: int, rank: int, number: str = "", more: str = "") -> _Entry:
     """The entry that a line makes; ``more`` are the lines that it is wrapped on: topics where it ends with a length."""
-    worded = read_line(plain(text))
+    (said, examples), (more, further) = without_examples(plain(text)), without_examples(plain(more))
+    worded = read_line(said)
+    if not worded.title:
+        worded, examples = read_line(plain(text)), None
     if more and worded.length and not worded.rest:
-        worded = replace(worded, rest=plain(more))
+        worded = replace(worded, rest=more)
     elif more:
-        worded = read_line(plain(f"{text} {more}"))
+        worded = read_line(f"{said} {more}")
     title = _REST.sub("", worded.title).rstrip(":： ")
     name = chapter_name(title) or chapter_name(_title(title)) or chapter_name(f"{number} {title}")
     entry = _Entry(
@@ -291,6 +320,8 @@ def _entry(text: str, *, line: int, rank: int, number: str = "", more: str = "")
         numbered=bool(number),
         name=name or (mentioned_chapter(title) if rank < _ITEM else None),
     )
+    for count in filter(None, (examples, further)):
+        entry.facts["examples"].append(PlanLine(line=line, text=f"examples: {count}"))
     if worded.length and worded.length.unit != "minutes" and hours_in(text) is not None and "课时" not in text:
         entry.facts["hours"].append(PlanLine(line=line, text=text))
     return entry
@@ -304,7 +335,7 @@ def _topics(text: str) -> list[str]:
             parts = [""]
             for piece in re.split(f"({_UNCUT})|{separator}", text):
                 parts = [*parts, ""] if piece is None else [*parts[:-1], parts[-1] + piece]
-    topics = [part for part in (part.strip(" .。　") for part in parts) if part]
+    topics = [part for part in (part.strip(" .。　") for part in parts) if part.strip("-–—")]
     return [re.sub(r"(?i)^and\s+", "", topic) if at else topic for at, topic in enumerate(topics)]
 
 
@@ -347,6 +378,7 @@ class _Tree:
     def _add(self, entry: _Entry) -> None:
         self._close(entry.rank)
         self._path[-1].below.append(entry)
+        entry.above = self._path[-1]
         self._path.append(entry)
 
     def _read_text(self, lines: Sequence[str], first: int) -> None:
@@ -366,6 +398,10 @@ class _Tree:
                 self._close(max(rank, _ITEM))
             if not kind and self._is_letter and text.endswith((":", "：")) and len(lengths_in(text)) == 1:
                 kind = "target"  # of the list that it introduces
+            said = self._path[-1].facts["audience"]
+            if said and not kind and said[-1].line + said[-1].text.count("\n") == item.line - 1:
+                said[-1] = replace(said[-1], text=f"{said[-1].text}\n{text}")
+                continue
             self._path[-1].facts[kind].append(PlanLine(line=item.line, text=text))
             self.prose += not kind
 
@@ -423,7 +459,11 @@ class _Tree:
                     self._add(_entry(named["chapter"], line=line, rank=_ROW))
                 entry = _entry(named["section"], line=line, rank=_ROW + (columns["chapter"] >= 0))
                 entry.length = length or entry.length
-                entry.topics += _topics(plain(named["topics"]))
+                count = PlanLine(line=line, text=f"examples: {named['examples']}")
+                is_count = _examples(count.text) is not None
+                entry.facts["examples"] += [count] if is_count else []
+                for cell in (named["topics"], "" if is_count else named["examples"]):
+                    entry.topics += _topics(plain(cell))
                 self._add(entry)
 
 
@@ -443,7 +483,8 @@ def _columns(head: Sequence[str]) -> tuple[dict[str, int], Unit]:
     ]
     length = min(lengths, key=lambda at: not _TARGET_COLUMN.search(head[at]), default=hours)
     found = {
-        "hours": hours, "length": length, "priority": first(_PRIORITY_COLUMN), "chapter": first(_CHAPTER_COLUMN)
+        "hours": hours, "length": length, "priority": first(_PRIORITY_COLUMN), "chapter": first(_CHAPTER_COLUMN),
+        "examples": first(_EXAMPLES_COLUMN),
     }  # fmt: skip
     found["section"] = first(_SECTION_COLUMN, found.values())
     if found["section"] < 0 and "章节" in head:
@@ -473,13 +514,14 @@ def _cells(line: str) -> list[str]:
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads a tree's chapters; ``used`` are the lines that it has understood."""
+    """Reads a tree's chapters; ``used`` are the lines that it has understood, ``taken`` the chapters."""
 
     root: _Entry
     rows: Sequence[_Entry]
     without_lengths: bool
     titles: frozenset[str] = frozenset()
     used: set[int] = field(default_factory=set)
+    taken: set[_Entry] = field(default_factory=set)
 
     def chapters(self) -> list[Proposal]:
         """The innermost entries that are worded as chapters, and what is planned beside them; else the parts of the
@@ -501,20 +543,29 @@ class _Reader:
         return [self._chapter(top)] if self._is_chapter(top) and not named else []
 
     def _planned(self, parent: _Entry, chapters: Collection[_Entry]) -> Iterator[_Entry]:
-        """Those of the chapters that are right below an entry, and what stands beside them and has sections with
-        lengths in a unit of theirs."""
+        """Those of the chapters that are right below an entry, and what stands beside them and has sections: with a
+        length in a unit of theirs, or each with one."""
         own = [one for one in parent.below if one in chapters]
         units = {length.unit for one in own for inner in one.every() if (length := inner.stated())}
         for one in parent.below if own else ():
             sections = self._sections(one)
-            lengths = [length for section in sections if (length := section.stated()) and length.unit in units]
+            if not ((whole := one.stated()) and whole.unit in units):
+                sections = [each for each in sections if (length := each.stated()) and length.unit in units]
             if one in chapters or (
                 one.rank in {chapter.rank for chapter in own}
-                and len(lengths) > 1
+                and len(sections) > 1
                 and not any(inner.is_named for inner in one.every())
                 and not _ASIDE.match(one.title)
             ):
                 yield one
+
+    def passed_over(self) -> Iterator[_Entry]:
+        """The headings beside chapters that have something below them, and were read as no chapter."""
+        for parent in self.root.every():
+            ranks = {one.rank for one in parent.below if one in self.taken and one.rank < _ITEM}
+            for one in parent.below:
+                if one.rank in ranks and one.below and one not in self.taken:
+                    yield from () if one.is_named or _ASIDE.match(one.title) else (one,)
 
     def _is_chapter(self, entry: _Entry) -> bool:
         sections = self._sections(entry)
@@ -565,10 +616,15 @@ class _Reader:
         return next(with_lengths, items or rows or headings)
 
     def _chapter(self, entry: _Entry) -> Proposal:
+        self.taken.add(entry)
         sections = self._sections(entry)
         if not entry.title and not entry.name:
             entry.title = entry.fact("title", lambda text: _label(text)[2]) or ""
-            entry.name = entry.fact("", mentioned_chapter) or entry.fact("target", mentioned_chapter)
+            entry.name = (
+                entry.fact("", self._quoted)
+                or entry.fact("", mentioned_chapter)
+                or entry.fact("target", mentioned_chapter)
+            )
         name = entry.name
         title = name.title if name else entry.title
         said = [entry, *(row for row in self.rows if _is_about(row, name, title))][:2]
@@ -585,7 +641,7 @@ class _Reader:
         each = entry.fact("each", lambda text: preferred(lengths_in(text)))
         self._use(*said)
         if target or len(units) == 1:
-            _read_bare_lengths(sections, target.unit if target else units.pop())
+            _read_bare_lengths(sections, target or Length(0, units.pop()))
         titles = all_unnumbered([section.title for section in sections])
         return tidy(
             Proposal(
@@ -599,8 +655,21 @@ class _Reader:
                 target=target,
                 hours=hours,
                 priority=entry.fact("priority", priority_in) or said[-1].fact("priority", priority_in),
+                examples=entry.fact("examples", _examples),
+                audience=self._audience(entry),
             )
         )
+
+    def _audience(self, entry: _Entry) -> str | None:
+        """Whom a chapter is for, as it says itself, or what it stands below."""
+        self.used |= {fact.line for fact in entry.facts.get("audience", ())}
+        own = entry.fact("audience", lambda text: _label(text)[2])
+        return self._audience(entry.above) if own is None and entry.above else own
+
+    def _quoted(self, text: str) -> ChapterName | None:
+        """The chapter of the book whose title a sentence has in quotes."""
+        titles = [title for title in _QUOTED.findall(text) if title_key(title) in self.titles]
+        return ChapterName(id="", title=titles[0], file=None, strong=False) if titles else None
 
     def _section(self, entry: _Entry, title: str, each: Length | None, whole: Length | None) -> ProposedSection:
         inner = list(entry.every())[1:]
@@ -614,20 +683,32 @@ class _Reader:
         deeper = all_unnumbered([one.title for one in inner])
         cells = [topic for one in inner if one.rank >= _ROW for topic in one.topics]
         topics = (*entry.topics, *stated, *deeper, *cells)
-        return ProposedSection(title=title, length=length, topics=topics, line=entry.line)
+        examples = entry.fact("examples", _examples)
+        if examples is None:
+            examples = sum(filter(None, (one.fact("examples", _examples) for one in inner))) or None
+        return ProposedSection(title=title, length=length, topics=topics, line=entry.line, examples=examples)
 
     def _use(self, *entries: _Entry) -> None:
         self.used |= {entry.line for entry in entries}
-        self.used |= {fact.line for one in entries for kind, facts in one.facts.items() if kind for fact in facts}
+        self.used |= {
+            fact.line
+            for one in entries
+            for kind, facts in one.facts.items()
+            if kind not in ("", "audience")
+            for fact in facts
+        }
 
 
-def _read_bare_lengths(sections: Sequence[_Entry], unit: Unit) -> None:
-    """Takes figures at the ends of titles for lengths, where every section has either: ``Moves – 200``."""
-    found = [_BARE_END.match(narrow(section.title)) for section in sections]
-    if all(section.extent() or one for section, one in zip(sections, found, strict=True)):
-        for section, one in zip(sections, found, strict=True):
-            if one and not section.extent():
-                section.title, section.length = section.title[: one.end(1)], bare_length(one[2], unit)
+def _read_bare_lengths(sections: Sequence[_Entry], whole: Length) -> None:
+    """Takes figures at the ends of titles for lengths, where every section has either, or most have and the chapter's
+    own length holds them: ``Moves – 200``."""
+    found = [None if section.extent() else _BARE_END.match(narrow(section.title)) for section in sections]
+    bare = [bare_length(one[2], whole.unit) if one else None for one in found]
+    lengths = [length for each, one in zip(sections, bare, strict=True) if (length := each.extent() or one)]
+    fits = 2 * len(lengths) > len(sections) and sum(length.amount for length in lengths) < whole.amount
+    for section, one, length in zip(sections, found, bare, strict=True):
+        if one and length and (fits or len(lengths) == len(sections)):
+            section.title, section.length = section.title[: one.end(1)], length
 
 
 def _is_about(row: _Entry, name: ChapterName | None, title: str) -> bool:

@@ -23,18 +23,21 @@ LONGEST_ID = 48
 """Characters of an id that is made of a file's name or a title."""
 LONGEST = 480
 """Characters of a title or topic; what an outline may hold is a little more."""
+MAX_AUDIENCE = 20_000
+"""Characters of what an outline says of its readers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProposedSection:
     """A section: ``length`` is what the document wants of it, ``present`` the lines that it already has. ``line`` is
-    where the document says so, from 1."""
+    where the document says so, from 1. ``examples`` is the least number of code blocks, as it is a chapter's."""
 
     title: str
     length: Length | None = None
     topics: tuple[str, ...] = ()
     present: int = 0
     line: int = field(default=0, compare=False)
+    examples: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +53,8 @@ class Proposal:
     target: Length | None = None
     hours: float | None = None
     priority: Priority | None = None
+    examples: int | None = None
+    audience: str | None = None
 
     @property
     def target_lines(self) -> int | None:
@@ -67,7 +72,10 @@ def tidy(proposal: Proposal) -> Proposal:
         for topic in filter(None, map(_one_line, section.topics)):
             topics.setdefault(_key(topic), topic)
         sections.append(replace(section, title=called, topics=tuple(topics.values())))
-    return replace(proposal, title=title, sections=tuple(sections) or (ProposedSection(title=title),))
+    audience = _one_line(proposal.audience or "", MAX_AUDIENCE) or None
+    return replace(
+        proposal, title=title, sections=tuple(sections) or (ProposedSection(title=title),), audience=audience
+    )
 
 
 def settled(proposal: Proposal, *, lines: int) -> Proposal:
@@ -149,8 +157,8 @@ def converted(proposal: Proposal, per: Mapping[Unit, Length], *, place: Place) -
     )
 
 
-def _one_line(text: str) -> str:
-    return " ".join(UNWANTED.sub(" ", text).split())[:LONGEST].rstrip()
+def _one_line(text: str, longest: int = LONGEST) -> str:
+    return " ".join(UNWANTED.sub(" ", text).split())[:longest].rstrip()
 
 
 def _key(text: str) -> str:
