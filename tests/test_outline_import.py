@@ -1228,7 +1228,7 @@ def test_a_title_that_only_numbers_gives_way_to_the_plan_s(finished: Workspace, 
     plan.write_text("# 第15章 Locks, reworked\n\n- A (40 lines)\n- B (60 lines)\n")
     code, out, _ = run("outline", "import", str(plan), "--id", "chapter15", workspace=finished)
     assert (code, finished.outline("chapter15").title.say("en")) == (0, kept)
-    assert "outlines/book.yaml: to be written, with the lengths of their outlines: chapter15\n" in out
+    assert "outlines/book.yaml: removed what differs from the outlines (finished, target_lines): chapter15\n" in out
     assert finished.book().chapters[0].target_lines is None
     finished.book_path.write_text("title: B\nchapters:\n- {id: chapter15, title: A, target_lines: 90}\n")
     plan.write_text("# 第15章 Locks\n\n## A\n\n## B\n")
@@ -1242,7 +1242,7 @@ def test_an_id_says_which_chapter_a_plan_is_for(finished: Workspace) -> None:
     assert (code, finished.chapter_ids()) == (0, ("poisoning",))
     outline = finished.outline("poisoning")
     assert (outline.source, outline.title.say("en")) == ("src/poisoning.md", "Poisoning")
-    assert "outlines/book.yaml: to be written, with the lengths of their outlines: poisoning\n" in out
+    assert "outlines/book.yaml: removed what differs from the outlines (finished, target_lines): poisoning\n" in out
     entries = {one.id: (one.finished, one.target_lines) for one in finished.book().chapters}
     assert entries == {"poisoning": (False, None), "races": (True, 76)}
     assert "# kept" in finished.book_path.read_text()

@@ -247,7 +247,7 @@ def _show_outlines(workspace: Workspace, result: ImportResult, origin: str, *, d
         typer.echo(f"added to outlines/book.yaml: {', '.join(result.added_to_book)}")
     if result.reopened and not dry_run:
         reopened = ", ".join(result.reopened)
-        typer.echo(f"outlines/book.yaml: to be written, with the lengths of their outlines: {reopened}")
+        typer.echo(f"outlines/book.yaml: removed what differs from the outlines (finished, target_lines): {reopened}")
 
 
 def _show_suggestion(workspace: Workspace, result: SuggestResult, *, as_json: bool) -> None:
