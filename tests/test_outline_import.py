@@ -1015,6 +1015,7 @@ def test_an_unnumbered_chapter_takes_the_next_free_number(tmp_path: Path) -> Non
         ("# Tea\n\nSo.\n\n- Boil (5 min)\n- Warm the pot\n- Steep\n", True),
         ("# Tea\n\nSo.\n\n- Boil (5 min)\n- Warm the pot\n- Steep\n- Pour\n", False),
         ("# Tea\n\n- Boil (5 min)\n- Warm the pot\n- Steep\n- Pour\n", True),
+        ("# Tea\n\nAudience: guests\n\n- 2 examples\n\n## Boil\n\n## Steep\n", False),
         ("Here is the plan.\nTake your time.\nAsk Sam.\n\n- Boil (5 lines)\n- Steep (9 lines)\n", True),
     ],
 )

@@ -239,7 +239,7 @@ def _left(reader: "_Reader", lines: Sequence[str], unplanned: Mapping[str, str])
             facts = [fact for kind in kinds for fact in entry.facts[kind]]
             stating |= {entry.line} if entry.length else set()
             stating |= {fact.line for fact in facts if read_line(plain(fact.text)).length or _label_length(fact.text)}
-    for line in sorted((stating | lost) - reader.used):
+    for line in sorted((stating | (lost if reader.taken else set())) - reader.used):
         why = "it is part of no chapter" if line in lost else _NO_SECTION
         yield PlanLine(line=line, text=lines[line - 1].strip(), why=why)
 
