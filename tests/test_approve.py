@@ -125,6 +125,23 @@ async def test_an_edit_without_the_heading_stays_under_it(place: Workspace) -> N
     assert "## 1. Signal handling\n\nOnly my text.\n\n## 2. Named pipes\n" in draft_of(place.root)
 
 
+@pytest.mark.parametrize("layout", ["numbered", "keep"])
+@pytest.mark.parametrize(
+    "edit",
+    ["Mine.\n\n{0} Further\n\nMore of mine.", "{0} Handling of signals\n\nMine.\n\n{0} Further\n\nMore of mine."],
+    ids=["one more", "another one"],
+)
+async def test_headings_of_an_edit_are_the_persons(place: Workspace, layout: str, edit: str) -> None:
+    place.book_path.write_text(place.book_path.read_text() + f"layout: {layout}\n")
+    edit = edit.format("##")
+    await approve(place, Person(Decision(choice="edit", text=edit)), ScriptedAuthor())
+    assert edit in draft_of(place.root)
+    assert draft_of(place.root).count("ignal handling\n") == (layout == "numbered" or edit.startswith("Mine"))
+    again = await approve(place, Person(), ScriptedAuthor())
+    assert edit in draft_of(place.root)
+    assert again.chapter.sections[0].status == "edited"
+
+
 async def test_an_edit_of_a_document_that_keeps_its_form(place: Workspace) -> None:
     place.book_path.write_text(place.book_path.read_text() + "layout: keep\n")
     person = Person("take", Decision(choice="edit", text="My own text on pipes.\n"), "take")

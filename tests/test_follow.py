@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from workspaces import OUTLINE, draft_of, expand, small
 
+from expand.document.draft import document_text
 from expand.document.follow import RENAMED_TITLE, _follows
 from expand.document.layout import Named, Wanted
 from expand.markdown import matching
@@ -82,6 +83,33 @@ def test_a_section_under_another_heading_is_a_persons(tmp_path: Path, layout: st
                 assert re.search("(?m)^#.*Checklist", draft_of(place)) is None
             assert draft_of(place).count("Before you ship") == 1
             assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize(
+    "renamed",
+    [
+        {"Signal handling": "Handling of signals", "Checklist": "A checklist"},
+        {"Signal handling": "Handling of signals\n\nMy opening.\n\n## Between\n\nMore"},
+    ],
+    ids=["two", "with another one"],
+)
+def test_edits_under_headings_that_a_person_changed_stay(tmp_path: Path, renamed: dict[str, str]) -> None:
+    place = small(tmp_path)
+    book = place / "outlines" / "book.yaml"
+    book.write_text(f"{book.read_text(encoding='utf-8')}layout: keep\n", encoding="utf-8")
+    with ScriptedServer() as server:
+        assert expand(place, "chapter", "07", "--base-url", server.base_url).code in (0, 5)
+        requests, text = len(server.requests), draft_of(place)
+        for title, new in renamed.items():
+            text = text.replace(f"\n## {title}\n", f"\n## {new}\n")
+        text = text.replace("A worker delays one buffer when the load rises", "Edited by hand.")
+        (place / "drafts" / "07.md").write_text(text, encoding="utf-8")
+        for _ in range(2):
+            ran = expand(place, "chapter", "07", "--base-url", server.base_url, "--json")
+            found = {section["title"]: section["status"] for section in ran.json["chapters"][0]["sections"]}
+            assert [title for title, status in found.items() if status == "edited"] == [*renamed]
+            assert document_text(draft_of(place)) == document_text(text)
+        assert len(server.requests) == requests
 
 
 @pytest.mark.parametrize("layout", ["numbered", "keep"])

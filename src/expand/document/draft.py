@@ -109,6 +109,11 @@ class Draft:
         return stamp is None or stamp.text != text_hash(self.sections[number])
 
     @property
+    def whole(self) -> str:
+        """The document with its sections."""
+        return "".join(piece if isinstance(piece, str) else self.sections.get(piece, "") for piece in self.pieces)
+
+    @property
     def rest_edited(self) -> tuple[bool, ...]:
         """Whether a person changed the text outside of sections, for each of its hashes."""
         own = _rest_hashes(self.layout, self.pieces)

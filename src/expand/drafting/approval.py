@@ -5,6 +5,7 @@ take is remembered by the hash of its text, so that no later run asks for the sa
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,8 @@ class Approval:
                 return await self.section(draft_file, section, "edited", ())
         if decision.choice == "edit":  # below the heading by which the section is found, and above what follows
             heading, edit = text.split("\n", 1)[0].rstrip(), decision.text.strip()
-            edit = edit if edit.startswith(heading) else f"{heading}\n\n{edit}"
+            own = re.match(r"#+[ \t]+(?:\d+\.[ \t]+)?", heading)  # what is below may be another title
+            edit = edit if edit.startswith(own[0] if own else heading) else f"{heading}\n\n{edit}"
             draft_file.put_edit(section.number, edit + text[len(text.rstrip()) :])
         elif decision.choice == "outline":
             write_atomically(path, outline)

@@ -24,7 +24,7 @@ from expand.checks.voice import voice_drift
 from expand.document import draft as document
 from expand.document.draft import Draft, Stamp
 from expand.document.follow import Carried, bodies, followed, inserted, title_of, with_topics_moved
-from expand.document.layout import Added, Arrangement, Assembled, assembled
+from expand.document.layout import Added, Arrangement, Assembled, assembled, untouched
 from expand.document.numbered import renumbered
 from expand.document.page import BYTE_ORDER_MARK, Page
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
@@ -323,8 +323,7 @@ class DraftFile:
             return own._replace(pieces=(head, *chapter.skeletons, *theirs, footer)), edited
         if not any(edited) and not theirs:
             return own, edited
-        said = (piece if isinstance(piece, str) else former.sections.get(piece, "") for piece in former.pieces)
-        return chapter.arranged(Page("".join(said))), (True,)
+        return chapter.arranged(Page(former.whole)), (True,)
 
     def document(self, texts: Mapping[int, str]) -> str:
         """The document with these texts of its sections, without the hidden line."""
@@ -360,17 +359,13 @@ class DraftFile:
         self.put_edit(number, text)
 
     def put_edit(self, number: int, text: str) -> None:
-        """Take over a person's text of a section, and write it."""
-        if self._former is None:  # what this run wrote has to be read, or no edit of it is known as one
-            self._seen = None
-            self._reread()
-        self.texts[number] = text
-        if number in self._stamps:
-            self._stamps[number] = replace(self._stamps[number], text="")
-        if self._former is not None:
-            self._former = self._former.having(number, text, self._stamps.get(number))
-        self._unwritten.add(number)
+        """Take over a person's text of a section: it is put into the file, and read from there like any edit, as it may
+        have headings that end the section."""
         self.write()
+        with state_lock(self._workspace, "drafts.lock"):
+            before, after = self.document(self.texts), self.document({**self.texts, number: text})
+            write_atomically(self._path, after + self.text.removeprefix(before))
+            self._reread()
 
     def _keep_replaced(self, number: int) -> None:
         title = self.chapter.skeletons[number].title
@@ -397,6 +392,8 @@ class DraftFile:
         drafted = {section.number: chapter.outline_digest(section) for section in chapter.outline.sections}
         same = {n: m for n, stamp in read.stamps.items() for m, own in drafted.items() if stamp.key.startswith(own)}
         former = followed(read, chapter.named, same)
+        if chapter.layout == "keep" and read.stamps.keys() - read.sections.keys():
+            former = self._found_again(former, read.stamps)
         # A topic that is missing in a section whose outline is as it was, a person took out or put elsewhere.
         keys = {section.number: chapter.key(section, NO_REVISION) for section in chapter.outline.sections}
         changed = frozenset(
@@ -417,6 +414,16 @@ class DraftFile:
         for number in self._overwritten:
             former = former.without(number)
         self._former = former
+
+    def _found_again(self, former: Draft, stamps: Mapping[int, Stamp]) -> Draft:
+        """The draft with the sections whose headings a person changed: they are where the outline finds them, as their
+        places in the document are, and a person's."""
+        arrangement = self.chapter.arranged(Page(former.whole))
+        for number in arrangement.present - former.sections.keys():
+            text = untouched(arrangement.sections[number], arrangement.newline)
+            stamp = stamps.get(number, Stamp(key="", text=""))
+            former = former.having(number, text, replace(stamp, text=""))
+        return former
 
     def _with(self, former: Draft, number: int, carried: Carried) -> tuple[str, Stamp | None]:
         """A section with the topics that came to it from others. It is edited where any of them was."""
