@@ -124,6 +124,23 @@ def test_a_draft_is_read_back_and_not_bought_again(page: SitePage, tmp_path: Pat
         assert (place / "docs" / "p.md").read_bytes().decode() == document_text(first.decode())
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["lf", "crlf"])
+def test_a_section_is_the_same_bytes_when_another_is_drafted_again(tmp_path: Path, newline: str) -> None:
+    """Also one that the document does not have, above its closing lines."""
+    text = "# T\n\nMine.\n\n---\n\n**Maintenance**: kept by me.\n".replace("\n", newline)
+    place = workspace(tmp_path, SitePage("T", "", (("One", ()), ("Two", ()))), text)
+    with ScriptedServer() as server:
+        assert expand(place, "chapter", "p", "--base-url", server.base_url).code in (0, 5)
+        draft = place / "drafts" / "p.md"
+        two = draft.read_text(encoding="utf-8").partition("## Two")[2].partition("<!--")[0]
+        assert "**Maintenance**: kept by me." in two
+        for _ in range(2):
+            assert (
+                expand(place, "revise", "p", "--section", "1", "--note", "x", "--base-url", server.base_url).code == 0
+            )
+            assert draft.read_text(encoding="utf-8").partition("## Two")[2].partition("<!--")[0] == two
+
+
 @pytest.mark.parametrize(
     ("text", "beginning"),
     [

@@ -480,7 +480,7 @@ def assembled(arrangement: Arrangement, texts: Mapping[int, str]) -> Assembled:
             changed = text != untouched(arrangement.sections[piece], arrangement.newline)
             starts[piece] = joiner.keep(text, changed=changed)
         elif texts[piece].strip():
-            starts[piece] = joiner.insert(texts[piece])
+            starts[piece] = joiner.insert(texts[piece].rstrip("\r\n"))  # a draft's has the blanks behind it, too
     return Assembled(joiner.text, starts)
 
 
