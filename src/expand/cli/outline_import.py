@@ -29,6 +29,7 @@ from expand.importers.import_run import (
     write_outlines,
 )
 from expand.importers.lengths import Length, Unit, lengths_in
+from expand.importers.sample import SAMPLE
 from expand.importers.suggest import SuggestResult, suggest
 from expand.importers.suggest import dry_run as first_request
 from expand.schema import Json
@@ -152,6 +153,7 @@ def _import(workspace: Workspace, document: Path, request: ImportRequest, *, as_
             reading.kind,
             result,
             dry_run=request.dry_run,
+            replaces_sample=result.replaces_sample,
             understood=list(_entries(reading)),
             left_alone=dict(reading.plan.unplanned),
             lines_left=[{"line": one.line, "text": one.text} for one in reading.plan.left],
@@ -243,6 +245,8 @@ def _show_outlines(workspace: Workspace, result: ImportResult, origin: str, *, d
         for title in outline.dropped:
             went = "would be" if dry_run else "was"
             warn(f"{path}: section {title!r} is not in the {origin} and {went} removed")
+    if result.replaces_sample:
+        note(f"the chapter {SAMPLE.title!r} of `expand init`, which nobody changed, is replaced")
     if result.added_to_book and not dry_run:
         typer.echo(f"added to outlines/book.yaml: {', '.join(result.added_to_book)}")
     if result.reopened and not dry_run:

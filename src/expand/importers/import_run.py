@@ -21,6 +21,7 @@ from expand.importers.lengths import Length, Unit
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.plan_document import Plan, read_plan
 from expand.importers.proposal import Proposal, all_free, converted, file_id, settled
+from expand.importers.sample import SAMPLE
 from expand.importers.text_patterns import chapter_name, number_of_file, title_of_file
 from expand.markdown import matching
 from expand.markdown.matching import title_key
@@ -92,21 +93,25 @@ class WrittenOutline:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportResult:
     """The outlines, the chapters that the book got an entry for, and those that it called finished, or stated another
-    length for: it does no more."""
+    length for: it does no more. ``replaces_sample`` says that they take the place of the chapter that ``expand init``
+    wrote."""
 
     outlines: tuple[WrittenOutline, ...]
     added_to_book: tuple[str, ...] = ()
     reopened: tuple[str, ...] = ()
+    replaces_sample: bool = False
 
 
 class KnownChapters:
     """The chapters that a workspace has in its book or as outlines. The outlines are read where their documents are
-    asked for only: a plan can be imported beside one that is broken."""
+    asked for only: a plan can be imported beside one that is broken. Where ``is_sample``, none of them counts."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, is_sample: bool = False) -> None:
+        self.is_sample = is_sample
         self._workspace = workspace
-        self.chapters = workspace.book().chapters if workspace.book_path.is_file() else ()
-        self.ids = {one.id: None for one in self.chapters} | dict.fromkeys(workspace.chapter_ids())
+        self._outlined = () if is_sample else workspace.chapter_ids()
+        self.chapters = workspace.book().chapters if workspace.book_path.is_file() and not is_sample else ()
+        self.ids = {one.id: None for one in self.chapters} | dict.fromkeys(self._outlined)
         self.by_title: dict[str, str] = {}
         for one in reversed(self.chapters):
             self.by_title |= {key: one.id for title in one.title.every() if (key := title_key(title))}
@@ -114,7 +119,7 @@ class KnownChapters:
     @cached_property
     def sources(self) -> dict[str, str]:
         """The documents of the outlines. Raises ``InputErrors`` for one that cannot be read."""
-        return {chapter: self._workspace.outline(chapter).source for chapter in self._workspace.chapter_ids()}
+        return {chapter: self._workspace.outline(chapter).source for chapter in self._outlined}
 
     @cached_property
     def by_source(self) -> dict[str, str]:
@@ -127,7 +132,7 @@ def read_document(workspace: Workspace, document: Path, request: ImportRequest) 
     """The document's chapters under the ids that they have or get. Raises ``InputError`` for what is no document, and
     for a plan that is not understood."""
     _require_document(document)
-    known = KnownChapters(workspace)
+    known = KnownChapters(workspace, is_sample=SAMPLE.is_untouched(workspace))
     reading = _reading(workspace, known, document, request.kind)
     chapters = tuple(_under_known_ids(workspace, known, reading.plan.chapters))
     if request.id is not None:
@@ -169,9 +174,11 @@ def _under_id(
 def write_outlines(workspace: Workspace, reading: DocumentReading, request: ImportRequest) -> ImportResult:
     """Writes what was read, or in a dry run works it out only. Raises ``InputError`` before anything is written."""
     book = workspace.book() if workspace.book_path.is_file() else None
+    is_sample = SAMPLE.is_untouched(workspace)
     writer = OutlineWriter(
         workspace=workspace,
-        book=book,
+        book=book._replace(chapters=()) if book and is_sample else book,
+        is_sample=is_sample,
         language=outline_language(reading.text, book, request.language),
         lines=request.lines or DEFAULT_LINES,
         origin=reading.document,
@@ -274,7 +281,7 @@ def _under_known_ids(workspace: Workspace, known: KnownChapters, proposals: Sequ
     A proposal whose id is new takes the chapter of the book that has its document, else its title, else its number
     ("第7章", "Chapter 7"), if just one has; each chapter once."""
     used = {proposal.id for proposal in proposals}
-    taken = list(known.ids)
+    taken = ["00"] if known.is_sample else list(known.ids)  # chapters of such a workspace are numbered
     for proposal in proposals:
         file, title, key = proposal.file or "", proposal.title, title_key(proposal.title)
         free = [one for one in known.chapters if one.id not in used] if proposal.id not in known.ids else []
@@ -308,20 +315,22 @@ def _number(title: str) -> str:
 class OutlineWriter:
     """Makes outlines from proposals in one language; ``lines`` are a chapter's where it states none.
 
-    ``origin`` is the document that the proposals come from, for messages."""
+    ``origin`` is the document that the proposals come from, for messages. With ``is_sample`` they take the place of
+    the chapter that ``expand init`` wrote, which ``book`` is without then."""
 
     workspace: Workspace
     book: Book | None
     language: OutlineLanguage
     lines: int
     origin: Path | None = None
+    is_sample: bool = False
 
     def outline_for(self, proposal: Proposal) -> WrittenOutline:
         """The outline that the proposal makes; nothing is written. Raises ``InputError``."""
         path = self.workspace.outline_path(proposal.id)
         before = ""
         dropped: tuple[str, ...] = ()
-        if path.is_file():
+        if path.is_file() and not self.is_sample:
             source = self.workspace.outline(proposal.id).source  # refuses an outline that cannot be read
             before = read_text(path)
             text, dropped = outline_yaml.updated_outline(before, proposal, language=self.language, lines=self.lines)
@@ -376,10 +385,19 @@ class OutlineWriter:
             if missing or reopened:
                 further = [(one.id, one.title, one.source, one.length) for one in missing]
                 before = read_text(self.workspace.book_path)
-                text = outline_yaml.updated_book(before, further, reopened, language=self.language)
+                text = outline_yaml.updated_book(
+                    before, further, reopened, language=self.language, is_sample=self.is_sample
+                )
                 write_atomically(self.workspace.book_path, text)
+            if self.is_sample:
+                kept = {path for one in outlines for path in (one.path, self.workspace.source_path(one.source))}
+                for path in {self.workspace.outline_path(SAMPLE.id), self.workspace.inside(SAMPLE.source)} - kept:
+                    path.unlink()
         return ImportResult(
-            outlines=tuple(outlines), added_to_book=tuple(one.id for one in missing), reopened=tuple(reopened)
+            outlines=tuple(outlines),
+            added_to_book=tuple(one.id for one in missing),
+            reopened=tuple(reopened),
+            replaces_sample=self.is_sample,
         )
 
     def _read_back(self, proposal: Proposal, text: str) -> Outline:
@@ -406,6 +424,8 @@ class OutlineWriter:
         own = self.origin and path_inside(self.workspace, self.origin)
 
         def free(path: Path) -> bool:  # a plan is no chapter's document
+            if self.is_sample and path == self.workspace.inside(SAMPLE.source):
+                return False
             return path.is_file() and (own in (None, proposal.file) or path_inside(self.workspace, path) != own)
 
         here = path_inside(self.workspace, self.origin.parent) if self.origin else None

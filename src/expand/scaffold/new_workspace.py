@@ -16,7 +16,8 @@ from expand.importers import outline_yaml
 from expand.importers.import_run import SCHEMA_FILE
 from expand.importers.lengths import Length
 from expand.importers.outline_yaml import OutlineLanguage
-from expand.importers.proposal import Proposal, ProposedSection, all_free, settled
+from expand.importers.proposal import Proposal, all_free, settled
+from expand.importers.sample import SAMPLE
 from expand.outline.reading import BOOK, OUTLINE
 from expand.paths import DATA
 from expand.prompts.template_files import eject_templates, template_files
@@ -31,19 +32,7 @@ MOST_PARENTS = 4
 BOOK_SCHEMA_FILE = ".schema/book.json"
 SETTINGS_SCHEMA_FILE = "outlines/.schema/settings.json"
 _FIRST_PAGES = frozenset({"preface", "foreword", "introduction", "intro", "title-page"})
-_FIRST = TreeChapter(
-    id="01",
-    title="Getting started",
-    source="chapters/01_getting_started.md",
-    sections=(
-        ProposedSection(
-            title="What it is for", length=Length(60, "lines"), topics=("The problem", "When not to use it")
-        ),
-        ProposedSection(title="Installing it", length=Length(60, "lines"), topics=("Requirements", "First start")),
-        ProposedSection(title="A first example", length=Length(80, "lines")),
-    ),
-    exists=False,
-)
+_FIRST = TreeChapter(id=SAMPLE.id, title=SAMPLE.title, source=SAMPLE.source, sections=(), exists=False)
 _GENERATED = frozenset({f"outlines/{SCHEMA_FILE}", f"outlines/{BOOK_SCHEMA_FILE}", SETTINGS_SCHEMA_FILE})
 
 
@@ -90,7 +79,7 @@ def create_workspace(
     files = _common_files(tree, title=title, language=language, chapters=chapters)
     files |= {f"outlines/{one.id}.yaml": _outline(one) for one in (chapters if every else (first,))}
     if tree.kind == "empty" and not tree.unsupported:
-        files[_FIRST.source] = f"# {_FIRST.title}\n"
+        files[_FIRST.source] = SAMPLE.document
     done: dict[str, list[str]] = {"written": [], "renewed": [], "kept": []}
     for name, text in files.items():
         own = name.startswith(f"{STATE}/")
@@ -191,6 +180,8 @@ def _common_files(
 
 
 def _outline(chapter: TreeChapter) -> str:
+    if chapter is _FIRST:
+        return SAMPLE.outline
     sections, target = chapter.sections, chapter.state.target
     if chapter.state.finished:
         sections = tuple(replace(s, length=Length(s.present or target, "lines")) for s in sections)
