@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -253,3 +255,19 @@ def test_headings_and_contents() -> None:
 )
 def test_anchors_are_githubs(heading: str, expected: str) -> None:
     assert anchor(heading) == expected
+
+
+@pytest.mark.parametrize("count", [100, 1000])
+def test_a_changed_heading_is_looked_for_in_little_time(count: int) -> None:
+    others = "".join(f"## Mine {number}\n\nText.\n\n" for number in range(count))
+    drafted = render(
+        f"# T\n\n{others}## One\n\nOwn.\n",
+        layout="keep",
+        stamps={1: Stamp(key="k", text="", name="one")},
+        language="en",
+        plan="full",
+    )
+    began = time.process_time()
+    sections = read(drafted.replace("## One", "## Two")).sections
+    assert time.process_time() - began < 3
+    assert sections == ({1: "## Two\n\nOwn.\n"} if count == 100 else {})

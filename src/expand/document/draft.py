@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
+from itertools import islice, zip_longest
+from operator import attrgetter
 
 from expand.document.page import BYTE_ORDER_MARK, Heading, Page
 from expand.document.source import footer_line
@@ -34,6 +36,8 @@ _STAMP = re.compile(
 """The hidden line, also where an editor wrapped, indented, quoted or escaped it, or its end is lost."""
 _NUMBERED = re.compile(r"(\d{1,9})\.\s+\S")
 SHORT_HASH = 16
+MOST_HEADINGS = 200
+"""How many headings are tried for the one that a person gave a section: each takes time in proportion to the text."""
 
 
 def text_hash(text: str) -> str:
@@ -141,7 +145,7 @@ def render(
 
     ``rest`` are hashes that stand in that line in place of those of the text outside of sections, where they are not
     "": an edited part stays known as edited. Under ``numbered`` that text is in ``pieces``."""
-    own = _rest_hashes(layout, pieces if layout == "numbered" else _parts(text, layout, stamps)[0])
+    own = _rest_hashes(layout, pieces if layout == "numbered" else _parts(Page(text), layout, stamps)[0])
     ended = text.endswith(("\n", "\r"))
     said = ",".join(former or now for former, now in zip_longest(rest, own, fillvalue=""))
     line = _stamp_line({**fields, "layout": layout, "ended": str(int(ended)), "rest": said}, stamps)
@@ -182,16 +186,21 @@ def _read(body: str, fields: Mapping[str, str]) -> Draft:
         # Line endings and the mark are the source's; what is between them is compared without them.
         body = body.removeprefix(BYTE_ORDER_MARK)
         body = re.sub(r"\r\n?", "\n", body) if newline_of(body) != "\n" else body
-    pieces, sections = _parts(body, layout, stamps, rest[-1])
+    page = Page(body)
+    pieces, sections = _parts(page, layout, stamps, rest[-1])
     lost = [number for number in stamps if number not in sections]
     if layout == "keep" and len(lost) == 1 and rest != _rest_hashes(layout, pieces):
         # A person gave it another heading, if what is outside of sections then is what it was.
         (number,) = lost
-        for heading in Page(body).headings:
+        names = {stamp.name for stamp in stamps.values()}
+        levels = {heading.level for heading in page.headings if heading.anchor in names}
+        others = (one for one in page.headings if one.anchor not in names and (not levels or one.level in levels))
+        for heading in islice(others, MOST_HEADINGS):
             named = {**stamps, number: replace(stamps[number], name=heading.anchor)}
-            parts = _parts(body, layout, named)
+            parts = _parts(page, layout, named)
             if rest == _rest_hashes(layout, parts[0]):
                 pieces, sections = parts
+                break
     return Draft(
         language=fields.get("language", ""),
         plan=fields.get("plan", ""),
@@ -269,13 +278,12 @@ def _fitting(body: str, fields: Mapping[str, str]) -> int:
 
 
 def _parts(
-    body: str, layout: Layout, stamps: Mapping[int, Stamp], footer_hash: str = ""
+    page: Page, layout: Layout, stamps: Mapping[int, Stamp], footer_hash: str = ""
 ) -> tuple[tuple[str | int, ...], dict[int, str]]:
     """The document in pieces, and its sections in the order of their numbers.
 
     Under ``keep`` a section ends at the next heading that is as high, under ``numbered`` at the next numbered one: what
     a person puts between two is part of the first."""
-    page = Page(body)
     if layout == "keep":
         by_anchor = {heading.anchor: heading for heading in page.headings}
         starts = {number: by_anchor[stamp.name] for number, stamp in stamps.items() if stamp.name in by_anchor}
@@ -288,8 +296,9 @@ def _parts(
     sections: dict[int, str] = {}
     at = 0
     for number, heading in sorted(starts.items(), key=lambda item: item[1].line):
-        behind = (other for other in every if heading.line < other.line < closing)
-        end = next((other.lead for other in behind if other.line in own or other.level <= heading.level), closing)
+        behind = islice(every, bisect_right(every, heading.line, key=attrgetter("line")), None)
+        ends = (other for other in behind if other.line in own or other.level <= heading.level)
+        end = next((other.lead for other in ends if other.line < closing), closing)
         pieces += [page.cut(at, heading.line), number]
         text = page.cut(heading.line, end)
         sections[number] = text if layout == "keep" else text.rstrip("\n")
