@@ -990,6 +990,14 @@ def test_examples_and_readers_of_a_plan_get_into_its_outline(workspace: Workspac
 
 
 @pytest.mark.parametrize(
+    "said", ["Two examples each.", "2 code examples per section", "每节2个示例", "Each section: 2 samples"]
+)
+def test_examples_that_each_section_is_to_have(said: str) -> None:
+    (proposal,) = read_plan(f"# Pipes\n\n{said}\n\n- a (90 lines)\n- b (50 lines, 3 examples)\n").chapters
+    assert (proposal.examples, [one.examples for one in proposal.sections]) == (None, [2, 3])
+
+
+@pytest.mark.parametrize(
     ("sentence", "chapter"),
     [("what I want the \"FIFOs\" page to grow into:", "fifos"), ("在“大纲”之后改写《Signals》：", "signals"),
      ('what I want the "FIFO" page to grow into:', "grow")],

@@ -99,11 +99,12 @@ _NO_PLACE = re.compile(
     r"(?i)\b(?:first|last|top|next|the|of|in|than|every|per|to|under|over|within|with|only|those|these|[a-z]+ing)$"
 )
 _EXAMPLES = re.compile(
-    r"(?i)(?:^|(?P<open>[(\[])|[,;:、+—]|\s[–-])\s*"
-    r"(?:(?:with|and|at least|about|some|(?:至少|[包内]?含|包括|[带配共约])有?)\s*)*"
+    r"(?i)(?:^|(?P<open>[(\[])|[,;:、+—]|\s[–-])\s*(?:(?:with|and|at least|about|some|(?:each|every) section:?"
+    r"|[每各]个?小?节:?|(?:至少|[包内]?含|包括|[带配共约])有?)\s*)*"
     rf"(?P<count>\d{{1,4}}|{'|'.join(filter(str.isalpha, _IN_ENGLISH[1:]))}|[一二两三四五六七八九十]{{1,3}})"
     r"(?:\s*(?:[-–—~至到]|to|or)\s*\w+)?\s*[+个段]?\s*"
-    r"(?:(?:(?:worked|working|runnable|short|small|code)\s+)*(?:examples?|samples|snippets)|(?:代码)?(?:示例|例子|样例))"
+    r"(?:(?:(?:worked|working|runnable|short|small|code)\s+)*(?:examples?|samples|snippets)(?:\ (?:each|per section))?"
+    r"|(?:代码)?(?:示例|例子|样例))"
     r"(?(open)(?:(?P<more>[,;、])\s*|\s*[)\]])|\s*\.?(?=$|[,;、)\]]))"
 )
 """A count of examples that stands apart, as a length does: ``80 lines, 2 examples``, ``（3个示例）``."""

@@ -110,6 +110,7 @@ _BOLD_LINE = re.compile(r"^(\*\*|__)(?=\S)(.+?)(?<=\S)\1(.*)$")
 _TOPIC_DASHES = r"\s+[-–—]\s+|[;；]\s*"
 _TOPIC_COMMAS = r"[,，、]\s*"
 _UNCUT = r"`[^`]*`|\([^()]*\)|（[^（）]*）|\[[^\[\]]*\]|<\S[^<>]*>|“[^“”]*”"
+_NONE = re.compile(r"(?i)(?:none|no|n/?a|无|没有)$")
 _NO_SECTION = "its length belongs to no section"
 _CELL = re.compile(r"(?<!\\)\|")
 _RULE = re.compile(r"^[\s|:-]+$")
@@ -275,7 +276,7 @@ def _fact_kind(text: str) -> str:
     of every section, "" for nothing."""
     kind, _, value = _label(text)
     if kind == "examples" or not kind:
-        kind = "" if _examples(text) is None else "examples"
+        kind = "" if _examples(text) is None else "each" if _EACH.search(text) else "examples"
     if kind == "audience" or not lengths_in(text):
         return kind
     if _EACH.search(text):
@@ -462,7 +463,7 @@ class _Tree:
                 count = PlanLine(line=line, text=f"examples: {named['examples']}")
                 is_count = _examples(count.text) is not None
                 entry.facts["examples"] += [count] if is_count else []
-                for cell in (named["topics"], "" if is_count else named["examples"]):
+                for cell in (named["topics"], "" if is_count or _NONE.match(named["examples"]) else named["examples"]):
                     entry.topics += _topics(plain(cell))
                 self._add(entry)
 
@@ -639,6 +640,8 @@ class _Reader:
         named = entry.fact("file", chapter_name)
         file = (name.file if name else None) or (named.file if named else None)
         each = entry.fact("each", lambda text: preferred(lengths_in(text)))
+        for section in sections:
+            section.facts["examples"] += entry.facts.get("each", ())
         self._use(*said)
         if target or len(units) == 1:
             _read_bare_lengths(sections, target or Length(0, units.pop()))
