@@ -37,7 +37,7 @@ def test_a_code_is_a_number_that_somebody_could_list(code: int, known: bool) -> 
 @pytest.mark.parametrize(
     ("export", "message"),
     [
-        ("x" * 200_000 + ",prompt_tokens,completion_tokens\n", "not a usage export"),
+        ("x" * 200_000 + ",prompt_tokens,completion_tokens\n", "usage.csv:1: this is no CSV"),
         ("attempt_id,prompt_tokens,completion_tokens\n" + "x" * 200_000 + ",1,2\n", "this is no CSV"),
         ("attempt_id,prompt_tokens,completion_tokens\na,-1,2\n", "give whole numbers from 0"),
     ],

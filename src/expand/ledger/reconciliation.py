@@ -102,7 +102,7 @@ def _billed(lines: Iterable[str], name: str) -> dict[str, Usage]:
         what, remedy = f"{error}", "give whole numbers from 0"
         if isinstance(error, csv.Error):
             what, remedy = f"this is no CSV: {error}", "export it again"
-        raise InputError(what, remedy=remedy, place=Place(path=name, line=table.line_num)) from error
+        raise InputError(what, remedy=remedy, place=Place(path=name, line=table.line_num or 1)) from error
     return billed
 
 
