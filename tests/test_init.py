@@ -356,6 +356,9 @@ def test_finished_pages_stubs_and_what_fits_their_kind(tmp_path: Path) -> None:
         "docs/about.md": '--8<-- "CONTRIBUTING.md"\n',
         "docs/cli.md": "# Command line\n\n::: mkdocs-click\n    :module: pipes.cli\n",
         "docs/ref/half.md": "# Half\n\n## One\n\n{{#include one.md}}\n\n## Two\n",
+        "docs/topics.md": "# By topic\n\n## Pipes\n\n- [Read](api/read.md#x)\n- [B](b.md)\n\n## Else\n\n* [Us](a.md)\n",
+        "docs/links.md": "# Links\n\n## Pipes\n\n- [Read](api/read.md)\n- Writing\n",
+        "docs/2.0-announcement.md": "# 2.0\n\n## New\n",
         "docs/team.md": "---\nlayout: page\n---\n\n<script setup>\nimport x from 'x'\n</script>\n\n<Team />\n",
     }
     made = create_workspace(plant(tmp_path, files), every=True)
@@ -372,11 +375,16 @@ def test_finished_pages_stubs_and_what_fits_their_kind(tmp_path: Path) -> None:
         "about.md": ("chapter", True, 1),
         "cli.md": ("chapter", True, 4),
         "ref/half.md": ("reference", False, 200),
+        "topics.md": ("chapter", True, 10),
+        "links.md": ("chapter", False, 600),
+        "2.0-announcement.md": ("changelog", True, 3),
         "team.md": ("chapter", True, 9),
     }
     assert made.first == "nearly"
     assert [s.lines for s in made.workspace.outline("done").sections] == [4, 4]
-    assert [c.id for c in made.workspace.book().chapters if c.finished] == ["about", "CHANGELOG", "cli", "done", "team"]
+    assert [c.id for c in made.workspace.book().chapters if c.finished] == [
+        "2.0-announcement", "about", "CHANGELOG", "cli", "done", "team", "topics",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("words", [49, 50])

@@ -197,7 +197,7 @@ def test_texts_left_out_are_bought_again_and_then_there(path: LedgerPlace, tmp_p
 
 
 def test_a_ledger_with_attempts_takes_no_import(path: LedgerPlace) -> None:
-    with pytest.raises(LedgerError, match="holds attempts already; import into a new ledger"):
+    with pytest.raises(LedgerError, match="holds attempts already; import into a new one, which --ledger names"):
         import_(path, list(export(path, texts=True)))
 
 

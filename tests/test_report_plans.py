@@ -20,9 +20,11 @@ from expand.outline import Allowance, Book, Opening, PlanSpec, Priority, Text
 from expand.reports.budget_report import burn_down
 from expand.reports.data import BookData, ChapterData, SectionData
 from expand.reports.estimates import Basis, Rate, Sample, list_price, rate
+from expand.reports.formats import as_json
 from expand.reports.plan_report import plan_report, plans_of
 from expand.reports.report_model import Notes
 from expand.reports.scenarios import STEPS, best_fit, full_plan, scenarios
+from expand.reports.status_report import overall
 
 RATE = Rate(low=Fraction(5), middle=Fraction(10), high=Fraction(20), basis=Basis.DEFAULT)
 
@@ -176,6 +178,14 @@ def test_a_book_without_a_target_is_brought_to_no_rate(remaining: int | None) ->
     of = book_data(chapter("1", 0, 1000), chapter("2", 0, 450), remaining=remaining)
     assert "the book" not in said(of)
     assert "–" not in said(of)
+    assert [plan["book_lines"] for plan in as_json(plan_report(of, "en"))["plans"]] == [None] * 3  # type: ignore[index, call-overload, union-attr]
+
+
+def test_of_hours_below_a_tenth_the_share_is_right() -> None:
+    of = book_data(chapter("1", 100, 1000, hours=0.06))
+    assert overall(replace(of, hours_used=0.02), full_plan(of)).rows[-1][1:] == (
+        Decimal("0.02"), Decimal("0.06"), Decimal("0.08"), Decimal("25.0")
+    )  # fmt: skip
 
 
 def test_nothing_is_recommended_where_nothing_is_left_to_write() -> None:

@@ -170,6 +170,7 @@ def test_report_writes_the_whole_book_in_every_format(book: Path, tmp_path: Path
         "status.json",
     ]
     assert ran.out.splitlines()[0] == str(folder / "README.md")
+    assert "README.md" not in ran.err, "a terminal shows both"
     assert (folder / "README.md").read_text().startswith("# 完成报告：C07 进程管理\n")
     assert json.loads((folder / "status.json").read_text())["resources"]["limit"] == 1_000_000
 

@@ -15,6 +15,7 @@ from expand.testing.behaviours import INTERRUPTED
 from expand.testing.network import NetworkForbiddenError
 from expand.testing.runs import copy_workspace, drafted
 from expand.testing.scripted_author import FAILURES
+from expand.testing.server import ScriptedServer
 
 PASSING = """
 import socket
@@ -350,3 +351,11 @@ def test_the_server_runs_by_itself() -> None:
         assert server.stdout is not None
         assert server.stdout.readline().startswith("http://127.0.0.1:")
         server.terminate()
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with ScriptedServer() as server:
+        line = [sys.executable, "-m", "expand.testing", "--port", str(server.port)]
+        ran = subprocess.run(line, check=False, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.splitlines()[-1].endswith(f"error: argument --port: {server.port}: Address already in use")

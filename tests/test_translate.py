@@ -481,7 +481,7 @@ def test_from_the_command_line_to_the_document(tmp_path: Path, server: ScriptedS
     assert (shown["passages"], shown["attempts"], shown["missing"], shown["findings"]) == (8, 1, 0, [])
     (received,) = server.requests
     assert re.match(r"07/0/translate/", received.headers["X-Client-Request-Id"])
-    assert "drafts/07.zh.md: 8 passages, 0 translated now from docs/07.md with 0 requests" in command(place, server).out
+    assert "drafts/07.zh.md: 8 passages of docs/07.md; 0 asked for now with 0 requests" in command(place, server).out
     assert len(server.requests) == 1
 
     assert expand(place, "review", "07", "--language", "zh").code == 0

@@ -64,6 +64,13 @@ def test_what_is_missing_is_named_with_what_would_help(place: Workspace) -> None
         place.outline("7")
     place.outline_path("07").unlink()
     with pytest.raises(InputError, match="chapters with an outline: none"):
+        place.outline("08")
+    with pytest.raises(InputError, match="write it, or have it made with `expand outline import --suggest 07`"):
+        place.outline("07")
+    book = place.book_path.read_text(encoding="utf-8")
+    place.book_path.write_text(book.replace("{id: 07,", "{id: 07, source: a.md,"), encoding="utf-8")
+    (place.root / "a.md").write_text("# P\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"write it, or have it made with `expand outline import a\.md`"):
         place.outline("07")
     place.book_path.unlink()
     with pytest.raises(InputError, match=r"outlines/book\.yaml: there is no book file; create it"):

@@ -138,9 +138,10 @@ def within_section(text: str, *, section: int) -> Iterator[Finding]:
         most = len(repeated) * 2 >= len(units) and len(repeated) >= SEVERAL
         little = len(repeated) == 1 and unit.little
         severity: Severity = "blocking" if most else "note" if little else "warning"
+        above = unit.line - earlier.line
         message = (
-            f"{len(repeated)} of {len(units)} passages and code blocks repeat earlier ones; "
-            f"first line {unit.line} repeats line {earlier.line}: {excerpt(unit.text)}"
+            f"{len(repeated)} of {len(units)} passages and code blocks repeat earlier ones; the first repeats what "
+            f"stands {above} line{'s' if above > 1 else ''} above: {excerpt(unit.text)}"
         )
         yield finding("repeats", section, unit.line, message, severity=severity, mendable=not little)
     looped = _looped_sentence(text, {unit.line for unit, _ in repeated})
@@ -164,8 +165,7 @@ def across_sections(texts: Mapping[int, str]) -> Iterator[Finding]:
         little = all(one.little for one, _ in pairs)
         severity: Severity = "note" if little else "warning"
         many = "1 passage or code block repeats" if len(pairs) == 1 else f"{len(pairs)} passages or code blocks repeat"
-        first = f"line {unit.line} repeats section {earlier.section}, line {earlier.line}: {excerpt(unit.text)}"
-        said = f"{many} earlier sections; first {first}"
+        said = f"{many} earlier sections; the first repeats section {earlier.section}: {excerpt(unit.text)}"
         yield finding("repeats", section, unit.line, said, severity=severity, remedy=remedy, mendable=not little)
 
 
@@ -193,6 +193,6 @@ def across_chapters(texts: Mapping[int, str], others: Mapping[str, str]) -> Iter
     for section, places in sorted(repeated.items()):
         number, place = min(places.items())
         many = "1 passage repeats" if len(places) == 1 else f"{len(places)} passages repeat"
-        message = f"{many} other chapters; first line {own[number].line} repeats {place}: "
+        message = f"{many} other chapters; the first repeats {place}: "
         remedy = "refer to the other chapter, and write something new in its place"
         yield finding("repeats", section, own[number].line, message + excerpt(own[number].text), remedy=remedy)

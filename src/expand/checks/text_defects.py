@@ -66,7 +66,7 @@ def open_fences(text: str, *, section: int) -> Iterator[Finding]:
         message = f"the code block {excerpt(block.marker + block.info)} never ends: "
         message += f"{block.end - block.start} lines are taken for code"
         if row is not None:
-            message += f", prose from line {block.start + row + 2} on: {excerpt(block.code.splitlines()[row])}"
+            message += f", prose from its line {row + 2} on: {excerpt(block.code.splitlines()[row])}"
         yield finding("open-fence", section, block.start + 1, message)
 
 
@@ -143,7 +143,7 @@ def thin_text(text: str, *, section: int) -> list[Finding]:
     if size < THIN_LINES or size < THIN_SHARE * whole:
         return []
     first = thin[0][0]
-    said = f"{size} of {whole} lines carry next to nothing; the first at line {first.start + 1}"
+    said = f"{size} of {whole} lines carry next to nothing; the first"
     return [finding("thin", section, first.start + 1, f"{said}: {excerpt(first.text)}")]
 
 
@@ -187,7 +187,7 @@ def wrong_language(text: str, own_titles: Sequence[str], *, section: int, langua
         line, piece, _, found = wrong[0]
         message = (
             f"{len(wrong)} of {len(sizes)} passages ({share:.0%} of the text) are not in {language!r}; "
-            f"the first at line {line + 1} is in {found!r}: {excerpt(piece)}"
+            f"the first is in {found!r}: {excerpt(piece)}"
         )
         remedy = f"write them in {language!r}"
         yield finding("wrong-language", section, line + 1, message, severity=severity, remedy=remedy)

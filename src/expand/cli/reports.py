@@ -14,6 +14,7 @@ from expand.cli.verbosity import warn
 from expand.drafting.run_options import settings_of
 from expand.errors import InputError
 from expand.ledger import pauses_in
+from expand.redaction import printable
 from expand.reports.budget_report import LATEST, budget_report
 from expand.reports.data import BookData, figures
 from expand.reports.formats import FORMATS, Format, as_json, render, renew
@@ -21,7 +22,7 @@ from expand.reports.messages import report_language
 from expand.reports.plan_report import plan_report
 from expand.reports.report_model import Report
 from expand.reports.status_report import Reviews, status_report, status_tables
-from expand.workspace import Workspace, meant
+from expand.workspace import Workspace, meant, write_atomically
 
 Form = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json, markdown, csv or html.")]
 ReportLanguage = Annotated[str | None, typer.Option("--language", help="The report's language: en or zh.")]
@@ -108,7 +109,7 @@ def report(
     data = figures(opened)
     completion = _status_report(opened, data, report_language(data.book.language, language), "title.completion")
     for name, form in REPORT_FILES.items():
-        print_text(render(completion, form), output / name)
+        write_atomically(output / name, printable(render(completion, form)))
         typer.echo(output / name)
 
 

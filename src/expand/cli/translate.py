@@ -49,7 +49,12 @@ def translate(
     if as_json:
         print_json(result.as_json())
     else:
-        work = result.work
-        said = f"{work.path}: {counted(len(work.passages), 'passage')}, {len(work.answered)} translated now"
-        typer.echo(f"{said} from {work.original_path} with {counted(result.usage.attempts, 'request')}")
+        work, kept = (
+            result.work,
+            sum((one.kind, one.severity) == ("untranslated", "warning") for one in result.findings),
+        )
+        said = f"{work.path}: {counted(len(work.passages), 'passage')} of {work.original_path}"
+        left = f", {kept} left as they are" if kept else ""
+        asked = counted(result.usage.attempts, "request")
+        typer.echo(f"{said}{left}; {len(work.answered)} asked for now with {asked}")
     raise typer.Exit(result.exit_code)

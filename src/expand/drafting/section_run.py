@@ -254,9 +254,10 @@ class SectionRun:
             if self.context.thinking.gave_up(requests.model):
                 raise AuthorError(_only_thinking(requests.model, placed.request.max_output_tokens))
             if not bound.allows(placed) and not bound.allows(placed := order({"tokens": bound.room()})):
+                said = f"{bound.answers} answers" if bound.answers > 1 else "an answer"
                 raise BoundReachedError(
-                    f"nothing more was asked for: {bound.answers} answers took {bound.spent:,} tokens, and one more "
-                    f"may take {placed.amount.tokens:,}; together over {MOST_CHARGED} times what was planned"
+                    f"nothing more was asked for: {said} took {bound.spent:,} tokens, and one more may take "
+                    f"{placed.amount.tokens:,}; together over {MOST_CHARGED} times what was planned"
                 )
         cap = placed.request.max_output_tokens
         try:

@@ -125,7 +125,9 @@ def import_(place: LedgerPlace, lines: Iterable[str | bytes], *, name: str = "")
 def _fill(ledger: Ledger, lines: Iterable[str | bytes], name: str) -> Imported:
     with ledger.writing() as connection:
         if connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()[0]:
-            raise LedgerError(f"{ledger.database.name}: holds attempts already; import into a new ledger")
+            raise LedgerError(
+                f"{ledger.database.name}: holds attempts already; import into a new one, which --ledger names"
+            )
         number = 0
         for number, line in enumerate(lines, start=1):
             try:

@@ -54,7 +54,7 @@ def plans_table(data: BookData, plans: Plans) -> Table:
     rows: list[Row] = []
     for plan in plans.every:
         tier, book = together([tier for tier in plan.tiers if tier.id in unfinished] or plan.tiers), plan.book
-        rates = percent(tier.lines, tier.target), book.lines, percent(book.lines, book.target)
+        rates = percent(tier.lines, tier.target), book.lines if book.target else None, percent(book.lines, book.target)
         rows.append((plan.name, plan.added, plan.lines_after, *_takes(plan), *rates, plan.left, plan.fits))
     names = f"plan added lines_after {_TAKES} tier_rate book_lines book_rate left fits"
     return table("plans", names, rows)

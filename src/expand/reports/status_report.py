@@ -110,7 +110,7 @@ def overall(data: BookData, full: Scenario) -> Table:
     pending = [chapter for chapter in data.chapters if not chapter.finished]
     used = hours(Fraction(str(round(data.hours_used, 6)))) or Decimal("0.0")
     more = hours(full.hours)
-    rate = None if more is None else percent(int(used * 10), int((used + more) * 10))
+    rate = None if more is None else percent(int(used * 100), int((used + more) * 100))
     counted = {
         "chapters": (len(done), len(pending)),
         "lines": (sum(c.lines for c in done), sum(max(c.target, c.lines) for c in pending)),

@@ -47,8 +47,16 @@ _INCLUDE = re.compile(
     | \{%-?[ ]include | [`~]{3,}\{(?:literal)?include\} )"""
 )
 """Text from elsewhere: snippets of MkDocs, its ``::: module`` directives, mdBook's, Jinja's and MyST's includes."""
+_LINK_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d+\.)[ \t]+\[[^\]]*\]\([^)]*\)[ \t]*")
+LEAST_LINKS = 3
+"""A page of so many items that are links, and of more such than other lines, is a list of links."""
 _KINDS: tuple[tuple[PageKind, re.Pattern[str]], ...] = (
-    ("changelog", re.compile(r"(?i)(?:^|/)(?:changelog|changes|history|news|release[_-]?notes|whats?[_-]?new)\.\w+$")),
+    (
+        "changelog",
+        re.compile(
+            r"(?i)(?:^|/)(?:changelog|changes|history|news|release[_-]?notes|whats?[_-]?new|[\d.]+[_-]announcement)\.\w+$"
+        ),
+    ),
     ("reference", re.compile(r"(?i)(?:^|/)(?:api|apis|ref|references?|glossary|faq)(?:/|\.\w+$)")),
     ("index", re.compile(r"(?i)(?:^|/)(?:index|readme|home|_?index)\.\w+$")),
 )
@@ -72,11 +80,12 @@ def page_state(text: str, file: str) -> PageState:
     """The state of a document by its text and its path.
 
     A stub has headings with little text, or a placeholder. What is made of components, includes or HTML alone has no
-    text to miss; neither has what is not there, nor a page whose headings each have an include or a directive that
-    makes the text."""
+    text to miss; neither has what is not there, a page whose headings each have an include or a directive that
+    makes the text, nor a list of links."""
     kind: PageKind = next((kind for kind, pattern in _KINDS if pattern.search(file)), "chapter")
     page = Page(text)
     words, placeholders, included, other = 0, 0, 0, False
+    rows: list[str] = []
     for span in page.spans:
         what = span.block.kind if span.block else span.kind
         if span.block is not None and is_placeholder(span.block):
@@ -85,10 +94,13 @@ def page_state(text: str, file: str) -> PageState:
             included += 1
         elif what not in ("heading", "fence", "code", "html", "mark", "front-matter", "blank"):
             words += matching.sizes([span.text])[0][0] + matching.cjk_letters(span.text) // 2
+            rows += [row for row in span.text.splitlines() if row.strip()]
         other = other or what in ("container", "html", "fence")
+    links = sum(_LINK_ITEM.fullmatch(row) is not None for row in rows)
     made = other and not page.headings and words < WORDS_A_PAGE
     enough = words >= max(WORDS_A_PAGE, WORDS_A_HEADING * len(page.headings))
     made = made or (included > 0 and included >= len(page.headings) and not placeholders)
+    made = made or LEAST_LINKS <= links > len(rows) - links
     finished = kind == "changelog" or made or (enough and not placeholders)
     # The target of a finished page is what it has, as the status report counts it; a stub's is what is to be written.
     return PageState(kind=kind, lines=lines.count(text) if finished else lines.effective(text), finished=finished)
@@ -195,9 +207,11 @@ def find_tree(root: Path, *, language: str | None = None, site: Site | None = No
                 state=page_state(text, entry.file or source),
             )
         )
+    folder = root.resolve()
+    named = folder.parent if folder.name in ("docs", "doc", "src", "content") else folder
     return DocsTree(
         site=site,
-        title=stated.title or title_of_file(root.resolve().name or "Book"),
+        title=stated.title or title_of_file(named.name or "Book"),
         language=_language(stated.language, prose),
         documents=_inside(root, stated.folder) or ".",
         chapters=tuple(chapters),

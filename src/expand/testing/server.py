@@ -318,7 +318,11 @@ def main() -> None:
         "--script", type=lambda names: tuple(names.split(",")), default=(), help="the first behaviours, with commas"
     )
     parser.add_argument("--latency", dest="latency_seconds", type=float, default=0.0, help="seconds before each answer")
-    with ScriptedServer(**vars(parser.parse_args())) as server:
-        print(server.base_url, flush=True)
-        with suppress(KeyboardInterrupt):
-            threading.Event().wait()
+    given = parser.parse_args()
+    try:
+        with ScriptedServer(**vars(given)) as server:
+            print(server.base_url, flush=True)
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
+    except OSError as error:  # the port is taken, or not for everybody
+        parser.error(f"argument --port: {given.port}: {error.strerror}")
