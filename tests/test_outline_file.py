@@ -87,6 +87,11 @@ PROBLEMS: dict[str, list[tuple[str, str]]] = {
     "id_of_another_chapter": [("1:5", 'id is "04", but the file is called id_of_another')],
     "key_is_a_list": [("4:3", "a key is a list or a mapping; keys are plain words")],
     "key_without_colon": [("6:5", "a key without its colon; write key: value")],
+    "keys_of_digits": [
+        ("7:25", 'section 1: topic 1: the language is the text "9007199254740993"; give a language code such as en'),
+        ("7:41", "section 1: topic 1: 9007199254740993 is empty; give a text on one line"),
+        ("7:57", 'section 1: topic 2: the language is the text "5"'),
+    ],
     "language_codes": [
         ("2:9", 'title: the language is the text "English"; give a language code such as en'),
         ("2:31", 'title: the language is the text "中文"'),

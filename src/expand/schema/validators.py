@@ -112,6 +112,15 @@ def _below(schema: Schema, key: str) -> Schema:
     return below if isinstance(below, dict) else {}
 
 
+def _path(parts: Iterable[str | int], schema: Schema) -> DataPath:
+    """The path that an error gives, with its keys as text: the library takes those of digits for numbers of items."""
+    path: DataPath = ()
+    for part in parts:
+        path = (*path, part if "items" in schema else str(part))
+        schema = schema["items"] if "items" in schema else _below(schema, str(part))
+    return path
+
+
 class _Report:
     """Words the library's errors, one rule a keyword."""
 
@@ -125,7 +134,7 @@ class _Report:
 
     def note(self, error: jsonschema_rs.ValidationError) -> None:
         """Note what the error says, once for each value."""
-        path = tuple(error.instance_path)
+        path = _path(error.instance_path, self._schema)
         keyword = error.kind.name
         if any(path[:length] in self._positions.refused for length in range(len(path) + 1)):
             return
