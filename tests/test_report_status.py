@@ -127,8 +127,8 @@ def test_update_changes_nothing_but_what_is_between_the_markers(book: Path, endi
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nothing\n", "<!-- expand status begin --> stands there 0 times; put"),
-        ("<!-- expand status begin -->", "<!-- expand status end --> stands there 0 times"),
+        ("nothing\n", "<!-- expand status begin --> is missing; put"),
+        ("<!-- expand status begin -->", "<!-- expand status end --> is missing"),
         (
             "<!-- expand status begin --><!-- expand status begin --><!-- expand status end -->",
             "stands there 2 times",

@@ -123,7 +123,7 @@ def renew(path: Path, report: Report) -> None:
         count = data.count(marker)
         if count != 1:
             raise InputError(
-                f"the marker {marker.decode()} stands there {count} times",
+                f"the marker {marker.decode()} " + (f"stands there {count} times" if count else "is missing"),
                 remedy=f"put {BEGIN} and {END} once each, on lines of their own, around the place for the table",
                 place=Place(path=path),
             )
