@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -103,3 +104,17 @@ def test_data_goes_to_a_pipe_as_it_is(stream: io.StringIO, written: str, monkeyp
     guard()
     write_data("\x1b")
     assert stream.getvalue() == written
+
+
+def test_keys_may_be_noted_while_another_thread_hides_some() -> None:
+    note_keys(["k" * 20])
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    noting = threading.Thread(target=lambda: note_keys(f"key-{number:012}" for number in range(3000)))
+    try:
+        noting.start()
+        while noting.is_alive():
+            assert hidden("k" * 20) == "[key]"
+    finally:
+        sys.setswitchinterval(interval)
+        noting.join()

@@ -36,7 +36,8 @@ def note_keys(keys: Iterable[str | None], *, words: Iterable[str | None] = ()) -
 
 def hidden(text: str) -> str:
     """The text with ``[key]`` in the place of each key of this process."""
-    secret = [key for key in KEYS if not any(key in word for word in WORDS)]
+    keys, words = KEYS.copy(), WORDS.copy()  # another thread may note some meanwhile
+    secret = [key for key in keys if not any(key in word for word in words)]
     forms = {*secret, *(json.dumps(key)[1:-1] for key in secret)}  # as JSON, messages, logs and reports quote it
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, HIDDEN)
