@@ -205,11 +205,11 @@ class Workspace:
             near = meant(chapter, known)
             listed = ", ".join(known) or "none"
             hint = f"did you mean {near}?" if near else f"chapters with an outline: {listed}"
-            planned = self.book().chapters if self.book_path.is_file() else ()
-            if entry := next((one for one in planned if one.id == chapter), None):
-                document = self.source_path(entry.source) if entry.source else None
-                made = entry.source if document and document.is_file() else f"--suggest {chapter}"
-                hint = f"write it, or have it made with `expand outline import {made}`"
+            with suppress(InputError):  # a broken book is a fault of its own
+                if entry := next((one for one in self.book().chapters if one.id == chapter), None):
+                    document = self.source_path(entry.source) if entry.source else None
+                    made = entry.source if document and document.is_file() else f"--suggest {chapter}"
+                    hint = f"write it, or have it made with `expand outline import {made}`"
             raise InputError(
                 f"chapter {chapter!r} has no outline", remedy=hint,
                 place=Place(path=f"outlines/{chapter}.yaml"),
