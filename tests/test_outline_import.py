@@ -1038,6 +1038,7 @@ def test_a_plan_takes_the_place_of_the_sample_that_nobody_touched(tmp_path: Path
         ("outlines/01.yaml", "    topics: [mine]\n"),
         ("chapters/01_getting_started.md", "Mine.\n"),
         ("drafts/01.md", "Mine.\n"),
+        ("drafts/01.zh.md", "Mine.\n"),
         ("outlines/book.yaml", "  - {id: mine, title: Mine}\n"),
     ],
 )
