@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from expand.reports.messages import Texts
-from expand.reports.text_table import fold, table_lines, text_columns
+from expand.reports.text_table import fold, table_lines
 
 
 def drawn(columns: dict[str, bool], rows: list[list[str]], room: int, *, total: bool = False) -> list[str]:
     """The table's lines; ``columns`` says of each name whether it heads figures."""
-    texts = Texts(list(columns), list(columns.values()), rows)
-    return list(table_lines(text_columns(texts), room, total=total))
+    last = rows[-1] if total else None
+    return list(table_lines(Texts([*columns], [*columns.values()], rows[:-1] if total else rows, last), room))
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,10 @@ def test_a_total_is_set_off() -> None:
 
 def test_a_table_without_rows_is_its_head() -> None:
     assert drawn({"Name": False, "N": True}, [], 9) == ["Name   N", "────────"]
+
+
+def test_an_id_is_not_broken_and_a_longer_word_is() -> None:
+    columns, name = {"Title": False, "By": False}, "async-await-in-practice-and-theory_v2.10"
+
+    assert any(name in line for line in drawn(columns, [["one two three four five", name]], 20))
+    assert not any(name in line for line in drawn(columns, [["one two three four five", f"{name}0"]], 20))

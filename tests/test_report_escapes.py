@@ -15,7 +15,7 @@ from workspaces import BOOK, OUTLINE, expand, small
 
 from expand.redaction import escaped
 from expand.reports.formats import as_csv, render
-from expand.reports.report_model import Fact, Facts, Notes, Report, Table, columns
+from expand.reports.report_model import Column, Notes, Report, Table, columns, facts
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 EVIL = "<script>alert(1)</script> | \"onload='x' & <img src=x onerror=y> `a` **b** # c"
@@ -28,7 +28,7 @@ def report(text: str, *notes: str) -> Report:
         language="en",
         made=MADE,
         blocks=(
-            Facts("figures", (Fact("model", text, "text"), Fact("remaining", -5))),
+            facts("figures", (Column("model", "text"), text), (Column("remaining"), -5)),
             Table("by_chapter", columns("chapter", "added", "cost"), ((text, -12, Decimal("-0.50")),)),
             Notes("risks", notes),
         ),

@@ -51,7 +51,7 @@ PROBE = """<iframe src="{page}" style="border:0;width:{width}px;height:900px"></
 <script>
 onload = () => {{
   const inner = document.querySelector("iframe").contentDocument;
-  const small = [...inner.querySelectorAll("svg text")].filter(t => t.textContent.trim())
+  const small = [...inner.querySelectorAll("figure span, figure .bars div div")].filter(t => t.textContent.trim())
     .map(t => t.getBoundingClientRect().height);
   document.title = [inner.documentElement.scrollWidth, inner.images.length,
     performance.getEntriesByType("resource").length,

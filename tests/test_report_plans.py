@@ -292,7 +292,8 @@ def test_a_list_price_weighs_prompt_and_completion() -> None:
 
 
 def burnt(of: BookData) -> dict[str, object]:
-    return {fact.id: fact.value for fact in burn_down(of, full_plan(of)).facts}
+    found = burn_down(of, full_plan(of))
+    return {column.id: value for column, value in zip(found.columns, found.rows[0], strict=True)}
 
 
 def test_the_allowance_ends_on_a_day_and_at_a_chapter() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from expand.reports import messages
 from expand.reports.messages import plain, show
-from expand.reports.report_model import Kind, estimated_cost, money
+from expand.reports.report_model import Column, Kind, estimated_cost, money
 
 
 def test_every_catalogue_has_the_same_keys() -> None:
@@ -46,9 +46,9 @@ def test_plurals_are_right(count: int, signed: bool, english: str, chinese: str)
 
 def test_a_word_without_a_wording_stands_for_itself() -> None:
     assert messages.say("zh", "my-plan") == "my-plan"
-    assert show("my-plan", "plan", "zh", missing="dash") == "my-plan"
-    assert show("full", "plan", "zh", missing="dash") == "完整 full"
-    assert show("high", "plan", "zh", missing="dash") == "high"
+    assert show("my-plan", Column("plan", "plan"), "zh") == "my-plan"
+    assert show("full", Column("plan", "plan"), "zh") == "完整 full"
+    assert show("high", Column("plan", "plan"), "zh") == "high"
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_a_word_without_a_wording_stands_for_itself() -> None:
 def test_figures_in_the_way_of_the_language(
     value: int | Decimal | None, kind: Kind, english: str, chinese: str
 ) -> None:
-    assert show(value, kind, "en", missing="unlimited") == english
-    assert show(value, kind, "zh", missing="unlimited") == chinese
+    assert show(value, Column("limit", kind, "unlimited"), "en") == english
+    assert show(value, Column("limit", kind, "unlimited"), "zh") == chinese
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ WRITING = {"expand.drafting.chapter", "expand.checks", "expand.prompts.rendering
 """What only writing and checking take."""
 SENDING = {"openai", "aiohttp", "pydantic", "tiktoken", "genai_prices", "tenacity", "asyncio"}
 PARSING = {"markdown_it", "tree_sitter"}
-DRAWING = {"rich.console", "rich.table", "rich.progress", "pygal"}
+DRAWING = {"rich.console", "rich.table", "rich.progress"}
 YAML_WRITING = {"ruamel"}
 HEAVY = WRITING | SENDING | PARSING | DRAWING | YAML_WRITING
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from expand.cli.output import unguarded
 from expand.redaction import printable
 from expand.reports.messages import Texts
-from expand.reports.text_table import PIPE_WIDTH, fitted_table
+from expand.reports.text_table import PIPE_WIDTH, table_lines
 
 Row = TypeVar("Row")
 
@@ -49,4 +49,4 @@ def print_table(
 
     names, figures = [column.name for column in columns], [column.figure for column in columns]
     table = Texts(names, figures, [*map(shown, rows)], None if total is None else shown(total))
-    where.print(Text("\n".join(fitted_table(table, where.width)), no_wrap=True, overflow="ignore"))
+    where.print(Text("\n".join(table_lines(table, where.width)), no_wrap=True, overflow="ignore"))

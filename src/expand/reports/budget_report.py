@@ -12,13 +12,13 @@ from expand.reports import messages
 from expand.reports.data import BookData, slices_by_chapter
 from expand.reports.report_model import (
     Block,
-    Fact,
-    Facts,
+    Column,
     Notes,
     Report,
     Row,
     Table,
     columns,
+    facts,
     money,
     percent,
     shares,
@@ -44,29 +44,29 @@ def budget_report(data: BookData, language: str) -> Report:
     return Report("budget", title, language, data.now, blocks)
 
 
-def budget_facts(data: BookData, full: Scenario, id_: str) -> Facts:
-    """The figures of the balance; those of the block ``budget`` stand at the top level of the JSON object."""
+def budget_facts(data: BookData, full: Scenario, id_: str) -> Table:
+    """The figures of the balance."""
     balance = data.balance
     limit, spent, tokens = balance.limit.tokens, balance.used_tokens, full.tokens
     unpriced = any(part.unpriced for part in data.aggregates.slices)
     opening_stated = any(opening.usd for opening in data.book.openings) or balance.opening_tokens <= 0
-    facts = (
-        Fact("limit", limit, missing="unlimited"),
-        Fact("used", spent),
-        Fact("opening", balance.opening_tokens),
-        Fact("unknown", balance.unknown_tokens),
-        Fact("reserved", balance.reserved_tokens),
-        Fact("remaining", data.remaining_tokens, missing="unlimited"),
-        Fact("used_percent", percent(spent, limit or 0), "percent", missing="dash"),
-        Fact("estimated_remaining", tokens.middle, "estimate"),
-        Fact("estimated_low", tokens.low, "estimate"),
-        Fact("estimated_high", tokens.high, "estimate"),
-        Fact("projected_total", spent + balance.reserved_tokens + tokens.middle, "estimate"),
-        Fact("currency", "USD", "text"),
-        Fact("cost", None if unpriced else money(_known_pico(data)), "money", missing="unpriced"),
-        Fact("opening_cost", money(_opening_pico(data)) if opening_stated else None, "money", missing="apart"),
+    return facts(
+        id_,
+        (Column("limit", "tokens", "unlimited"), limit),
+        (Column("used", "tokens"), spent),
+        (Column("opening", "tokens"), balance.opening_tokens),
+        (Column("unknown", "tokens"), balance.unknown_tokens),
+        (Column("reserved", "tokens"), balance.reserved_tokens),
+        (Column("remaining", "tokens", "unlimited"), data.remaining_tokens),
+        (Column("used_percent", "percent"), percent(spent, limit or 0)),
+        (Column("estimated_remaining", "estimate"), tokens.middle),
+        (Column("estimated_low", "estimate"), tokens.low),
+        (Column("estimated_high", "estimate"), tokens.high),
+        (Column("projected_total", "estimate"), spent + balance.reserved_tokens + tokens.middle),
+        (Column("currency", "text"), "USD"),
+        (Column("cost", "money", "unpriced"), None if unpriced else money(_known_pico(data))),
+        (Column("opening_cost", "money", "apart"), money(_opening_pico(data)) if opening_stated else None),
     )
-    return Facts(id_, facts, flat=id_ == "budget")
 
 
 def _known_pico(data: BookData) -> int:
@@ -122,7 +122,7 @@ def budget_notes(data: BookData, language: str) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def burn_down(data: BookData, full: Scenario) -> Facts:
+def burn_down(data: BookData, full: Scenario) -> Table:
     """At this rate: the day on which the allowance ends, and the chapter, by priority, in which it does; neither where
     it lasts."""
     days, today, remaining = data.aggregates.days, data.now.date(), data.remaining_tokens
@@ -139,13 +139,12 @@ def burn_down(data: BookData, full: Scenario) -> Facts:
                 break
         if ends_at and per_day and (more := max(0, remaining) // per_day) <= (date.max - today).days:
             ends_on = (today + timedelta(days=more)).isoformat()
-    covered = "unlimited" if data.balance.limit.tokens is None else "lasts"
-    facts = (
-        Fact("tokens_a_day", per_day, missing="dash"),
-        Fact("ends_on", ends_on, "text", missing="never" if ends_at else "dash"),
-        Fact("ends_at", ends_at, "text", missing=covered),
+    return facts(
+        "burn_down",
+        (Column("tokens_a_day", "tokens"), per_day),
+        (Column("ends_on", "text", "never" if ends_at else "dash"), ends_on),
+        (Column("ends_at", "text", "unlimited" if remaining is None else "lasts"), ends_at),
     )
-    return Facts("burn_down", facts)
 
 
 # How the tokens were spent, table by table.

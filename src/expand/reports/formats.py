@@ -1,29 +1,49 @@
 """A report in the format that was asked for, and kept up to date inside a document of the user's own.
 
-JSON and CSV are written here, the others by their modules.
+JSON and CSV are written here, Markdown and HTML by the Jinja templates beside this module. A page needs no script and
+nothing from elsewhere; the same figures give the same bytes.
 """
 
 import csv
 import io
 import json
 import re
+from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache, partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from expand.errors import InputError, Place
-from expand.redaction import printable
-from expand.reports.messages import plain
-from expand.reports.report_model import Facts, Kind, Notes, Report, Table, Value
-from expand.reports.text_table import PIPE_WIDTH, as_table
+from expand.redaction import escaped, printable
+from expand.reports import messages
+from expand.reports.report_model import Column, Notes, Report, Table, Value, has_content
+from expand.reports.text_table import PIPE_WIDTH, report_lines
 from expand.schema import Json
 from expand.workspace import decoded, write_atomically
+
+if TYPE_CHECKING:
+    import jinja2
 
 Format = Literal["table", "json", "markdown", "csv", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 HEADER = ("table", "row", "figure", "value")
 _FORMULA = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
 """How a formula begins in a spreadsheet, after OWASP's list."""
+_CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+_CHARTS: Mapping[str, tuple[str, str]] = {
+    "finished_chapters": ("id", "lines target"),
+    "pending_chapters": ("id", "lines draft_lines target"),
+    "forecast": ("title", "lines after target"),
+    "sections": ("chapter section", "draft_lines asked_lines"),
+    "by_purpose": ("purpose", "tokens"),
+    "by_day": ("day", "remaining"),
+}
+"""The tables with a bar chart: the columns that name a row, and those of the figures."""
+_COLOURS = {"draft_lines": "two", "after": "two", "target": "three", "asked_lines": "three"}
+"""What a figure is drawn in, the same in every chart, by the names of the style sheet; any other is ``one``."""
+MOST_ROWS = 100
+"""A longer table has no chart: nobody could read it."""
 BEGIN = "<!-- expand status begin -->"
 END = "<!-- expand status end -->"
 """Only what stands between these two markers in a user's document is replaced; every other byte stays as it was."""
@@ -32,30 +52,26 @@ END = "<!-- expand status end -->"
 def as_csv(report: Report) -> str:
     """Lines of table, row, figure and value: one figure a line, so that a script needs no layout to find it.
 
-    The row is its number from 1, or ``total``."""
+    The row is its number from 1, ``total``, or empty where a table has one row of facts."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
     for block in report.blocks:
-        match block:
-            case Facts():
-                writer.writerows((block.id, "", f.id, _cell(f.value)) for f in block.facts)
-            case Table():
-                for number, row in enumerate(block.rows, 1):
-                    cells = zip(block.columns, row, strict=True)
-                    writer.writerows((block.id, number, column.id, _cell(value)) for column, value in cells)
-                for column, value in zip(block.columns, block.total or (), strict=False):
-                    if value is not None:
-                        writer.writerow((block.id, "total", column.id, _cell(value)))
-            case Notes():
-                writer.writerows((block.id, number, "note", _cell(line)) for number, line in enumerate(block.lines, 1))
+        if isinstance(block, Notes):
+            writer.writerows((block.id, number, "note", _cell(line)) for number, line in enumerate(block.lines, 1))
+            continue
+        for number, row in enumerate(block.rows, 1):
+            cells = zip(block.columns, row, strict=True)
+            writer.writerows((block.id, "" if block.facts else number, column.id, _cell(one)) for column, one in cells)
+        total = zip(block.columns, block.total or (), strict=False)
+        writer.writerows((block.id, "total", column.id, _cell(one)) for column, one in total if one is not None)
     return out.getvalue()
 
 
 def _cell(value: Value) -> str:
     """A value as a cell, on one line. A spreadsheet takes a text that begins like a formula for one, which may send
     what stands beside it elsewhere: such a text gets an apostrophe before it. Figures stay figures, also below zero."""
-    shown = plain(value)
+    shown = messages.plain(value)
     if not isinstance(value, str):
         return shown
     shown = re.sub(r"[\r\n]+", " ", shown)
@@ -63,51 +79,106 @@ def _cell(value: Value) -> str:
 
 
 def as_json(report: Report) -> dict[str, Json]:
-    """One JSON object: exact figures under their ids. Unknown is null, money decimal text; the rest are numbers."""
+    """One JSON object: exact figures under their ids. Unknown is null, money decimal text; the rest are numbers. The
+    facts that are named like the report stand at the top level."""
     found: dict[str, Json] = {}
     totals: dict[str, Json] = {}
     for block in report.blocks:
-        match block:
-            case Facts():
-                values = {fact.id: _value(fact.value, fact.kind) for fact in block.facts}
-                found |= values if block.flat else {block.id: values}
-            case Table():
-                found[block.id] = [_row(block, row) for row in block.rows]
-                if block.total is not None:
-                    total = _row(block, block.total)
-                    totals[block.id] = {name: value for name, value in total.items() if value is not None}
-            case Notes():
-                found[block.id] = list(block.lines)
+        if isinstance(block, Notes):
+            found[block.id] = list(block.lines)
+            continue
+        rows = [{c.id: _value(c, value) for c, value in zip(block.columns, row, strict=True)} for row in block.rows]
+        if not block.facts:
+            found[block.id] = list[Json](rows)
+        else:
+            found |= rows[0] if block.id == report.id else {block.id: rows[0]}
+        if block.total is not None:
+            total = zip(block.columns, block.total, strict=True)
+            totals[block.id] = {column.id: _value(column, value) for column, value in total if value is not None}
     if totals:
         found["totals"] = totals
     found["made"] = report.made.isoformat(timespec="seconds")
     return found
 
 
-def _row(table: Table, row: tuple[Value, ...]) -> dict[str, Json]:
-    return {column.id: _value(value, column.kind) for column, value in zip(table.columns, row, strict=True)}
-
-
-def _value(value: Value, kind: Kind) -> Json:
+def _value(column: Column, value: Value) -> Json:
     if isinstance(value, Decimal):
-        return plain(value) if kind == "money" else float(value)
+        return messages.plain(value) if column.kind == "money" else float(value)
     return value
 
 
 def render(report: Report, form: Format, *, width: int | None = None) -> str:
-    """The report as printable text, ending in one newline; ``width`` is the terminal's, if there is one."""
+    """The report as printable text, ending in one newline; ``width`` is the terminal's, if there is one. Without a
+    title, Markdown has only the tables and notes."""
     match form:
         case "json":
             text = json.dumps(as_json(report), ensure_ascii=False, indent=2) + "\n"
         case "csv":
             text = as_csv(report)
         case "table":
-            text = as_table(report, width or PIPE_WIDTH)
+            text = "".join(f"{line}\n" for line in report_lines(report, width or PIPE_WIDTH))
         case _:
-            from expand.reports.report_page import rendered  # Jinja takes 0.1 s to load
-
-            text = rendered(report, f"report.{'html' if form == 'html' else 'md'}.j2")
+            text = (
+                _environment()
+                .get_template(f"report.{'html' if form == 'html' else 'md'}.j2")
+                .render(
+                    report=report,
+                    blocks=[block for block in report.blocks if has_content(block)],
+                    made=f"{report.made:%Y-%m-%d %H:%M}",
+                    say=partial(messages.say, report.language),
+                    texts=partial(messages.texts, language=report.language),
+                    chart=partial(_chart, language=report.language),
+                )
+            )
     return printable(text)
+
+
+@cache
+def _environment() -> "jinja2.Environment":
+    import jinja2  # 0.1 s
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("expand.reports"),
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests["table"] = lambda block: isinstance(block, Table)
+    environment.filters |= {
+        "anchor": lambda name: re.sub(r"[._]", "-", name),
+        # A sentence in parts, each with whether it stood between two backticks. More of them in a row stay text:
+        # Markdown would read a title's own backticks as the beginning of other code, and what follows as HTML.
+        "code_parts": lambda line: [(part, number % 2 == 1) for number, part in enumerate(_CODE.split(line))],
+        "escaped": escaped,
+    }
+    return environment
+
+
+def _chart(table: Table, language: str) -> dict[str, Any] | None:
+    """A table's bars for the page: by row its label and, for each bar, colour, length in percent of the longest, and
+    figure; the colours with what they mean; what is read out instead. None for a table without a chart."""
+    if table.id not in _CHARTS or not 0 < len(table.rows) <= MOST_ROWS:
+        return None
+    names, figures = (key.split() for key in _CHARTS[table.id])
+    at = {column.id: place for place, column in enumerate(table.columns)}
+    lengths = {name: [Decimal(row[at[name]] or 0) for row in table.rows] for name in figures}
+    if not (longest := max(map(max, lengths.values()))) > 0:
+        return None
+    heads = {name: messages.label(language, table.id, name) for name in figures if any(lengths[name])}
+    rows, said = [], []
+    for number, row in enumerate(table.rows):
+        shown = {c.id: messages.show(value, c, language) for c, value in zip(table.columns, row, strict=True)}
+        parts = {name: max(0, round(100 * lengths[name][number] / longest, 1)) for name in heads}
+        label = "/".join(shown[name] for name in names)
+        rows.append((label, [(_COLOURS.get(name, "one"), part, shown[name]) for name, part in parts.items()]))
+        said.append(f"{label} " + ", ".join(f"{head} {shown[name]}" for name, head in heads.items()))
+    title = messages.say(language, table.id)
+    return {
+        "rows": rows,
+        "legend": [(_COLOURS.get(name, "one"), head) for name, head in heads.items()],
+        "said": messages.say(language, "say.picture", title=title, figures="; ".join(said)),
+    }
 
 
 def renew(path: Path, report: Report) -> None:

@@ -4,11 +4,12 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
+from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
 from expand.errors import InputError
-from expand.reports.report_model import Column, Facts, Kind, Row, Table, Value
+from expand.reports.report_model import LEFT, Column, Kind, Table, Value
 
 LANGUAGES = ("en", "zh")
 _MYRIAD = 10_000
@@ -63,11 +64,11 @@ def plain(value: Value) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
-def show(value: Value, kind: Kind, language: str, *, missing: str) -> str:
-    """A value for people; ``missing`` is the key of the message for None. Chinese tokens come with their 万: exact, or
-    rounded where they are an estimate."""
+def show(value: Value, column: Column, language: str) -> str:
+    """A value for people. Chinese tokens come with their 万: exact, or rounded where they are an estimate."""
+    kind = column.kind
     if value is None:
-        return say(language, missing)
+        return say(language, column.missing)
     if isinstance(value, str):
         key = f"plan.{value}" if kind == "plan" else value
         return say(language, key) if kind in ("plan", "word") and key in catalogue(language) else value
@@ -82,7 +83,8 @@ def show(value: Value, kind: Kind, language: str, *, missing: str) -> str:
 
 
 class Texts(NamedTuple):
-    """A table as people read it; ``figures`` says which of its columns hold figures."""
+    """A table as people read it; ``figures`` says which of its columns hold figures, which stand at the right and are
+    never broken over lines."""
 
     heads: Sequence[str]
     figures: Sequence[bool]
@@ -90,31 +92,26 @@ class Texts(NamedTuple):
     total: Sequence[str] | None = None
 
 
-def texts(block: Facts | Table, language: str) -> Texts:
-    """A block for people: facts are a table of two columns."""
-    if isinstance(block, Facts):
-        facts = [
-            (label(language, block.id, f.id), show(f.value, f.kind, language, missing=f.missing)) for f in block.facts
-        ]
-        return Texts([say(language, "measure"), say(language, "value")], [False, True], facts)
-    columns = block.columns
-    return Texts(
-        [label(language, block.id, column.id) for column in columns],
-        [column.is_figure for column in columns],
-        [show_row(columns, row, language) for row in block.rows],
-        show_row(columns, block.total, language, total=True) if block.total else None,
-    )
-
-
-def show_row(columns: Sequence[Column], row: Row, language: str, *, total: bool = False) -> list[str]:
-    """A table's row for people. What does not add up stays empty in a total."""
-    cells = []
-    for number, (column, value) in enumerate(zip(columns, row, strict=True)):
-        if total and value is None and column.kind != "money":
-            cells.append("" if number else say(language, "total"))
-        else:
-            cells.append(show(value, column.kind, language, missing=column.missing))
-    return cells
+def texts(block: Table, language: str) -> Texts:
+    """A table for people, without columns of nothing but dashes. Facts are a row each; what does not add up stays empty
+    in a total."""
+    said = [
+        column.missing != "dash" or any(row[at] is not None for row in block.rows) or block.facts
+        for at, column in enumerate(block.columns)
+    ]
+    columns = list(compress(block.columns, said))
+    heads = [label(language, block.id, column.id) for column in columns]
+    rows = [[show(one, c, language) for one, c in zip(compress(row, said), columns, strict=True)] for row in block.rows]
+    if block.facts:
+        return Texts(
+            [say(language, "measure"), say(language, "value")], [False, True], [*zip(heads, *rows, strict=True)]
+        )
+    total = [
+        "" if one is None and c.kind != "money" else show(one, c, language)
+        for one, c in zip(compress(block.total or (), said), columns, strict=False)
+    ]
+    figures = [column.kind not in LEFT for column in columns]
+    return Texts(heads, figures, rows, [say(language, "total"), *total[1:]] if total else None)
 
 
 def report_language(book_language: str, given: str | None) -> str:

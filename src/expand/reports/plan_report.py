@@ -5,7 +5,7 @@ from typing import NamedTuple
 from expand.reports import messages
 from expand.reports.budget_report import rate_notes
 from expand.reports.data import BookData
-from expand.reports.report_model import Notes, Report, Row, Table, estimated_cost, hours, percent, table
+from expand.reports.report_model import Column, Notes, Report, Row, Table, estimated_cost, hours, percent, table
 from expand.reports.scenarios import (
     NONE,
     ChapterPlan,
@@ -109,12 +109,12 @@ def recommendation(data: BookData, plans: Plans, language: str) -> Notes:
     line = messages.say(
         language,
         f"say.recommend.{key}",
-        plan=messages.show(best.name, "plan", language, missing="dash"),
+        plan=messages.show(best.name, Column("plan", "plan"), language),
         tokens=f"{best.tokens.middle:,}",
         high=f"{best.tokens.high:,}",
         full=f"{full.tokens.high:,}",
-        remaining=messages.show(data.remaining_tokens, "count", language, missing="unlimited"),
-        rate=messages.show(percent(best.book.lines, best.book.target), "percent", language, missing="dash"),
+        remaining=messages.show(data.remaining_tokens, Column("remaining", missing="unlimited"), language),
+        rate=messages.show(percent(best.book.lines, best.book.target), Column("rate", "percent"), language),
     )
     return Notes("recommendation", (line,))
 

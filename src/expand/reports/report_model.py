@@ -97,34 +97,12 @@ def shares(parts: Sequence[int]) -> tuple[Decimal | None, ...]:
 # What reports are made of.
 
 
-class Fact(NamedTuple):
-    """A named figure; ``missing`` is the key of the message for None."""
-
-    id: str
-    value: Value
-    kind: Kind = "tokens"
-    missing: str = "unknown"
-
-
-class Facts(NamedTuple):
-    """Figures by name. ``flat`` ones stand at the top level of the JSON object."""
-
-    id: str
-    facts: tuple[Fact, ...]
-    flat: bool = False
-
-
 class Column(NamedTuple):
-    """A column of a table; ``missing`` is the key of the message for None."""
+    """A column of a table, or a fact; ``missing`` is the key of the message for None."""
 
     id: str
     kind: Kind = "count"
     missing: str = "dash"
-
-    @property
-    def is_figure(self) -> bool:
-        """Whether its cells are figures, which stand at the right and are never broken over lines."""
-        return self.kind not in LEFT
 
 
 def columns(*names: str) -> tuple[Column, ...]:
@@ -133,12 +111,20 @@ def columns(*names: str) -> tuple[Column, ...]:
 
 
 class Table(NamedTuple):
-    """Rows of values; the first column names the row. ``total`` has None where nothing adds up."""
+    """Rows of values; the first column names the row. ``total`` has None where nothing adds up. With ``facts`` there is
+    one row, which is shown as a list of names and values."""
 
     id: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     total: Row | None = None
+    facts: bool = False
+
+
+def facts(id_: str, *stated: tuple[Column, Value]) -> Table:
+    """Figures by name."""
+    heads, values = zip(*stated, strict=True)
+    return Table(id_, heads, (values,), facts=True)
 
 
 def table(
@@ -176,12 +162,12 @@ class Notes(NamedTuple):
     todo: bool = False
 
 
-Block = Facts | Table | Notes
+Block = Table | Notes
 
 
 def has_content(block: Block) -> bool:
     """Whether there is anything to show for people."""
-    return bool(block.rows if isinstance(block, Table) else block.lines if isinstance(block, Notes) else True)
+    return bool(block.rows if isinstance(block, Table) else block.lines)
 
 
 class Report(NamedTuple):
