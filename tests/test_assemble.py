@@ -329,10 +329,3 @@ def test_how_like_a_topic_a_heading_has_to_be(common: int, total: int, form: str
     title, heading = titles_alike(common, total)
     _, found = assemble.split_by_topics(f"{form.format(heading)}\n\nText.\n", ["Pipes", title])
     assert found == ({1: "\nText.\n"} if is_topic else {})
-
-
-def test_a_summary_has_ten_lines_of_160_characters() -> None:
-    headings = [f"## {number}" for number in range(1, 12)]
-    assert assemble.summary_of_sections(["\n\n".join(headings)]).split("\n") == headings[:10]
-    assert assemble.summary_of_sections([f"## A\n\n{'a' * 160}\n"]) == f"## A\n{'a' * 160}"
-    assert assemble.summary_of_sections([f"## A\n\n{'a' * 161}\n"]) == f"## A\n{'a' * 160}"

@@ -434,10 +434,8 @@ def test_another_provider_is_not_asked_about_a_batch_that_was_left_on_its_way(de
     assert d.stages() == ["prepared"]
 
 
-def test_order_and_the_embedded_model_are_refused(desk: Make) -> None:
+def test_the_embedded_model_is_refused(desk: Make) -> None:
     d = desk()
-    with pytest.raises(InputError, match="one after the other"):
-        d.submit(context="text")
     embedded = expand(d.place, "chapter", "--all", "--batch", "submit", "--model", "embedded")
     assert embedded.code == 2
     assert "takes no batches" in embedded.err

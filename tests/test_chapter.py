@@ -70,14 +70,13 @@ def order(
     written: str = "",
     revision: Revision = NO_REVISION,
     attempt: int = 0,
-    preceding: str = "",
     present: Mapping[int, str] | None = None,
 ) -> Order:
     section = of.outline.sections[number - 1]
     section_text = SectionText(of.skeletons[section.number])
     if written:
         section_text.add(written, Finish.STOP, (0,))
-    check = SectionCheck(section=section, state="due", revision=revision, preceding=preceding, present=present or {})
+    check = SectionCheck(section=section, state="due", revision=revision, present=present or {})
     return RequestBuilder(of, check, run_id="r").order(ask, section_text, attempt=attempt)
 
 
@@ -293,10 +292,9 @@ def test_a_question_is_the_same_whatever_its_numbers(place: Workspace) -> None:
         order(opened, replace(ASK, purpose="continue")),
         order(opened, attempt=1),
         order(opened, revision=Revision(number=1)),
-        order(opened, preceding="## 1. Before"),
         order(opened, number=2),
     ]
-    assert len({same.question, *(other.question for other in others)}) == 8
+    assert len({same.question, *(other.question for other in others)}) == 7
 
 
 def test_a_fresh_edition_and_a_further_try_buy_another_answer(place: Workspace) -> None:
@@ -377,12 +375,10 @@ def test_a_revision_shows_the_instruction_and_the_text(place: Workspace) -> None
         revise,
         revision=Revision(number=1, instruction="Be brief"),
         present={0: "Old text.\n", 1: "Other topic.\n"},
-        preceding="## 0. Before\nB.",
     )
     assert "with this instruction: Be brief" in said(made)
     assert "Old text." in said(made)
     assert "Other topic." not in said(made)
-    assert "What the sections before this one say, in short:\n<<<\n## 0. Before\nB.\n>>>" in said(made)
 
 
 def test_code_examples_are_shared_out_without_remainder(place: Workspace) -> None:

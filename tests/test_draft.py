@@ -133,17 +133,17 @@ def test_the_last_line_is_hidden_and_names_keys_and_hashes() -> None:
         f"# T\n\n{one}\n",
         layout="numbered",
         pieces=("# T\n\n", 1),
-        stamps={1: Stamp(key="", text=text_hash(one), told="def")},
+        stamps={1: Stamp(key="", text=text_hash(one), demands="def")},
         language="zh",
         plan="lean",
         source="abc",
     )
     assert text.splitlines()[-1] == (
         f"<!-- expand language=zh plan=lean source=abc layout=numbered ended=1 "
-        f"rest={text_hash('# T')},{text_hash('')} 1=-:{text_hash(one)}:def -->"
+        f"rest={text_hash('# T')},{text_hash('')} 1=-:{text_hash(one)}::def -->"
     )
     draft = read(text)
-    assert draft.stamps[1] == Stamp(key="", text=text_hash(one), told="def")
+    assert draft.stamps[1] == Stamp(key="", text=text_hash(one), demands="def")
     assert draft.source_hash == "abc"
     assert document_text(text) == "# T\n\n## 1. One\n\nText.\n"
     assert document_text("No draft of ours.") == "No draft of ours."

@@ -93,7 +93,6 @@ FULL = replace(
     code_examples=2,
     instruction="more on perf c2c",
     present="The text as it is.",
-    told="## 1. Methods\nMeasure first.",
     opening="With the goals set, this section measures.",
     section_brief="relies_on:\n- Worker from section 1",
     section_references="[R2] docs/stop.md:3\nIt waits.",

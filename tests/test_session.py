@@ -14,7 +14,7 @@ from workspaces import OUTLINE, draft_of, expand, rows, small
 
 from expand.budget import Amount, Limit
 from expand.drafting.dry_run import dry_run, first_request
-from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionStarted
+from expand.drafting.events import Event, RunPlanned, SectionDone, SectionStarted
 from expand.drafting.model_setup import (
     author_for,
     model_setup_for,
@@ -300,37 +300,6 @@ def test_a_template_that_breaks_in_the_middle_ends_the_run_with_its_place(
     (place.prompts_folder / "section.j2").write_text("{{ nonsense }} {{ lines }} lines")
     with pytest.raises(InputError, match=r"prompts/section\.j2:1: template: 'nonsense'"):
         run(place, Counting())
-
-
-def test_with_the_text_as_context_sections_follow_each_other(place: Workspace) -> None:
-    told = replace(OPTIONS, context="text")
-    author = Counting()
-    run(place, author, told)
-    order = [header.split("/")[1] for header in author.inner.headers]
-    assert order == sorted(order), "one after the other"
-    of_second = next(
-        text
-        for text, header in zip(author.inner.asked, author.inner.headers, strict=True)
-        if header.startswith("07/2/")
-    )
-    assert "What the sections before this one say" in of_second
-    assert "Signal handling" in of_second
-
-
-def test_a_changed_neighbour_is_a_reason_that_only_cascade_acts_on(place: Workspace) -> None:
-    told = replace(OPTIONS, context="text")
-    run(place, Counting(), told)
-    place.outline_path("07").write_text(OUTLINE.replace("en: Handler safety", "en: Safe ones"))
-
-    events: list[Event] = []
-    result = run(place, Counting(before="Anew. "), told, events=events)
-    assert [s.status for s in result.chapters[0].sections] == ["drafted", "reused", "reused"]
-    notices = [event.message for event in events if isinstance(event, Notice)]
-    assert any("07/2: the sections before it changed" in notice for notice in notices)
-    assert any("--cascade" in notice for notice in notices)
-
-    cascaded = run(place, Counting(before="Third. "), replace(told, cascade=True))
-    assert [s.status for s in cascaded.chapters[0].sections] == ["reused", "drafted", "drafted"]
 
 
 def test_full_takes_over_what_lean_has_bought(place: Workspace) -> None:

@@ -297,11 +297,6 @@ class BatchBackend:
 
         Raises ``SubmittingError`` while another process submits."""
         workspace, settings = self.workspace, self.settings
-        if options.context == "text" or options.cascade:
-            raise InputError(
-                "--context text drafts sections one after the other, and a batch asks for all at once",
-                remedy="leave out --context and --cascade, or --batch",
-            )
         require_language(profile_of(workspace, settings), workspace.book(), options.language)
         submitted: list[BatchRow] = []
         sections: tuple[SectionQuestions, ...] = ()

@@ -29,9 +29,6 @@ class Running(NamedTuple):
     fresh: Annotated[bool, typer.Option("--fresh", help="Buy anew; with --section, edited text is replaced too.")] = (
         False
     )
-    cascade: Annotated[
-        bool, typer.Option("--cascade", help="With --context text: redo sections whose predecessors changed.")
-    ] = False
     read: Annotated[
         bool | None,
         typer.Option("--read/--no-read", help="Have the draft read through, and what is found mended, or not."),
@@ -51,15 +48,6 @@ def chapter(
     no_brief: Annotated[
         bool, typer.Option("--no-brief", help="Neither make nor use what the chapter's sections share.")
     ] = False,
-    section_context: Annotated[
-        str,
-        typer.Option(
-            "--context",
-            metavar="outline|text",
-            help="What a section knows of its neighbours: their outlines, or also what those "
-            "before it say; then sections are drafted in order.",
-        ),
-    ] = "outline",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be sent and reserved; send nothing.")
     ] = False,
@@ -78,7 +66,6 @@ def chapter(
 ) -> None:
     """Expand chapters into drafts; reuse every section that is current."""
     require_choice("--plan", running.plan, ("full", "lean"))
-    require_choice("--context", section_context, ("outline", "text"))
     if running.on_unknown is not None:
         require_choice("--on-unknown", running.on_unknown, ("retry", "hold"))
     opened = workspace_of(context)
@@ -92,7 +79,6 @@ def chapter(
         opened,
         _chapters(opened, chapters or [], all_chapters=every),
         brief=not no_brief,
-        context=section_context,
         decide=decide,
         **buying._asdict(),
         **running._replace(sections=running.sections or None)._asdict(),

@@ -47,9 +47,8 @@ def text_hash(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stamp:
-    """What the last line says of one section: its key ("" while unfinished), the hash of its text,
-    and the hash of what it was told of the sections before it ("" for nothing). ``name`` is the anchor of its heading,
-    by which it is known when its number changes.
+    """What the last line says of one section: its key ("" while unfinished) and the hash of its text. ``name`` is the
+    anchor of its heading, by which it is known when its number changes.
 
     ``demands`` is the digest of what its outline demands beside title, topics and lines, ``lines`` are those that it
     was asked for, 0 where a part of it went elsewhere: they tell a change of titles and topics from one of the
@@ -57,7 +56,6 @@ class Stamp:
 
     key: str
     text: str
-    told: str = ""
     name: str = ""
     demands: str = ""
     lines: int = 0
@@ -157,7 +155,8 @@ def _stamp_line(fields: Mapping[str, str], stamps: Mapping[int, Stamp]) -> str:
     items = [f"{name}={value}" for name, value in fields.items()]
     for number, stamp in sorted(stamps.items()):
         own = stamp.id if stamp.id != number else 0
-        values = (stamp.key or "-", stamp.text, stamp.told, stamp.demands, stamp.lines or "", own or "")
+        # The third field is one of earlier versions.
+        values = (stamp.key or "-", stamp.text, "", stamp.demands, stamp.lines or "", own or "")
         name = f"@{stamp.name}" if stamp.name else ""
         items.append(f"{number}{name}={':'.join(map(str, values)).rstrip(':')}")
     return f"<!-- expand {' '.join(items)} -->"
@@ -220,10 +219,10 @@ def _read_stamp(name: str, value: str) -> tuple[int, Stamp] | None:
     number, _, anchor = name.partition("@")
     if not _is_number(number):
         return None
-    key, text, told, demands, *counts = (*value.split(":"), *[""] * 5)[:6]
+    key, text, _, demands, *counts = (*value.split(":"), *[""] * 5)[:6]
     lines, own = (int(said) if _is_number(said) else 0 for said in counts)
     key = "" if key == "-" else key
-    return int(number), Stamp(key=key, text=text, told=told, name=anchor, demands=demands, lines=lines, id=own)
+    return int(number), Stamp(key=key, text=text, name=anchor, demands=demands, lines=lines, id=own)
 
 
 def _is_number(text: str) -> bool:

@@ -152,7 +152,7 @@ class DraftFile:
         """The draft as it was last read or written; "" before."""
         return self._seen or ""
 
-    def put(self, number: int, text: str, key: str, preceding_hash: str = "") -> None:
+    def put(self, number: int, text: str, key: str) -> None:
         """Take over a section that the tool wrote; ``key`` is "" while it is unfinished."""
         section = self.chapter.outline.sections[number - 1]
         if number in self._overwritten:
@@ -166,7 +166,6 @@ class DraftFile:
         self._stamps[number] = Stamp(
             key=key,
             text=document.text_hash(text),
-            told=preceding_hash,
             demands=self.chapter.demands(section),
             lines=self.chapter.skeletons[number].goal,
             id=self.ledger_id(number),
@@ -199,11 +198,6 @@ class DraftFile:
         done = {n for n, stamp in self._stamps.items() if stamp.key not in ("", SOURCE_KEY)}
         numbers = (section.number for section in self.chapter.outline.sections)
         return tuple(n for n in numbers if n not in done and not self.edited(n))
-
-    def preceding_hash(self, number: int) -> str:
-        """The hash of what the section's requests said of the sections before it; "" for nothing."""
-        stamp = self._stamps.get(number)
-        return stamp.told if stamp else ""
 
     def reason(self, section: Section, revision: Revision) -> str:
         """Why a section is to be drafted, in words; "" when it is current: made from just what its key says."""

@@ -39,7 +39,7 @@ TAIL_LINES, DRAFT_TAIL_LINES = 24, 8
 BRIEF_TAIL_LINES = 4
 TAIL_TOKENS = 2000
 """The most tokens of them: a line may be of any length."""
-PRECEDING_TOKENS = 4000
+OPENING_TOKENS = 4000
 """The most tokens that a request says of the sections before it, and of the text above a section's topics; of more,
 the last ones."""
 QUOTED_SHARE = 8
@@ -203,8 +203,9 @@ class RequestBuilder:
         # Neither lines nor the words of the prompt are in it. Both depend on earlier answers, so a run that was killed
         # would not recognise what it had bought. An answer to other passages is no answer; a section that cites none of
         # what changed is not asked for at all.
+        # The "" keeps the identity of answers that earlier versions bought.
         marks = [passage.mark for passage in self._skeleton.passages.values()]
-        words = (self.chapter.id, self._key, ask.purpose, slots, ask.ordinal, attempt, self.check.preceding, *marks)
+        words = (self.chapter.id, self._key, ask.purpose, slots, ask.ordinal, attempt, "", *marks)
         # The ordinals count from the text that a topic goes on from. An answer that this text has in it already was
         # asked for from another one, so it is never found again.
         begun = [text for slot, text in enumerate(self.check.begun.bodies) if slot in ask.slots and text.strip()]
@@ -246,10 +247,9 @@ class RequestBuilder:
             aspect=self._aspects[ask.part % len(self._aspects)] if self._aspects else "",
             code_examples=sum(self._examples[slot] for slot in slots) if first else 0,
             present=ask.code.strip("\n") or "\n\n".join(shown),
-            told=self.check.preceding if first else "",
             problems=ask.problems,
             code_only=bool(ask.code),
-            opening=quoted(section_text.skeleton.lead, PRECEDING_TOKENS, self._setup) if opens else "",
+            opening=quoted(section_text.skeleton.lead, OPENING_TOKENS, self._setup) if opens else "",
             section_brief=self._section_brief(slots) if first else "",
             must_cite=self._claims(slots) if first else (),
             opens_section=opens,

@@ -41,9 +41,9 @@ class ResultCache:
         self._workspace = workspace
         self._options = options
         self._profile = profile
-        # Only whole, plain runs. With some sections, or text as context, the result says more or less than a run
-        # without would, and would be wrong for it.
-        self._whole = usable and not (options.sections or options.fresh or options.context == "text")
+        # Only whole, plain runs. With some sections, the result says less than a run without would, and would be wrong
+        # for it.
+        self._whole = usable and not (options.sections or options.fresh)
         self._path = workspace.state_path("finished", f"{options.language}.{options.plan.value}.json")
         self._shared = self._shared_hash() if self._whole else ""
         self._outlines = {c: _hash(workspace.outline_path(c)) for c in options.chapters if self._whole}

@@ -300,23 +300,22 @@ class Run:
         chapters = {chapter: work.sections for chapter, work in self._chapters.items()}
         workers = self._settings.concurrency or self._context.setup.profile.concurrency
         workers = 1 if self._approval or self._plan else workers
-        todo = lanes(chapters, workers=workers, in_order=self._options.context == "text")
+        todo = lanes(chapters, workers)
         if self._plan is not None:
             every = [(chapter, number) for chapter, numbers in chapters.items() for number in numbers]
-            todo = ((chapter, (number,)) for chapter, number in dict.fromkeys((*self._plan.finished, *every)))
+            todo = iter(dict.fromkeys((*self._plan.finished, *every)))
 
         async def work() -> None:
-            for chapter, sections in todo:
-                for section in sections:
-                    # Whatever one section runs into, the others go on, and the drafts are written: they are paid for.
-                    try:
-                        await self._section(chapter, section)
-                    except InputError as error:
-                        self._problems.append(error)
-                    except LedgerError:
-                        raise
-                    except Exception as error:  # a defect; raised at the end, with its traceback
-                        self._defects.append(error)
+            for chapter, section in todo:
+                # Whatever one section runs into, the others go on, and the drafts are written: they are paid for.
+                try:
+                    await self._section(chapter, section)
+                except InputError as error:
+                    self._problems.append(error)
+                except LedgerError:
+                    raise
+                except Exception as error:  # a defect; raised at the end, with its traceback
+                    self._defects.append(error)
 
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -395,7 +394,7 @@ class Run:
         for number, (section, check) in work.to_mend.items():
             if verdicts.refused(number, package=True) and not draft_file.edited(number):
                 await section.mend_package()
-                draft_file.put(number, section.text.render(), check.key, check.preceding_hash)
+                draft_file.put(number, section.text.render(), check.key)
                 work.done[number] = "drafted", section.notes
                 verdicts = await asyncio.to_thread(judge, draft_file.texts)
             section.close()
@@ -476,9 +475,6 @@ class Run:
         check = check_section_state(draft_file, section, self._options, self._revisions)
         if check.state == "edited":
             return "edited", ()
-        if check.state == "stale":
-            message = "the sections before it changed since it was drafted; --cascade drafts it again"
-            self._tell(f"{chapter.id}/{number}", message)
         if check.state != "due":
             return "reused", ()
         work.is_due = True
@@ -493,7 +489,7 @@ class Run:
         if not check.begun.whole:  # else its text stays, and so does what was told of it
             draft_file.told[number] = section_run.notes
         if ended_by is None:
-            draft_file.put(number, text, check.key, check.preceding_hash)
+            draft_file.put(number, text, check.key)
             if code:
                 work.to_mend[number] = section_run, check
         elif check.begun.bodies:
@@ -543,20 +539,15 @@ class Run:
             self._cache.keep(draft_file, result, self._revisions, links)
 
 
-def lanes(
-    chapters: Mapping[str, Sequence[int]], *, workers: int, in_order: bool
-) -> Iterator[tuple[str, Sequence[int]]]:
-    """What one worker takes at a time: a section, or a chapter's sections where order matters.
+def lanes(chapters: Mapping[str, Sequence[int]], workers: int) -> Iterator[tuple[str, int]]:
+    """The sections in the order in which workers take them, each with its chapter.
 
-    Side by side, as many chapters are begun as there are workers, each with one section; then come their other
-    sections, when the provider may have the chapter's prefix in its cache. Only then the next chapters are begun, so
-    that few are open at a time."""
-    if in_order:
-        yield from chapters.items()
-        return
+    As many chapters are begun as there are workers, each with one section; then come their other sections, when the
+    provider may have the chapter's prefix in its cache. Only then the next chapters are begun, so that few are open at
+    a time."""
     ids = list(chapters)
     # By blocks, not all first sections of the book at once: every begun chapter keeps its draft open.
     for at in range(0, len(ids), workers):
         block = ids[at : at + workers]
-        yield from ((chapter, chapters[chapter][:1]) for chapter in block)
-        yield from ((chapter, (section,)) for chapter in block for section in chapters[chapter][1:])
+        yield from ((chapter, section) for chapter in block for section in chapters[chapter][:1])
+        yield from ((chapter, section) for chapter in block for section in chapters[chapter][1:])

@@ -7,7 +7,7 @@ from here. Nothing in between has to name it.
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from expand.errors import InputError
 from expand.outline import Outline, Plan, Section
@@ -26,8 +26,7 @@ class RunOptions:
     """Every option that reaches a run or one of its requests. Raises ``InputError`` for a value that it cannot have.
 
     ``sections`` are numbers from 1, None for all. ``fresh`` buys them anew, with ``instruction`` as an editor's wish.
-    With ``context="text"`` each section is told what those before it say, so a chapter's sections follow each other;
-    ``cascade`` then drafts a section again when those before it changed. Without ``brief`` the chapter's brief is
+    Without ``brief`` the chapter's brief is
     neither read nor made. ``read`` has each chapter read through by a model once it is drafted, None where that model's
     profile says so. ``budget`` is the most tokens that the run may reserve and spend. ``unpriced`` lets a model
     without a known price pass under a limit in money. ``model``, ``base_url``, ``api_key``, ``concurrency`` and
@@ -40,8 +39,6 @@ class RunOptions:
     sections: frozenset[int] | None = None
     fresh: bool = False
     instruction: str = ""
-    context: Literal["outline", "text"] = "outline"
-    cascade: bool = False
     brief: bool = True
     read: bool | None = None
     budget: int | None = None
@@ -56,7 +53,6 @@ class RunOptions:
     def __post_init__(self) -> None:
         for name, value, allowed in (
             ("plan", self.plan, tuple(Plan)),
-            ("context", self.context, ("outline", "text")),
             ("on_unknown", self.on_unknown or "retry", ("retry", "hold")),
         ):
             if value not in allowed:

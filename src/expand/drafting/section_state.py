@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from expand.document.draft import text_hash
 from expand.drafting.chapter import NO_REVISION, Chapter, Revision
 from expand.drafting.draft_file import NOT_BEGUN, Begun, DraftFile, DraftStore
 from expand.drafting.events import SectionPlanned
 from expand.drafting.length_loop import LengthLoop
-from expand.drafting.request_builder import PRECEDING_TOKENS, RequestBuilder, quoted
+from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
@@ -21,8 +20,7 @@ from expand.markdown import assemble
 from expand.outline import Section
 from expand.references.footnotes import with_ids
 
-SectionState = Literal["edited", "current", "stale", "due"]
-"""``stale`` is current in itself, but the sections before it say something else than when it was drafted."""
+SectionState = Literal["edited", "current", "due"]
 
 Revisions = Mapping[tuple[str, int], tuple[int, str]]
 """How often sections were asked for afresh, and with which instruction, as the ledger has it."""
@@ -31,24 +29,15 @@ Revisions = Mapping[tuple[str, int], tuple[int, str]]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SectionCheck:
     """The state of a section. ``reason`` says why it is due, "" when it is current, "edited" when it is left to the
-    person who edited it.
-
-    Beside its own outline, its requests say what the sections before it say (``preceding``, "" when they are drafted
-    side by side) and, for a revision, the text of each topic as it stands (``present``)."""
+    person who edited it. For a revision, its requests say the text of each topic as it stands (``present``)."""
 
     section: Section
     state: SectionState
     reason: str = ""
     revision: Revision = NO_REVISION
     key: str = ""
-    preceding: str = ""
     present: Mapping[int, str] = field(default_factory=dict)
     begun: Begun = NOT_BEGUN
-
-    @property
-    def preceding_hash(self) -> str:
-        """The hash of what the sections before it say, "" for nothing."""
-        return text_hash(self.preceding) if self.preceding else ""
 
     def text(self, chapter: Chapter) -> SectionText:
         """The section's text as its requests find it: the author's blocks, and what it goes on from."""
@@ -76,10 +65,7 @@ def check_section_state(
     chapter, number, revision = draft_file.chapter, section.number, revision_of(draft_file, section, revisions)
     if draft_file.edited(number):
         return SectionCheck(section=section, state="edited", reason="edited", revision=revision)
-    preceding, present = "", {}
-    if options.context == "text":
-        before = [draft_file.texts[other.number] for other in chapter.outline.sections if other.number < number]
-        preceding = quoted(assemble.summary_of_sections(before), PRECEDING_TOKENS, chapter.setup)
+    present: Mapping[int, str] = {}
     if revision.instruction:
         skeleton = chapter.skeletons[number]
         topics = assemble.by_topic(draft_file.texts[number], skeleton.topics)
@@ -91,13 +77,10 @@ def check_section_state(
         reason=reason,
         revision=revision,
         key=chapter.key(section, revision),
-        preceding=preceding,
         present=present,
     )
-    if not reason and (options.context != "text" or draft_file.preceding_hash(number) == check.preceding_hash):
+    if not reason:
         return replace(check, state="current")
-    if not reason and not options.cascade:
-        return replace(check, state="stale")
     return replace(check, begun=draft_file.begun(section, revision))
 
 

@@ -21,10 +21,6 @@ SAME_TITLE = 0.72
 """The likeness from which a heading is a topic's."""
 SAME_BOLD_TITLE = 0.95
 """The likeness from which a bold line alone is a topic's heading: it may as well be emphasis."""
-SUMMARY_LINES = 10
-"""Lines of a section's summary."""
-SUMMARY_COLUMNS = 160
-"""Characters of each line of it."""
 
 
 def close(text: str) -> str:
@@ -68,23 +64,6 @@ def _topic(block: Block, titles: Sequence[str]) -> int | None:
     # thing that structures the answer.
     best = max(scores)
     return scores.index(best) if best >= (SAME_TITLE if block.kind == "heading" else SAME_BOLD_TITLE) else None
-
-
-def summary_of_sections(texts: Sequence[str]) -> str:
-    """For each section its headings, and the beginning of the first paragraph under each."""
-    lines: list[str] = []
-    for text in texts:
-        own: list[str] = []
-        wants_paragraph = False
-        for block in blocks.blocks(text):
-            if block.kind == "heading":
-                own.append(f"{'#' * block.level} {block.title}")
-                wants_paragraph = True
-            elif block.kind == "paragraph" and wants_paragraph:
-                own.append(" ".join(block.text.split())[:SUMMARY_COLUMNS])
-                wants_paragraph = False
-        lines += own[:SUMMARY_LINES]
-    return "\n".join(lines)
 
 
 def by_topic(text: str, topics: Sequence[str]) -> Mapping[int, str]:

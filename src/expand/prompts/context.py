@@ -133,9 +133,6 @@ class RequestContext(_ChapterFields):
     code_examples: Annotated[int, About("How many code examples this request is to bring.", 2)] = 0
     instruction: Annotated[str, About("What an editor wants of a new version.", "more on perf c2c")] = ""
     present: Annotated[str, About("The text that is to be replaced.", "perf samples the stack.")] = ""
-    told: Annotated[
-        str, About('What earlier sections say, "" if sections are drafted side by side.', "## 1. Methods")
-    ] = ""
     problems: Annotated[
         tuple[str, ...], About("What a repair is to mend.", ("line 3: the code does not parse; mend it",))
     ] = ()
