@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expand.checks import Finding, check_chapter, check_section
-from expand.checks.pointers import Contents
+from expand.checks.links import Contents
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
 from expand.markdown import blocks, lines, matching
 from expand.outline import Quality, Section, Text

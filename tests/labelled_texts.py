@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from expand.checks import Finding, check_chapter, check_section, source_findings
-from expand.checks.pointers import Contents
-from expand.checks.terms import Term, term_variants
+from expand.checks.consistency import Term, term_variants
+from expand.checks.links import Contents
 from expand.markdown import blocks, matching
 from expand.outline import Quality, Section, Text
-from expand.references.citations import citation_findings
-from expand.references.footnotes import with_footnotes
+from expand.references.citations import citation_findings, with_footnotes
 from expand.references.passages import passages_of
 
 FOLDER = Path(__file__).parent / "labelled"

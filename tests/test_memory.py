@@ -12,8 +12,7 @@ import yaml
 from workspaces import BOOK, expand, small
 
 from expand import RunResult, Workspace, accept, expand_chapter, undo
-from expand.checks.terms import Term, definitions, term_variants
-from expand.checks.voice import excerpts, habits, voice_drift
+from expand.checks.consistency import Term, definitions, excerpts, habits, term_variants, voice_drift
 from expand.drafting.brief import Brief
 from expand.drafting.memory import MOST_TYPES, Remembered, memorable, read_memory, remember, told
 from expand.outline import Outline, Text

@@ -8,7 +8,7 @@ import pytest
 from workspaces import expand, small
 
 from expand.checks import check_chapter
-from expand.checks.pointers import Contents
+from expand.checks.links import Contents
 from expand.testing.server import ScriptedServer
 
 TITLES = {1: ("Starting workers", "The Worker type"), 2: ("Profiling tools",)}

@@ -15,7 +15,7 @@ import yaml
 from test_references import PDF_TEXT, author, name_of, pdf, run
 from workspaces import OUTLINE, draft_of, expand, small
 
-from expand.references import snapshot
+from expand.references import reference_files
 
 PAGES: dict[str, tuple[str, bytes]] = {}
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_saved_is_refused(tmp_path: Path, site: str, monkeypatch:
     PAGES["/empty"] = ("text/html", b"<script>run()</script>")
     PAGES["/large"] = ("text/plain", b"x" * 1001)
     PAGES["/fits"] = ("text/plain", b"x" * 1000)
-    monkeypatch.setattr(snapshot, "MOST_BYTES", 1000)
+    monkeypatch.setattr(reference_files, "MOST_BYTES", 1000)
     for url, said in (
         ("file:///etc/passwd", "is no address of a web page"),
         ("ftp://127.0.0.1/a", "is no address of a web page"),
@@ -149,5 +149,5 @@ def test_what_cannot_be_saved_is_refused(tmp_path: Path, site: str, monkeypatch:
         assert expand(place, "reference", "add", f"{site}/fits", "--name", name).code == 2
     assert not (place / "references").exists() or list((place / "references").iterdir()) == []
     assert expand(place, "reference", "add", f"{site}/fits").code == 0
-    monkeypatch.setattr(snapshot, "MOST_SECONDS", -1.0)
+    monkeypatch.setattr(reference_files, "MOST_SECONDS", -1.0)
     assert "it took longer than" in expand(place, "reference", "add", f"{site}/fits").err

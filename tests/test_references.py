@@ -19,8 +19,7 @@ from expand import RunResult, Workspace, expand_chapter
 from expand.ledger import verify
 from expand.llm.tokens import TokenCounter
 from expand.llm.types import Answer, Finish
-from expand.references.citations import citation_findings
-from expand.references.footnotes import with_footnotes, with_ids
+from expand.references.citations import citation_findings, with_footnotes, with_ids
 from expand.references.passages import MOST_CHARACTERS, MOST_LINES, passages_of, rankings, within_tokens
 from expand.references.passages import shown as shown_passage
 from expand.testing import ScriptedAuthor, SentRequest

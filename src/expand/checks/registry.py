@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from expand.checks import links, placeholders, pointers, repeats, requirements, talk, text_defects
+from expand.checks import links, repeats, requirements, text_defects
 from expand.checks.finding import Finding, Severity
 from expand.markdown import blocks
 from expand.markdown.names import definitions
@@ -18,9 +18,9 @@ def check_text(text: str, *, section: int) -> tuple[Finding, ...]:
         text_defects.broken_code(text, section=section),
         text_defects.cut_texts(text, section=section),
         text_defects.forbidden_characters(text, section=section),
-        placeholders.placeholders(text, section=section),
+        text_defects.placeholders(text, section=section),
         repeats.within_section(text, section=section),
-        talk.talk(text, section=section),
+        text_defects.talk(text, section=section),
         text_defects.thin_text(text, section=section),
     )
 
@@ -68,7 +68,7 @@ def check_chapter(
     others: Mapping[str, str] | None = None,
     names: Collection[str] = (),
     refused: Mapping[int, Collection[int]] = MappingProxyType({}),
-    contents: pointers.Contents | None = None,
+    contents: links.Contents | None = None,
 ) -> tuple[Finding, ...]:
     """Near-copies across sections, links that lead nowhere, and too few examples in all.
 
@@ -83,10 +83,10 @@ def check_chapter(
         *repeats.across_sections(texts),
         *repeats.across_chapters(texts, others or {}),
         *links.broken_links(texts, around=around, exists=exists, any_slug=any_slug),
-        *text_defects.undefined_references(texts, defined),
+        *links.undefined_references(texts, defined),
     ]
     if contents is not None:
-        found += pointers.wrong_pointers(texts, contents, around)
+        found += links.wrong_pointers(texts, contents, around)
     if quality is not None:
         wanted, language = quality.code_examples, quality.code_language
         have = sum(

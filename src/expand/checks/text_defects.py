@@ -1,18 +1,17 @@
 """Check a text by itself: whether it ends in the middle, holds forbidden characters or code blocks that are open or do
-not parse, uses names that are not defined, fills its lines with next to nothing, or is in another language.
-
-``thin`` measures the matter of a block: the columns of its letters and digits, markers and comments aside. Its bounds
-are per kind of block and far below what people write: prose wrapped at 40 columns has 30 and more a line.
+not parse, fills its lines with next to nothing, is in another language, or holds what a model or a program says, or
+leaves, in the place of text.
 """
 
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
-from expand.markdown import blocks, code, languages, matching, names
+from expand.markdown import blocks, code, languages, matching, sanitize, thinking
 from expand.markdown.assemble import ends_in_the_middle
-from expand.markdown.blocks import Block, Kind
+from expand.markdown.blocks import Block, Inline, Kind
+from expand.markdown.matching import stands_in, stands_in_code
 from expand.markdown.sanitize import FORBIDDEN, HARMFUL, name_of
 
 LONGEST_END = 48
@@ -107,21 +106,10 @@ def _fault(block: Block) -> tuple[int, str] | None:
     return fault[0], fault[1] and f" ({fault[1]})"
 
 
-_RANGE = re.compile(r"\^\w-\w")
-"""``[^a-z]`` is part of a regular expression."""
-
-
-def undefined_references(texts: Mapping[int, str], known: Container[str]) -> Iterator[Finding]:
-    """Each name once, where it is used first. ``texts`` are the sections by number; ``known`` are names that are
-    defined elsewhere."""
-    missing = names.lacking(list(texts.values()), known)
-    for section in sorted(texts):
-        for use in names.uses(texts[section]) if missing else ():
-            if use.sure and use.name in missing and not _RANGE.fullmatch(use.said):
-                missing.remove(use.name)
-                what = f"the footnote [{use.said}]" if use.form == "note" else f"the link reference [{use.said}]"
-                yield finding("undefined-reference", section, use.line + 1, f"{excerpt(what)} is not defined")
-
+# --- lines that carry next to nothing
+#
+# Measured is the matter of a block: the columns of its letters and digits, markers and comments aside. The bounds are
+# per kind of block and far below what people write: prose wrapped at 40 columns has 30 and more a line.
 
 LEAST_MATTER: Mapping[Kind, float] = {"paragraph": 15, "quote": 15, "list": 10, "fence": 0.4}
 """Below so much matter a line, on the average of its lines, a block is thin: columns, of which a Chinese character has
@@ -164,6 +152,8 @@ def _matter(block: Block, rows: list[str]) -> int:
     matter = "".join(matching.unnumbered(row.strip(" \t-*+>")) for row in rows)
     return sum(map(str.isalnum, matter)) + matching.cjk_letters(matter)
 
+
+# --- another language
 
 FOREIGN_LETTERS = 40
 """A piece of fewer letters is in no language: names and commands."""
@@ -208,3 +198,152 @@ def _pieces(text: str, own: set[str]) -> Iterator[tuple[int, str]]:
     headings = [one for one in blocks.headings(text) if matching.title_key(one.title) not in own]
     if headings:
         yield headings[0].start, "\n".join(matching.prose(one.title) for one in headings)
+
+
+# --- what a model or a program says instead of text: refusals, error messages, chat, thinking, leaked prompts
+#
+# All is judged by whole passages or sentences outside of code and quotations: a book about language models quotes them.
+# Where a sentence could be a book's own ("I cannot write this in C"), it has to speak of the text or of the model.
+
+ERROR_CHARACTERS = 200
+"""A longer paragraph tells of an error message and is none."""
+
+_REFUSAL = matching.phrase("refusal")
+_OF_ITSELF = matching.phrase("refusal-of-itself")
+"""What a model says of itself is a refusal also in the middle of a passage."""
+_ERROR = matching.phrase("error-text")
+_CHAT = matching.phrase("chat")
+_ROLE_HEADING = re.compile(r"(?i)(?:response|instructions?|assistant|human|user|input)\s*[:：]")
+_ANNOUNCES = re.compile(r"[:：]\s*$")
+_OF_THE_ANSWER = matching.phrase("of-the-answer")
+"""What an announcement in the middle of a text has to say: a book announces its code, too."""
+
+
+def talk(text: str, *, section: int) -> Iterator[Finding]:
+    """Passages by which a model refuses, a program reports, or a model speaks to its user or to itself."""
+    every = blocks.blocks(text)
+    quoted = {line for block in every if block.kind == "quote" for line in range(block.start, block.end)}
+    top = {block.start for block in every if block.kind == "paragraph"}
+    shown = {block.start for block in every if block.kind in ("fence", "code", "list", "table")}
+    taken = set()
+    at = 0
+    for removed in thinking.take_off(text)[1]:  # what would be taken off an answer
+        at = max(text.find(removed.text, at), 0)
+        line = text.count("\n", 0, at) + 1
+        taken.add(line)
+        yield finding("chat", section, line, f"{removed.what} stand in the text: {excerpt(removed.text)}")
+    for block in every:
+        if block.kind == "heading" and _ROLE_HEADING.fullmatch(block.title):
+            taken.add(block.start + 1)
+            message = f"a mark of a prompt stands in the text: {excerpt(block.title)}"
+            yield finding("chat", section, block.start + 1, message)
+    for paragraph in blocks.paragraphs(text):
+        if paragraph.line in quoted or paragraph.line + 1 in taken:
+            continue
+        announces = bool(_ANNOUNCES.search(paragraph.text)) and not {paragraph.end, paragraph.end + 1}.isdisjoint(shown)
+        for kind, what, words in _said(paragraph, announces):
+            if kind != "error-text" or paragraph.line in top:
+                yield finding(kind, section, paragraph.line + 1, f"{what}: {excerpt(words)}")
+                break
+
+
+def _said(paragraph: Inline, announces: bool) -> Iterator[tuple[str, str, str]]:
+    """What a passage is, as kind, words for it, and the sentence; nothing for text."""
+    prose = paragraph.prose.strip()
+    if len(prose) <= ERROR_CHARACTERS and prose == paragraph.text.strip() and _ERROR.match(prose):
+        yield "error-text", "an error message stands where text should be", prose
+    for number, sentence in enumerate(matching.sentences(prose)):
+        if (_REFUSAL if number == 0 else _OF_ITSELF).match(sentence if number else prose):
+            yield "refusal", "a model refuses or apologises instead of writing", sentence
+        if _CHAT.match(prose if number == 0 else sentence) or sanitize.is_sign_off(sentence):
+            yield "chat", "a model speaks to its user or to itself", sentence
+        if number == 0 and not announces and sanitize.is_preamble(prose) and _OF_THE_ANSWER.search(prose):
+            yield "chat", "a model announces its answer", sentence
+
+
+# --- placeholders: what stands for something that was left out
+#
+# In code that is a comment ("rest omitted"), a stub (``todo!()``, ``raise NotImplementedError``) or an ellipsis that is
+# all of a body; in prose a mark (TODO), a blank, or a passage that puts the matter off ("left as an exercise"). A text
+# about such marks is none: what a passage beside a block names, the block may show.
+
+COMMENT_CHARACTERS = 400
+"""How much of a comment is looked at: a longer line is data, and slow to search."""
+
+_COMMENT = re.compile(r"(?:^|\s)(?://+!?|#+|--|;+|/\*+|<!--|\(\*|\"\"\"|\*)\s*(?P<said>\S.*)$")
+_IN_CODE = matching.phrase("left-out-in-code")
+_STUB = matching.phrase("stub")
+_ABSTRACT = re.compile(r"abstract|\bABC\b|Protocol|overload|interface|[Ss]ubclass|\.pyi|-> [^:]+: \.\.\.")
+ABSTRACT_ROWS = 8
+"""Lines above a stub in which a word says that it is meant: an abstract method, an interface."""
+_DOC = re.compile(r"\s*[rR]?(\"{3}|'{3}).*\1\s*$")
+_ELLIPSIS = re.compile(r"^\s*(?:(?://+|#|--|/\*|;)\s*)?(?:\.{3,}|…+)\s*(?:\*/)?\s*;?\s*$")
+_PROGRAM = re.compile(
+    r"rust|rs|python3?|py|javascript|jsx?|typescript|tsx?|go|c|cpp|c\+\+|h|hpp|java|kotlin|kt|swift|cs|csharp|ruby|rb|php"
+)
+_IN_PROSE = matching.phrase("left-out-in-prose")
+_NAMED = re.compile(r"(?i)\b(?:todo|fixme|xxx|unimplemented|NotImplemented\w*|snip|omitted|elided)\b|\.{3}|省略")
+_BRACKETED = re.compile(r"[\[（(【<](?P<said>[^\[\]（）()【】<>\n]{1,100})[\]）)】>](?![(\[:])")
+
+
+def placeholders(text: str, *, section: int) -> Iterator[Finding]:
+    """Comments and stubs in code and passages in prose that stand for something which is not there."""
+    every = blocks.blocks(text)
+    passages = {line: one.text for one in every if one.kind == "paragraph" for line in (one.start, one.end - 1)}
+    for block in blocks.fences(text):
+        near = (*range(block.start - 2, block.start), *range(block.end, block.end + 2))
+        beside = "\n".join(passages.get(line, "") for line in near)
+        for number, what, row, severity in _in_code(block):
+            mark = _NAMED.search(row)
+            if not mark or mark[0] not in beside:  # a passage beside a block names what the block shows on purpose
+                yield _placeholder(section, block.start + number + 2, what, row, severity)
+    for block in every:
+        for number, row in enumerate(blocks.bare_rows(block.text) if block.kind == "html" else ()):
+            if _IN_PROSE.search(row) or _is_comment(row):
+                yield _placeholder(section, block.start + number + 1, "a line of HTML", row)
+    for paragraph in blocks.paragraphs(text):
+        parts = (*matching.sentences(paragraph.prose), *_BRACKETED.findall(paragraph.prose))
+        instead = stands_in(paragraph.text) or any(stands_in(said, alone=False) for said in parts)
+        if instead or _IN_PROSE.search(paragraph.prose):
+            yield _placeholder(section, paragraph.line + 1, "a passage", paragraph.text)
+
+
+def _placeholder(section: int, line: int, what: str, said: str, severity: Severity = "warning") -> Finding:
+    message = f"{what} stands for something left out: {excerpt(said)}"
+    return finding("placeholder", section, line, message, severity=severity, mendable=severity != "note")
+
+
+def _in_code(block: Block) -> Iterator[tuple[int, str, str, Severity]]:
+    """The placeholders of a block of code: line from 0, what it is, its words, severity."""
+    rows = blocks.bare_rows(block.code)
+    for number, row in enumerate(rows):
+        abstract = "\n".join(rows[max(0, number - ABSTRACT_ROWS) : number])
+        if _is_comment(row):
+            yield number, "a comment", row, "warning"
+        elif _STUB.search(row[:COMMENT_CHARACTERS]):
+            if not _ABSTRACT.search(f"{abstract}\n{row}"):
+                yield number, "a stub", row, "warning"
+        elif _PROGRAM.fullmatch(block.language) and _ELLIPSIS.match(row) and ">>>" not in block.code:
+            if not _is_body(rows, number):
+                yield number, "an ellipsis", row, "note"
+            elif not _ABSTRACT.search(abstract):
+                yield number, "an ellipsis", row, "warning"
+
+
+def _is_body(rows: list[str], number: int) -> bool:
+    """Whether an ellipsis is all that stands in a body: an excerpt that goes on elsewhere is a usual thing."""
+    before = next((row for row in reversed(rows[:number]) if row.strip() and not _DOC.match(row)), "")
+    after = next((row for row in rows[number + 1 :] if row.strip()), "")
+    if before.rstrip().endswith(":"):
+        return len(after) - len(after.lstrip()) < len(rows[number]) - len(rows[number].lstrip())
+    opened = not before or before.rstrip().endswith("{")
+    return opened and (not after or after.lstrip().startswith("}"))
+
+
+def _is_comment(row: str) -> bool:
+    comment = _COMMENT.search(row)
+    if comment is None:
+        return False
+    said = comment["said"][:COMMENT_CHARACTERS].removesuffix("*/").removesuffix("-->")
+    before = row[: comment.start()].strip()
+    return bool(_IN_CODE.search(said)) or stands_in_code(said, alone=before in ("", "pass", "{"))

@@ -8,7 +8,7 @@ import typer
 from expand.cli import options
 from expand.cli.common import print_json, workspace_of
 from expand.cli.verbosity import note
-from expand.references.snapshot import save
+from expand.references.reference_files import save
 
 
 def add(

@@ -17,9 +17,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from expand.checks import Finding, check_section, not_ignored
-from expand.checks.pointers import Contents
-from expand.checks.terms import Term, term_variants
-from expand.checks.voice import excerpts
+from expand.checks.consistency import Term, excerpts, term_variants
+from expand.checks.links import Contents
 from expand.document.draft import Draft
 from expand.document.follow import known_by_draft
 from expand.document.layout import Arrangement, Named, Wanted, arrange, own_texts

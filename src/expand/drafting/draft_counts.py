@@ -9,7 +9,7 @@ from expand.document.page import Page
 from expand.document.source import footer_line
 from expand.markdown import lines
 from expand.outline import Outline, Section
-from expand.references.footnotes import citations_in
+from expand.references.passages import citations_in
 
 
 class DraftSummary(NamedTuple):

@@ -18,9 +18,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
+from expand.checks.consistency import voice_drift
 from expand.checks.finding import finding
 from expand.checks.requirements import LONG, SHORT
-from expand.checks.voice import voice_drift
 from expand.document import draft as document
 from expand.document.draft import Draft, Stamp
 from expand.document.follow import Carried, bodies, followed, inserted, title_of, with_topics_moved
@@ -49,7 +49,7 @@ from expand.errors import InputError, Place
 from expand.markdown import lines, names
 from expand.markdown.blocks import anchor, blocks, newline_of
 from expand.outline import Book, Outline, Section
-from expand.references.footnotes import outdated, renewed
+from expand.references.citations import outdated, renewed
 from expand.references.reference_files import read_references
 from expand.workspace import Workspace, decoded, read_bytes, write_atomically
 

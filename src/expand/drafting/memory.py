@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, cast
 
 import yaml
 
+from expand.checks.consistency import MOST_MEANING, Term, definitions
 from expand.checks.finding import excerpt
-from expand.checks.terms import MOST_MEANING, Term, definitions
 from expand.drafting.brief import Brief
 from expand.markdown import blocks, matching
 from expand.markdown.matching import unnumbered

@@ -38,7 +38,7 @@ from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputEr
 from expand.ledger import Order, StoredAnswer
 from expand.llm.types import Answer, Finish, Purpose
 from expand.markdown import blocks, sanitize
-from expand.references.footnotes import cited_marks
+from expand.references.citations import cited_marks
 from expand.settings import ModelRole
 
 if TYPE_CHECKING:

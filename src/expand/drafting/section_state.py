@@ -18,7 +18,7 @@ from expand.errors import InputError, Place
 from expand.ledger import Ledger
 from expand.markdown import assemble
 from expand.outline import Section
-from expand.references.footnotes import with_ids
+from expand.references.citations import with_ids
 
 SectionState = Literal["edited", "current", "due"]
 

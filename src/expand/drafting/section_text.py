@@ -26,7 +26,7 @@ from expand.document.page import Page
 from expand.llm.types import Finish
 from expand.markdown import assemble, lines, names, repetition, sanitize
 from expand.markdown.blocks import blocks, fences, open_fence, rows
-from expand.references.footnotes import with_footnotes
+from expand.references.citations import with_footnotes
 from expand.references.passages import Passage
 
 TERMINALS = tuple(".!?:;。！？：；`|*)）>_")

@@ -25,7 +25,9 @@ MOST_LINES = 40
 """A passage with more lines is cut where its parts begin."""
 MOST_CHARACTERS = 4_000
 """The most characters of a passage: some 1,000 tokens."""
-MARK_DIGITS = 8
+_MARK_DIGITS = 8
+NOTE = re.compile(rf"\[\^r-(?P<mark>[0-9a-f]{{{_MARK_DIGITS}}})(?:-\d+)?\](?!:)")
+"""The footnote of a citation where a draft uses it: its name has the passage's mark in it."""
 MOST_DEPTH = 12
 """So many parts within one another are told apart."""
 
@@ -64,7 +66,7 @@ class Passage:
     @cached_property
     def mark(self) -> str:
         """What the passage is known by while its words stay: hexadecimal digits of the hash of path and text."""
-        return hashlib.sha256(f"{self.path}\0{self.text}".encode()).hexdigest()[:MARK_DIGITS]
+        return hashlib.sha256(f"{self.path}\0{self.text}".encode()).hexdigest()[:_MARK_DIGITS]
 
     @property
     def place(self) -> str:
@@ -297,3 +299,8 @@ def shown(name: str, passage: Passage) -> str:
 def quoted(passages: Mapping[str, Passage]) -> str:
     """Passages by the names under which they can be cited, as a request quotes them; "" for none."""
     return "\n".join(shown(name, passage) for name, passage in passages.items()).rstrip("\n")
+
+
+def citations_in(text: str) -> int:
+    """How often a text of a draft cites a passage."""
+    return len(NOTE.findall(text))
