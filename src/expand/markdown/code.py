@@ -7,12 +7,13 @@ read as sessions. Other brace languages are judged by their brackets, and Mermai
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from expand.markdown.blocks import bare_rows
@@ -138,7 +139,7 @@ def _first_error(grammar: str, reading: _Reading) -> int | None:
             broken = next((child for child in root.children if child.has_error), None)
         return (broken or root).start_point[0]
     if grammar == "python":
-        return _layout_error(root)
+        return _layout_error(code)
     if not reading.shift:
         return None
     # "} fn b() {" inside "fn f() { … }" would make two functions: it is no part of one.
@@ -149,30 +150,21 @@ def _first_error(grammar: str, reading: _Reading) -> int | None:
     return None if whole else 0
 
 
-_CLAUSES = frozenset(("elif_clause", "else_clause", "except_clause", "except_group_clause", "finally_clause"))
-
-
-def _layout_error(root: Node) -> int | None:
-    """The first line of Python at which indentation is wrong, or a body or ``except`` is missing: the grammar lets that
-    pass. Python's own parser would know; it has no time limit, and other rules in each version."""
-    todo, found = [root], []
-    while todo:
-        node = todo.pop()
-        inner = [child for child in node.named_children if child.type != "comment"]
-        todo += [
-            child for child in inner if child.type == "block" or child.type.endswith(("_statement", "_definition"))
-        ]
-        clauses = [child for child in inner if child.type in _CLAUSES]
-        todo += clauses
-        lacks_handler = node.type == "try_statement" and all(clause.type == "else_clause" for clause in clauses)
-        if lacks_handler or (node.type == "block" and not inner):
-            found.append(node.start_point.row)
-        lines, column = clauses, node.start_point.column
-        if node.type in ("module", "block", "decorated_definition"):
-            lines = inner[:1] + [one for last, one in pairwise(inner) if last.end_point.row < one.start_point.row]
-            column = inner[0].start_point.column if inner and node.type != "module" else 0
-        found += [one.start_point.row for one in lines if one.start_point.column != column]
-    return min(found, default=None)
+def _layout_error(code: str) -> int | None:
+    """The line of Python at which indentation is wrong, or a body or ``except`` is missing: the grammar lets that pass.
+    What else Python's own parser refuses may be right in another version."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            ast.parse(code)
+    except SyntaxError as error:
+        if opening := re.search(r"(?<=on line )\d+", error.msg):
+            return int(opening[0]) - 1
+        if error.msg.startswith("expected 'except'"):
+            return max(n for n, row in enumerate(bare_rows(code)[: error.lineno]) if row.lstrip().startswith("try"))
+        return (error.lineno or 1) - 1 if isinstance(error, IndentationError) else None
+    except (ValueError, RecursionError, MemoryError):
+        pass
+    return None
 
 
 def _elided(code: str, *, blank: str, word: str) -> str:
