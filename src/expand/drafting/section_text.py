@@ -173,7 +173,7 @@ class SectionText:
         An answer for several topics is taken apart at their headings. Topics that it does not head stay empty, for the
         caller to ask for. Loops are cut off: they would lead the model on into the next one."""
         before, was = self.lines, self.copy()
-        text, removed = sanitize.bare(text, inside=self.fence(slots[0]) or None)
+        text, removed = sanitize.bare(text, inside=self.fence(slots[0]))
         for piece in removed:
             if size := len(piece.text.strip()) if piece.what != "forbidden characters" else len(piece.text):
                 self.removed[piece.what] += size

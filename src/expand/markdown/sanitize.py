@@ -53,14 +53,12 @@ def is_sign_off(sentence: str) -> bool:
     return len(sentence) <= LONGEST_BOILERPLATE and bool(_SIGN_OFF.match(sentence))
 
 
-def bare(answer: str, *, inside: str | None = None) -> tuple[str, tuple[Removed, ...]]:
+def bare(answer: str, *, inside: str = "") -> tuple[str, tuple[Removed, ...]]:
     """The text of an answer, and what was taken off it: forbidden characters, thinking, special tokens.
 
     ``inside`` is the open fence that the answer continues, as ``blocks.open_fence`` names it. Thinking that never ends
     leaves "": the text did not begin."""
-    text = without_forbidden(answer)
-    marker = (inside or "")[: len(inside or "") - len((inside or "").lstrip("`~"))]
-    text, removed = thinking.take_off(text, inside=marker)
+    text, removed = thinking.take_off(without_forbidden(answer), inside=inside)
     gone = FORBIDDEN.findall(answer)
     return text, ((Removed("forbidden characters", "".join(gone)), *removed) if gone else removed)
 

@@ -39,7 +39,6 @@ _LONGEST_STRUCK = 400
 """Characters in which ``</s>`` follows where ``<s>`` strikes words out."""
 _NEXT_TURN = re.compile(_TABLE["next-turn"])
 _SENTENCE_ENDS = ".!?:…。！？：)\"'”’"
-_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ \t"
 
 
 class Removed(NamedTuple):
@@ -83,7 +82,7 @@ def _without_spans(text: str) -> str:
 
 
 def _without_code(text: str, start: int, opened: str) -> str:
-    """The same with all code, from ``start`` on, where the fence of the marker ``opened`` is open, "" for none."""
+    """The same with all code, from ``start`` on, where the fence ``opened`` is open, "" for none."""
     fence = f"{opened}\n" if opened else ""
     return text[:start] + names.without_code(fence + text[start:])[len(fence) :]
 
@@ -97,11 +96,11 @@ def take_off(answer: str, *, inside: str = "") -> tuple[str, tuple[Removed, ...]
     """An answer without thinking, without special tokens at its ends and without turns that the model invented.
 
     Also what was taken off, in order; what remains is in the answer's own words and order. Thinking that never ends
-    leaves "": the text did not begin. ``inside`` is the marker of the fence that the answer goes on in, "" for none."""
+    leaves "": the text did not begin. ``inside`` opens the fence that the answer goes on in, "" for none."""
     removed: list[Removed] = []
     marks = _marks(_without_spans(answer))
     prefix, start = _after_leading(answer, marks, removed)
-    plain = _without_code(answer, start, prefix.strip().rstrip(_LETTERS) or inside)
+    plain = _without_code(answer, start, prefix.strip() or inside)
     marks = [mark for mark in _marks(plain) if mark.start >= start]
     start = _after_lone_end(answer, start, marks, removed)
     kept, at = [prefix], start
