@@ -20,18 +20,20 @@ from expand.doctor.outline_check import check_outlines
 from expand.document.site import SummaryEntry, read_summary
 from expand.errors import InputError, InputErrors
 from expand.importers import outline_yaml
-from expand.importers.documents import id_of_file, read_headings, with_ids
 from expand.importers.import_run import ImportRequest, ImportResult, read_document, write_outlines
 from expand.importers.lengths import Length, Unit, bare_length, hours_in, lengths_in, priority_in, read_line
 from expand.importers.outline_yaml import OutlineLanguage, updated_outline
 from expand.importers.plan_document import read_plan
-from expand.importers.proposal import Proposal, ProposedSection, file_id, settled, tidy
-from expand.importers.text_patterns import (
-    chapter_name,
-    items_of,
-    plain,
-    title_of_file,
+from expand.importers.proposal import (
+    Proposal,
+    ProposedSection,
+    id_of_file,
+    read_headings,
+    settled,
+    tidy,
+    with_ids,
 )
+from expand.importers.text_patterns import chapter_name, file_id, items_of, plain, title_of_file
 from expand.outline import Outline
 from expand.outline.reading import read_outline
 from expand.scaffold.new_workspace import create_workspace
@@ -56,7 +58,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 def import_document(workspace: Workspace, document: Path, request: ImportRequest | None = None) -> ImportResult:
     request = request or ImportRequest()
-    return write_outlines(workspace, read_document(workspace, document, request), request)
+    return write_outlines(read_document(workspace, document, request), request)
 
 
 def read_as(workspace: Workspace, document: Path) -> str:

@@ -21,8 +21,9 @@ from workspaces import expand, rows, small
 
 from expand.importers.lengths import Length
 from expand.importers.proposal import LEAST_LINES, Proposal, ProposedSection, scaled
-from expand.importers.proposal_schema import SectionCount, format_parameters, grammar, parse_answer
+from expand.importers.suggest import SectionCount, format_parameters, grammar, parse_answer
 from expand.llm.profile import profile_for
+from expand.scaffold.new_workspace import create_workspace
 
 Json = Any
 
@@ -198,6 +199,23 @@ def test_the_same_question_is_not_bought_twice(place: Path, author: Author) -> N
     fresh = suggest(place, proposer, "08", "--fresh", "--force", "--json")
     assert (fresh.code, len(proposer.asked)) == (0, 2)
     assert expand(place, "ledger", "verify").code == 0
+
+
+def test_a_proposal_takes_the_place_of_the_sample_that_nobody_touched(tmp_path: Path, author: Author) -> None:
+    create_workspace(tmp_path)
+    ran = suggest(tmp_path, author(GOOD), "Performance engineering", "--lines", "750")
+    assert ran.code == 0, ran.err
+    assert "outlines/01.yaml: written, 5 sections, 750 lines\n" in ran.out
+    assert [one["id"] for one in outline(tmp_path, "book")["chapters"]] == ["01"]
+    assert (outline(tmp_path, "01")["source"], [*(tmp_path / "chapters").iterdir()]) == ("chapters/01.md", [])
+
+
+def test_the_sample_can_be_proposed_itself(tmp_path: Path, author: Author) -> None:
+    create_workspace(tmp_path)
+    ran = suggest(tmp_path, author(GOOD), "Getting started", "--lines", "750")
+    assert (ran.code, "outlines/01.yaml: the outline exists" in ran.err) == (2, True)
+    assert suggest(tmp_path, author(GOOD), "Getting started", "--lines", "750", "--force").code == 0
+    assert outline(tmp_path, "01")["source"] == "chapters/01_getting_started.md"
 
 
 def test_an_outline_that_is_there_is_neither_overwritten_nor_paid_for(place: Path, author: Author) -> None:
@@ -405,31 +423,31 @@ def test_what_is_refused_before_anything_is_sent(place: Path, arguments: tuple[s
     ],
 )
 def test_what_is_wrong_with_a_section(entry: Json, fault: str) -> None:
-    parsed = parse_answer(json.dumps({"sections": [entry, section("B")]}), SectionCount(least=1, most=3))
-    assert any(found.startswith(fault) or fault in found for found in parsed.faults)
-    assert parsed.sections[-1].title == "B"
+    sections, faults = parse_answer(json.dumps({"sections": [entry, section("B")]}), SectionCount(least=1, most=3))
+    assert any(found.startswith(fault) or fault in found for found in faults)
+    assert sections[-1].title == "B"
 
 
 @pytest.mark.parametrize(("topics", "wrong"), [(8, False), (9, True)])
 def test_a_section_may_have_eight_topics(topics: int, wrong: bool) -> None:
     entry = section("A", 5, [f"t{number}x" for number in range(topics)])
-    parsed = parse_answer(json.dumps({"sections": [entry]}), SectionCount(least=1, most=1))
-    assert bool(parsed.faults) is wrong
-    assert len(parsed.sections[0].topics) == 8
+    sections, faults = parse_answer(json.dumps({"sections": [entry]}), SectionCount(least=1, most=1))
+    assert bool(faults) is wrong
+    assert len(sections[0].topics) == 8
 
 
 @pytest.mark.parametrize(("length", "wrong"), [(480, False), (481, True)])
 def test_a_topic_may_have_480_characters(length: int, wrong: bool) -> None:
-    parsed = parse_answer(
+    _, faults = parse_answer(
         json.dumps({"sections": [section("A", 5, ["x" * length, "y"])]}), SectionCount(least=1, most=1)
     )
-    assert bool(parsed.faults) is wrong
+    assert bool(faults) is wrong
 
 
 @pytest.mark.parametrize(("count", "wrong"), [(1, True), (2, False), (3, False), (4, True)])
 def test_the_number_of_sections_has_two_bounds(count: int, wrong: bool) -> None:
     said = {"sections": [section(f"Part {number}") for number in range(count)]}
-    assert bool(parse_answer(json.dumps(said), SectionCount(least=2, most=3)).faults) is wrong
+    assert bool(parse_answer(json.dumps(said), SectionCount(least=2, most=3))[1]) is wrong
 
 
 @pytest.mark.parametrize(
@@ -444,9 +462,9 @@ def test_the_number_of_sections_has_two_bounds(count: int, wrong: bool) -> None:
     ],
 )
 def test_what_is_no_answer_at_all(text: str, fault: str) -> None:
-    parsed = parse_answer(text, SectionCount(least=1, most=3))
-    assert parsed.sections == ()
-    assert parsed.faults[0].startswith(fault)
+    sections, faults = parse_answer(text, SectionCount(least=1, most=3))
+    assert sections == ()
+    assert faults[0].startswith(fault)
 
 
 @pytest.mark.parametrize(
@@ -459,29 +477,29 @@ def test_what_is_no_answer_at_all(text: str, fault: str) -> None:
     ],
 )  # fmt: skip
 def test_commas_and_curly_quotes_are_mended_without_asking_again(text: str) -> None:
-    parsed = parse_answer(text, SectionCount(least=1, most=1))
-    assert parsed.faults == ()
-    assert [(one.title, str(one.length), one.topics) for one in parsed.sections] == [("A", "30 lines", ("b", "c"))]
+    sections, faults = parse_answer(text, SectionCount(least=1, most=1))
+    assert faults == ()
+    assert [(one.title, str(one.length), one.topics) for one in sections] == [("A", "30 lines", ("b", "c"))]
 
 
 def test_curly_quotes_in_a_text_stay() -> None:
     text = '{"sections": [{"title": "The “A”, again", "lines": 30, "topics": ["b", "c"]}]}'
-    assert parse_answer(text, SectionCount(least=1, most=1)).sections[0].title == "The “A”, again"
+    assert parse_answer(text, SectionCount(least=1, most=1))[0][0].title == "The “A”, again"
 
 
 def test_a_fence_and_numbers_and_markup_are_read_over() -> None:
     said = {"sections": [section("## 1. **Pipes**", "x", ["1.1 `pipe(2)`", "- FIFOs"]), section("B")]}
     answer = f"<think>Is it {{}}?</think>Sure!\n```json\n{json.dumps(said)}\n```"
-    parsed = parse_answer(answer, SectionCount(least=1, most=3))
-    assert parsed.sections[0].title == "Pipes"
-    assert parsed.sections[0].topics[0] == "`pipe(2)`"
+    sections, _ = parse_answer(answer, SectionCount(least=1, most=3))
+    assert sections[0].title == "Pipes"
+    assert sections[0].topics[0] == "`pipe(2)`"
 
 
 def test_how_many_sections_a_chapter_may_have() -> None:
     assert SectionCount.of(1000) == SectionCount(least=5, most=14)
     assert SectionCount.of(400) == SectionCount(least=2, most=10)
     assert SectionCount.of(25) == SectionCount(least=1, most=1)
-    assert SectionCount.of(100, ["a", "b", "c"]) == SectionCount(least=3, most=3)
+    assert SectionCount.of(100, ["a", "b", "c"]) == SectionCount(least=3, most=3, headings=("a", "b", "c"))
 
 
 @pytest.mark.parametrize(
@@ -505,14 +523,14 @@ def test_the_profile_decides_on_the_form(structured: str, key: str | None, kind:
 
 def test_a_small_model_fills_in_a_grammar() -> None:
     profile = profile_for("smollm2-135m-instruct")
-    parameters = format_parameters(profile, SectionCount(least=3, most=12), "Named pipes", ["Why"])
+    parameters = format_parameters(profile, SectionCount(least=3, most=12, headings=("Why",)), "Named pipes")
     assert "response_format" not in parameters
     assert (parameters["temperature"], parameters["dry_multiplier"]) == (0.4, 0)
     text = str(parameters["grammar"])
     titles = re.findall(r'title\\": \\"" "([^"]*)"', text)
     assert titles[:3] == ["Why", "What named pipes is for", "How named pipes works"]
     assert len(titles) == 6
-    kept = grammar(SectionCount(least=2, most=3), "A", ['A "b" \\ c'])
+    kept = grammar(SectionCount(least=2, most=3, headings=('A "b" \\ c',)), "A")
     assert r'"A \\\"b\\\" \\\\ c"' in kept
 
 

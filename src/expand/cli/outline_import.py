@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -17,11 +17,13 @@ from expand.cli.run_output import spent
 from expand.cli.tables import TableColumn, console, print_table
 from expand.cli.verbosity import counted, note, warn
 from expand.doctor.environment import shell_command
-from expand.drafting.run_options import RunOptions, settings_of
+from expand.drafting.results import fields_of
+from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.importers.import_run import (
     KINDS,
     MAX_NAMED,
+    SAMPLE,
     DocumentReading,
     ImportRequest,
     ImportResult,
@@ -29,15 +31,51 @@ from expand.importers.import_run import (
     write_outlines,
 )
 from expand.importers.lengths import Length, Unit, lengths_in
-from expand.importers.sample import SAMPLE
-from expand.importers.suggest import SuggestResult, suggest
-from expand.importers.suggest import dry_run as first_request
+from expand.importers.suggest import Suggestion, SuggestResult
 from expand.schema import Json
 from expand.workspace import Workspace
 
-_DOCUMENTS_ONLY = ("kind", "page", "minute")
-_SUGGEST_ONLY = ("model", "base_url", "budget", "unpriced", "fresh")
-"""Options that have no effect with ``--suggest``, and without it."""
+
+class Reading(NamedTuple):
+    """How a document is read; of no effect with ``--suggest``."""
+
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="KIND",
+            help="plan (chapters with sections and lengths), summary (mdBook), headings (the "
+            "document is the chapter), or auto.",
+        ),
+    ] = "auto"
+    page: Annotated[
+        str | None,
+        typer.Option("--page", metavar="LENGTH", help="What a page of a plan comes to, such as '300 words'."),
+    ] = None
+    minute: Annotated[
+        str | None, typer.Option("--minute", metavar="LENGTH", help="What a minute comes to, such as '130 words'.")
+    ] = None
+
+
+class Writing(NamedTuple):
+    """What outlines are made, named as in ``ImportRequest``."""
+
+    id: Annotated[
+        str | None,
+        typer.Option(
+            "--id",
+            metavar="ID",
+            help="Which of several chapters to take; else the id of the only one, new or the book's.",
+        ),
+    ] = None
+    lines: Annotated[int | None, typer.Option("--lines", min=25, help="Lines of a chapter that states none (600).")] = (
+        None
+    )
+    language: options.Language = None
+    force: Annotated[bool, typer.Option("--force", help="Change outlines that are there; comments and order stay.")] = (
+        False
+    )
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the outlines; write and send nothing.")] = False
 
 
 def import_(
@@ -51,42 +89,10 @@ def import_(
     suggested: Annotated[
         bool, typer.Option("--suggest", help="Have the author model propose the sections of a chapter.")
     ] = False,
-    kind: Annotated[
-        str,
-        typer.Option(
-            "--from",
-            metavar="KIND",
-            help="plan (chapters with sections and lengths), summary (mdBook), headings (the "
-            "document is the chapter), or auto.",
-        ),
-    ] = "auto",
-    page: Annotated[
-        str | None,
-        typer.Option("--page", metavar="LENGTH", help="What a page of a plan comes to, such as '300 words'."),
-    ] = None,
-    minute: Annotated[
-        str | None, typer.Option("--minute", metavar="LENGTH", help="What a minute comes to, such as '130 words'.")
-    ] = None,
-    new_id: Annotated[
-        str | None,
-        typer.Option(
-            "--id",
-            metavar="ID",
-            help="Which of several chapters to take; else the id of the only one, new or the book's.",
-        ),
-    ] = None,
-    lines: Annotated[
-        int | None, typer.Option("--lines", min=25, help="Lines of a chapter that states none (600).")
-    ] = None,
-    language: options.Language = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Change outlines that are there; comments and order stay.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the outlines; write and send nothing.")] = False,
-    model: options.Model = None,
-    base_url: options.BaseUrl = None,
-    budget: options.Budget = None,
-    unpriced: options.Unpriced = False,
+    *,
+    reading: Reading,
+    writing: Writing,
+    buying: options.Buying,
     fresh: Annotated[bool, typer.Option("--fresh", help="With --suggest: ask anew, whatever is stored.")] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -95,29 +101,23 @@ def import_(
     What was understood is shown before anything is written. With --suggest the author model proposes the sections,
     under the same budget and ledger."""
     opened = workspace_of(context)
-    _refuse_given(context, *((_DOCUMENTS_ONLY, "with") if suggested else (_SUGGEST_ONLY, "without")))
+    _refuse_given(context, *((reading._fields, "with") if suggested else ((*buying._fields, "fresh"), "without")))
     request = ImportRequest(
-        kind=require_choice("--from", kind, KINDS),
-        id=new_id,
-        language=language,
-        lines=lines,
-        per=dict(_per(page=page, minute=minute)),
-        force=force,
-        dry_run=dry_run,
+        kind=require_choice("--from", reading.kind, KINDS),
+        per=dict(_per(reading)),
+        **writing._asdict(),
     )
     if not suggested:
         _import(opened, Path(document), request, as_json=as_json)
         return
-    settings = settings_of(opened, model=model, base_url=base_url)
-    run_options = RunOptions(budget=budget, unpriced=unpriced, fresh=fresh)
-    if dry_run:
-        show_request(first_request(opened, settings, document, request, run_options), as_json=as_json)
+    run_options = RunOptions(**buying._asdict(), fresh=fresh)
+    settings = run_options.settings(opened)
+    suggestion = Suggestion(opened, document, request, run_options)
+    if request.dry_run:
+        show_request(suggestion.first_request(settings), as_json=as_json)
         return
     note_author(settings)
-    proposing = suggest(
-        opened, settings, document, request, run_options, on_event=show_notice, on_ready=stop_with_signals
-    )
-    result = asyncio.run(proposing)
+    result = asyncio.run(suggestion.buy(settings, on_event=show_notice, on_ready=stop_with_signals))
     _show_suggestion(opened, result, as_json=as_json)
     raise typer.Exit(result.exit_code)
 
@@ -130,15 +130,16 @@ def _refuse_given(context: typer.Context, names: Sequence[str], how: str) -> Non
             raise InputError(f"{parameter.opts[0]} has no effect {how} --suggest", remedy="leave it out")
 
 
-def _per(**given: str | None) -> Iterator[tuple[Unit, Length]]:
+def _per(reading: Reading) -> Iterator[tuple[Unit, Length]]:
     """What a page and a minute come to."""
-    for name, text in given.items():
-        if text is None:
-            continue
-        length = next(iter(lengths_in(text)), None)
-        if length is None or length.unit not in ("lines", "words", "characters"):
-            raise InputError(f"--{name} is {text!r}", remedy="give lines, words or characters, such as '300 words'")
-        yield "pages" if name == "page" else "minutes", length
+    given: tuple[tuple[Unit, str | None], ...] = (("pages", reading.page), ("minutes", reading.minute))
+    for unit, text in given:
+        length = next(iter(lengths_in(text or "")), None)
+        if text is not None and (length is None or length.unit not in ("lines", "words", "characters")):
+            option = f"--{unit.removesuffix('s')}"
+            raise InputError(f"{option} is {text!r}", remedy="give lines, words or characters, such as '300 words'")
+        if length is not None:
+            yield unit, length
 
 
 def _import(workspace: Workspace, document: Path, request: ImportRequest, *, as_json: bool) -> None:
@@ -146,7 +147,7 @@ def _import(workspace: Workspace, document: Path, request: ImportRequest, *, as_
     reading = read_document(workspace, document, request)
     if not as_json:
         _show_reading(reading)
-    result = write_outlines(workspace, reading, request)
+    result = write_outlines(reading, request)
     if as_json:
         _print_json(
             workspace,
@@ -156,7 +157,7 @@ def _import(workspace: Workspace, document: Path, request: ImportRequest, *, as_
             replaces_sample=result.replaces_sample,
             understood=list(_entries(reading)),
             left_alone=dict(reading.plan.unplanned),
-            lines_left=[{"line": one.line, "text": one.text} for one in reading.plan.left],
+            lines_left=[fields_of(one, "line text") for one in reading.plan.left],
         )
         return
     _show_outlines(workspace, result, "plan" if reading.kind == "plan" else "document", dry_run=request.dry_run)
@@ -211,13 +212,8 @@ def _print_json(workspace: Workspace, kind: str, result: ImportResult | None, **
     """The outlines and what became of the book, and ``more``."""
     outlines: list[Json] = [
         {
-            "id": outline.id,
-            "title": outline.title,
+            **fields_of(outline, "id title source state sections lines"),
             "path": workspace.relative(outline.path),
-            "source": outline.source,
-            "state": outline.state,
-            "sections": outline.sections,
-            "lines": outline.lines,
             "length": str(outline.length),
             "stated_length": str(outline.stated) if outline.stated else None,
             "dropped_sections": list(outline.dropped),

@@ -2,7 +2,8 @@
 
 Everything is worked out and read back before anything is written. An outline that exists is only changed with
 ``force``; then comments, order, other languages and what the document does not mention stay. A chapter that the book
-does not have gets an entry there.
+does not have gets an entry there. The chapter that ``expand init`` wrote to start with gives way to the first import,
+as long as nobody has touched it.
 """
 
 import re
@@ -11,22 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from expand.document.site import read_summary
 from expand.errors import InputError, InputErrors, Place
 from expand.importers import outline_yaml
-from expand.importers.documents import id_of_file, read_headings, with_ids
 from expand.importers.lengths import Length, Unit
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.plan_document import Plan, read_plan
-from expand.importers.proposal import Proposal, all_free, converted, file_id, settled
-from expand.importers.sample import SAMPLE
-from expand.importers.text_patterns import chapter_name, number_of_file, title_of_file
+from expand.importers.proposal import Proposal, all_free, converted, id_of_file, read_headings, settled, with_ids
+from expand.importers.text_patterns import chapter_name, file_id, number_of_file, title_of_file
 from expand.markdown import matching
 from expand.markdown.matching import title_key
-from expand.outline import Book, Outline
+from expand.outline import Outline
 from expand.outline.reading import OUTLINE, id_mistake, read_outline
+from expand.paths import DATA
 from expand.schema.source_text import shown_path
 from expand.workspace import Workspace, read_text, write_atomically
 
@@ -34,17 +34,46 @@ Kind = Literal["auto", "plan", "summary", "headings"]
 KINDS: tuple[Kind, ...] = ("auto", "plan", "summary", "headings")
 DEFAULT_LINES = 600
 """A chapter's lines where the document states none for it."""
-NO_DOCUMENTS = frozenset({".yml", ".yaml", ".toml", ".json", ".html", ".py", ".pdf", ".docx"})
 MAX_NAMED = 12
 """Lines that are named one by one where they were not understood."""
 SCHEMA_FILE = ".schema/outline.json"
 """Where ``expand init`` puts the schema, from the folder of the outlines."""
-MAX_TITLE_ID = 40
+_NO_DOCUMENTS = frozenset({".yml", ".yaml", ".toml", ".json", ".html", ".py", ".pdf", ".docx"})
+_MAX_TITLE_ID = 40
 """Characters of an id that is made of a title."""
 _CALLED_PLAN = re.compile(r"(?i)(?:^|[\W_])(?:plans?|outlines?|to-?do)(?:$|[\W_])|提纲|大纲|计划|规划|待办")
 _NUMBER_ALONE = re.compile(r"(?i)[a-z]* ?\d+")
 """A title made of the name of a file that has none, such as "Chapter15"."""
 _TASK = re.compile(r"(?m)^[ \t>]*(?:[-*+]|\d+[.)]) \[[ xX]\] ")
+
+
+class Sample(NamedTuple):
+    """The chapter that ``expand init`` writes into an empty folder, to start with."""
+
+    id: str = "01"
+    title: str = "Getting started"
+    source: str = "chapters/01_getting_started.md"
+
+    def files(self) -> dict[str, str]:
+        """Its outline and its document: paths from the workspace's root, and their texts."""
+        outline = (DATA / "sample_outline.yaml").read_text(encoding="utf-8")
+        return {f"outlines/{self.id}.yaml": outline, self.source: f"# {self.title}\n"}
+
+    def is_untouched(self, workspace: Workspace) -> bool:
+        """Whether it is all that the workspace has, and as it was written: no text of anybody is lost with it."""
+        drafts = workspace.draft_path(self.id).parent.glob(f"{self.id}.*")  # in every language
+        made = (*drafts, workspace.brief_path(self.id), workspace.memory_path(self.id))
+        files = {workspace.inside(name): text for name, text in self.files().items()}
+        return (
+            workspace.chapter_ids() == (self.id,)
+            and workspace.book_path.is_file()
+            and [(one.id, *one.title.every(), one.source) for one in workspace.book().chapters] == [self]
+            and all(path.is_file() and read_text(path) == text for path, text in files.items())
+            and not any(path.exists() for path in made)
+        )
+
+
+SAMPLE = Sample()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,16 +88,6 @@ class ImportRequest:
     per: Mapping[Unit, Length] = field(default_factory=dict)
     force: bool = False
     dry_run: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DocumentReading:
-    """What a document says: ``kind`` is how it was read, and ``plan`` its chapters with lengths as it states them."""
-
-    document: Path
-    text: str
-    kind: Kind
-    plan: Plan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,8 +112,7 @@ class WrittenOutline:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportResult:
     """The outlines, the chapters that the book got an entry for, and those that it called finished, or stated another
-    length for: it does no more. ``replaces_sample`` says that they take the place of the chapter that ``expand init``
-    wrote."""
+    length for: it does no more. ``replaces_sample`` says that they take the place of the sample chapter."""
 
     outlines: tuple[WrittenOutline, ...]
     added_to_book: tuple[str, ...] = ()
@@ -103,15 +121,18 @@ class ImportResult:
 
 
 class KnownChapters:
-    """The chapters that a workspace has in its book or as outlines. The outlines are read where their documents are
-    asked for only: a plan can be imported beside one that is broken. Where ``is_sample``, none of them counts."""
+    """The chapters that a workspace has in its book or as outlines; none where they give way to others, being only the
+    sample chapter. The outlines are read where their documents are asked for only: a plan can be imported beside one
+    that is broken."""
 
     def __init__(self, workspace: Workspace, *, is_sample: bool = False) -> None:
+        self.workspace = workspace
         self.is_sample = is_sample
-        self._workspace = workspace
-        self._outlined = () if is_sample else workspace.chapter_ids()
-        self.chapters = workspace.book().chapters if workspace.book_path.is_file() and not is_sample else ()
-        self.ids = {one.id: None for one in self.chapters} | dict.fromkeys(self._outlined)
+        book = workspace.book() if workspace.book_path.is_file() else None
+        self.book = book._replace(chapters=()) if book and is_sample else book
+        self.chapters = self.book.chapters if self.book else ()
+        self.outlined = () if is_sample else workspace.chapter_ids()
+        self.ids = {one.id: None for one in self.chapters} | dict.fromkeys(self.outlined)
         self.by_title: dict[str, str] = {}
         for one in reversed(self.chapters):
             self.by_title |= {key: one.id for title in one.title.every() if (key := title_key(title))}
@@ -119,7 +140,7 @@ class KnownChapters:
     @cached_property
     def sources(self) -> dict[str, str]:
         """The documents of the outlines. Raises ``InputErrors`` for one that cannot be read."""
-        return {chapter: self._workspace.outline(chapter).source for chapter in self._outlined}
+        return {chapter: self.workspace.outline(chapter).source for chapter in self.outlined}
 
     @cached_property
     def by_source(self) -> dict[str, str]:
@@ -127,66 +148,66 @@ class KnownChapters:
         found = {source: chapter for chapter, source in reversed(self.sources.items())}
         return found | {one.source: one.id for one in reversed(self.chapters) if one.source}
 
+    def path_inside(self, path: Path) -> str | None:
+        """A document as an outline names it, None for one outside the workspace."""
+        root, resolved = self.workspace.root.resolve(), path.resolve()
+        return shown_path(resolved, root) if resolved.is_relative_to(root) else None
+
+    def language(self, text: str, code: str | None) -> OutlineLanguage:
+        """The language of titles and topics: ``code``, else the one of the book's that fits the text's script."""
+        languages = self.book.languages if self.book else ()
+        if code is not None and self.book:
+            self.book.require_language(code)
+        if code is None:
+            cjk = matching.is_cjk_text(matching.prose(text))
+            fitting = [known for known in languages if matching.is_cjk_language(known) is cjk]
+            code = next(iter(fitting or languages), "zh" if cjk else "en")
+        return OutlineLanguage(code=code, several=len(languages) > 1)
+
+    def next_id(self, title: str, used: Sequence[str] = (), reserved: Sequence[str] = ()) -> str:
+        """An id that no chapter has, nor is ``used`` or ``reserved``: the number after the last where all are numbers,
+        as in a workspace without any, else the title as one."""
+        taken = [*(["00"] if self.is_sample else self.ids), *used]
+        if taken and all(known.isascii() and known.isdecimal() for known in taken):
+            numbers = {int(known) for known in (*taken, *reserved) if known.isascii() and known.isdecimal()}
+            after = max(map(int, taken)) + 1
+            return f"{after if after not in numbers else max(numbers) + 1:0{max(map(len, taken))}d}"
+        wanted = file_id(title.lower())[:_MAX_TITLE_ID].rstrip("-._") or "chapter"
+        return all_free([wanted], (*taken, *reserved))[0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DocumentReading:
+    """What a document says: ``kind`` is how it was read, and ``plan`` its chapters with lengths as it states them."""
+
+    known: KnownChapters
+    document: Path
+    text: str
+    kind: Kind
+    plan: Plan
+
 
 def read_document(workspace: Workspace, document: Path, request: ImportRequest) -> DocumentReading:
     """The document's chapters under the ids that they have or get. Raises ``InputError`` for what is no document, and
     for a plan that is not understood."""
     _require_document(document)
-    known = KnownChapters(workspace, is_sample=SAMPLE.is_untouched(workspace))
-    reading = _reading(workspace, known, document, request.kind)
-    chapters = tuple(_under_known_ids(workspace, known, reading.plan.chapters))
+    known, text = KnownChapters(workspace, is_sample=SAMPLE.is_untouched(workspace)), read_text(document)
+    kind, plan = _read(known, document, text, request.kind)
+    chapters = tuple(_under_known_ids(known, plan.chapters))
     if request.id is not None:
-        chapters = (_under_id(workspace, known, chapters, request.id, document),)
-    return replace(reading, plan=replace(reading.plan, chapters=chapters))
+        chapters = (_under_id(known, chapters, request.id, document),)
+    return DocumentReading(known=known, document=document, text=text, kind=kind, plan=replace(plan, chapters=chapters))
 
 
-def require_id(chapter: str) -> None:
-    """Raises ``InputError`` for what ``--id`` cannot be."""
-    longest = OUTLINE.schema["properties"]["id"]["maxLength"]
-    wrong = id_mistake(chapter) if chapter else ("is empty", "give letters and digits")
-    if wrong is None and len(chapter) > longest:
-        wrong = ("is too long", f"give at most {longest} characters")
-    if wrong is not None:
-        raise InputError(f"--id {chapter!r} {wrong[0]}", remedy=wrong[1])
-
-
-def _under_id(
-    workspace: Workspace, known: KnownChapters, proposals: Sequence[Proposal], chapter: str, document: Path
-) -> Proposal:
-    """The chapter of several that the person names; the only one as that, with the title that the book has for it."""
-    require_id(chapter)
-    if len(proposals) > 1:
-        chosen = [one for one in proposals if one.id == chapter]
-        if not chosen:
-            planned = ", ".join(one.id for one in proposals)
-            raise InputError(
-                f"chapter {chapter!r} is not planned here", remedy=f"planned are: {planned}", place=Place(path=document)
-            )
-        return chosen[0]
-    own = known.by_source.get(path_inside(workspace, document) or "", chapter)
-    if own != chapter:
-        raise InputError(f"{document} is chapter {own} already", remedy=f"leave --id {chapter} out")
-    book = next((one for one in known.chapters if one.id == chapter), None)
-    titles = [title for title in book.title.every() if not _NUMBER_ALONE.fullmatch(title)] if book else []
-    return replace(proposals[0], id=chapter, title=next(iter(titles), proposals[0].title))
-
-
-def write_outlines(workspace: Workspace, reading: DocumentReading, request: ImportRequest) -> ImportResult:
+def write_outlines(reading: DocumentReading, request: ImportRequest) -> ImportResult:
     """Writes what was read, or in a dry run works it out only. Raises ``InputError`` before anything is written."""
-    book = workspace.book() if workspace.book_path.is_file() else None
-    is_sample = SAMPLE.is_untouched(workspace)
-    writer = OutlineWriter(
-        workspace=workspace,
-        book=book._replace(chapters=()) if book and is_sample else book,
-        is_sample=is_sample,
-        language=outline_language(reading.text, book, request.language),
-        lines=request.lines or DEFAULT_LINES,
-        origin=reading.document,
-    )
-    place = Place(path=reading.document)
+    known, place = reading.known, Place(path=reading.document)
+    language = known.language(reading.text, request.language)
+    writer = OutlineWriter(known, language, request.lines or DEFAULT_LINES, origin=reading.document)
     outlines = [writer.outline_for(converted(one, request.per, place=place)) for one in reading.plan.chapters]
     for outline in outlines:
-        if reading.kind == "plan" and workspace.source_path(outline.source).resolve() == reading.document.resolve():
+        source = known.workspace.source_path(outline.source)
+        if reading.kind == "plan" and source.resolve() == reading.document.resolve():
             raise InputError(
                 f"chapter {outline.id} has the plan itself as its document",
                 remedy="give the plan another name, or take --from headings if this is the chapter",
@@ -204,7 +225,7 @@ def _require_document(document: Path) -> None:
         what, remedy = "this is a folder", "name a document in it, or run `expand init` to find its chapters"
     elif not document.is_file():
         what, remedy = "there is no such file", "name a document to import"
-    elif document.suffix.lower() in NO_DOCUMENTS:
+    elif document.suffix.lower() in _NO_DOCUMENTS:
         what = f"a {document.suffix} file is no document with headings"
         remedy = "name a Markdown file; `expand init` reads mkdocs.yml and book.toml"
     else:
@@ -212,26 +233,25 @@ def _require_document(document: Path) -> None:
     raise InputError(what, remedy=remedy, place=Place(path=document))
 
 
-def _reading(workspace: Workspace, known: KnownChapters, document: Path, kind: Kind) -> DocumentReading:
-    text = read_text(document)
+def _read(known: KnownChapters, document: Path, text: str, kind: Kind) -> tuple[Kind, Plan]:
+    """What a document says, and how it was read to find that."""
     if kind == "summary" or (kind == "auto" and document.name.lower() == "summary.md"):
-        kind, plan = "summary", Plan(chapters=tuple(_from_summary(workspace, known, document, text)))
-        if not plan.chapters:
+        chapters = tuple(_from_summary(known, document, text))
+        if not chapters:
             raise InputError(
                 "no chapter is listed here", remedy="write - [Title](chapter.md) for each", place=Place(path=document)
             )
-        return DocumentReading(document=document, text=text, kind=kind, plan=plan)
+        return "summary", Plan(chapters=chapters)
     if kind != "headings":
         plan = read_plan(text, without_lengths=kind == "plan", titles=known.by_title)
         if plan.chapters and (kind == "plan" or not plan.is_prose):
             named = title_of_file(document.name)
             chapters = tuple(one if one.title or one.file else replace(one, title=named) for one in plan.chapters)
-            return DocumentReading(document=document, text=text, kind="plan", plan=replace(plan, chapters=chapters))
+            return "plan", replace(plan, chapters=chapters)
         _refuse_plan(document, text, plan, kind)
-    source = path_inside(workspace, document)
-    chapter = known.by_source.get(source) or _other_id(workspace, known, source) if source else None
-    proposal = read_headings(text, file=source or document.name, chapter=chapter)
-    return DocumentReading(document=document, text=text, kind="headings", plan=Plan(chapters=(proposal,)))
+    source = known.path_inside(document)
+    chapter = known.by_source.get(source) or _other_id(known, source) if source else None
+    return "headings", Plan(chapters=(read_headings(text, file=source or document.name, chapter=chapter),))
 
 
 def _refuse_plan(document: Path, text: str, plan: Plan, kind: Kind) -> None:
@@ -253,15 +273,15 @@ def _refuse_plan(document: Path, text: str, plan: Plan, kind: Kind) -> None:
     raise InputError(what, remedy=remedy, place=Place(path=document, line=plan.left[0].line if plan.left else None))
 
 
-def _from_summary(workspace: Workspace, known: KnownChapters, document: Path, text: str) -> Iterator[Proposal]:
+def _from_summary(known: KnownChapters, document: Path, text: str) -> Iterator[Proposal]:
     entries = read_summary(text)
-    listed = {path_inside(workspace, document.parent / entry.file) for entry in entries if entry.file}
+    listed = {known.path_inside(document.parent / entry.file) for entry in entries if entry.file}
     free = [(source, one) for source, one in known.by_source.items() if source not in listed]
-    others = [one for source, one in free if workspace.source_path(source).is_file()]
+    others = [one for source, one in free if known.workspace.source_path(source).is_file()]
     for chapter, entry in with_ids(entries, [one for one in others if not number_of_file(one)]):
         file = entry.file or f"{chapter}.md"
         path = document.parent / file
-        inside = path_inside(workspace, path)
+        inside = known.path_inside(path)
         if not inside and not path.resolve().is_relative_to(document.parent.resolve()):  # links are followed
             raise InputError(
                 f"the listed document {path} leads to {path.resolve()}, outside of the listing's folder and the "
@@ -275,20 +295,20 @@ def _from_summary(workspace: Workspace, known: KnownChapters, document: Path, te
         yield replace(proposal, title=entry.title or proposal.title)
 
 
-def _under_known_ids(workspace: Workspace, known: KnownChapters, proposals: Sequence[Proposal]) -> Iterator[Proposal]:
+def _under_known_ids(known: KnownChapters, proposals: Sequence[Proposal]) -> Iterator[Proposal]:
     """The proposals under the ids that their chapters have already, and what has none under a new one.
 
     A proposal whose id is new takes the chapter of the book that has its document, else its title, else its number
     ("第7章", "Chapter 7"), if just one has; each chapter once."""
-    used = {proposal.id for proposal in proposals}
-    taken = ["00"] if known.is_sample else list(known.ids)  # chapters of such a workspace are numbered
+    used, given = {proposal.id for proposal in proposals}, list[str]()
     for proposal in proposals:
         file, title, key = proposal.file or "", proposal.title, title_key(proposal.title)
         free = [one for one in known.chapters if one.id not in used] if proposal.id not in known.ids else []
         by_file = [one for one in free if file and f"/{one.source}".endswith(f"/{file}")]
         # A chapter that has a document is not meant by a plan for another one.
         paths = {
-            one.id: {path for path in (one.source, file) if path and workspace.inside(path).is_file()} for one in free
+            one.id: {path for path in (one.source, file) if path and known.workspace.inside(path).is_file()}
+            for one in free
         }
         free = [one for one in free if len(paths[one.id]) < 2]
         by_title = [one for one in free if key in map(title_key, one.title.every())]
@@ -297,9 +317,9 @@ def _under_known_ids(workspace: Workspace, known: KnownChapters, proposals: Sequ
         if proposal.file and title == proposal.id:  # the plan gives it no title of its own
             of_book = (said for one in known.chapters if one.id == found for said in one.title.every())
             title = next(of_book, title_of_file(proposal.file))
-        taken.append(found or next_id(taken, title, [one.id for one in proposals]))
-        used.add(taken[-1])
-        yield replace(proposal, id=taken[-1], title=title)
+        given.append(found or known.next_id(title, given, [one.id for one in proposals]))
+        used.add(given[-1])
+        yield replace(proposal, id=given[-1], title=title)
 
 
 def _number(title: str) -> str:
@@ -308,30 +328,64 @@ def _number(title: str) -> str:
     return name.id if name and name.strong else ""
 
 
+def require_id(chapter: str) -> None:
+    """Raises ``InputError`` for what ``--id`` cannot be."""
+    longest = OUTLINE.schema["properties"]["id"]["maxLength"]
+    wrong = id_mistake(chapter) if chapter else ("is empty", "give letters and digits")
+    if wrong is None and len(chapter) > longest:
+        wrong = ("is too long", f"give at most {longest} characters")
+    if wrong is not None:
+        raise InputError(f"--id {chapter!r} {wrong[0]}", remedy=wrong[1])
+
+
+def _under_id(known: KnownChapters, proposals: Sequence[Proposal], chapter: str, document: Path) -> Proposal:
+    """The chapter of several that the person names; the only one as that, with the title that the book has for it."""
+    require_id(chapter)
+    if len(proposals) > 1:
+        chosen = [one for one in proposals if one.id == chapter]
+        if not chosen:
+            planned = ", ".join(one.id for one in proposals)
+            raise InputError(
+                f"chapter {chapter!r} is not planned here", remedy=f"planned are: {planned}", place=Place(path=document)
+            )
+        return chosen[0]
+    own = known.by_source.get(known.path_inside(document) or "", chapter)
+    if own != chapter:
+        raise InputError(f"{document} is chapter {own} already", remedy=f"leave --id {chapter} out")
+    book = next((one for one in known.chapters if one.id == chapter), None)
+    titles = [title for title in book.title.every() if not _NUMBER_ALONE.fullmatch(title)] if book else []
+    return replace(proposals[0], id=chapter, title=next(iter(titles), proposals[0].title))
+
+
+def _other_id(known: KnownChapters, source: str) -> str | None:
+    """The id of a document whose name is another document's as well: with its folder, ``client-overview``. None where
+    its name is free, or begins with a chapter's number."""
+    wanted = id_of_file(source)
+    taken = known.sources
+    if wanted not in taken or number_of_file(source) or not known.workspace.source_path(taken[wanted]).is_file():
+        return None
+    return all_free([file_id("-".join(PurePosixPath(source).with_suffix("").parts[-2:]))], taken)[0]
+
+
 # Outlines.
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class OutlineWriter:
-    """Makes outlines from proposals in one language; ``lines`` are a chapter's where it states none.
+    """Makes outlines from proposals in one language; ``lines`` are a chapter's where it states none. ``origin`` is the
+    document that the proposals come from, for messages."""
 
-    ``origin`` is the document that the proposals come from, for messages. With ``is_sample`` they take the place of
-    the chapter that ``expand init`` wrote, which ``book`` is without then."""
-
-    workspace: Workspace
-    book: Book | None
+    known: KnownChapters
     language: OutlineLanguage
     lines: int
     origin: Path | None = None
-    is_sample: bool = False
 
     def outline_for(self, proposal: Proposal) -> WrittenOutline:
         """The outline that the proposal makes; nothing is written. Raises ``InputError``."""
-        path = self.workspace.outline_path(proposal.id)
-        before = ""
-        dropped: tuple[str, ...] = ()
-        if path.is_file() and not self.is_sample:
-            source = self.workspace.outline(proposal.id).source  # refuses an outline that cannot be read
+        workspace = self.known.workspace
+        path, before, dropped = workspace.outline_path(proposal.id), "", tuple[str, ...]()
+        if path.is_file() and not self.known.is_sample:
+            source = workspace.outline(proposal.id).source  # refuses an outline that cannot be read
             before = read_text(path)
             text, dropped = outline_yaml.updated_outline(before, proposal, language=self.language, lines=self.lines)
         else:
@@ -359,13 +413,14 @@ class OutlineWriter:
     def write(self, outlines: Sequence[WrittenOutline], *, force: bool = False, dry_run: bool = False) -> ImportResult:
         """Writes what is new or changed, and brings the book up to it; a dry run says what that would be. Raises
         ``InputErrors`` where an existing outline would change without ``force``."""
+        workspace, book = self.known.workspace, self.known.book
         where = f"in {self.origin.name}" if self.origin else "in the proposal"
         shows = ", --dry-run shows what it would become" if self.origin else ""
         errors = [
             InputError(
                 f"the outline exists, and chapter {outline.id} reads differently {where}",
                 remedy=f"--force changes it in place{shows}",
-                place=Place(path=self.workspace.relative(outline.path)),
+                place=Place(path=workspace.relative(outline.path)),
             )
             for outline in outlines
             if outline.state == "changed"
@@ -373,31 +428,29 @@ class OutlineWriter:
         if errors and not (force or dry_run):
             raise InputErrors(errors)
         changed = [outline for outline in outlines if outline.state != "same"]
-        known = {chapter.id: chapter for chapter in self.book.chapters} if self.book else {}
-        missing = [outline for outline in outlines if self.book and outline.id not in known]
+        known = {chapter.id: chapter for chapter in self.known.chapters}
+        missing = [outline for outline in outlines if book and outline.id not in known]
         entries = [(one, known[one.id]) for one in changed if one.id in known]
         reopened = [
             one.id for one, of in entries if of.finished or (one.planned and of.target_lines not in (None, one.planned))
         ]
         if not dry_run:
+            if self.known.is_sample:
+                kept = {path for one in outlines for path in (one.path, workspace.source_path(one.source))}
+                for path in {workspace.inside(name) for name in SAMPLE.files()} - kept:
+                    path.unlink()
             for outline in changed:
                 write_atomically(outline.path, outline.text)
             if missing or reopened:
                 further = [(one.id, one.title, one.source, one.length) for one in missing]
-                before = read_text(self.workspace.book_path)
-                text = outline_yaml.updated_book(
-                    before, further, reopened, language=self.language, is_sample=self.is_sample
-                )
-                write_atomically(self.workspace.book_path, text)
-            if self.is_sample:
-                kept = {path for one in outlines for path in (one.path, self.workspace.source_path(one.source))}
-                for path in {self.workspace.outline_path(SAMPLE.id), self.workspace.inside(SAMPLE.source)} - kept:
-                    path.unlink()
+                before, is_sample = read_text(workspace.book_path), self.known.is_sample
+                text = outline_yaml.updated_book(before, further, reopened, language=self.language, is_sample=is_sample)
+                write_atomically(workspace.book_path, text)
         return ImportResult(
             outlines=tuple(outlines),
             added_to_book=tuple(one.id for one in missing),
             reopened=tuple(reopened),
-            replaces_sample=self.is_sample,
+            replaces_sample=self.known.is_sample,
         )
 
     def _read_back(self, proposal: Proposal, text: str) -> Outline:
@@ -406,7 +459,7 @@ class OutlineWriter:
             path = Path(folder) / f"{proposal.id}.yaml"
             path.write_text(text, encoding="utf-8")
             try:
-                return read_outline(path, root=self.workspace.root, chapter_id=proposal.id)
+                return read_outline(path, root=self.known.workspace.root, chapter_id=proposal.id)
             except InputErrors as wrong:
                 first = wrong.errors[0]
                 raise InputError(
@@ -417,25 +470,26 @@ class OutlineWriter:
 
     def _source(self, proposal: Proposal) -> str:
         """The document of a new outline: the book's, else a file that exists, else a name beside the book's others."""
-        sources = {one.id: one.source for one in self.book.chapters if one.source} if self.book else {}
+        workspace, path_inside = self.known.workspace, self.known.path_inside
+        sources = {one.id: one.source for one in self.known.chapters if one.source}
         if proposal.id in sources:
             return sources[proposal.id]
         name = proposal.file or f"{proposal.id}.md"
-        own = self.origin and path_inside(self.workspace, self.origin)
+        own = self.origin and path_inside(self.origin)
 
         def free(path: Path) -> bool:  # a plan is no chapter's document
-            if self.is_sample and path == self.workspace.inside(SAMPLE.source):
+            if self.known.is_sample and path == workspace.inside(SAMPLE.source):
                 return False
-            return path.is_file() and (own in (None, proposal.file) or path_inside(self.workspace, path) != own)
+            return path.is_file() and (own in (None, proposal.file) or path_inside(path) != own)
 
-        here = path_inside(self.workspace, self.origin.parent) if self.origin else None
+        here = path_inside(self.origin.parent) if self.origin else None
         for folder in (".", here or ".", "chapters", "docs", "src"):
             candidate = (PurePosixPath(folder) / name).as_posix()
-            if free(self.workspace.inside(candidate)):
+            if free(workspace.inside(candidate)):
                 return candidate
-        numbered = [*filter(free, self.workspace.inside("chapters").glob(f"{proposal.id}[_-]*.md"))]
+        numbered = [*filter(free, workspace.inside("chapters").glob(f"{proposal.id}[_-]*.md"))]
         if len(numbered) == 1:
-            return self.workspace.relative(numbered[0])
+            return workspace.relative(numbered[0])
         folders = {PurePosixPath(source).parent.as_posix() for source in sources.values()}
         return f"{folders.pop() if len(folders) == 1 else 'chapters'}/{PurePosixPath(name).name}"
 
@@ -447,45 +501,3 @@ def _length(outline: Outline) -> Length:
         if all(amounts):
             return Length(sum(amounts), unit)
     return Length(outline.target_lines, "lines")
-
-
-def outline_language(text: str, book: Book | None, code: str | None) -> OutlineLanguage:
-    """The language of titles and topics: ``code``, else the one of the book's that fits the text's script."""
-    languages = book.languages if book else ()
-    if code is not None and book:
-        book.require_language(code)
-    if code is None:
-        cjk = matching.is_cjk_text(matching.prose(text))
-        fitting = [known for known in languages if matching.is_cjk_language(known) is cjk]
-        code = next(iter(fitting or languages), "zh" if cjk else "en")
-    return OutlineLanguage(code=code, several=len(languages) > 1)
-
-
-# Ids and paths.
-
-
-def next_id(ids: Sequence[str], title: str, reserved: Sequence[str] = ()) -> str:
-    """An id that is not among ``ids`` nor ``reserved``: the number after the last where all ``ids`` are numbers, else
-    the title as one."""
-    if ids and all(known.isascii() and known.isdecimal() for known in ids):
-        numbers = {int(known) for known in (*ids, *reserved) if known.isascii() and known.isdecimal()}
-        after = max(map(int, ids)) + 1
-        return f"{after if after not in numbers else max(numbers) + 1:0{max(map(len, ids))}d}"
-    wanted = file_id(title.lower())[:MAX_TITLE_ID].rstrip("-._") or "chapter"
-    return all_free([wanted], (*ids, *reserved))[0]
-
-
-def path_inside(workspace: Workspace, path: Path) -> str | None:
-    """A document as an outline names it, None for one outside the workspace."""
-    root, resolved = workspace.root.resolve(), path.resolve()
-    return shown_path(resolved, root) if resolved.is_relative_to(root) else None
-
-
-def _other_id(workspace: Workspace, known: KnownChapters, source: str) -> str | None:
-    """The id of a document whose name is another document's as well: with its folder, ``client-overview``. None where
-    its name is free, or begins with a chapter's number."""
-    wanted = id_of_file(source)
-    taken = known.sources
-    if wanted not in taken or number_of_file(source) or not workspace.source_path(taken[wanted]).is_file():
-        return None
-    return all_free([file_id("-".join(PurePosixPath(source).with_suffix("").parts[-2:]))], taken)[0]

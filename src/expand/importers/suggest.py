@@ -4,11 +4,19 @@ A proposal is bought like every text: reserved, settled, stored, and never bough
 section 0, the chapter as a whole. What is wrong with an answer goes back to the model, with three requests at most. The
 user sets the chapter's lines: the model only says how the sections share them, and they are scaled to the target here.
 However it ends, nothing stays reserved, every answer is in the ledger, and the outline is written whole or not at all.
+
+An answer is JSON. A schema enforces it where the provider takes one, llama.cpp's grammar where the model is too small
+to write JSON by itself, and the prompt alone elsewhere. It is checked in any case.
 """
 
-from collections.abc import Callable
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from expand.budget import Balance
 from expand.client.client import BudgetedClient
@@ -20,26 +28,24 @@ from expand.drafting.results import balance_json
 from expand.drafting.run_context import RunContext, UsageCounter, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, ExpandError, InputError, Place
-from expand.importers.documents import id_of_file, read_headings
 from expand.importers.import_run import (
     DEFAULT_LINES,
+    SAMPLE,
     ImportRequest,
     ImportResult,
     KnownChapters,
     OutlineWriter,
     WrittenOutline,
-    next_id,
-    outline_language,
-    path_inside,
     require_id,
 )
 from expand.importers.lengths import Length
-from expand.importers.proposal import Proposal, scaled, tidy
-from expand.importers.proposal_schema import SectionCount, format_parameters, parse_answer
+from expand.importers.proposal import LONGEST, Proposal, ProposedSection, id_of_file, read_headings, scaled, tidy
+from expand.importers.text_patterns import plain
 from expand.ledger import Ledger, Order
+from expand.llm.profile import Profile, quoted, strict_object, subject
 from expand.llm.types import Answer
-from expand.markdown.matching import title_key
-from expand.outline import Book
+from expand.markdown import sanitize
+from expand.markdown.matching import title_key, unnumbered
 from expand.outline.lint import LINES_A_TOPIC
 from expand.prompts.context import LANGUAGE_NAMES, SuggestionContext
 from expand.schema import Json
@@ -52,6 +58,10 @@ MIN_OUTPUT_TOKENS = 600
 MAX_MATERIAL = 12_000
 """Characters of a document, or of the previous answer, that a request shows the model."""
 MAX_CHAPTERS = 60
+MAX_TOPICS = 8
+LINES_PER_SECTION = 40
+"""The least that sections may have on average."""
+_SHOWN = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,135 +94,91 @@ class SuggestResult:
         }
 
 
-async def suggest(
-    workspace: Workspace,
-    settings: Settings,
-    title: str,
-    request: ImportRequest,
-    options: RunOptions,
-    *,
-    on_event: Callable[[Event], None] = lambda _: None,
-    on_ready: Callable[[BudgetedClient], None] = lambda _: None,
-) -> SuggestResult:
-    """Buys a proposal for the chapter of a ``title``, id or document, and writes the outline; ``request`` says what
-    else is wanted of it. Raises ``InputError`` before anything is sent.
-
-    ``on_ready`` gets the client before the first request, to be able to stop it."""
-    suggestion = _Suggestion(workspace, title, request, options)
-    chapter, fresh = suggestion.target.id, suggestion.options.fresh
-    outlines = {chapter: workspace.outline(chapter)} if workspace.outline_path(chapter).is_file() else {}
-    opening = open_run(workspace, settings, suggestion.options, on_event=on_event, outlines=outlines)
-    async with opening as context:
-        ledger = context.ledger
-        first = suggestion.order(context.setup, context.run_id, ledger.edition(chapter, WHOLE))
-        if outlines and not request.force and (fresh or not ledger.known(first)):
-            raise InputError(
-                f"the outline exists, and sections proposed for chapter {chapter} would change it",
-                remedy="--force changes it in place; comments, and what the proposal does not mention, stay",
-                place=Place(path=workspace.relative(workspace.outline_path(chapter))),
-            )
-        on_ready(context.client)
-        made = await suggestion.ask(context)
-        written: ImportResult | None = None
-        if made.value is not None and made.stopped_by is None:
-            written = suggestion.writer.write([made.value], force=request.force)
-        return SuggestResult(
-            model=context.setup.profile.name,
-            written=written,
-            findings=made.problems if written else (),
-            usage=context.usage.of(chapter, WHOLE),
-            balance=ledger.balance("book"),
-            stopped_by=made.stopped_by,
-        )
-
-
-def dry_run(
-    workspace: Workspace, settings: Settings, title: str, request: ImportRequest, options: RunOptions
-) -> FirstRequest:
-    """The first request, which is not sent."""
-    suggestion = _Suggestion(workspace, title, request, options)
-    require_language(profile_of(workspace, settings), workspace.book(), suggestion.options.language)
-    ledger = Ledger.read(workspace.ledger_place)
-    try:
-        setup = model_setup_for(workspace, settings, ledger=ledger)
-        edition = ledger.edition(suggestion.target.id, WHOLE) if ledger else 0
-        return FirstRequest.of(suggestion.order(setup, "none", edition + options.fresh), setup)
-    finally:
-        if ledger:
-            ledger.close()
-
-
-# The chapter that gets sections.
-
-
-def _target(workspace: Workspace, book: Book, wanted: str, request: ImportRequest) -> Proposal:
-    """The chapter that is meant, by its id, its document, its title, or a new title, with what outline, book and
-    document say of it: ``file`` is its document from the workspace's root, ``target`` what is stated for it, and its
-    sections are those of the document. Raises ``InputError``."""
-    wanted = " ".join(wanted.split())
-    if not wanted:
-        raise InputError("the title is empty", remedy="give a chapter's title, id or document")
-    document, source, known = Path(wanted), None, KnownChapters(workspace)
-    found = wanted if wanted in known.ids else known.by_title.get(title_key(wanted))
-    if found is None and document.is_file():
-        source = path_inside(workspace, document)
-        if source is None:
-            raise InputError(
-                "it lies outside the workspace",
-                remedy=f"copy it below {workspace.root}, or give its title in words",
-                place=Place(path=document),
-            )
-        found = known.by_source.get(source)
-    elif found is None and document.suffix.lower() in (".md", ".markdown"):
-        raise InputError(
-            "there is no such file", remedy="name a document, or give a title in words", place=Place(path=document)
-        )
-    if found is not None and request.id not in (None, found):
-        raise InputError(f"{source or repr(wanted)} is chapter {found} already", remedy=f"leave --id {request.id} out")
-    if found is None and request.id is not None:
-        require_id(request.id)
-    chapter = found or request.id or (id_of_file(source) if source else next_id([*known.ids], wanted))
-    title = read_headings(read_text(document), file=source).title if source else wanted
-    entry = next((one for one in book.chapters if one.id == chapter), None)
-    outline = workspace.outline(chapter) if chapter in workspace.chapter_ids() else None
-    named = outline or entry
-    if found is not None and named is not None:
-        title = named.title.say(request.language or book.language, book.language)
-    lines = (outline.stated_lines if outline else None) or (entry.target_lines if entry else None)
-    source = outline.source if outline else source or (entry.source if entry else None)
-    read = read_headings(_text_of(workspace, source), file=source or f"{chapter}.md", chapter=chapter)
-    # A document without headings counts as one section without lines: nothing of it has to be kept.
-    sections = tuple(section for section in read.sections if section.present)
-    stated = Length(lines, "lines") if lines else read.target
-    return replace(read, title=title, sections=sections, file=source, target=stated)
-
-
-def _text_of(workspace: Workspace, source: str | None) -> str:
-    path = workspace.source_path(source) if source else None
-    return read_text(path) if path and path.is_file() else ""
-
-
-# Its requests.
-
-
-class _Suggestion:
-    """The requests for one chapter."""
+class Suggestion:
+    """The requests for a chapter's outline: for the one of a ``title``, id or document; ``request`` says what else is
+    wanted of it. Raises ``InputError``."""
 
     def __init__(self, workspace: Workspace, title: str, request: ImportRequest, options: RunOptions) -> None:
-        book = workspace.book()
-        self.target = target = _target(workspace, book, title, request)
-        language = outline_language(target.title, book, request.language)
-        self.options = replace(options, language=language.code, brief=False, read=False)
-        self._lines = request.lines or target.target_lines or DEFAULT_LINES
-        self._headings = tuple(section.title for section in target.sections)
-        self._count = SectionCount.of(self._lines, self._headings)
-        self.writer = OutlineWriter(workspace=workspace, book=book, language=language, lines=self._lines)
-        self._context = self._context_of(book, _text_of(workspace, target.file))
+        self._workspace, self._request = workspace, request
+        self._book = book = workspace.book()
+        known, self.target = _target(workspace, title, request)
+        language = known.language(self.target.title, request.language)
+        self._options = replace(options, language=language.code, brief=False, read=False)
+        self._lines = request.lines or self.target.target_lines or DEFAULT_LINES
+        self._wanted = SectionCount.of(self._lines, [section.title for section in self.target.sections])
+        self._writer = OutlineWriter(known, language, self._lines)
+        code = language.code
+        titles = (one.title.say(code, book.language) for one in known.chapters if one.id != self.target.id)
+        self._context = SuggestionContext(
+            language=code,
+            language_name=LANGUAGE_NAMES.get(code, code),
+            book_title=book.title.say(code, book.language),
+            audience=book.audience.say(code, book.language) if book.audience else "",
+            house_rules=tuple(rule.say(code, book.language) for rule in book.house_rules),
+            chapter_id=self.target.id,
+            chapter_title=self.target.title,
+            lines=self._lines,
+            least_sections=self._wanted.least,
+            most_sections=self._wanted.most,
+            other_chapters=tuple(titles)[:MAX_CHAPTERS],
+            headings=self._wanted.headings,
+            source_material=_text_of(workspace, self.target.file)[:MAX_MATERIAL].strip(),
+            present="",
+            problems=(),
+        )
 
-    async def ask(self, run: RunContext) -> Made[WrittenOutline]:
+    def first_request(self, settings: Settings) -> FirstRequest:
+        """The first request, which is not sent. Raises ``InputError``."""
+        workspace, fresh = self._workspace, self._options.fresh
+        require_language(profile_of(workspace, settings), self._book, self._options.language)
+        ledger = Ledger.read(workspace.ledger_place)
+        with closing(ledger) if ledger else nullcontext():
+            setup = model_setup_for(workspace, settings, ledger=ledger)
+            edition = ledger.edition(self.target.id, WHOLE) if ledger else 0
+            return FirstRequest.of(self._order(setup, "none", edition + fresh), setup)
+
+    async def buy(
+        self,
+        settings: Settings,
+        *,
+        on_event: Callable[[Event], None] = lambda _: None,
+        on_ready: Callable[[BudgetedClient], None] = lambda _: None,
+    ) -> SuggestResult:
+        """Buys a proposal and writes the outline. Raises ``InputError`` before anything is sent.
+
+        ``on_ready`` gets the client before the first request, to be able to stop it."""
+        workspace, chapter, force = self._workspace, self.target.id, self._request.force
+        there = chapter in self._writer.known.outlined
+        outlines = {chapter: workspace.outline(chapter)} if there else {}
+        async with open_run(workspace, settings, self._options, on_event=on_event, outlines=outlines) as run:
+            ledger, fresh = run.ledger, self._options.fresh
+            first = self._order(run.setup, run.run_id, ledger.edition(chapter, WHOLE))
+            if there and not force and (fresh or not ledger.known(first)):
+                raise InputError(
+                    f"the outline exists, and sections proposed for chapter {chapter} would change it",
+                    remedy="--force changes it in place; comments, and what the proposal does not mention, stay",
+                    place=Place(path=workspace.relative(workspace.outline_path(chapter))),
+                )
+            on_ready(run.client)
+            made = await self._ask(run)
+            written: ImportResult | None = None
+            if made.value is not None and made.stopped_by is None:
+                written = self._writer.write([made.value], force=force)
+            return SuggestResult(
+                model=run.setup.profile.name,
+                written=written,
+                findings=made.problems if written else (),
+                usage=run.usage.of(chapter, WHOLE),
+                balance=ledger.balance("book"),
+                stopped_by=made.stopped_by,
+            )
+
+    async def _ask(self, run: RunContext) -> Made[WrittenOutline]:
         """Asks until an answer makes an outline without findings; else takes the one with the fewest."""
-        edition = (run.ledger.raise_edition if self.options.fresh else run.ledger.edition)(self.target.id, WHOLE)
-        made = await ask(run, lambda tried: self.order(run.setup, run.run_id, edition, tried), self._read, MAX_REQUESTS)
+        edition = (run.ledger.raise_edition if self._options.fresh else run.ledger.edition)(self.target.id, WHOLE)
+        made = await ask(
+            run, lambda tried: self._order(run.setup, run.run_id, edition, tried), self._read, MAX_REQUESTS
+        )
         if made.value is None and made.stopped_by is None:
             error = AuthorError(
                 f"chapter {self.target.id}: none of {MAX_REQUESTS} answers makes an outline: {made.problems[0]}; "
@@ -221,18 +187,18 @@ class _Suggestion:
             return made._replace(stopped_by=error)
         return made
 
-    def order(self, setup: ModelSetup, run_id: str, edition: int, tried: Tried = FIRST) -> Order:
+    def _order(self, setup: ModelSetup, run_id: str, edition: int, tried: Tried = FIRST) -> Order:
         """The order for a proposal; a higher ``edition`` asks anew, and each answer that reached its output cap doubles
         it. Raises ``InputError`` where it does not fit the model."""
         context, chapter = self._context, self.target.id
         thinking = setup.profile.reasoning_tokens
-        cap = thinking + max(MIN_OUTPUT_TOKENS, self._count.most * TOKENS_PER_SECTION)
+        cap = thinking + max(MIN_OUTPUT_TOKENS, self._wanted.most * TOKENS_PER_SECTION)
         context = replace(context, present=tried.said[:MAX_MATERIAL], problems=tried.problems)
         # An answer serves again whichever other chapters the book has got meanwhile.
         alone = setup.prompts.message("suggest.j2", replace(context, other_chapters=())).content
         words = ("suggest", chapter, alone, setup.profile.name, edition, tried.attempts, tried.cut)
         requests = ChapterRequests(
-            chapter=chapter, purpose="draft", setup=setup, options=self.options, run_id=run_id, edition=edition
+            chapter=chapter, purpose="draft", setup=setup, options=self._options, run_id=run_id, edition=edition
         )
 
         def order_with(context: SuggestionContext) -> Order:
@@ -241,7 +207,7 @@ class _Suggestion:
                 output_tokens=cap * 2**tried.cut - thinking,
                 question=words,
                 attempt=tried.attempts,
-                parameters=format_parameters(setup.profile, self._count, self.target.title, self._headings),
+                parameters=format_parameters(setup.profile, self._wanted, self.target.title),
             )
 
         try:
@@ -253,42 +219,238 @@ class _Suggestion:
         """The outline that an answer makes, None where it makes none; and what is wrong with it."""
         if problems := unreadable(answer):
             return None, problems
-        parsed = parse_answer(answer.text, self._count, self._headings)
-        if not parsed.sections:
-            return None, parsed.faults
+        proposed, faults = parse_answer(answer.text, self._wanted)
+        if not proposed:
+            return None, faults
         present = {title_key(section.title): section.present for section in self.target.sections}
-        sections = tuple(replace(one, present=present.get(title_key(one.title), 0)) for one in parsed.sections)
+        sections = tuple(replace(one, present=present.get(title_key(one.title), 0)) for one in proposed)
         proposal = scaled(tidy(replace(self.target, sections=sections)), lines=self._lines)
         lines = [int(section.length.amount) if section.length else 0 for section in proposal.sections]
-        faults = [
+        faults += tuple(
             f"section {number} ({section.title}) has {len(section.topics)} topics in {section.length}; give it fewer "
             "topics or more of the lines"
             for number, section in enumerate(proposal.sections, 1)
             if len(section.topics) * LINES_A_TOPIC > lines[number - 1]
-        ]
-        try:
-            outline = self.writer.outline_for(replace(proposal, target=Length(sum(lines), "lines")))
-        except InputError as error:
-            return None, (*parsed.faults, *faults, f"{error.what}; {error.remedy}")
-        return outline, (*parsed.faults, *faults)
-
-    def _context_of(self, book: Book, text: str) -> SuggestionContext:
-        language = self.options.language
-        titles = (c.title.say(language, book.language) for c in book.chapters if c.id != self.target.id)
-        return SuggestionContext(
-            language=language,
-            language_name=LANGUAGE_NAMES.get(language, language),
-            book_title=book.title.say(language, book.language),
-            audience=book.audience.say(language, book.language) if book.audience else "",
-            house_rules=tuple(rule.say(language, book.language) for rule in book.house_rules),
-            chapter_id=self.target.id,
-            chapter_title=self.target.title,
-            lines=self._lines,
-            least_sections=self._count.least,
-            most_sections=self._count.most,
-            other_chapters=tuple(titles)[:MAX_CHAPTERS],
-            headings=self._headings,
-            source_material=text[:MAX_MATERIAL].strip(),
-            present="",
-            problems=(),
         )
+        try:
+            return self._writer.outline_for(replace(proposal, target=Length(sum(lines), "lines"))), faults
+        except InputError as error:
+            return None, (*faults, f"{error.what}; {error.remedy}")
+
+
+def _target(workspace: Workspace, wanted: str, request: ImportRequest) -> tuple[KnownChapters, Proposal]:
+    """The chapter that is meant, by its id, its document, its title, or a new title, with what outline, book and
+    document say of it: ``file`` is its document from the workspace's root, ``target`` what is stated for it, and its
+    sections are those of the document. Raises ``InputError``."""
+    wanted = " ".join(wanted.split())
+    if not wanted:
+        raise InputError("the title is empty", remedy="give a chapter's title, id or document")
+    document, source, known = Path(wanted), None, KnownChapters(workspace)
+    found = wanted if wanted in known.ids else known.by_title.get(title_key(wanted))
+    if found is None and document.is_file():
+        source = known.path_inside(document)
+        if source is None:
+            raise InputError(
+                "it lies outside the workspace",
+                remedy=f"copy it below {workspace.root}, or give its title in words",
+                place=Place(path=document),
+            )
+        found = known.by_source.get(source)
+    elif found is None and document.suffix.lower() in (".md", ".markdown"):
+        raise InputError(
+            "there is no such file", remedy="name a document, or give a title in words", place=Place(path=document)
+        )
+    if found is None:
+        known = KnownChapters(workspace, is_sample=SAMPLE.is_untouched(workspace))
+        if request.id is not None:
+            require_id(request.id)
+    elif request.id not in (None, found):
+        raise InputError(f"{source or repr(wanted)} is chapter {found} already", remedy=f"leave --id {request.id} out")
+    chapter = found or request.id or (id_of_file(source) if source else known.next_id(wanted))
+    title = read_headings(read_text(document), file=source).title if source else wanted
+    entry = next((one for one in known.chapters if one.id == chapter), None)
+    outline = workspace.outline(chapter) if chapter in known.outlined else None
+    if found is not None and known.book and (named := outline or entry):
+        title = named.title.say(request.language or known.book.language, known.book.language)
+    lines = (outline.stated_lines if outline else None) or (entry.target_lines if entry else None)
+    source = outline.source if outline else source or (entry.source if entry else None)
+    read = read_headings(_text_of(workspace, source), file=source or f"{chapter}.md", chapter=chapter)
+    # A document without headings counts as one section without lines: nothing of it has to be kept.
+    sections = tuple(section for section in read.sections if section.present)
+    stated = Length(lines, "lines") if lines else read.target
+    return known, replace(read, title=title, sections=sections, file=source, target=stated)
+
+
+def _text_of(workspace: Workspace, source: str | None) -> str:
+    path = workspace.source_path(source) if source else None
+    return read_text(path) if path and path.is_file() else ""
+
+
+# The format of an answer.
+
+
+class SectionCount(NamedTuple):
+    """How many sections a chapter may have, and the headings of its document, which it has to keep."""
+
+    least: int
+    most: int
+    headings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, lines: int, headings: Sequence[str] = ()) -> Self:
+        """The count for a chapter of ``lines``: 5 to 14 for 1,000 lines, and never fewer than its ``headings``."""
+        most = max(1, min(14, lines // LINES_PER_SECTION), len(headings))
+        return cls(min(most, max(len(headings), lines // 250 + 1, 1), 14), most, (*headings,))
+
+
+def format_parameters(profile: Profile, wanted: SectionCount, title: str) -> Mapping[str, Json]:
+    """The request's parameters: the profile's own, and what makes this model keep to the format."""
+    if profile.structured_output == "grammar":
+        return {**profile.parameters, **_SMALL_PARAMETERS, "grammar": grammar(wanted, title)}
+    return {**profile.parameters, **profile.json_format("outline", _SCHEMA)}
+
+
+_SECTION: dict[str, Json] = {
+    "title": {"type": "string", "description": "One short line, without a number."},
+    "lines": {"type": "integer", "description": "Lines of Markdown, above 0."},
+    "topics": {"type": "array", "items": {"type": "string"}},
+}
+_SCHEMA = strict_object({"sections": {"type": "array", "items": strict_object(_SECTION)}})
+_SMALL = (
+    ("What {subject} is for", ("When to use ", "What it does for ", "What it needs: ")),
+    ("How {subject} works", ("The role of ", "The order of ", "What happens when ")),
+    ("Working with {subject}", ("Preparing ", "Checking ", "A first example with ")),
+    ("Measuring {subject}", ("What to measure: ", "Comparing ", "Finding the cause of ")),
+    ("Common mistakes with {subject}", ("Forgetting to ", "Relying on ", "Too much ")),
+    ("{subject} in production", ("Starting with ", "Watching ", "Automating ")),
+)
+"""Titles and the first words of topics; a model too small to plan fills in the rest."""
+_SMALL_PARAMETERS: Mapping[str, Json] = {"dry_multiplier": 0, "repeat_penalty": 1.1}
+"""Stronger repetition penalties drive a small model away from the subject, in texts this short."""
+_COMMA = ' ", " '
+_WORDS = r"""
+words ::= (word " "){1,4} long
+word ::= short | long
+short ::= "a" | "an" | "as" | "at" | "be" | "by" | "do" | "if" | "in" | "is" | "it" | more
+more ::= "no" | "of" | "on" | "or" | "so" | "to" | "up" | "we"
+long ::= [A-Za-z] [a-z]{2,12}
+"""
+
+
+def grammar(wanted: SectionCount, title: str) -> str:
+    """GBNF for a proposal by a small model: the sections that the chapter has, and as many more as fit its lines.
+
+    No title and no topic can come twice."""
+    called = subject(title)
+    keys = {title_key(heading) for heading in wanted.headings}
+    offered = [(name.format(subject=called), topics) for name, topics in _SMALL]
+    offered = [(name[:1].upper() + name[1:], topics) for name, topics in offered if title_key(name) not in keys]
+    number = max(wanted.least, min(len(_SMALL), (wanted.least + wanted.most) // 2))
+    rows = [(name, _SMALL[at % len(_SMALL)][1]) for at, name in enumerate(wanted.headings)]
+    rows += offered[: max(0, number - len(rows))]
+    sections = _COMMA.join(
+        f'"{{\\"title\\": \\"" {_quoted(name)} "\\", \\"lines\\": " lines ", \\"topics\\": [" '
+        + _COMMA.join(f'"\\"" {_quoted(opening)} words "\\""' for opening in openings)
+        + ' "]}"'
+        for name, openings in rows
+    )
+    return f'root ::= "{{\\"sections\\": [" {sections} "]}}"\nlines ::= [1-9] "0"{_WORDS}'
+
+
+def _quoted(text: str) -> str:
+    """A text inside a JSON string, as GBNF writes it."""
+    return quoted(json.dumps(text, ensure_ascii=False)[1:-1])
+
+
+def parse_answer(text: str, wanted: SectionCount) -> tuple[tuple[ProposedSection, ...], tuple[str, ...]]:
+    """The sections in an answer, none where it cannot be read, and all that is wrong with it, each with its remedy."""
+    bare = _object_in(text)
+    try:
+        try:
+            answer = json.loads(bare)
+        except ValueError:
+            answer = json.loads(_mended(bare))
+    except (ValueError, RecursionError) as error:
+        said = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
+        return (), (f"it is no JSON object ({said}); answer with one and nothing else",)
+    given = answer.get("sections") if isinstance(answer, dict) else None
+    if not isinstance(given, list) or not given:
+        return (), ('there is no list "sections"; give one, with what each is about',)
+    faults: list[str] = []
+    read = (_section(entry, f"section {number}", faults) for number, entry in enumerate(given, 1))
+    sections = tuple(section for section in read if section is not None)
+    return sections, (*faults, *(_across(sections, wanted) if sections else ()))
+
+
+def _object_in(text: str) -> str:
+    """The outermost braces: some models wrap an answer in a fence or in words, or think before it."""
+    text, _ = sanitize.bare(text)
+    start, end = text.find("{"), text.rfind("}")
+    return text[start : end + 1] if 0 <= start < end else text
+
+
+def _mended(text: str) -> str:
+    """JSON with what models make of it set right: curly quotes and full-width marks where JSON wants its own, and a
+    comma before a bracket that closes."""
+    text = re.sub(r"(?<=[{\[,:，：])(\s*)[“”]|[“”](?=\s*[}\],:，：])", r'\1"', text)
+    marks = {"，": ",", "：": ":"}
+    text = re.sub(r'"(?:\\.|[^"\\])*"|[，：]', lambda found: marks.get(found[0], found[0]), text)
+    return re.sub(r",(\s*[}\]])", r"\1", text)
+
+
+def _section(entry: object, called: str, faults: list[str]) -> ProposedSection | None:
+    if not isinstance(entry, dict):
+        faults.append(f"{called} is no object; give it title, lines and topics")
+        return None
+    title = _text(entry.get("title"))
+    if not title:
+        faults.append(f"{called} has no title; give it one")
+        return None
+    called = f"{called} ({title[:_SHOWN]})"
+    lines = entry.get("lines")
+    if isinstance(lines, bool) or not isinstance(lines, int | float) or not 1 <= lines <= 10**6:
+        faults.append(f'{called}: "lines" is {json.dumps(lines)[:_SHOWN]}; give a number above 0')
+        lines = None
+    given = entry.get("topics")
+    texts = [_text(topic) for topic in given] if isinstance(given, list) else []
+    topics = tuple(topic for topic in texts if topic)
+    if not topics or len(topics) < len(texts):
+        faults.append(f"{called}: topics are missing or empty; give 2 to 6, as texts")
+    if len(topics) > MAX_TOPICS:
+        faults.append(f"{called} has {len(topics)} topics; give at most {MAX_TOPICS}")
+    for name, text in (("the title", title), *(("a topic", topic) for topic in topics)):
+        if len(text) > LONGEST:
+            faults.append(f"{called}: {name} has {len(text)} characters; give a few words")
+    return ProposedSection(
+        title=title,
+        length=Length(round(lines), "lines") if isinstance(lines, int | float) else None,
+        topics=topics[:MAX_TOPICS],
+    )
+
+
+def _text(value: object) -> str:
+    """A text without numbering and Markdown, on one line; "" for what is none."""
+    if not isinstance(value, str):
+        return ""
+    line = " ".join(value.split())
+    return plain(unnumbered(plain(line.lstrip("#").strip()))) or plain(line)
+
+
+def _across(sections: Sequence[ProposedSection], wanted: SectionCount) -> Iterator[str]:
+    if not wanted.least <= len(sections) <= wanted.most:
+        count = f"{wanted.least} to {wanted.most}" if wanted.least < wanted.most else wanted.most
+        yield f"there are {len(sections)} sections; give {count}"
+    titles = [section.title for section in sections]
+    for title in _repeated(titles):
+        yield f"the title {title[:_SHOWN]!r} is given twice; say it once"
+    keys = set(map(title_key, titles))
+    for heading in wanted.headings:
+        if title_key(heading) not in keys:
+            yield f"the section {heading[:_SHOWN]!r} of the document is missing; keep it"
+    for topic in _repeated([topic for section in sections for topic in section.topics]):
+        yield f"the topic {topic[:_SHOWN]!r} is given twice; leave it in one section"
+
+
+def _repeated(texts: Sequence[str]) -> list[str]:
+    counts = Counter(map(title_key, texts))
+    return [text for text in texts if counts.pop(title_key(text), 0) > 1]

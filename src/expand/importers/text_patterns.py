@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from expand.importers.lengths import DIGITS, narrow, number_of, read_line
-from expand.importers.proposal import file_id
+from expand.outline.reading import MAX_ID_BYTES
 
 # List items as people type them, which is not always as Markdown wants them.
 #
@@ -120,6 +120,8 @@ _MARKUP = re.compile(r"\*\*|__|`|~~")
 _LINK_WITH_TARGET = re.compile(r"\[([^\]]*)\]\(([^)]*)\)")
 _SYMBOLS = re.compile(r"^[^\w(（《「【\"'`#]+|[\s:：—–-]+$")
 _STEM = re.compile(r"^(\d+)[\s._-]+(?=\S)")
+_LONGEST_ID = 48
+"""Characters of an id that is made of a file's name or a title."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,6 +195,17 @@ def title_of_file(file: str) -> str:
     plain = _STEM.sub("", named or path.stem)
     words = re.sub(r"[\s_-]+", " ", plain).strip() or path.stem
     return words[0].upper() + words[1:]
+
+
+def file_id(text: str) -> str:
+    """``text`` as a chapter's id: letters, digits and ``._-`` only, never ``book`` nor a name of Windows' devices."""
+    whole = re.sub(r"[^\w.-]+", "-", text).strip("-._")
+    # Room for the number that tells it from another one of the same name.
+    kept = whole[:_LONGEST_ID].encode()[: MAX_ID_BYTES - 10].decode(errors="ignore")
+    if kept != whole and re.match(r"[\w]", whole[len(kept) :]):  # cut within a word, which goes if others are left
+        kept = re.sub(r"(?<=\w)[-._]+[^-._]*$", "", kept)
+    kept = kept.strip("-._") or "chapter"
+    return f"{kept}-chapter" if re.fullmatch(r"(?i)book|con|prn|aux|nul|(?:com|lpt)\d", kept) else kept
 
 
 def _shown_link(link: re.Match[str]) -> str:

@@ -25,8 +25,7 @@ from expand.document.site import (
     site_at,
 )
 from expand.errors import InputError
-from expand.importers.documents import read_headings, with_ids
-from expand.importers.proposal import ProposedSection
+from expand.importers.proposal import ProposedSection, read_headings, with_ids
 from expand.importers.text_patterns import title_of_file
 from expand.markdown import blocks, lines, matching
 from expand.markdown.languages import detected

@@ -13,11 +13,10 @@ from pathlib import Path
 from expand.document.site import Site, sites_above
 from expand.errors import InputError, Place
 from expand.importers import outline_yaml
-from expand.importers.import_run import SCHEMA_FILE
+from expand.importers.import_run import SAMPLE, SCHEMA_FILE
 from expand.importers.lengths import Length
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.proposal import Proposal, all_free, settled
-from expand.importers.sample import SAMPLE
 from expand.outline.reading import BOOK, OUTLINE
 from expand.paths import DATA
 from expand.prompts.template_files import eject_templates, template_files
@@ -79,7 +78,7 @@ def create_workspace(
     files = _common_files(tree, title=title, language=language, chapters=chapters)
     files |= {f"outlines/{one.id}.yaml": _outline(one) for one in (chapters if every else (first,))}
     if tree.kind == "empty" and not tree.unsupported:
-        files[_FIRST.source] = SAMPLE.document
+        files |= SAMPLE.files()
     done: dict[str, list[str]] = {"written": [], "renewed": [], "kept": []}
     for name, text in files.items():
         own = name.startswith(f"{STATE}/")
@@ -181,7 +180,7 @@ def _common_files(
 
 def _outline(chapter: TreeChapter) -> str:
     if chapter is _FIRST:
-        return SAMPLE.outline
+        return SAMPLE.files()[f"outlines/{SAMPLE.id}.yaml"]
     sections, target = chapter.sections, chapter.state.target
     if chapter.state.finished:
         sections = tuple(replace(s, length=Length(s.present or target, "lines")) for s in sections)
