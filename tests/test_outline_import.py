@@ -1423,3 +1423,14 @@ def test_a_column_is_read_or_named(column: str, topics: tuple[str, ...], left: l
     plan = read_plan(f"| # | Section | Lines | {column} |\n|-|-|-|-|\n| 1 | Measuring | 80 | a clock, a load |\n")
     assert plan.chapters[0].sections[0].topics == topics
     assert [(one.line, one.text) for one in plan.left] == left
+
+
+def test_a_length_in_another_unit_takes_the_place_of_the_old_one() -> None:
+    text = "title: Pipes\nsections:\n  - title: Ends\n    lines: 200 # a guess\n    # why\n    note: Short.\n"
+    proposal = Proposal(id="01", title="Pipes", sections=(ProposedSection(title="Ends", length=Length(300, "words")),))
+    changed = updated_outline(text, proposal, language=PLAIN, lines=99)[0]
+    assert changed == text.replace("lines: 200", "words: 300")
+    same = replace(proposal, sections=(ProposedSection(title="Ends", length=Length(300, "lines")),))
+    assert updated_outline(changed, same, language=PLAIN, lines=99)[0] == text.replace("200", "300")
+    both = text.replace("200 # a guess", "200\n    words: 250")
+    assert updated_outline(both, proposal, language=PLAIN, lines=99)[0] == both.replace("250", "300"), "both were stated"

@@ -171,12 +171,18 @@ def _state(root: CommentedMap, proposal: Proposal, language: OutlineLanguage) ->
 
 
 def _put_length(node: CommentedMap, length: Length | None, *, lines_key: str = "lines") -> None:
-    """States a length under the key of its unit: a section's after its title."""
-    if length is not None:
-        key = {"lines": lines_key, "characters": "字数" if "字数" in node else "characters"}.get(
-            length.unit, length.unit
-        )
-        _put(node, key, int(length.amount), after="title" if lines_key == "lines" else "")
+    """States a length under the key of its unit, in the place of one in another unit: a section's after its title."""
+    if length is None:
+        return
+    key = {"lines": lines_key, "characters": "字数" if "字数" in node else "characters"}.get(length.unit, length.unit)
+    others = [other for other in (lines_key, "words", "characters", "字数") if other in node and key not in node]
+    if others:
+        node.insert(list(node).index(others[0]), key, None)
+        if others[0] in node.ca.items:  # comments hang on the key before them
+            node.ca.items[key] = node.ca.items.pop(others[0])
+    for other in others:
+        del node[other]
+    _put(node, key, int(length.amount), after="title" if lines_key == "lines" else "")
 
 
 def _put(node: CommentedMap, key: str, value: Any, *, after: str = "") -> None:
