@@ -1433,4 +1433,6 @@ def test_a_length_in_another_unit_takes_the_place_of_the_old_one() -> None:
     same = replace(proposal, sections=(ProposedSection(title="Ends", length=Length(300, "lines")),))
     assert updated_outline(changed, same, language=PLAIN, lines=99)[0] == text.replace("200", "300")
     both = text.replace("200 # a guess", "200\n    words: 250")
-    assert updated_outline(both, proposal, language=PLAIN, lines=99)[0] == both.replace("250", "300"), "both were stated"
+    assert updated_outline(both, proposal, language=PLAIN, lines=99)[0] == both.replace("250", "300"), (
+        "both were stated"
+    )
