@@ -10,15 +10,19 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from expand.cli.output import Verbosity
 from expand.cli.progress import (
     HEARTBEAT_SECONDS,
+    MOST_REASONS,
+    REPEAT_SECONDS,
     BarProgress,
     PlainProgress,
+    RunProgress,
+    duration,
+    plan_lines,
     progress,
 )
-from expand.cli.progress_messages import MOST_REASONS, REPEAT_SECONDS, RunProgress, duration, plan_lines
-from expand.cli.run_log import KEPT_FILES, log_into
-from expand.cli.verbosity import Verbosity
+from expand.cli.run_command import KEPT_FILES, log_into
 from expand.drafting.events import (
     AttemptChanged,
     Event,

@@ -13,7 +13,7 @@ import pytest
 
 from expand.checks.finding import finding
 from expand.cli.output import SafeStream, guard, unguarded, write_data
-from expand.cli.tables import console, say
+from expand.cli.run_output import folded
 from expand.errors import InputError, Place
 from expand.llm.types import AttemptFailedError, Failure
 from expand.redaction import hidden, note_keys, printable, visible
@@ -91,7 +91,7 @@ def test_whatever_is_printed_passes_through(stream: io.StringIO, monkeypatch: py
     assert unguarded(cast(TextIO, sys.stdout)) is stream
     print("\x1b[2Jsk-0123456789abcdef")
     sys.stderr.writelines(["\x9b", "\n"])
-    say(console(), "\x1b[2Jsk-0123456789abcdef")
+    print(folded(["\x1b[2Jsk-0123456789abcdef"]))
     assert stream.getvalue() == "\\u001b[2J[key]\n\\u009b\n\\u001b[2J[key]\n"
     assert sys.stdout.write("\x1b") == 1
     assert not sys.stdout.closed

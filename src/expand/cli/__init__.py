@@ -5,13 +5,13 @@ Commands are imported when they are used (``lazy_commands``), so that ``expand -
 
 import sys
 from collections.abc import Sequence
+from contextvars import Context
 from typing import NoReturn
 
 import typer
 
-from expand.cli.lazy_commands import TASKS, add_commands
+from expand.cli.lazy_commands import TASKS, add_commands, root
 from expand.cli.output import guard
-from expand.cli.verbosity import begin, root
 from expand.errors import ExpandError, UntrustedError
 
 app = typer.Typer(
@@ -46,13 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _run(arguments: Sequence[str]) -> None:
     """Runs a command line. If it stops at an untrusted workspace, which is before it sends anything, and the user then
     trusts it, runs it again."""
-    begin()
     try:
-        app(args=list(arguments), prog_name="expand")
+        Context().run(app, args=list(arguments), prog_name="expand")  # of each command line its own verbosity
     except UntrustedError as error:
         from expand.cli.trust import agreed  # start-up time of every other command
 
         if not agreed(error.root):
             raise
-        begin()
-        app(args=list(arguments), prog_name="expand")
+        Context().run(app, args=list(arguments), prog_name="expand")

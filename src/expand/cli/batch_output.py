@@ -5,11 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from expand.batch.batch_backend import BatchBackend, BatchStatus, CollectReport, SubmitReport, batch_json
-from expand.cli.common import print_json
+from expand.cli.output import print_json, warn
 from expand.cli.run_command import note_author
-from expand.cli.run_output import named, show_result
-from expand.cli.tables import TableColumn, console, print_table
-from expand.cli.verbosity import warn
+from expand.cli.run_output import TableColumn, named, show_result, table_text
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.ledger import Held, InFlight
@@ -78,7 +76,7 @@ def _show_status(found: Sequence[BatchStatus], *, as_json: bool) -> int:
             TableColumn("Hours", lambda one: f"{one.age_seconds / 3600:.1f}"),
             TableColumn("Left", lambda one: "" if one.left_seconds is None else f"{one.left_seconds / 3600:.1f}"),
         )
-        print_table(console(), columns, found)
+        print(table_text(columns, found))
         if any(status.remote is not None and status.remote.ended for status in found):
             print("some have ended: expand chapter --batch collect")
     return 4 if any(status.problem for status in found) else 0

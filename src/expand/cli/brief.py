@@ -6,17 +6,16 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, print_text, workspace_of
+from expand.cli.output import print_json, print_text, warn
 from expand.cli.run_command import note_author, show_notice, stop_with_signals
-from expand.cli.verbosity import warn
 from expand.drafting.brief import read_brief
 from expand.drafting.brief_request import write_brief
 from expand.drafting.run_options import RunOptions
-from expand.workspace import read_text
+from expand.workspace import Workspace, read_text
 
 
 def brief(
-    context: typer.Context,
+    place: Workspace,
     chapter: options.Chapter,
     fresh: Annotated[bool, typer.Option("--fresh", help="Have it written anew.")] = False,
     language: options.Language = None,
@@ -25,7 +24,6 @@ def brief(
     as_json: options.Json = False,
 ) -> None:
     """Show what a chapter's sections share, or have it written."""
-    place = workspace_of(context)
     path = place.brief_path(chapter)
     place.outline(chapter)
     code = 0

@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json
-from expand.cli.verbosity import note
+from expand.cli.output import note, print_json
 from expand.doctor.environment import Terminal
 from expand.doctor.model_checks import EndpointReply, ask_endpoint
 from expand.doctor.run_checks import DoctorReport, run_checks

@@ -13,18 +13,18 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import require_choice, workspace_of
+from expand.cli.options import require_choice
 from expand.drafting.accept import draft_text
 from expand.errors import InputError, Place
 from expand.markdown import blocks
-from expand.workspace import read_text, write_atomically
+from expand.workspace import Workspace, read_text, write_atomically
 
 FORMATS = ("html", "epub", "docx")
 _READ = "gfm+footnotes+yaml_metadata_block+attributes+tex_math_dollars"
 
 
 def export(
-    context: typer.Context,
+    place: Workspace,
     chapter: options.Chapter,
     form: Annotated[str, typer.Option("--to", metavar="FORMAT", help="epub, docx or html.")],
     language: options.DraftLanguage = None,
@@ -41,7 +41,6 @@ def export(
             "export needs pandoc, which is not installed",
             remedy="install it (https://pandoc.org/installing.html), or take the Markdown as it is",
         )
-    place = workspace_of(context)
     book = place.book()
     written = place.draft_language(book, chapter, language)
     outline = place.outline(chapter, written)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from expand.cli.verbosity import counted, warn
+from expand.cli.output import counted, warn
 from expand.doctor.environment import shell_command
 from expand.errors import InputError
 from expand.outline.reading import is_language

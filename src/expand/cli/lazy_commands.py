@@ -1,20 +1,25 @@
-"""Makes typer commands from ``data/commands.toml`` that import their modules only when they are used.
+"""Makes typer commands from ``data/commands.toml`` that import their modules only when they are used, and gives each of
+them the options that all commands take.
 
-A cli module may therefore import all it needs at its top: nothing of it is loaded for another command.
+A cli module may therefore import all it needs at its top: nothing of it is loaded for another command. A parameter of
+its function may be a ``Workspace``, the one that the command line means, or a ``NamedTuple`` of options that come
+together.
 """
 
 from collections.abc import Callable, Mapping
 from functools import wraps
 from importlib import import_module
 from inspect import Parameter, Signature, signature
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
-from expand.cli.verbosity import root
+from expand import __version__
+from expand.cli.output import VERBOSITY, Verbosity
 from expand.paths import packaged_table
 
 
@@ -33,6 +38,51 @@ _TABLE = packaged_table("commands")
 TASKS: str = f"\b\n{_TABLE['tasks']}"
 GROUPS: Mapping[str, str] = _TABLE["groups"]
 COMMANDS: Mapping[str, Command] = {name: Command(**entry) for name, entry in _TABLE["commands"].items()}
+
+
+def _set_verbosity(verbose: bool | None) -> None:
+    """Of ``--quiet`` and ``--verbose``, the last one counts, wherever they stand in the command line."""
+    if verbose is not None:
+        VERBOSITY.set(Verbosity.VERBOSE if verbose else Verbosity.QUIET)
+
+
+def _set_workspace(context: typer.Context, given: Path | None) -> None:
+    if given is not None:
+        context.obj = given
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"expand {__version__}")
+        raise typer.Exit
+
+
+def root(
+    workspace: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            callback=_set_workspace,
+            expose_value=False,
+            help="The folder with expand.toml; by default this one or one above.",
+        ),
+    ] = None,
+    verbose: Annotated[
+        bool | None,
+        typer.Option(
+            "--verbose/--quiet",
+            "-v/-q",
+            callback=_set_verbosity,
+            expose_value=False,
+            show_default=False,
+            help="Show every attempt of a run, and keep a log in .expand/logs; or show results and errors only.",
+        ),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options that every command takes, before it or behind it; their callbacks do what they ask for."""
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -65,34 +115,43 @@ class LazyCommand(TyperCommand):
         module, _, function = self.function.partition(":")
         imported = getattr(import_module(f"expand.cli.{module}"), function)
         plain: Any = {"pretty_exceptions_short": True, "rich_markup_mode": self.rich_markup_mode}
-        made = get_command_from_info(CommandInfo(name=self.name, callback=_ungrouped(imported)), **plain)
-        other = {"version"} if "context" in signature(imported).parameters else {"version", "workspace"}
+        read = _as_typer_reads(imported)
+        made = get_command_from_info(CommandInfo(name=self.name, callback=read), **plain)
+        other = {"version"} if "context" in signature(read).parameters else {"version", "workspace"}
         shared = get_command_from_info(CommandInfo(callback=root), **plain).params
         self.params = [*made.params, *(option for option in shared if option.name not in other)]
         self.callback, self.help = made.callback, made.help
         return getattr(self, name)
 
 
-def _ungrouped(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as typer reads it: each parameter that is a group of options, a ``NamedTuple``, stands for these."""
-    parameters: list[Parameter] = []
-    groups: dict[str, Any] = {}
-    for name, parameter in signature(function).parameters.items():
+def _as_typer_reads(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with the options of a group in the place of the parameter for the group, and with a context in the
+    place of one for the workspace."""
+    from expand.cli.options import workspace_of  # start-up time of `expand --help`
+    from expand.workspace import Workspace
+
+    own = signature(function).parameters
+    parameters: dict[str, Parameter] = {}
+    for name, parameter in own.items():
         if hasattr(parameter.annotation, "_fields"):
-            groups[name] = parameter.annotation
-            parameters += signature(parameter.annotation).parameters.values()
+            parameters |= signature(parameter.annotation).parameters
+        elif parameter.annotation is Workspace:
+            parameters["context"] = Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)
         else:
-            parameters.append(parameter)
+            parameters[name] = parameter
 
     @wraps(function)
     def command(**given: Any) -> Any:
-        for name, kind in groups.items():
-            given[name] = kind(**{option: given.pop(option) for option in kind._fields})
+        for name, parameter in own.items():
+            if hasattr(parameter.annotation, "_fields"):
+                given[name] = parameter.annotation(**{one: given.pop(one) for one in parameter.annotation._fields})
+            elif parameter.annotation is Workspace:
+                given[name] = workspace_of(given.pop("context"))
         return function(**given)
 
-    own = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in parameters]
-    command.__signature__ = Signature(own)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in own}
+    read = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in parameters.values()]
+    command.__signature__ = Signature(read)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in read}
     return command
 
 

@@ -11,9 +11,8 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, workspace_of
-from expand.cli.output import is_unicode, write_data
-from expand.cli.verbosity import counted, note, warn
+from expand.cli.options import workspace_of
+from expand.cli.output import counted, is_unicode, note, print_json, warn, write_data
 from expand.drafting.model_setup import cost_of
 from expand.drafting.run_options import settings_of
 from expand.errors import InputError, Place

@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import workspace_of
-from expand.cli.verbosity import note
+from expand.cli.output import note
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
+from expand.workspace import Workspace
 
 
 def mcp(
-    context: typer.Context,
+    opened: Workspace,
     budget: Annotated[
         int | None, typer.Option("--budget", metavar="TOKENS", min=0, help="Let it draft, for so many tokens at most.")
     ] = None,
@@ -30,7 +30,6 @@ def mcp(
         raise InputError("the extra mcp is not installed", remedy="run `pip install 'chapter-expand[mcp]'`")
     from expand.cli.mcp_server import serve
 
-    opened = workspace_of(context)
     allowed = f"it may draft for {budget:,} tokens" if budget is not None else "without --budget it cannot draft"
     note(f"an MCP server for {opened.root}, on stdin and stdout; {allowed}")
     asyncio.run(serve(opened, RunOptions(**author._asdict(), unpriced=unpriced), budget))

@@ -20,10 +20,10 @@ from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field
 
 from expand import __version__, api
-from expand.cli.progress_messages import RunProgress
+from expand.cli.output import warn
+from expand.cli.progress import RunProgress
 from expand.cli.run_command import show_notice, stop_on_signals
 from expand.cli.run_output import review_markdown
-from expand.cli.verbosity import warn
 from expand.doctor.outline_check import as_json as outline_json
 from expand.drafting.dry_run import dry_run_json
 from expand.drafting.events import Event

@@ -2,22 +2,39 @@
 
 Options that always come together are a group, which a function takes as one parameter: ``buying: options.Buying``."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
 import typer
 
-from expand.errors import ExpandError
-from expand.workspace import find_workspace
+from expand.errors import ExpandError, InputError
+from expand.schema.validators import suggestion
+from expand.workspace import Workspace, find_workspace
+
+Choice = TypeVar("Choice", bound=str)
+
+
+def workspace_of(context: typer.Context, given: Path | None = None) -> Workspace:
+    """The workspace that the command line names, else the one around the current folder. Raises ``InputError``."""
+    return find_workspace(Path.cwd(), given=given or context.obj)
+
+
+def require_choice(option: str, given: str, choices: Sequence[Choice]) -> Choice:
+    """The choice that an option names. Raises ``InputError`` for another, naming the option as it was typed."""
+    for choice in choices:
+        if choice == given:
+            return choice
+    remedy = f"give {' or '.join(choices)}" if len(choices) == 2 else suggestion(given, choices)
+    raise InputError(f"{option} is {given!r}", remedy=remedy)
 
 
 def complete_chapter(context: typer.Context, incomplete: str) -> list[str]:
     """The workspace's chapter ids that begin with ``incomplete``, for shell completion; never an error."""
     try:
-        workspace = find_workspace(Path.cwd(), given=context.obj)
+        return [chapter for chapter in workspace_of(context).chapter_ids() if chapter.startswith(incomplete)]
     except ExpandError:
         return []
-    return [chapter for chapter in workspace.chapter_ids() if chapter.startswith(incomplete)]
 
 
 Chapter = Annotated[str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)]

@@ -6,16 +6,17 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, print_text, require_choice, workspace_of
-from expand.cli.verbosity import counted
+from expand.cli.options import require_choice
+from expand.cli.output import counted, print_json, print_text
 from expand.doctor.outline_check import as_github, as_json, as_sarif, check_outlines
 from expand.errors import InputErrors
 from expand.outline.reading import BOOK, BRIEF, MEMORY, OUTLINE
 from expand.settings import SETTINGS
+from expand.workspace import Workspace
 
 
 def check(
-    context: typer.Context,
+    place: Workspace,
     chapters: options.SomeChapters = None,
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text, json, github or sarif.")] = "text",
     output: options.Output = None,
@@ -25,7 +26,6 @@ def check(
     github are annotations for a pull request, sarif is for code scanning; both name files from
     the current folder. With a mistake in any file the exit code is 2, whatever the format."""
     require_choice("--format", form, ("text", "json", "github", "sarif"))
-    place = workspace_of(context)
     asked = tuple(chapters or place.chapter_ids())
     found = check_outlines(place, asked)
     here = Path.cwd().resolve()

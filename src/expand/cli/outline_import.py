@@ -9,13 +9,11 @@ from typing import Annotated, NamedTuple
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, require_choice, workspace_of
-from expand.cli.output import write_data
+from expand.cli.options import require_choice, workspace_of
+from expand.cli.output import counted, note, print_json, warn, write_data
 from expand.cli.prompt import show_request
 from expand.cli.run_command import note_author, show_notice, stop_with_signals
-from expand.cli.run_output import spent
-from expand.cli.tables import TableColumn, console, print_table
-from expand.cli.verbosity import counted, note, warn
+from expand.cli.run_output import TableColumn, spent, table_text
 from expand.doctor.environment import shell_command
 from expand.drafting.results import fields_of
 from expand.drafting.run_options import RunOptions
@@ -198,7 +196,7 @@ def _show_reading(reading: DocumentReading) -> None:
     other = "; if it is a plan, take --from plan" if reading.kind == "headings" else ""
     note(f"{reading.document.name} is read as {what}{other}")
     if reading.kind == "plan":
-        print_table(console(sys.stderr), _COLUMNS, _entries(reading))
+        print(table_text(_COLUMNS, _entries(reading), stream=sys.stderr), file=sys.stderr)
     if reading.plan.unplanned:
         names = ", ".join(f"{chapter} {title}" for chapter, title in reading.plan.unplanned.items())
         warn(f"not imported, because no length is planned for them: {names}")

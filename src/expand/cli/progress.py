@@ -6,9 +6,10 @@ drawn over what stands above.
 """
 
 import os
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -18,10 +19,18 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from expand.cli.progress_messages import Key, RunProgress
-from expand.cli.tables import console
-from expand.cli.verbosity import Verbosity
-from expand.drafting.events import Event, Notice, SectionDone, SectionGrew, SectionStarted
+from expand.cli.output import Verbosity, counted, unguarded
+from expand.drafting.events import (
+    AttemptChanged,
+    Event,
+    Notice,
+    RunPlanned,
+    SectionDone,
+    SectionGrew,
+    SectionPlanned,
+    SectionStarted,
+)
+from expand.outline import Unit
 from expand.redaction import printable
 
 MOST_ROWS = 12
@@ -34,6 +43,189 @@ HEARTBEAT_SECONDS = 20.0
 dead."""
 
 
+Key = tuple[str, int]
+"""A chapter's id and a section's number."""
+MOST_REASONS = 12
+"""Sections whose reason for being drafted is told; of the others the number."""
+REPEAT_SECONDS = 15.0
+"""How long a notice that says the same is not said again, whichever section it is about."""
+_WAITING = re.compile(r" \(waiting [\d,.]+ s\)$")
+
+
+class RunProgress:
+    """What every kind of progress shows: where the run stands, and a line for what happens. Told every attempt, it says
+    more; else it does not repeat itself."""
+
+    def __init__(self, verbosity: Verbosity = Verbosity.NORMAL, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock`` gives seconds."""
+        self._all = verbosity is Verbosity.VERBOSE
+        self._clock = clock
+        self._began = clock()
+        self._sent: dict[str, float] = {}
+        self._noticed: dict[str, float] = {}
+        self._failed = ""
+        self.sections: dict[Key, SectionPlanned] = {}
+        self.unit: Unit = "lines"
+        self.lengths: dict[Key, int] = {}
+        """What sections are to have, in lines unless all of them are planned in another unit."""
+        self.grown: dict[Key, SectionGrew] = {}
+        self.finished: dict[Key, SectionDone] = {}
+        self.whole_chapters = 0
+        """Tokens of what is about a whole chapter: briefs, and the reading of drafts."""
+        self.remaining: int | None = None
+        """Tokens left of the book's allowance, None where it has none or none were bought yet."""
+
+    def take(self, event: Event) -> list[str]:
+        """Notes an event. Returns what is said of it, if anything; printable."""
+        said: list[str] = []
+        match event:
+            case RunPlanned():
+                self.sections = {(planned.chapter, planned.section): planned for planned in event.sections}
+                self.unit = unit_of(event.sections)
+                self.lengths = {key: length(planned, self.unit) for key, planned in self.sections.items()}
+                said = plan_lines(event)
+            case SectionGrew():
+                self.grown[event.chapter, event.section] = event
+                self.remaining = event.remaining_tokens
+            case SectionDone():
+                self.finished[event.chapter, event.section] = event
+                if self._all or event.status == "drafted":
+                    planned = self.sections[event.chapter, event.section]
+                    has = event.lines if planned.unit == "lines" else event.counted
+                    extent = f"{has:,} of {in_unit(length(planned, planned.unit), planned.unit)}"
+                    said = [f"{event.chapter}/{event.section}: {event.status}, {extent}: {planned.title}"]
+            case AttemptChanged():
+                if event.section == 0 and event.usage:
+                    self.whole_chapters += event.usage.total
+                said = [self._attempt(event)] if self._all else []
+            case Notice() if self._is_news(event.message):
+                said = [event.message]
+        return [printable(line) for line in said]
+
+    @property
+    def total(self) -> int:
+        """What the run is to bring."""
+        return sum(self.lengths.values())
+
+    @property
+    def done(self) -> int:
+        """What is there of it, each section counted up to its target; a finished one in full."""
+        growing = (min(self.lengths[key], self.grown_to(key)) for key in self.grown if key not in self.finished)
+        return sum(growing) + sum(self.lengths[key] for key in self.finished)
+
+    @property
+    def extent(self) -> str:
+        """Both in words: ``70 of 200 lines``."""
+        return f"{self.done:,} of {self.total:,} {self.unit}"
+
+    def grown_to(self, key: Key) -> int:
+        """The length of a section so far."""
+        lines = self.grown[key].lines if key in self.grown else 0
+        return lines * self.lengths[key] // max(1, self.sections[key].lines)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the run took so far."""
+        return self.whole_chapters + sum(grown.tokens for grown in self.grown.values())
+
+    @property
+    def left(self) -> str:
+        """The time left, ``-:--`` while unknown: what is still to come at the rate of what came. What was there before
+        the run took no time."""
+        done, total = self.done, self.total
+        if done >= total:
+            return duration(0)
+        before = (key for key, section in self.finished.items() if section.status in ("reused", "edited"))
+        drafted = done - sum(self.lengths[key] for key in before)
+        return duration((self._clock() - self._began) * (total - done) / drafted) if drafted > 0 else "-:--"
+
+    def summary(self, width: int | None = None, *, counts: bool = True) -> str:
+        """Where the run stands, on one line of at most ``width`` cells, as long as any part fits.
+
+        What matters least is left out first. ``counts``: with the extent and the number of sections."""
+        sections = f"{len(self.finished):,} of {len(self.sections):,} sections" if counts else ""
+        parts = [
+            (4, self.extent if counts else ""),
+            (3, sections),
+            (2, f"{self.tokens:,} tokens"),
+            (0, "" if self.remaining is None else f"{self.remaining:,} left of the allowance"),
+            (1, f"{duration(self._clock() - self._began)} gone"),
+            (5, f"{self.left} to go"),
+        ]
+        parts = [part for part in parts if part[1]]
+        while width is not None and len(parts) > 1 and len(", ".join(text for _, text in parts)) > width:
+            parts.remove(min(parts))
+        return ", ".join(text for _, text in parts)
+
+    def _attempt(self, event: AttemptChanged) -> str:
+        """One attempt as it is sent, and again when it is known what became of it."""
+        head = f"{event.chapter}/{event.section}: {event.purpose} {event.attempt_id} {event.state}"
+        if event.state == "sent":
+            self._sent[event.attempt_id] = self._clock()
+            return f"{head} to {event.model}, {counted(event.reserved_tokens, 'token')} reserved"
+        seconds = self._clock() - self._sent.pop(event.attempt_id, self._clock())
+        if event.usage is None:
+            self._failed = f"{event.chapter}/{event.section}: {event.message}"
+            return f"{head} after {seconds:.2f} s: {event.message}"
+        usage = event.usage
+        return (
+            f"{head} after {seconds:.2f} s: {usage.total:,} of {event.reserved_tokens:,} tokens, "
+            f"{usage.prompt:,} prompt ({usage.cached:,} cached) and {usage.completion:,} completion"
+        )
+
+    def _is_news(self, message: str) -> bool:
+        if self._all:
+            return message != self._failed
+        about = _WAITING.sub("", message.partition(": ")[2] or message)
+        now = self._clock()
+        if now - self._noticed.get(about, -REPEAT_SECONDS) < REPEAT_SECONDS:
+            return False
+        self._noticed[about] = now
+        return True
+
+
+def duration(seconds: float) -> str:
+    """Seconds as ``m:ss``, from an hour on as ``h:mm:ss``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def unit_of(sections: Iterable[SectionPlanned]) -> Unit:
+    """The unit in which sections are counted together: that of all of them, else lines."""
+    units = {planned.unit for planned in sections}
+    return units.pop() if len(units) == 1 else "lines"
+
+
+def length(planned: SectionPlanned, unit: Unit) -> int:
+    """What a section is to have, in its own unit or in lines."""
+    return planned.lines if unit == "lines" else planned.target
+
+
+def in_unit(count: int, unit: Unit) -> str:
+    """``1 line``, ``1,200 words``."""
+    return counted(count, unit.removesuffix("s"))
+
+
+def plan_lines(event: RunPlanned) -> list[str]:
+    """What a run is about to do and why: one line, and one for each section that changed."""
+    drafted = [planned for planned in event.sections if planned.reason not in ("", "edited")]
+    edited = sum(planned.reason == "edited" for planned in event.sections)
+    current = len(event.sections) - len(drafted) - edited
+    unit = unit_of(drafted)
+    extent = in_unit(sum(length(planned, unit) for planned in drafted), unit)
+    parts = [f"{len(drafted):,} to draft ({extent})"] if drafted else []
+    parts += [f"{current:,} current"] if current else []
+    parts += [f"{edited:,} edited by hand, left alone"] if edited else []
+    reasons = [f"{one.chapter}/{one.section}: {one.reason}" for one in drafted if one.reason != "new"]
+    more = len(reasons) - MOST_REASONS
+    return [
+        f"{counted(len(event.sections), 'section')}: {', '.join(parts) or 'nothing to do'}",
+        *reasons[:MOST_REASONS],
+        *([f"and {more:,} more that changed"] if more > 0 else []),
+    ]
+
+
 @contextmanager
 def progress(
     stream: TextIO, verbosity: Verbosity = Verbosity.NORMAL, *, bars: bool = True
@@ -42,7 +234,7 @@ def progress(
     if verbosity is Verbosity.QUIET:
         yield lambda _: None
         return
-    terminal = console(stream)
+    terminal = Console(file=unguarded(stream), highlight=False, markup=False, emoji=False)
     if bars and stream.isatty() and os.environ.get("TERM") != "dumb" and terminal.is_interactive:
         drawn = BarProgress(terminal, verbosity)
         with drawn.live:

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, require_choice, workspace_of
-from expand.cli.output import write_data
+from expand.cli.options import require_choice
+from expand.cli.output import print_json, write_data
 from expand.drafting.dry_run import FirstRequest, first_request
 from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import RunOptions, settings_of
@@ -26,7 +26,7 @@ ChapterOption = Annotated[
 
 
 def show(
-    context: typer.Context,
+    opened: Workspace,
     chapter: options.Chapter,
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")] = 1,
     plan: options.Plan = "full",
@@ -39,7 +39,6 @@ def show(
 
     The messages are printed as they would be sent, with their token counts."""
     require_choice("--plan", plan, ("full", "lean"))
-    opened = workspace_of(context)
     run_options = RunOptions.of(opened, chapter, sections=[section], plan=plan, language=language, **author._asdict())
     show_request(first_request(opened, run_options.settings(opened), run_options), as_json=as_json)
 
@@ -63,9 +62,8 @@ def show_request(found: FirstRequest, *, as_json: bool) -> None:
     )
 
 
-def list_(context: typer.Context, chapter: ChapterOption = None, model: options.Model = None) -> None:
+def list_(opened: Workspace, chapter: ChapterOption = None, model: options.Model = None) -> None:
     """List the templates and their origin, or those of a chapter."""
-    opened = workspace_of(context)
     if chapter is not None:
         _list_chapter(opened, chapter, model)
         return
@@ -96,7 +94,7 @@ def _list_chapter(workspace: Workspace, chapter: str, model: str | None) -> None
 
 
 def eject(
-    context: typer.Context,
+    opened: Workspace,
     templates: TemplatesArgument = None,
     block: Annotated[
         str | None, typer.Option("--block", metavar="NAME", help="Only this block; the rest stays as it is.")
@@ -105,7 +103,6 @@ def eject(
     force: Annotated[bool, typer.Option("--force", help="Replace templates that were changed.")] = False,
 ) -> None:
     """Copy templates, or one block, into prompts/ to change them."""
-    opened = workspace_of(context)
     if block is not None and not templates:
         raise InputError("--block needs the template that the block is in", remedy="give its name")
     if chapter is not None and not templates:

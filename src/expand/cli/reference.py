@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, workspace_of
-from expand.cli.verbosity import note
+from expand.cli.output import note, print_json
 from expand.references.reference_files import save
+from expand.workspace import Workspace
 
 
 def add(
-    context: typer.Context,
+    place: Workspace,
     url: Annotated[str, typer.Argument(metavar="URL", help="The page or file; http or https.")],
     name: Annotated[str, typer.Option("--name", metavar="FILE", help="Its name in references/.")] = "",
     as_json: options.Json = False,
@@ -20,7 +20,7 @@ def add(
     """Save a web page or file into references/, to be cited.
 
     Beside it stands a YAML file with its address, the date and its hash. Name it under `references:` in an outline."""
-    made = save(workspace_of(context), url, name=name)
+    made = save(place, url, name=name)
     if as_json:
         print_json({"path": made.path, **asdict(made.saved), "bytes": made.size, "changed": made.changed})
     else:

@@ -9,8 +9,8 @@ from typing import Annotated, NamedTuple
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, print_text, require_choice, workspace_of
-from expand.cli.verbosity import warn
+from expand.cli.options import require_choice
+from expand.cli.output import print_json, print_text, warn
 from expand.drafting.run_options import settings_of
 from expand.errors import InputError
 from expand.ledger import pauses_in
@@ -57,18 +57,17 @@ class Shown(NamedTuple):
         print_text(render(report, form, width=width), self.output)
 
 
-def budget(context: typer.Context, shown: Shown) -> None:
+def budget(opened: Workspace, shown: Shown) -> None:
     """Show tokens used, reserved, remaining and estimated for the rest."""
-    opened = workspace_of(context)
     data = figures(opened, priced=False, latest=LATEST)
     shown.print(budget_report(data, shown.spoken(data)))
     for pause in pauses_in(opened.ledger_place):
         warn(f"{pause}; lift it with `expand ledger resume {shlex.quote(pause.model)}`")
 
 
-def plan(context: typer.Context, shown: Shown, author: options.Author, chapters: options.SomeChapters = None) -> None:
+def plan(place: Workspace, shown: Shown, author: options.Author, chapters: options.SomeChapters = None) -> None:
     """Compare the plans: lines, tokens, cost, hours and completion."""
-    data = figures(workspace_of(context), **author._asdict())
+    data = figures(place, **author._asdict())
     known = [chapter.id for chapter in data.chapters]
     for chapter in chapters or []:
         if chapter not in known:
@@ -79,7 +78,7 @@ def plan(context: typer.Context, shown: Shown, author: options.Author, chapters:
 
 
 def status(
-    context: typer.Context,
+    opened: Workspace,
     update: Annotated[
         Path | None,
         typer.Option("--update", metavar="FILE", help="Renew the table between the markers in FILE."),
@@ -89,7 +88,6 @@ def status(
     author: options.Author,
 ) -> None:
     """Show lines against targets, the forecast and the to-do list."""
-    opened = workspace_of(context)
     data = figures(opened, **author._asdict())
     if update is not None:
         renew(update, status_tables(data, shown.spoken(data)))
@@ -98,14 +96,13 @@ def status(
 
 
 def report(
-    context: typer.Context,
+    opened: Workspace,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write to.")] = Path(
         "reports"
     ),
     language: ReportLanguage = None,
 ) -> None:
     """Write the book's completion report: Markdown, HTML, JSON, CSV."""
-    opened = workspace_of(context)
     data = figures(opened)
     completion = _status_report(opened, data, report_language(data.book.language, language), "title.completion")
     for name, form in REPORT_FILES.items():

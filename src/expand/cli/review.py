@@ -8,10 +8,10 @@ import typer
 from expand.api import read_draft
 from expand.checks.finding import KINDS
 from expand.cli import options
-from expand.cli.common import print_json, print_text, require_choice, workspace_of
+from expand.cli.options import require_choice
+from expand.cli.output import counted, note, print_json, print_text, warn
 from expand.cli.run_command import note_author, run, show_notice, stop_with_signals
 from expand.cli.run_output import Locations, review_markdown, review_table
-from expand.cli.verbosity import counted, note, warn
 from expand.client.client import StoppedError
 from expand.drafting.accept import AcceptResult, accept_drafts, open_draft, undo_acceptance
 from expand.drafting.accept import review as review_draft
@@ -49,7 +49,7 @@ Explain = Annotated[
 
 
 def review(
-    context: typer.Context,
+    place: Workspace,
     chapters: options.Chapters,
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json or markdown.")] = "table",
     as_json: options.FormatJson = False,
@@ -65,7 +65,6 @@ def review(
 ) -> None:
     """Check drafts against their outlines; exit 5 if one falls short."""
     form = require_choice("--format", "json" if as_json else form, ("table", "json", "markdown"))
-    place = workspace_of(context)
     settings, book = settings_of(place), place.book()
     code = code or settings.code.check
     stopped = _read(place, chapters, code=code, language=language, **buying._asdict()) if read else 0
@@ -94,7 +93,7 @@ def _read(place: Workspace, chapters: list[str], *, code: bool, **changes: Any) 
 
 
 def revise(
-    context: typer.Context,
+    place: Workspace,
     chapter: options.Chapter,
     section: Annotated[int, typer.Option("--section", metavar="N", help="The section.")],
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What is to change.")] = "",
@@ -106,7 +105,6 @@ def revise(
     as_json: options.Json = False,
 ) -> None:
     """Redraw one section with an instruction."""
-    place = workspace_of(context)
     if not (restore or note.strip()):
         raise InputError("--note is empty", remedy="say what is to change, or give --restore")
     draft_file = open_draft(place, settings_of(place), place.book(), chapter, language)
@@ -137,7 +135,7 @@ def revise(
 
 
 def accept(
-    context: typer.Context,
+    place: Workspace,
     chapters: options.Chapters,
     undo: Annotated[bool, typer.Option("--undo", help="Bring the former source back.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also with blocking findings or a changed source.")] = False,
@@ -148,7 +146,6 @@ def accept(
     as_json: options.Json = False,
 ) -> None:
     """Replace a chapter's source by its reviewed draft, or --undo that."""
-    place = workspace_of(context)
     if undo and (sections or diff):
         raise InputError("--undo takes back the last acceptance as a whole", remedy="leave out --section and --diff")
     if commit and (undo or diff):

@@ -1,19 +1,62 @@
-"""What runs, reviews and dry runs come to, for people: places as editors name them, ``drafts/03.md:162``."""
+"""What runs, reviews and dry runs come to, for people: tables in the terminal's width, prose folded between words, and
+places as editors name them, ``drafts/03.md:162``."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Generic, NamedTuple, TextIO, TypeVar
 
 from expand.budget import Balance, usd_from_pico
 from expand.checks import Finding
-from expand.cli.common import print_json
-from expand.cli.tables import TableColumn, console, print_table, say
-from expand.cli.verbosity import counted
+from expand.cli.output import counted, print_json
 from expand.document import draft
 from expand.drafting.dry_run import DryRun, dry_run_json, sum_of
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
-from expand.redaction import escaped
+from expand.redaction import escaped, printable
+from expand.reports.messages import Texts
+from expand.reports.text_table import PIPE_WIDTH, fold, table_lines
 from expand.workspace import Workspace, read_text
+
+Row = TypeVar("Row")
+
+
+class TableColumn(NamedTuple, Generic[Row]):
+    """A column: its heading, and what it shows of a row; a number gets its thousands separated. ``figure`` says that
+    its cells are set right and never broken."""
+
+    name: str
+    cell: Callable[[Row], str | int]
+    figure: bool = True
+
+
+def _width(stream: TextIO) -> int:
+    """The columns of a terminal, or of a pipe, where there is room for whole tables."""
+    narrow = stream.isatty() or os.environ.get("COLUMNS")
+    return shutil.get_terminal_size().columns if narrow else PIPE_WIDTH
+
+
+def table_text(
+    columns: Sequence[TableColumn[Row]], rows: Iterable[Row], *, total: Row | None = None, stream: TextIO | None = None
+) -> str:
+    """The rows in the width of a stream, else of stdout, in parts where it is narrow; ``total`` is set off below."""
+
+    def shown(row: Row) -> list[str]:
+        values = (column.cell(row) for column in columns)
+        return [printable(value) if isinstance(value, str) else f"{value:,}" for value in values]
+
+    names, figures = [column.name for column in columns], [column.figure for column in columns]
+    table = Texts(names, figures, [*map(shown, rows)], None if total is None else shown(total))
+    return "\n".join(table_lines(table, _width(stream or sys.stdout)))
+
+
+def folded(lines: Iterable[str]) -> str:
+    """Lines of prose, folded between words on a terminal and left whole in a pipe."""
+    if not sys.stdout.isatty():
+        return "\n".join(lines)
+    return "\n".join(part for line in lines for part in fold(printable(line), _width(sys.stdout)))
 
 
 class Locations:
@@ -79,14 +122,9 @@ _REVIEW_COLUMNS: Sequence[TableColumn[SectionResult]] = (
 
 def review_table(chapter: ChapterResult, workspace: Workspace) -> str:
     """A review for a terminal: the sections, and every finding."""
-    shown, places = console(), Locations(workspace, chapter.draft)
-    with shown.capture() as captured:
-        shown.print(f"\n{_title(chapter)}", style="bold")
-        print_table(shown, _REVIEW_COLUMNS, chapter.sections)
-        for finding in chapter.every_finding:
-            say(shown, places.line(finding))
-        say(shown, _score(chapter))
-    return captured.get()
+    places = Locations(workspace, chapter.draft)
+    prose = folded([*map(places.line, chapter.every_finding), _score(chapter)])
+    return f"\n{_title(chapter)}\n{table_text(_REVIEW_COLUMNS, chapter.sections)}\n{prose}\n"
 
 
 def review_markdown(chapter: ChapterResult, workspace: Workspace) -> str:
@@ -107,15 +145,11 @@ def review_markdown(chapter: ChapterResult, workspace: Workspace) -> str:
 
 def show_result(result: RunResult, workspace: Workspace) -> None:
     """Prints what became of each chapter, what is missing, and where the budget stands."""
-    shown = console()
     for chapter in result.chapters:
-        shown.print(f"\n{_title(chapter)}", style="bold")
-        print_table(shown, _COLUMNS, chapter.sections)
-        say(shown, _score(chapter))
-        for line in _findings(chapter, Locations(workspace, chapter.draft)):
-            say(shown, line)
+        prose = [_score(chapter), *_findings(chapter, Locations(workspace, chapter.draft))]
+        print(f"\n{_title(chapter)}\n{table_text(_COLUMNS, chapter.sections)}\n{folded(prose)}")
     extent = f"{result.tokens:,} tokens, {result.seconds:.1f} s"
-    say(shown, spent(result.attempts, result.answers, extent, result.balance))
+    print(folded([spent(result.attempts, result.answers, extent, result.balance)]))
 
 
 def spent(attempts: int, answers: int, extent: str, balance: Balance) -> str:
@@ -216,14 +250,11 @@ def show_dry_run(planned: Sequence[DryRun], *, as_json: bool) -> int:
         print_json(dry_run_json(planned))
         return 0
     total = sum_of(planned)
-    shown = console()
-    shown.print("\nDry run: nothing was sent", style="bold")
-    print_table(shown, _DRY_RUN_COLUMNS, planned, total=total)
-    say(
-        shown,
+    prose = [
         "Each request reserves the most that it can cost until its answer arrives; answers are expected to take about "
-        "the tokens shown.",
-    )
+        "the tokens shown."
+    ]
     if total.cost_pico_usd is None:
-        say(shown, "The model has no known price, so the cost is unknown.")
+        prose.append("The model has no known price, so the cost is unknown.")
+    print(f"\nDry run: nothing was sent\n{table_text(_DRY_RUN_COLUMNS, planned, total=total)}\n{folded(prose)}")
     return 0

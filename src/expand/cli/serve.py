@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import workspace_of
 from expand.cli.run_command import note_author, stop_on_signals
 from expand.drafting.model_setup import other_roles
 from expand.drafting.run_options import RunOptions
@@ -17,7 +16,7 @@ from expand.workspace import Workspace
 
 
 def serve(
-    context: typer.Context,
+    place: Workspace,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="By default any that is free.")] = 0,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
     language: options.Language = None,
@@ -25,7 +24,6 @@ def serve(
     buying: options.Buying,
 ) -> None:
     """Show the book on a live page: run, watch, decide on each section."""
-    place = workspace_of(context)
     given = RunOptions(language=language or place.book().language, **buying._asdict())
     settings = given.settings(place)
     note_author(settings, *other_roles(place, settings, given))

@@ -6,18 +6,18 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, workspace_of
+from expand.cli.output import counted, print_json, warn
 from expand.cli.run_command import note_author, show_notice, stop_with_signals
 from expand.cli.run_output import Locations, show_dry_run
-from expand.cli.verbosity import counted, warn
 from expand.drafting.run_options import RunOptions
 from expand.drafting.translation import dry_run as plan_translation
 from expand.drafting.translation import settings_of
 from expand.drafting.translation import translate as translate_chapter
+from expand.workspace import Workspace
 
 
 def translate(
-    context: typer.Context,
+    place: Workspace,
     chapter: options.Chapter,
     to: Annotated[str, typer.Option("--to", metavar="LANGUAGE", help="One of the book's languages, such as en or zh.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")] = False,
@@ -26,7 +26,6 @@ def translate(
     as_json: options.Json = False,
 ) -> None:
     """Translate a finished chapter; buy only what changed."""
-    place = workspace_of(context)
     run_options = RunOptions.of(place, chapter, language=to, **buying._asdict())
     if dry_run:
         planned = plan_translation(place, run_options)

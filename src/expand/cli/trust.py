@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from expand.cli import options
-from expand.cli.common import print_json, workspace_of
-from expand.cli.verbosity import counted, note, warn
+from expand.cli.options import workspace_of
+from expand.cli.output import counted, note, print_json, warn
 from expand.errors import InputError
 from expand.redaction import visible
 from expand.schema import Json
