@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from workspaces import expand, small
 
 from expand.cli import app
-from expand.scaffold.new_workspace import create_workspace
+from expand.scaffold import create_workspace
 
 ROOT = Path(__file__).parents[1]
 DRAFTING = ROOT / "docs" / "examples" / "draft.yml"

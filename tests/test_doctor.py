@@ -30,7 +30,7 @@ from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, State
 from expand.llm import local_model
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Request, Usage, ignore_text
-from expand.scaffold.new_workspace import create_workspace
+from expand.scaffold import create_workspace
 from expand.settings import Overrides, Settings
 from expand.workspace import Workspace
 

@@ -20,7 +20,7 @@ import yaml
 from workspaces import ROOT
 
 from expand.errors import InputError, InputErrors
-from expand.scaffold.new_workspace import create_workspace
+from expand.scaffold import create_workspace
 from expand.schema.positions import read_yaml
 from expand.schema.source_text import Problems
 from expand.settings import read_settings

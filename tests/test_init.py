@@ -17,8 +17,7 @@ from expand.doctor import environment as shell_command_module
 from expand.doctor.environment import shell_command
 from expand.doctor.outline_check import check_outlines
 from expand.errors import InputError
-from expand.scaffold.docs_tree import MOST_DOCUMENTS, DocsTree, find_tree
-from expand.scaffold.new_workspace import create_workspace
+from expand.scaffold import MOST_DOCUMENTS, DocsTree, create_workspace, find_tree
 from expand.workspace import Workspace
 
 
@@ -359,6 +358,8 @@ def test_finished_pages_stubs_and_what_fits_their_kind(tmp_path: Path) -> None:
         "docs/topics.md": "# By topic\n\n## Pipes\n\n- [Read](api/read.md#x)\n- [B](b.md)\n\n## Else\n\n* [Us](a.md)\n",
         "docs/links.md": "# Links\n\n## Pipes\n\n- [Read](api/read.md)\n- Writing\n",
         "docs/2.0-announcement.md": "# 2.0\n\n## New\n",
+        "docs/note.md": "!!! note\n\n    Not yet.\n",
+        "docs/vue.md": "::: tip\nNot yet.\n:::\n",
         "docs/team.md": "---\nlayout: page\n---\n\n<script setup>\nimport x from 'x'\n</script>\n\n<Team />\n",
     }
     made = create_workspace(plant(tmp_path, files), every=True)
@@ -378,6 +379,8 @@ def test_finished_pages_stubs_and_what_fits_their_kind(tmp_path: Path) -> None:
         "topics.md": ("chapter", True, 10),
         "links.md": ("chapter", False, 600),
         "2.0-announcement.md": ("changelog", True, 3),
+        "note.md": ("chapter", False, 600),
+        "vue.md": ("chapter", False, 600),
         "team.md": ("chapter", True, 9),
     }
     assert made.first == "nearly"

@@ -36,7 +36,7 @@ from expand.importers.proposal import (
 from expand.importers.text_patterns import chapter_name, file_id, items_of, plain, title_of_file
 from expand.outline import Outline
 from expand.outline.reading import read_outline
-from expand.scaffold.new_workspace import create_workspace
+from expand.scaffold import create_workspace
 from expand.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from expand.cli import app
 from expand.cli.lazy_commands import COMMANDS, TASKS
-from expand.scaffold.new_workspace import create_workspace
+from expand.scaffold import create_workspace
 
 
 @pytest.fixture

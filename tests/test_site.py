@@ -8,7 +8,7 @@ import pytest
 
 from expand.document.site import PageIndex, files_of_link, site_of
 from expand.markdown.languages import detected
-from expand.scaffold.docs_tree import find_tree
+from expand.scaffold import find_tree
 
 TREES: dict[str, tuple[dict[str, str], str, list[str]]] = {
     "VitePress": (

@@ -23,7 +23,7 @@ from expand.importers.lengths import Length
 from expand.importers.proposal import LEAST_LINES, Proposal, ProposedSection, scaled
 from expand.importers.suggest import SectionCount, format_parameters, grammar, parse_answer
 from expand.llm.profile import profile_for
-from expand.scaffold.new_workspace import create_workspace
+from expand.scaffold import create_workspace
 
 Json = Any
 

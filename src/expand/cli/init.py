@@ -12,8 +12,7 @@ from expand.doctor.environment import shell_command
 from expand.errors import InputError
 from expand.outline.reading import is_language
 from expand.reports.estimates import DEFAULT_TOKENS_PER_LINE
-from expand.scaffold.docs_tree import MOST_DOCUMENTS
-from expand.scaffold.new_workspace import FIRST_ALLOWANCE, NewWorkspace, create_workspace
+from expand.scaffold import FIRST_ALLOWANCE, MOST_DOCUMENTS, NewWorkspace, create_workspace
 
 
 def init(

@@ -1,1 +1,0 @@
-"""A new workspace, in an empty folder or around a docs tree."""
