@@ -41,7 +41,7 @@ from expand.ledger import (
     import_,
     verify,
 )
-from expand.ledger.sqlite import SqliteDatabase
+from expand.ledger.database import SqliteDatabase
 from expand.llm.types import Author, Failure, Finish, Usage
 
 

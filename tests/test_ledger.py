@@ -38,8 +38,7 @@ from expand.ledger import (
     attempts,
     verify,
 )
-from expand.ledger.database import ConstraintError
-from expand.ledger.sqlite import SqliteConnection, SqliteDatabase
+from expand.ledger.database import ConstraintError, SqliteConnection, SqliteDatabase
 from expand.ledger.store import SEVERAL_LINES
 from expand.llm.types import Failure, Finish, Usage
 
@@ -432,15 +431,14 @@ def test_sums_add_up_and_what_has_no_price_is_counted_apart(ledger: Ledger) -> N
 
 def test_prompt_history_is_the_worst_of_what_was_reported_lately(ledger: Ledger, clock: Clock) -> None:
     run = begin(ledger)
-    assert ledger.prompt_history("m").worst == 0.0
+    assert ledger.prompt_history("m") == 0.0
     for text, prompt in (("1", 19), ("2", 12), ("3", 15)):
         done = answer(prompt=prompt)
         ledger.settle(sent(ledger, order(run, text)), done, cost_pico_usd=None)
         clock.forward(1)
-    history = ledger.prompt_history("m")
-    assert (history.answers, history.worst) == (3, 1.9)
-    assert ledger.prompt_history("m", latest=1).worst == 1.5
-    assert ledger.prompt_history("m", latest=2).worst == 1.5
+    assert ledger.prompt_history("m") == 1.9
+    assert ledger.prompt_history("m", latest=1) == 1.5
+    assert ledger.prompt_history("m", latest=2) == 1.5
 
 
 def test_output_history_is_of_texts_of_several_lines(ledger: Ledger, clock: Clock) -> None:
@@ -755,7 +753,7 @@ def test_a_disk_without_write_ahead_logs(tmp_path: Path, monkeypatch: pytest.Mon
             return super().execute(sql.replace("journal_mode = WAL", "journal_mode"), *values)
 
     monkeypatch.setattr(
-        "expand.ledger.sqlite.sqlite3.connect",
+        "expand.ledger.database.sqlite3.connect",
         lambda *args, **options: sqlite3.dbapi2.connect(*args, **{**options, "factory": Networked}),
     )
     with pytest.raises(LedgerError, match=r"cannot hold a write-ahead log.*local disk"):
@@ -791,7 +789,7 @@ class Failing(SqliteConnection):
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> type[Failing]:
     monkeypatch.setattr(
-        "expand.ledger.sqlite.sqlite3.connect",
+        "expand.ledger.database.sqlite3.connect",
         lambda *args, **options: sqlite3.dbapi2.connect(*args, **{**options, "factory": Failing}),
     )
     return Failing
@@ -849,7 +847,7 @@ def test_what_the_file_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def refuse(*args: object, **options: object) -> int:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("expand.ledger.sqlite.os.open", refuse)
+    monkeypatch.setattr("expand.ledger.database.os.open", refuse)
     with pytest.raises(LedgerError, match=message):
         Ledger.open(place(tmp_path))
 

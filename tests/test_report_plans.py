@@ -14,7 +14,7 @@ from report_books import NOW
 
 from expand.budget import Balance, Limit
 from expand.drafting.draft_counts import DraftSummary
-from expand.ledger.aggregates import Aggregates, Day
+from expand.ledger.values import Aggregates, Day
 from expand.llm.profile import Price
 from expand.outline import Allowance, Book, Opening, PlanSpec, Priority, Text
 from expand.reports.budget_report import burn_down

@@ -24,8 +24,7 @@ from scripted_server import ScriptedServer
 from workspaces import expand, finished, shipped, small, start
 
 from expand.budget import Balance, Limit
-from expand.ledger.aggregates import Aggregates, Day, Errors, Open, Slice
-from expand.ledger.values import State
+from expand.ledger.values import Aggregates, Day, Errors, Open, Slice, State
 from expand.llm.local_model import is_installed
 from expand.llm.types import Purpose
 from expand.outline import Allowance, Book, Text, Tier

@@ -23,7 +23,7 @@ from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError
 from expand.ledger import Ledger, LedgerBusyError, Reservation, spill, verify
-from expand.ledger.sqlite import SqliteDatabase
+from expand.ledger.database import SqliteDatabase
 from expand.testing import ScriptedAuthor as WorkspaceAuthor
 from expand.workspace import Workspace
 

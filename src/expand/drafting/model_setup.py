@@ -83,8 +83,7 @@ def model_setup_for(workspace: Workspace, settings: Settings, *, ledger: Ledger 
     floor = Decimal(0) if exact else ESTIMATE_MARGIN
 
     def margin() -> Decimal:
-        history = ledger.prompt_history(settings.model) if ledger else None
-        return max(floor, Decimal(str(history.worst)) - 1) if history and history.answers else floor
+        return max(floor, Decimal(str(ledger.prompt_history(settings.model))) - 1) if ledger else floor
 
     return ModelSetup(
         profile=profile,

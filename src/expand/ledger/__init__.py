@@ -1,9 +1,9 @@
 """The ledger: budgets, attempts and answers in one database that survives a kill.
 
 ``store`` is the ledger itself, and ``values`` what goes in and out. ``admission_check`` says what stands in an order's
-way; ``attempts`` and ``batches`` are the rows, of budgets too. ``aggregates`` is what reports read. ``audit`` derives
-it all again, ``transfer`` moves it to another ledger, and ``reconciliation`` settles unknown outcomes.
-``database`` is the boundary to the back ends ``sqlite`` and ``postgres``.
+way; ``attempts`` and ``batches`` are the rows, of budgets too. ``audit`` derives it all again, ``transfer`` moves it to
+another ledger, and ``reconciliation`` settles unknown outcomes. ``database`` keeps it in a file, ``postgres`` on a
+server.
 """
 
 from expand.ledger.audit import VerifyReport, verify
@@ -20,7 +20,6 @@ from expand.ledger.values import (
     OutputHistory,
     Pause,
     Paused,
-    PromptHistory,
     Refused,
     Reservation,
     Run,
@@ -30,7 +29,7 @@ from expand.ledger.values import (
 
 __all__ = [
     "AttemptRow", "Held", "Imported", "InFlight", "Ledger", "LedgerBusyError", "ModelLimits", "Order",
-    "OutputHistory", "Pause", "Paused", "PromptHistory", "Reconciled", "Refused", "Reservation", "Run", "State",
+    "OutputHistory", "Pause", "Paused", "Reconciled", "Refused", "Reservation", "Run", "State",
     "StoredAnswer", "VerifyReport", "export", "import_", "pauses_in", "reconcile", "reconcile_export",
     "verify",
 ]  # fmt: skip

@@ -12,10 +12,10 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 
 from expand.errors import LedgerError
-from expand.ledger import attempts, store
+from expand.ledger import attempts
 from expand.ledger.attempts import TOTALS
 from expand.ledger.batches import Stage
-from expand.ledger.database import Connection, Database, later_migrations
+from expand.ledger.database import VERSION, Connection, Database, read
 from expand.ledger.values import State
 from expand.ledger_location import LedgerPlace
 
@@ -60,14 +60,14 @@ class VerifyReport:
 def verify(place: LedgerPlace) -> VerifyReport:
     """Audit the ledger at ``place`` without changing it. Each check sees one consistent state of it."""
     try:
-        database = store.read_database(place, store.PATIENCE_SECONDS, unchanged=True)
+        database = read(place, unchanged=True)
     except LedgerError as error:
         return VerifyReport(path=place, findings=(str(error),))
     if database is None:
         return VerifyReport(path=place, findings=(f"{place}: there is no ledger here; check the path",))
     with closing(database):
         version = database.version()
-        if later_migrations(version):
+        if version < VERSION:
             older = f"{place}: version {version} is older; run `expand budget` to upgrade it"
             return VerifyReport(path=place, findings=(older,))
         try:

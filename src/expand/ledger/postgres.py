@@ -16,7 +16,7 @@ import os
 import re
 import select
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,15 +26,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8Dumper, IntLoader
 
 from expand.errors import LedgerError
-from expand.ledger.database import (
-    BUSY,
-    REMAKE,
-    ConstraintError,
-    LedgerBusyError,
-    later_migrations,
-    refuse_newer,
-)
-from expand.ledger.sqlite import expected_schema, references
+from expand.ledger import database
+from expand.ledger.database import BUSY, REMAKE, ConstraintError, LedgerBusyError
 from expand.ledger_location import Server
 
 RECONNECT_SECONDS = 0.25
@@ -86,46 +79,34 @@ def definition(statement: str) -> tuple[str, ...]:
 SILENT_SECONDS = 30
 """After so long without a sign from the other side, a session counts as lost."""
 
+_KEEPALIVES = {"idle": SILENT_SECONDS // 2, "interval": SILENT_SECONDS // 6, "count": 3}
+"""How either side finds that out."""
+
 IDLE_SECONDS = 120
 """How long a transaction may do nothing before the server ends it, so that others can go on."""
 
 _DAMAGED = "damaged; `expand ledger verify` says how far, and a backup or an export can be imported into a new schema"
-_MEANINGS: tuple[tuple[tuple[type[psycopg.Error], ...], type[LedgerError], str], ...] = (
-    ((errors.LockNotAvailable,), LedgerBusyError, BUSY),
-    ((errors.DeadlockDetected, errors.SerializationFailure), LedgerBusyError, "contended; try again"),
-    ((errors.DiskFull,), LedgerBusyError, "the server's disk is full; free some space there"),
-    (
-        (errors.ReadOnlySqlTransaction,),
+_MEANINGS: Mapping[type[psycopg.Error], tuple[type[LedgerError], str]] = {
+    errors.LockNotAvailable: (LedgerBusyError, BUSY),
+    errors.DeadlockDetected: (LedgerBusyError, "contended; try again"),
+    errors.SerializationFailure: (LedgerBusyError, "contended; try again"),
+    errors.DiskFull: (LedgerBusyError, "the server's disk is full; free some space there"),
+    errors.ReadOnlySqlTransaction: (
         LedgerError,
         "cannot be written; connect to the primary server, opened for writing",
     ),
-    (
-        (errors.InsufficientPrivilege,),
+    errors.InsufficientPrivilege: (
         LedgerError,
         "this user may not do that; let them CREATE in the database, or make the schema theirs",
     ),
-)
+}
 _BROKEN_TABLES = (errors.UndefinedTable, errors.UndefinedColumn, errors.DataCorrupted, errors.IndexCorrupted)
-
-
-@contextlib.contextmanager
-def mapped(name: str) -> Iterator[None]:
-    """Turn what psycopg raises into ``LedgerError``; defects pass through."""
-    try:
-        yield
-    except (errors.IntegrityError, errors.DataError) as error:
-        raise ConstraintError(_first_line(error)) from error
-    except psycopg.Error as error:
-        for kinds, meaning, words in _MEANINGS:
-            if isinstance(error, kinds):
-                raise meaning(f"{name}: {words}") from error
-        if isinstance(error, _BROKEN_TABLES):
-            raise LedgerError(f"{name}: {_first_line(error)}: {_DAMAGED}") from error
-        if isinstance(error, psycopg.OperationalError):
-            raise LedgerBusyError(
-                f"{name}: the connection was lost: {_first_line(error)}; see whether the server runs, and run again"
-            ) from error
-        raise
+_UNREACHABLE = (
+    (r"password|authentication|pg_hba", "check user and password; PGPASSWORD or ~/.pgpass may hold it"),
+    (r'database "[^"]*" does not exist', "create it (createdb), or name another"),
+    (r"role .* does not exist", "create it (createuser), or name another"),
+)
+"""What a server says that lets nobody in, and what helps."""
 
 
 def _first_line(error: psycopg.Error) -> str:
@@ -178,67 +159,6 @@ class Session:
         return text.encode()
 
 
-def connect(server: Server, patience_seconds: float, *, read_only: bool) -> Session:
-    """Begin a session in the server's schema, which need not exist. Raises ``LedgerError``."""
-    try:
-        stated = conninfo_to_dict(server.address)
-    except psycopg.Error:  # its words might hold the password
-        raise LedgerError(
-            f"{server.schema}: the ledger's address cannot be read; write it as "
-            "postgresql://USER@HOST:PORT/DATABASE?schema=BOOK"
-        ) from None
-    defaults: dict[str, Any] = {
-        "application_name": f"expand {server.schema}",
-        "connect_timeout": max(2, min(10, int(patience_seconds))),
-        "keepalives_idle": SILENT_SECONDS // 2,
-        "keepalives_interval": SILENT_SECONDS // 6,
-        "keepalives_count": 3,
-        "tcp_user_timeout": SILENT_SECONDS * 1000,
-    }
-    try:
-        raw = psycopg.connect("", **{**defaults, **stated}, autocommit=True, prepare_threshold=1, row_factory=_rows)
-    except psycopg.Error as error:
-        raise _unreachable(server, error) from error
-    raw.prepared_max = 300
-    raw.adapters.register_loader("numeric", IntLoader)  # a sum of whole numbers
-    raw.adapters.register_dumper(int, Int8Dumper)
-    # The schema, durable commits, and an end to everything that could wait for ever.
-    settings = {
-        "search_path": server.schema,
-        "synchronous_commit": "on",
-        "default_transaction_isolation": "read committed",
-        "default_transaction_read_only": "on" if read_only else "off",
-        "lock_timeout": f"{max(1, int(patience_seconds * 1000))}ms",
-        "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
-        "tcp_keepalives_idle": str(SILENT_SECONDS // 2),
-        "tcp_keepalives_interval": str(SILENT_SECONDS // 6),
-        "tcp_keepalives_count": "3",
-        "client_min_messages": "warning",
-    }
-    calls = ", ".join("set_config(%s, %s, false)" for _ in settings)
-    with mapped(str(server)):
-        raw.execute(f"SELECT {calls}", [text for pair in settings.items() for text in pair], prepare=False)
-    return Session(raw)
-
-
-_REFUSALS = (
-    (r"password|authentication|pg_hba", "check user and password; PGPASSWORD or ~/.pgpass may hold it"),
-    (r'database "[^"]*" does not exist', "create it (createdb), or name another"),
-    (r"role .* does not exist", "create it (createuser), or name another"),
-)
-
-
-def _unreachable(server: Server, error: psycopg.Error) -> LedgerError:
-    said = _first_line(error).removeprefix("connection failed: ")
-    for words, remedy in _REFUSALS:
-        if re.search(words, said):
-            return LedgerError(f"{server}: {said}; {remedy}")
-    return LedgerBusyError(f"{server}: {said}; see whether the server runs and can be reached")
-
-
-# --- the database ---------------------------------------------------------------------------------------
-
-
 def _key(*names: str) -> int:
     """The number of an advisory lock; they are shared by all who use the database."""
     digest = hashlib.sha256("\x00".join(("expand", *names)).encode()).digest()
@@ -249,7 +169,7 @@ class PostgresDatabase:
     """A ledger's schema, open. Use it from one thread; it reconnects where a session was lost."""
 
     def __init__(self, server: Server, patience_seconds: float, *, read_only: bool = False) -> None:
-        """Connect. Raises ``LedgerError``."""
+        """Connect; the schema need not exist. Raises ``LedgerError``."""
         self.server = server
         self.clock: Callable[[], datetime] | None = None
         """What gives the time, in UTC; else the server's clock does, which all processes share."""
@@ -259,8 +179,9 @@ class PostgresDatabase:
         self._owners: set[str] = set()
         self._closed = False
         self._made = False
+        self._is_ledger = False
         self._pipeline: psycopg.Pipeline | None = None
-        self._session = connect(server, patience_seconds, read_only=read_only)
+        self._session = self._connect()
 
     @property
     def name(self) -> str:
@@ -271,6 +192,25 @@ class PostgresDatabase:
         """The time. Raises ``LedgerError``."""
         moment: datetime = self.clock() if self.clock else self.query("SELECT clock_timestamp()")[0][0]
         return moment.astimezone(UTC)
+
+    @contextlib.contextmanager
+    def mapped(self) -> Iterator[None]:
+        """Turn what psycopg raises into ``LedgerError``; defects pass through."""
+        try:
+            yield
+        except (errors.IntegrityError, errors.DataError) as error:
+            raise ConstraintError(_first_line(error)) from error
+        except psycopg.Error as error:
+            if (meaning := _MEANINGS.get(type(error))) is not None:
+                raise meaning[0](f"{self.name}: {meaning[1]}") from error
+            said = _first_line(error)
+            if isinstance(error, _BROKEN_TABLES):
+                raise LedgerError(f"{self.name}: {said}: {_DAMAGED}") from error
+            if isinstance(error, psycopg.OperationalError):
+                raise LedgerBusyError(
+                    f"{self.name}: the connection was lost: {said}; see whether the server runs, and run again"
+                ) from error
+            raise
 
     # --- the session -----------------------------------------------------------------------------
 
@@ -286,6 +226,47 @@ class PostgresDatabase:
                 self._return(owner)
         return self._session
 
+    def _connect(self) -> Session:
+        """Begin a session in the server's schema."""
+        try:
+            stated = conninfo_to_dict(self.server.address)
+        except psycopg.Error:  # its words might hold the password
+            raise LedgerError(
+                f"{self.server.schema}: the ledger's address cannot be read; write it as "
+                "postgresql://USER@HOST:PORT/DATABASE?schema=BOOK"
+            ) from None
+        defaults: dict[str, Any] = {
+            "application_name": f"expand {self.server.schema}",
+            "connect_timeout": max(2, min(10, int(self._patience))),
+            "tcp_user_timeout": SILENT_SECONDS * 1000,
+            **{f"keepalives_{name}": figure for name, figure in _KEEPALIVES.items()},
+        }
+        try:
+            raw = psycopg.connect("", **{**defaults, **stated}, autocommit=True, prepare_threshold=1, row_factory=_rows)
+        except psycopg.Error as error:
+            said = _first_line(error).removeprefix("connection failed: ")
+            for words, remedy in _UNREACHABLE:
+                if re.search(words, said):
+                    raise LedgerError(f"{self.name}: {said}; {remedy}") from error
+            raise LedgerBusyError(f"{self.name}: {said}; see whether the server runs and can be reached") from error
+        raw.adapters.register_loader("numeric", IntLoader)  # a sum of whole numbers
+        raw.adapters.register_dumper(int, Int8Dumper)
+        # The schema, durable commits, and an end to everything that could wait for ever.
+        settings = {
+            "search_path": self.server.schema,
+            "synchronous_commit": "on",
+            "default_transaction_isolation": "read committed",
+            "default_transaction_read_only": "on" if self._read_only else "off",
+            "lock_timeout": f"{max(1, int(self._patience * 1000))}ms",
+            "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+            "client_min_messages": "warning",
+            **{f"tcp_keepalives_{name}": str(figure) for name, figure in _KEEPALIVES.items()},
+        }
+        calls = ", ".join("set_config(%s, %s, false)" for _ in settings)
+        with self.mapped():
+            raw.execute(f"SELECT {calls}", [text for pair in settings.items() for text in pair], prepare=False)
+        return Session(raw)
+
     def _reconnect(self) -> Session:
         """A new session, as soon as there can be one: a server may be starting again."""
         # A server that is restarted, say by its provider's maintenance, is back in seconds. Failing at once would end a
@@ -293,7 +274,7 @@ class PostgresDatabase:
         deadline = time.monotonic() + self._patience
         while True:
             try:
-                return connect(self.server, self._patience, read_only=self._read_only)
+                return self._connect()
             except LedgerBusyError:
                 if time.monotonic() > deadline:
                     raise
@@ -302,7 +283,7 @@ class PostgresDatabase:
     def _return(self, owner: str) -> None:
         """Take up a mark of life again; whoever put the owner's attempts in order meanwhile has done so, and it lives
         on without them."""
-        with mapped(self.name):
+        with self.mapped():
             self._session.execute("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))
             for table, column in (("owner", "id"), ("run", "owner")):
                 self._session.execute(f"UPDATE {table} SET ended_at = NULL WHERE {column} = ?", (owner,))
@@ -321,21 +302,17 @@ class PostgresDatabase:
 
     # --- transactions ----------------------------------------------------------------------------
 
-    def mapped(self) -> contextlib.AbstractContextManager[None]:
-        """Turn what psycopg raises into the ledger's errors."""
-        return mapped(self.name)
-
     def query(self, statement: str, values: Sequence[Any] = (), /) -> list[Any]:
         """The rows that one statement reads. Raises ``LedgerError``."""
         session = self._live()
-        with mapped(self.name):
+        with self.mapped():
             return session.query(statement, values)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[Session]:
         """Read all from one state, however long it takes. Raises ``LedgerError``."""
         session = self._live()
-        with mapped(self.name):
+        with self.mapped():
             session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
                 session.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
@@ -352,7 +329,7 @@ class PostgresDatabase:
         transaction instead of a dozen."""
         session = self._live()
         raw = session.raw
-        with mapped(self.name):
+        with self.mapped():
             try:
                 with raw.pipeline() as self._pipeline:
                     raw.execute("BEGIN")
@@ -373,24 +350,27 @@ class PostgresDatabase:
     def version(self) -> int:
         """The ledger's version, 0 in an empty schema. Raises ``LedgerError`` for a newer one, and for a schema that
         holds something else."""
-        # One statement, so that a schema that another process is just making is seen whole.
-        ((tables, ours),) = self.query(
-            "SELECT count(*), count(*) FILTER (WHERE relname = 'ledger_version') FROM pg_class"
-            " JOIN pg_namespace ON pg_namespace.oid = relnamespace"
-            " WHERE nspname = ? AND relkind IN ('r', 'p', 'v', 'm', 'f')",
-            (self.server.schema,),
-        )
-        if tables and not ours:
-            raise LedgerError(f"{self.name}: its tables are no ledger's; name another schema, such as ?schema=my_book")
-        if not ours:
-            return 0
+        if not self._is_ledger:
+            # One statement, so that a schema that another process is just making is seen whole.
+            ((tables, ours),) = self.query(
+                "SELECT count(*), count(*) FILTER (WHERE relname = 'ledger_version') FROM pg_class"
+                " JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+                " WHERE nspname = ? AND relkind IN ('r', 'p', 'v', 'm', 'f')",
+                (self.server.schema,),
+            )
+            if tables and not ours:
+                raise LedgerError(
+                    f"{self.name}: its tables are no ledger's; name another schema, such as ?schema=my_book"
+                )
+            if not ours:
+                return 0
+            self._is_ledger = True  # each reservation asks for the version: a statement less, far from the server
         ((version,),) = self.query("SELECT max(version) FROM ledger_version")
-        refuse_newer(version or 0, self.name)
-        return version or 0
+        return database.known_version(version or 0, self.name)
 
     def migrate(self) -> None:
         """Make the schema and bring it up to date, in one transaction. Raises ``LedgerError``."""
-        if not later_migrations(self.version()):
+        if self.version() == database.VERSION:
             return
         with self.writing() as session:
             version = self.version()
@@ -399,7 +379,7 @@ class PostgresDatabase:
                     session.execute(f'CREATE SCHEMA "{self.server.schema}"')
                     self._made = True
                 session.execute("CREATE TABLE ledger_version (version BIGINT PRIMARY KEY)")
-            for number, statements in enumerate(later_migrations(version), version + 1):
+            for number, statements in enumerate(database.MIGRATIONS[version:], version + 1):
                 for each in itertools.chain.from_iterable(map(definition, statements)):
                     session.execute(each)
                 session.execute("INSERT INTO ledger_version (version) VALUES (?)", (number,))
@@ -418,10 +398,10 @@ class PostgresDatabase:
                 (self.server.schema, self.server.schema),
             )
         }
-        for kind, name in expected_schema():
+        for kind, name in database.tables().schema:
             if (kind, name) not in found:
                 yield f"schema: the {kind} {name} is missing or switched off; {REMAKE}"
-        for child, here, parent, there in references():
+        for child, here, parent, there in database.tables().references:
             if not {("table", child), ("table", parent)} <= found:
                 continue
             ((lost,),) = self.query(

@@ -17,30 +17,29 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from expand.budget import NO_LIMIT, Amount, Balance, Limit
 from expand.errors import LedgerError
 from expand.ledger import admission_check, attempts, spill
-from expand.ledger.aggregates import Aggregates, aggregates
-from expand.ledger.database import Connection, Database, later_migrations
-from expand.ledger.sqlite import SqliteDatabase
+from expand.ledger.database import PATIENCE_SECONDS, Connection, Database, connect, read
 from expand.ledger.values import (
+    Aggregates,
     AttemptRow,
+    Day,
+    Errors,
+    Open,
     Order,
     OutputHistory,
     Pause,
-    PromptHistory,
     Run,
+    Slice,
     State,
     StoredAnswer,
     Verdict,
 )
 from expand.ledger_location import LedgerPlace
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish
-
-PATIENCE_SECONDS = 30.0
-"""How long a write waits for another process's to end."""
+from expand.paths import DATA
 
 LARGEST = 2**62
 """The largest figure that a row can hold: 4.6 million dollars in pico-dollars."""
@@ -74,12 +73,12 @@ class Ledger:
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> Ledger:
         """Open the ledger at ``place``, creating it and bringing it up to date as needed."""
-        return cls(open_database(place, patience_seconds), clock)
+        return cls(connect(place, patience_seconds), clock)
 
     @classmethod
     def read(cls, place: LedgerPlace) -> Ledger | None:
         """Open the ledger at ``place`` for reading only; None if there is none."""
-        database = read_database(place, PATIENCE_SECONDS)
+        database = read(place)
         return None if database is None else cls(database)
 
     def writing(self) -> AbstractContextManager[Connection]:
@@ -284,18 +283,32 @@ class Ledger:
 
     def overview(self, latest: int = 0) -> Aggregates:
         """All of it added up for reports, and the ``latest`` attempts, the newest first."""
+        slices, days, errors, held = (DATA / "aggregates.sql").read_text(encoding="utf-8").split(";\n\n")
         with self.database.snapshot() as connection:
-            return aggregates(connection, latest)
+            # A run that a crash ended has no end, and does not count.
+            spans = connection.query("SELECT began_at, ended_at FROM run WHERE ended_at IS NOT NULL ORDER BY id")
+            newest = connection.query("SELECT * FROM attempt ORDER BY seq DESC LIMIT ?", (latest,))
+            # The columns of each statement are the fields of what is made of its rows, in order. Sums are made by the
+            # database, since a ledger may hold hundreds of thousands of attempts.
+            return Aggregates(
+                balance=attempts.balance(connection, "book"),
+                slices=tuple(map(Slice._make, connection.query(slices))),
+                days=tuple(map(Day._make, connection.query(days))),
+                errors=tuple(map(Errors._make, connection.query(errors))),
+                open=tuple(Open._make(row)._replace(state=State(row["state"])) for row in connection.query(held)),
+                latest=tuple(map(attempts.read, newest)),
+                seconds=sum((attempts.parse(end) - attempts.parse(began)).total_seconds() for began, end in spans),
+            )
 
-    def prompt_history(self, model: str, latest: int = 100) -> PromptHistory:
-        """How the model's latest reported prompts compare with what was counted for them."""
-        ((count, worst),) = self.database.query(
-            "SELECT count(*), max(ratio) FROM (SELECT CAST(prompt AS DOUBLE PRECISION) / prompt_estimate AS ratio"
+    def prompt_history(self, model: str, latest: int = 100) -> float:
+        """The greatest of the model's latest reported prompts divided by what was counted for it; 0.0 without any."""
+        ((worst,),) = self.database.query(
+            "SELECT max(ratio) FROM (SELECT CAST(prompt AS DOUBLE PRECISION) / prompt_estimate AS ratio"
             " FROM attempt WHERE model = ? AND usage_source = 'provider' AND prompt_estimate > 0"
             " ORDER BY reserved_at DESC, seq DESC LIMIT ?) AS latest",
             (model, latest),
         )
-        return PromptHistory(answers=count, worst=worst or 0.0)
+        return worst or 0.0
 
     def output_history(self, model: str, latest: int = 50) -> OutputHistory:
         """What the model's latest drafted texts of several lines took."""
@@ -335,54 +348,3 @@ def pauses_in(place: LedgerPlace) -> tuple[Pause, ...]:
         return ()
     with closing(ledger):
         return ledger.pauses()
-
-
-def connect(place: LedgerPlace, patience_seconds: float, *, read_only: bool = False) -> Database:
-    """Open the database at ``place`` as it lies. Raises ``LedgerError``."""
-    if isinstance(place, Path):
-        return SqliteDatabase(place, patience_seconds, read_only=read_only)
-    opened: Database = _postgres().PostgresDatabase(place, patience_seconds, read_only=read_only)
-    return opened
-
-
-def open_database(place: LedgerPlace, patience_seconds: float) -> Database:
-    """Open the ledger for writing; create it and bring it up to date as needed. Raises ``LedgerError``."""
-    database = connect(place, patience_seconds)
-    try:
-        database.migrate()
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def read_database(place: LedgerPlace, patience_seconds: float, *, unchanged: bool = False) -> Database | None:
-    """Open the ledger for reading, brought up to date as needed unless it is to stay ``unchanged``; None if there is
-    none. Raises ``LedgerError``."""
-    if isinstance(place, Path) and not place.exists():
-        return None
-    database = connect(place, patience_seconds, read_only=True)
-    try:
-        version = database.version()
-    except BaseException:
-        database.close()
-        raise
-    if version and (unchanged or not later_migrations(version)):
-        return database
-    database.close()
-    if not version:
-        return None
-    open_database(place, patience_seconds).close()
-    return read_database(place, patience_seconds)
-
-
-def _postgres() -> Any:
-    """The PostgreSQL back end, whose driver is an extra. Raises ``LedgerError``."""
-    try:
-        from expand.ledger import postgres  # psycopg takes 0.1 s, and may be missing
-    except ImportError as error:
-        raise LedgerError(
-            "a ledger on PostgreSQL needs the driver psycopg, which is not installed; "
-            "pip install 'chapter-expand[postgres]'"
-        ) from error
-    return postgres

@@ -15,8 +15,7 @@ from typing import Any
 from expand.errors import LedgerError
 from expand.ledger import attempts, audit
 from expand.ledger.attempts import insert, parse, timestamp
-from expand.ledger.database import Connection, ConstraintError, LedgerBusyError
-from expand.ledger.sqlite import columns_of
+from expand.ledger.database import Connection, ConstraintError, LedgerBusyError, tables
 from expand.ledger.store import LARGEST, Ledger
 from expand.ledger_location import LedgerPlace
 
@@ -42,7 +41,7 @@ _LEFT_OUT = {
 
 def _columns(table: str) -> dict[str, str]:
     """The columns that are moved, with their types."""
-    return {name: kind for name, kind in columns_of(table).items() if name not in _LEFT_OUT.get(table, ())}
+    return {name: kind for name, kind in tables().columns[table].items() if name not in _LEFT_OUT.get(table, ())}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,12 +1,13 @@
-"""What goes into the ledger and what comes out of it, as frozen values."""
+"""What goes into the ledger and what comes out of it, as frozen values; last, what reports read of it."""
 
 import enum
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from expand.budget import Amount, Shortfall
+from expand.budget import Amount, Balance, Shortfall
 from expand.llm.failures import until
 from expand.llm.types import Address, Answer, Failure, Finish, Purpose, Request, Usage
 
@@ -38,9 +39,6 @@ class ModelLimits(NamedTuple):
     concurrency: int | None = None
 
 
-UNLIMITED = ModelLimits()
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
     """A request, whom it is for, and the most that it can cost.
@@ -60,7 +58,7 @@ class Order:
     prompt_tokens: int
     amount: Amount
     prompt_estimate: int | None = None
-    rates: ModelLimits = UNLIMITED
+    rates: ModelLimits = field(default_factory=ModelLimits)
     cost: Callable[[Usage], int | None] | None = None
     unpriced: bool = False
     question: str | None = None
@@ -196,15 +194,6 @@ class AttemptRow(NamedTuple):
         return Amount(self.used_tokens, self.cost_pico_usd)
 
 
-class PromptHistory(NamedTuple):
-    """How a model's prompts turned out against what was counted for them, lately.
-
-    ``worst`` is the greatest reported prompt divided by its estimate, 0.0 without history."""
-
-    answers: int
-    worst: float
-
-
 class OutputHistory(NamedTuple):
     """What a model's latest answers took: ``cut`` counts those that did not end by themselves, ``tokens_a_line`` is the
     most that a line of one took, ``reasoning`` the most tokens of thinking that were reported; 0 without history."""
@@ -213,3 +202,96 @@ class OutputHistory(NamedTuple):
     cut: int
     tokens_a_line: float
     reasoning: int
+
+
+class Slice(NamedTuple):
+    """The attempts of one section by one model, in one language and for one purpose.
+
+    ``prompt`` includes ``cached``, ``completion`` includes ``reasoning``; unknown outcomes are in them at their
+    reservation. ``cost_pico_usd`` adds up what has a price, ``unpriced`` counts the charged attempts without.
+    ``reserved`` is what was taken from the budget before the charged ones were sent."""
+
+    chapter: str
+    section: int
+    model: str
+    language: str
+    purpose: Purpose
+    attempts: int
+    prompt: int
+    cached: int
+    completion: int
+    reasoning: int
+    cost_pico_usd: int
+    unpriced: int
+    reserved: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion."""
+        return self.prompt + self.completion
+
+
+class Day(NamedTuple):
+    """The attempts that were reserved on one day (UTC, ``2026-11-23``)."""
+
+    day: str
+    attempts: int
+    prompt: int
+    completion: int
+    cost_pico_usd: int
+    unpriced: int
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion."""
+        return self.prompt + self.completion
+
+
+class Errors(NamedTuple):
+    """How far a model's prompts, as its provider reported them, were from their estimates.
+
+    An error is the reported prompt over its estimate, less 1: 0.02 is 2 % more than counted. ``error`` and ``squares``
+    are the sums of the errors and of their squares."""
+
+    model: str
+    attempts: int
+    estimated: int
+    prompt: int
+    error: float
+    squares: float
+    least: float
+    greatest: float
+
+    @property
+    def mean(self) -> float:
+        """The mean error."""
+        return self.error / self.attempts
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of the errors."""
+        return math.sqrt(max(0.0, self.squares / self.attempts - self.mean**2))
+
+
+class Open(NamedTuple):
+    """Attempts that hold tokens without an answer: in flight, or of unknown outcome."""
+
+    chapter: str
+    section: int
+    model: str
+    state: State
+    attempts: int
+    tokens: int
+
+
+class Aggregates(NamedTuple):
+    """What reports read. ``latest`` are the last attempts, the newest first; ``seconds`` is the time that finished runs
+    took, from beginning to end."""
+
+    balance: Balance
+    slices: tuple[Slice, ...] = ()
+    days: tuple[Day, ...] = ()
+    errors: tuple[Errors, ...] = ()
+    open: tuple[Open, ...] = ()
+    latest: tuple[AttemptRow, ...] = ()
+    seconds: float = 0.0

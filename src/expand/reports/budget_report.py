@@ -6,8 +6,7 @@ from decimal import Decimal
 from itertools import accumulate
 
 from expand.budget import pico_from_usd
-from expand.ledger.aggregates import Day, Slice
-from expand.ledger.values import State
+from expand.ledger.values import Day, Slice, State
 from expand.reports import messages
 from expand.reports.data import BookData, slices_by_chapter
 from expand.reports.report_model import (

@@ -13,8 +13,7 @@ from expand.drafting.draft_counts import DraftSummary, document_summary, draft_s
 from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import settings_of
 from expand.ledger import Ledger
-from expand.ledger.aggregates import Aggregates, Slice
-from expand.ledger.values import State
+from expand.ledger.values import Aggregates, Slice, State
 from expand.llm.tokens import price_for
 from expand.markdown import lines
 from expand.outline import Book, BookChapter, Outline, Priority, Text
