@@ -16,12 +16,12 @@ from expand.batch.open_questions import NoAuthor, SectionQuestions, open_questio
 from expand.batch.submission import Submission, split, with_remedy
 from expand.budget import Balance
 from expand.drafting.model_setup import endpoint_of, model_setup_for, profile_of, require_language
-from expand.drafting.results import RunResult, balance_json
+from expand.drafting.results import RunResult, balance_json, fields_of
 from expand.drafting.run import Run as DraftRun
 from expand.drafting.run_context import open_ledger
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, InputError
-from expand.ledger import Held, InFlight, Ledger, Order, Refused, Run, State
+from expand.ledger import Held, InFlight, Ledger, Order, Refused, Run
 from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Stage
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import BatchAuthor, BatchLine, RemoteBatch, result_line
@@ -79,58 +79,17 @@ class SubmitReport:
     def as_json(self) -> dict[str, Json]:
         """The submission, section by section."""
         return {
-            "dry_run": self.dry_run,
+            **fields_of(self, "dry_run reserved_tokens problem"),
             "batches": [batch_json(batch) for batch in self.batches],
             "questions": len(self.orders),
-            "reserved_tokens": self.reserved_tokens,
             "waiting": self.left_out(InFlight),
             "held": self.left_out(Held),
             "refused": [*self.refused],
-            "problem": self.problem,
             "sections": [
-                {
-                    "chapter": section.chapter,
-                    "number": section.number,
-                    "title": section.title,
-                    "state": section.state,
-                    "questions": len(section.orders),
-                }
+                {**fields_of(section, "chapter number title state"), "questions": len(section.orders)}
                 for section in self.sections
             ],
             "budget": balance_json(self.balance),
-        }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatchStatus:
-    """One batch. ``in_flight`` and ``reserved_tokens`` are what it still holds; ``age_seconds`` is since it was
-    submitted, or else begun, ``left_seconds`` until it expires, None when that is not known or it has ended. ``remote``
-    is None where the provider has none of it or was not asked; then ``problem`` says why, "" if there was no reason to.
-    """
-
-    batch: BatchRow
-    in_flight: int
-    reserved_tokens: int
-    age_seconds: float
-    left_seconds: float | None
-    remote: RemoteBatch | None
-    problem: str
-
-    def as_json(self) -> dict[str, Json]:
-        """The batch, and what its provider says of it."""
-        remote, left = self.remote, self.left_seconds
-        provider: dict[str, Json] | None = None
-        if remote is not None:
-            counts = {name: getattr(remote, name) for name in ("status", "total", "completed", "failed")}
-            provider = {**counts, "errors": [*remote.errors]}
-        return {
-            **batch_json(self.batch),
-            "in_flight": self.in_flight,
-            "reserved_tokens": self.reserved_tokens,
-            "age_seconds": round(self.age_seconds, 1),
-            "left_seconds": None if left is None else round(left, 1),
-            "provider": provider,
-            "problem": self.problem,
         }
 
 
@@ -139,15 +98,22 @@ Cost = Callable[[Usage], int | None]
 
 
 @dataclass(eq=False)
-class CollectedBatch:
-    """What a collection takes in of a submitted batch. ``problem`` says why its provider could not be asked, "" if it
-    could; ``settled`` counts the requests that this collection settled, ``unreadable`` the lines that it could not
-    read."""
+class BatchState:
+    """One batch, as the ledger has it and as its provider sees it.
+
+    ``remote`` is None where the provider has none of it or was not asked; then ``problem`` says why, "" if there was no
+    reason to. ``in_flight`` and ``reserved_tokens`` are what it still holds; ``age_seconds`` is since it was submitted,
+    or else begun, ``left_seconds`` until it expires, None when that is not known or it has ended. ``settled`` counts
+    the requests that a collection settled, ``unreadable`` the lines that it could not read."""
 
     batches: Batches
     batch: BatchRow
     remote: RemoteBatch | None = None
     problem: str = ""
+    in_flight: int = 0
+    reserved_tokens: int = 0
+    age_seconds: float = 0.0
+    left_seconds: float | None = None
     settled: int = 0
     unreadable: int = 0
     _reasons: Counter[str] = field(default_factory=Counter)
@@ -159,22 +125,48 @@ class CollectedBatch:
         ordered = sorted(self._reasons.items(), key=lambda item: (-item[1], item[0]))
         return [f"{count:,} x {reason}" for reason, count in ordered]
 
-    async def collect(self, author: BatchAuthor, cost: Cost) -> None:
-        """Take in what there is. What was settled before something failed stays settled."""
+    def as_json(self) -> dict[str, Json]:
+        """The batch, what its provider says of it, and what was taken in."""
+        remote, left = self.remote, self.left_seconds
+        provider: dict[str, Json] | None = None
+        if remote is not None:
+            provider = {**fields_of(remote, "status total completed failed"), "errors": [*remote.errors]}
+        return {
+            **batch_json(self.batch),
+            **fields_of(self, "in_flight reserved_tokens settled problem"),
+            "age_seconds": round(self.age_seconds, 1),
+            "left_seconds": None if left is None else round(left, 1),
+            "provider": provider,
+            "unreadable_lines": self.unreadable,
+            "reasons": [*self.reasons],
+        }
+
+    async def look(self, author: BatchAuthor, cost: Cost | None = None) -> None:
+        """Ask the provider. With the ``cost`` of usage, take in what it has of a batch that has ended; what was settled
+        before something failed stays settled."""
         try:
             remote = await author.retrieve(self.batch.remote)
-            if remote.ended:
+            if cost is not None and remote.ended:
                 files = [file_id for file_id in (remote.output_file, remote.error_file) if file_id is not None]
                 found = [await self._read(author.results(file_id), cost) for file_id in files]
                 self._end(remote, file_missing=not all(found))
             self.remote = remote
         except AttemptFailedError as failed:
-            self.problem = f"batch {self.batch.id}: {with_remedy(failed)}"
+            self.problem = with_remedy(failed)
             if failed.failure is Failure.NOT_FOUND:
                 self.problem = (
                     f"the provider knows no batch {self.batch.remote} ({failed.message}); use the key and the "
                     "project that submitted it, or give it up with `expand chapter --batch cancel`"
                 )
+
+    def measure(self) -> None:
+        """Look into the ledger for what the batch holds now."""
+        batch, now = self.batch, self.batches.ledger.database.now()
+        held = self.batches.in_flight(batch)
+        self.in_flight, self.reserved_tokens = len(held), sum(row.reserved.tokens for row in held)
+        self.age_seconds = (now - (batch.submitted_at or batch.began_at)).total_seconds()
+        if batch.expires_at and batch.stage is Stage.SUBMITTED:
+            self.left_seconds = (batch.expires_at - now).total_seconds()
 
     async def _read(self, lines: AsyncIterator[bytes], cost: Cost) -> bool:
         """Settle the lines of a file; False where the provider has it no more. ``AT_ONCE`` at a time: a large file is
@@ -224,14 +216,14 @@ class CollectReport:
     """What a collection came to. ``drafted`` is the run that drafted the chapters from the answers that are there, None
     where no chapter was to be drafted."""
 
-    batches: tuple[CollectedBatch, ...]
+    batches: tuple[BatchState, ...]
     drafted: RunResult | None
     balance: Balance
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Why a provider could not be asked."""
-        return tuple(collected.problem for collected in self.batches if collected.problem)
+        return tuple(f"batch {state.batch.id}: {state.problem}" for state in self.batches if state.problem)
 
     @property
     def missing(self) -> tuple[tuple[str, int], ...]:
@@ -251,16 +243,7 @@ class CollectReport:
         drafted: dict[str, Json] = self.drafted.as_json() if self.drafted else {"chapters": []}
         return {
             **drafted,
-            "batches": [
-                {
-                    **batch_json(collected.batch),
-                    "settled": collected.settled,
-                    "unreadable_lines": collected.unreadable,
-                    "reasons": [*collected.reasons],
-                    "problem": collected.problem,
-                }
-                for collected in self.batches
-            ],
+            "batches": [state.as_json() for state in self.batches],
             "missing": [{"chapter": chapter, "section": number} for chapter, number in self.missing],
             "budget": balance_json(self.balance),
         }
@@ -275,7 +258,7 @@ def batch_json(batch: BatchRow) -> dict[str, Json]:
         "stage": batch.stage.value,
         "provider_status": batch.remote_status or None,
         **{name: batch.terms[name] for name in ("chapters", "language", "plan")},
-        **{name: getattr(batch, name) for name in ("model", "requests", "answered", "unbilled", "unknown", "note")},
+        **fields_of(batch, "model requests answered unbilled unknown note"),
         **{name: time and time.isoformat(timespec="seconds") for name, time in times.items()},
     }
 
@@ -302,7 +285,8 @@ class BatchBackend:
         sections: tuple[SectionQuestions, ...] = ()
         verdicts: list[tuple[Order, Verdict]] = []
         problem = ""
-        async with self._opened(options) as (batches, ledger, run, author):
+        async with self._opened(options) as (batches, run, author):
+            ledger = batches.ledger
             submission = Submission(batches, author, form=self._form, tell=self.tell)
             try:
                 left = None if dry_run else batches.unfinished(run)
@@ -340,7 +324,7 @@ class BatchBackend:
                 dry_run=dry_run,
             )
 
-    async def status(self) -> tuple[BatchStatus, ...]:
+    async def status(self) -> tuple[BatchState, ...]:
         """Where every batch stands, as the ledger has it and as its provider sees it."""
         self._require_batches()
         ledger = Ledger.read(self.workspace.ledger_place)
@@ -348,14 +332,23 @@ class BatchBackend:
             return ()
         with closing(ledger):
             batches = Batches(ledger)
+            found = tuple(BatchState(batches, batch) for batch in batches.all())
             async with self._author() as author:
-                return tuple([await self._status(ledger, batches, batch, author) for batch in batches.all()])
+                for state in found:
+                    state.measure()
+                    if state.batch.stage is not Stage.SUBMITTED:
+                        continue
+                    if state.batch.base_url == (self.settings.base_url or ""):
+                        await state.look(author)
+                    else:
+                        state.problem = f"with another provider: {state.batch.base_url or 'OpenAI'}"
+        return found
 
     async def collect(self, chapters: tuple[str, ...] | None = None) -> CollectReport:
         """Settle what came back of every batch and draft their chapters, or only ``chapters``, from the answers that
         are there."""
-        found: list[CollectedBatch] = []
-        async with self._opened() as (batches, ledger, _, author):
+        found: list[BatchState] = []
+        async with self._opened() as (batches, _, author):
             for batch in batches.living():
                 if batch.stage is not Stage.SUBMITTED:
                     self.tell(
@@ -364,11 +357,11 @@ class BatchBackend:
                     )
                     continue
                 self._require_same_provider(batch)
-                collected = CollectedBatch(batches, batch)
-                await collected.collect(author, self._cost(batch.model))
-                found.append(collected)
+                found.append(state := BatchState(batches, batch))
+                await state.look(author, self._cost(batch.model))
+                state.measure()
             wanted = options_of(batches.all(), chapters)
-            balance = ledger.balance("book")
+            balance = batches.ledger.balance("book")
         runs = [await self._assemble(model, options) for model, options in wanted]
         drafted = None
         if runs:
@@ -389,7 +382,7 @@ class BatchBackend:
         requests are charged as unknown. Returns them as they stand then.
 
         Raises ``AuthorError`` when the provider cannot be asked."""
-        async with self._opened() as (batches, _, run, author):
+        async with self._opened() as (batches, run, author):
             batches.unfinished(run)  # raises while another process submits one, and takes over what was left
             every = batches.living()
             chosen = [one for one in every if chapters is None or not set(chapters).isdisjoint(_chapters(one))]
@@ -409,40 +402,15 @@ class BatchBackend:
                         raise AuthorError(f"batch {batch.id} was not cancelled: {failed.message}") from failed
             return tuple(batches.get(batch.id) for batch in chosen)
 
-    async def _status(self, ledger: Ledger, batches: Batches, batch: BatchRow, author: BatchAuthor) -> BatchStatus:
-        rows = () if batch.stage.ended else batches.in_flight(batch)
-        remote: RemoteBatch | None = None
-        problem = ""
-        if batch.stage is Stage.SUBMITTED:
-            if batch.base_url != (self.settings.base_url or ""):
-                problem = f"with another provider: {batch.base_url or 'OpenAI'}"
-            else:
-                try:
-                    remote = await author.retrieve(batch.remote)
-                except AttemptFailedError as failed:
-                    problem = failed.message
-        now, expires = ledger.database.now(), batch.expires_at
-        return BatchStatus(
-            batch=batch,
-            in_flight=len(rows),
-            reserved_tokens=sum(r.reserved.tokens for r in rows if r.state is not State.UNKNOWN),
-            age_seconds=(now - (batch.submitted_at or batch.began_at)).total_seconds(),
-            left_seconds=(expires - now).total_seconds() if expires and batch.stage is Stage.SUBMITTED else None,
-            remote=remote,
-            problem=problem,
-        )
-
     @asynccontextmanager
-    async def _opened(
-        self, options: RunOptions | None = None
-    ) -> AsyncIterator[tuple[Batches, Ledger, Run, BatchAuthor]]:
+    async def _opened(self, options: RunOptions | None = None) -> AsyncIterator[tuple[Batches, Run, BatchAuthor]]:
         """Ledger and provider, with a run begun under the limits of the book and of the chapters of ``options``."""
         self._require_batches()
         workspace, options = self.workspace, options or RunOptions()
         outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters}
         with open_ledger(workspace, workspace.book(), outlines, budget=options.budget) as (ledger, run):
             async with self._author() as author:
-                yield Batches(ledger), ledger, run, author
+                yield Batches(ledger), run, author
 
     def _author(self) -> BatchAuthor:
         return BatchAuthor(endpoint_of(self.settings))

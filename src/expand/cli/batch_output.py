@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-from expand.batch.batch_backend import BatchBackend, BatchStatus, CollectReport, SubmitReport, batch_json
+from expand.batch.batch_backend import BatchBackend, BatchState, CollectReport, SubmitReport, batch_json
 from expand.cli.output import print_json, warn
 from expand.cli.run_command import note_author
 from expand.cli.run_output import TableColumn, named, show_result, table_text
@@ -63,13 +63,13 @@ def _show_submitted(report: SubmitReport, *, as_json: bool) -> int:
     return report.exit_code
 
 
-def _show_status(found: Sequence[BatchStatus], *, as_json: bool) -> int:
+def _show_status(found: Sequence[BatchState], *, as_json: bool) -> int:
     if as_json:
         print_json({"batches": [status.as_json() for status in found]})
     elif not found:
         print("no batch was ever submitted")
     else:
-        columns: Sequence[TableColumn[BatchStatus]] = (
+        columns: Sequence[TableColumn[BatchState]] = (
             TableColumn("Batch", lambda one: one.batch.id),
             TableColumn("State", _state, figure=False),
             TableColumn("Requests", lambda one: one.batch.requests),
@@ -82,7 +82,7 @@ def _show_status(found: Sequence[BatchStatus], *, as_json: bool) -> int:
     return 4 if any(status.problem for status in found) else 0
 
 
-def _state(status: BatchStatus) -> str:
+def _state(status: BatchState) -> str:
     """The stage, and what the provider says, or why it says nothing."""
     batch, remote = status.batch, status.remote
     said = status.problem or (batch.remote_status if batch.remote else batch.note)

@@ -19,7 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from expand.client.limiter import Canary, CircuitBreaker, Limiter
 from expand.client.retry_policy import DEFAULT_POLICY, RULES, RetryPolicy, RetryState, is_lost
@@ -29,23 +29,19 @@ from expand.llm.failures import until
 from expand.llm.types import Answer, AttemptFailedError, Author, Failure, Finish, Usage
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """Something to show the user while a purchase goes on.
-
-    ``text``: what has arrived of an answer so far, a few times a second."""
+class Event(NamedTuple):
+    """Something to show the user while a purchase goes on. ``seconds``: how long the wait will be. ``text``: what has
+    arrived of an answer so far, a few times a second. ``final``: the failure ends the run, and is said once when the
+    run ends. ``usage``: what a settlement charged."""
 
     kind: Literal["waiting", "sent", "text", "settled", "failed"]
     order: Order
     attempt_id: str = ""
-    seconds: float = 0.0
-    """How long the wait will be."""
     message: str = ""
+    seconds: float = 0.0
     text: str = ""
     final: bool = False
-    """Of a failure: it ends the run, and is said once when the run ends."""
     usage: Usage | None = None
-    """Of a settlement: what was charged."""
 
 
 class StoppedError(ExpandError):
@@ -93,15 +89,6 @@ Outcome = StoredAnswer | AttemptFailedError
 """How an attempt ended."""
 
 
-@dataclass(slots=True)
-class _Unsettled:
-    """An answer that may have to wait for its ledger, and the file that holds it meanwhile."""
-
-    attempt_id: str
-    answer: Answer
-    path: Path | None = None
-
-
 @dataclass(kw_only=True, slots=True)
 class ModelState:
     """What a run has learnt of one model. ``given_up`` is why it is asked no more."""
@@ -140,7 +127,10 @@ class BudgetedClient:
         self._in_flight: set[asyncio.Task[Outcome]] = set()
         self._storing: set[asyncio.Task[Outcome] | None] = set()
         """Those of them whose answer is there and is being stored."""
-        self._unsettled: list[_Unsettled] = []
+        self._kept: list[Path] = []
+        """Files with answers that the ledger did not take."""
+        self._lost: list[str] = []
+        """Attempts whose answers no file took either."""
         self._unsettled_by = ""
         self._stopped = asyncio.Event()
         self._abandoned = asyncio.Event()
@@ -221,6 +211,7 @@ class BudgetedClient:
         """A reservation, marked as sent and counted as out, or an answer. A smaller ``rank`` goes before a greater one:
         what was begun goes on before anything else is."""
         model, told = order.request.model, ""
+        state = self._model(model)
         name = f"chapter {order.address.chapter} section {order.address.section}"
         while True:
             with self._limiter.queue(model, rank) as place:
@@ -248,10 +239,15 @@ class BudgetedClient:
                             )
                         case Paused(seconds=seconds, reason=reason, by_provider=by_provider):
                             if by_provider and seconds > self._retry.longest_wait_seconds:
-                                raise self._paused_too_long(model, seconds, reason)
+                                state.given_up = state.given_up or AuthorError(
+                                    f"{reason} {until(seconds)}; run again then, lift it with `expand ledger resume "
+                                    f"{shlex.quote(model)}`, or take another model"
+                                )
+                                state.canary.passes()
+                                raise AuthorError(str(state.given_up))
                             if reason != told:
                                 told = reason
-                                self._on_event(Event(kind="waiting", order=order, seconds=seconds, message=reason))
+                                self._on_event(Event("waiting", order, message=reason, seconds=seconds))
                             # A random part, since every process that was told of the pause would otherwise come back in
                             # the same instant, and be refused again. In steps, since somebody may lift the pause.
                             await self._wait(min(seconds + self._retry.jitter() * 0.25, PAUSE_SECONDS), place.changed)
@@ -265,18 +261,8 @@ class BudgetedClient:
                             raise RefusedError(refused)
             # An order that waits for another process's answer may wait for minutes. As the leader it would hold up the
             # whole run.
-            self._model(model).canary.passes()  # nobody waits behind an order that only waits itself
+            state.canary.passes()  # nobody waits behind an order that only waits itself
             await self._linger(order, POLL_SECONDS, "the same request is in flight already", self._stopped)
-
-    def _paused_too_long(self, name: str, seconds: float, reason: str) -> AuthorError:
-        """The error for a pause that the ledger has from elsewhere; the model is given up."""
-        model = self._model(name)
-        model.given_up = model.given_up or AuthorError(
-            f"{reason} {until(seconds)}; run again then, lift it with `expand ledger resume {shlex.quote(name)}`, or "
-            "take another model"
-        )
-        model.canary.passes()
-        return AuthorError(str(model.given_up))
 
     def _model(self, name: str) -> ModelState:
         passed = not self._pilot_seconds or self._stopped.is_set()
@@ -286,7 +272,7 @@ class BudgetedClient:
         """Raise what keeps anything more from being bought from the model."""
         if (reason := self._model(model).given_up) is not None:
             raise AuthorError(str(reason))
-        if self._unsettled:
+        if self._kept or self._lost:
             # The run goes on once its database is back, and what it had to keep elsewhere is in the ledger.
             with contextlib.suppress(LedgerError):
                 self._ledger.recover()
@@ -296,7 +282,7 @@ class BudgetedClient:
 
     async def _linger(self, order: Order, seconds: float, message: str, until: asyncio.Event) -> None:
         """Say why, wait, and recover what dead processes have left."""
-        self._on_event(Event(kind="waiting", order=order, seconds=seconds, message=message))
+        self._on_event(Event("waiting", order, message=message, seconds=seconds))
         await self._wait(seconds, until)
         self._ledger.recover()
 
@@ -367,9 +353,9 @@ class BudgetedClient:
             if now - shown_at >= TEXT_SECONDS:
                 shown_at = now
                 self._model(order.request.model).canary.passes()
-                self._on_event(Event(kind="text", order=order, attempt_id=attempt_id, text="".join(pieces)))
+                self._on_event(Event("text", order, attempt_id, text="".join(pieces)))
 
-        self._on_event(Event(kind="sent", order=order, attempt_id=attempt_id))
+        self._on_event(Event("sent", order, attempt_id))
         try:
             answer = await self._author.complete(
                 order.request, client_request_id=order.address.header(attempt_id), on_text=on_text
@@ -395,11 +381,7 @@ class BudgetedClient:
                     raise
                 message = f"{failed.message}; {failed.mended}" if failed.mended else failed.message
                 final = tries.ends_run(failed)
-                self._on_event(
-                    Event(
-                        kind="failed", order=order, attempt_id=attempt_id, seconds=seconds, message=message, final=final
-                    )
-                )
+                self._on_event(Event("failed", order, attempt_id, message, seconds, final=final))
                 return failed
             cut = Answer(
                 text=text,
@@ -421,7 +403,7 @@ class BudgetedClient:
         tried again; after a second stop it is stored at once, or stays there."""
         self._storing.add(asyncio.current_task())
         cost = None if answer.usage is None or order.cost is None else order.cost(answer.usage)
-        kept = _Unsettled(attempt_id, answer)
+        path: Path | None = None
         deadline = time.monotonic() + SETTLE_SECONDS
         tries = 0
         while True:
@@ -431,55 +413,55 @@ class BudgetedClient:
             except Exception as error:
                 # At once, not after the last try: a kill meanwhile would take the text along. What cannot be written
                 # may be writable at the next try.
-                if kept.path is None:
+                if path is None:
                     with contextlib.suppress(LedgerError):
-                        kept.path = self._ledger.keep_elsewhere(order, attempt_id, answer, cost_pico_usd=cost)
+                        path = self._ledger.keep_elsewhere(order, attempt_id, answer, cost_pico_usd=cost)
                 tries += 1
                 # A ledger that is damaged or replaced fails any further try like this one; an answer that was given up
                 # is proof enough that the others need not wait as long.
-                over = not isinstance(error, LedgerBusyError) or self._unsettled or self._abandoned.is_set()
+                over = not isinstance(error, LedgerBusyError) or self._kept or self._lost or self._abandoned.is_set()
                 if over or tries == SETTLE_TRIES or time.monotonic() > deadline:
-                    raise self._not_settled(kept, error) from error
+                    raise self._not_settled(attempt_id, answer, path, error) from error
                 if tries == 1:
-                    where = "" if kept.path is None else f", and is kept as {kept.path}"
+                    where = "" if path is None else f", and is kept as {path}"
                     message = f"an answer waits to be stored{where}: {error}"
-                    self._on_event(Event(kind="waiting", order=order, seconds=1.0, message=message))
+                    self._on_event(Event("waiting", order, message=message, seconds=1.0))
             try:
                 await self._wait(1.0, self._abandoned)
             except asyncio.CancelledError as error:
-                raise self._not_settled(kept, error) from error
-        if kept.path is not None:
-            kept.path.unlink(missing_ok=True)
-        self._on_event(Event(kind="settled", order=order, attempt_id=attempt_id, usage=stored.usage))
+                raise self._not_settled(attempt_id, answer, path, error) from error
+        if path is not None:
+            path.unlink(missing_ok=True)
+        self._on_event(Event("settled", order, attempt_id, usage=stored.usage))
         return stored
 
-    def _not_settled(self, kept: _Unsettled, error: BaseException) -> ExpandError:
+    def _not_settled(self, attempt_id: str, answer: Answer, path: Path | None, error: BaseException) -> ExpandError:
         """Note an answer that the ledger did not take. After a second stop the error is that of all stopped orders."""
-        self._unsettled.append(kept)
+        if path is None:
+            self._lost.append(f"attempt {attempt_id} ({len(answer.text):,} characters)")
+        else:
+            self._kept.append(path)
         self._unsettled_by = self._unsettled_by or str(error)
         if self._abandoned.is_set():
-            return StoppedError(f"stopped; the answer of attempt {kept.attempt_id} cannot be stored: {error}")
+            return StoppedError(f"stopped; the answer of attempt {attempt_id} cannot be stored: {error}")
         return self._storage_error()
 
     def _raise_unsettled(self) -> None:
         """Raise ``LedgerError`` if there are answers that the ledger has not taken in by now."""
-        self._unsettled = [each for each in self._unsettled if each.path is None or each.path.exists()]
-        if self._unsettled:
+        self._kept = [path for path in self._kept if path.exists()]
+        if self._kept or self._lost:
             raise self._storage_error()
 
     def _storage_error(self) -> LedgerError:
         """Why answers could not be stored, and what became of them."""
-        kept = [each.path for each in self._unsettled if each.path is not None]
-        lost = [each for each in self._unsettled if each.path is None]
         parts = [self._unsettled_by]
-        if kept:
-            folders = ", ".join(sorted({str(path.parent) for path in kept}))
-            parts.append(f"answers that are paid for and kept in {folders}: {len(kept):,}; the next run takes them in")
-        if lost:
-            named = ", ".join(f"attempt {each.attempt_id} ({len(each.answer.text):,} characters)" for each in lost)
+        if count := len(self._kept):
+            folders = ", ".join(sorted({str(path.parent) for path in self._kept}))
+            parts.append(f"answers that are paid for and kept in {folders}: {count:,}; the next run takes them in")
+        if count := len(self._lost):
             parts.append(
-                f"answers that are LOST, since no other place can be written either: {len(lost):,}; they stay charged: "
-                f"{named}"
+                f"answers that are LOST, since no other place can be written either: {count:,}; they stay charged: "
+                f"{', '.join(self._lost)}"
             )
         return LedgerError("\n".join(parts))
 

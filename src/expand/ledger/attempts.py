@@ -12,15 +12,18 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from expand.budget import Amount, Balance, Limit
 from expand.errors import LedgerError
 from expand.ledger.database import Connection, Reader
 from expand.ledger.values import AttemptRow, Order, Reservation, State, StoredAnswer, UsageSource
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Usage
+
+Read = TypeVar("Read")
 
 MOST_TOKENS = 10**12
 """A usage above this is taken for a slip of the provider, and so for no usage at all."""
@@ -30,9 +33,6 @@ MOST_PICO_USD = 10**18
 
 TOTALS = ("settled_tokens", "settled_pico", "unknown_tokens", "unknown_pico", "reserved_tokens", "reserved_pico")
 """The columns that attempts add up to."""
-
-Totals = tuple[int, int, int, int, int, int]
-"""What an attempt adds to each of ``TOTALS``."""
 
 SERVES = "request_key IN (?, (SELECT request_key FROM question WHERE key = ?))"
 """SQL: rows of a request, or of the request that a question was last put in. Its values: request key, question."""
@@ -74,9 +74,9 @@ def parse(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def parse_optional(text: str | None) -> datetime | None:
-    """Read what ``timestamp`` wrote, or None."""
-    return None if text is None else parse(text)
+def optional(read: Callable[[str], Read], text: str | None) -> Read | None:
+    """What a text reads as, or None."""
+    return None if text is None else read(text)
 
 
 def new_id(size: int) -> str:
@@ -91,11 +91,7 @@ def clean(text: str) -> str:
 
 def encodable(text: str) -> str:
     """The text with U+FFFD for lone surrogates, which no UTF-8 file can hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def exact(text: str | bytes) -> str:
@@ -159,11 +155,11 @@ def read(row: Any) -> AttemptRow:
             reserved=Amount(tokens=row["reserved_tokens"], pico_usd=row["reserved_pico"]),
             usage=_usage(row),
             cost_pico_usd=row["cost_pico"],
-            failure=None if row["failure"] is None else Failure(row["failure"]),
-            finish=None if row["finish"] is None else Finish(row["finish"]),
+            failure=optional(Failure, row["failure"]),
+            finish=optional(Finish, row["finish"]),
             reserved_at=parse(row["reserved_at"]),
-            sent_at=parse_optional(row["sent_at"]),
-            ended_at=parse_optional(row["ended_at"]),
+            sent_at=optional(parse, row["sent_at"]),
+            ended_at=optional(parse, row["ended_at"]),
         )
     except (ValueError, TypeError, RecursionError) as error:
         raise LedgerError(f"attempt {row['id']} is damaged: {error}; `expand ledger verify` says how far") from error
@@ -172,15 +168,12 @@ def read(row: Any) -> AttemptRow:
 # --- opening one ----------------------------------------------------------------------------------
 
 
-def share(state: State, *, reserved: Amount, charged: Amount) -> Totals:
-    """What an attempt in this state adds to the totals of its scopes."""
-    match state:
-        case State.RESERVED | State.SENT:
-            return 0, 0, 0, 0, reserved.tokens, reserved.pico_usd or 0
-        case State.UNKNOWN:
-            return 0, 0, charged.tokens, charged.pico_usd or 0, 0, 0
-        case _:
-            return charged.tokens, charged.pico_usd or 0, 0, 0, 0, 0
+def share(state: State, reserved: Amount, charged: Amount) -> Counter[str]:
+    """What an attempt in this state adds to the totals of its scopes, by column."""
+    if state in (State.RESERVED, State.SENT):
+        return Counter(reserved_tokens=reserved.tokens, reserved_pico=reserved.pico_usd or 0)
+    kind = "unknown" if state is State.UNKNOWN else "settled"
+    return Counter({f"{kind}_tokens": charged.tokens, f"{kind}_pico": charged.pico_usd or 0})
 
 
 def note_question(connection: Connection, question: str | None, key: str) -> None:
@@ -243,8 +236,7 @@ def open_row(connection: Connection, row: Mapping[str, Any], *, form: str, quest
     _record(connection, row["id"], State.RESERVED, at, f"{amount.tokens} tokens")
     if state is State.SENT:
         _record(connection, row["id"], State.SENT, at, "")
-    totals = share(state, reserved=amount, charged=NOTHING.amount)
-    add_totals(connection, tuple(json.loads(row["scopes"])), totals)
+    add_totals(connection, tuple(json.loads(row["scopes"])), share(state, amount, NOTHING.amount))
 
 
 # --- changing one ---------------------------------------------------------------------------------
@@ -384,9 +376,9 @@ def _change(
     names = ", ".join(f"{name} = ?" for name in columns)
     connection.execute(f"UPDATE attempt SET state = ?, {names} WHERE id = ?", (state, *columns.values(), row.id))
     _record(connection, row.id, state, at, history)
-    before = share(row.state, reserved=row.reserved, charged=row.charged)
-    after = share(state, reserved=row.reserved, charged=amount)
-    add_totals(connection, row.scopes, after, instead_of=before)
+    moved = share(state, row.reserved, amount)
+    moved.subtract(share(row.state, row.reserved, row.charged))
+    add_totals(connection, row.scopes, moved)
 
 
 def _record(connection: Connection, attempt_id: str, state: State, at: str, detail: str) -> None:
@@ -409,20 +401,14 @@ def set_columns(connection: Connection, scope: str, **columns: int | None) -> No
     insert(connection, "budget", {"scope": scope, **columns}, key=("scope",))
 
 
-def add_totals(
-    connection: Connection, scopes: tuple[str, ...], totals: Totals, *, instead_of: Totals | None = None
-) -> None:
-    """Add to every scope what an attempt adds now ``instead_of`` before. Each scope has an account already."""
+def add_totals(connection: Connection, scopes: tuple[str, ...], changes: Mapping[str, int]) -> None:
+    """Add the ``changes`` to the totals of every scope, each of which has an account already."""
     # The difference is written, not the new sum. A sum computed here would overwrite what another transaction added, if
-    # writers ever stopped following one another.
-    before = instead_of or (0, 0, 0, 0, 0, 0)
-    changes = [now - then for now, then in zip(totals, before, strict=True)]
-    if any(changes):
-        # Running totals, because adding up history would read every attempt of the book for every reservation. `audit`
-        # adds it up and compares, so a slip here is found.
-        columns = ", ".join(f"{name} = {name} + ?" for name in TOTALS)
-        marks = ", ".join("?" * len(scopes))
-        connection.execute(f"UPDATE budget SET {columns} WHERE scope IN ({marks})", (*changes, *scopes))
+    # writers ever stopped following one another. Running totals, because adding up history would read every attempt of
+    # the book for every reservation. `audit` adds it up and compares, so a slip here is found.
+    columns = ", ".join(f"{name} = {name} + ?" for name in changes)
+    marks = ", ".join("?" * len(scopes))
+    connection.execute(f"UPDATE budget SET {columns} WHERE scope IN ({marks})", (*changes.values(), *scopes))
 
 
 def balance(reader: Reader, scope: str) -> Balance:

@@ -6,7 +6,7 @@ Whatever the file holds, the audit ends with a report: a foreign, damaged or new
 import hashlib
 import itertools
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
@@ -194,7 +194,7 @@ def _batches(connection: Connection) -> Iterator[str]:
 
 
 def _totals(connection: Connection) -> Iterator[str]:
-    derived: dict[str, list[int]] = defaultdict(lambda: [0] * len(TOTALS))
+    derived: dict[str, Counter[str]] = defaultdict(Counter)
     for found in connection.execute("SELECT * FROM attempt"):
         row = attempts.read(found)
         charged = row.state in (State.SETTLED, State.UNKNOWN, State.RECONCILED)
@@ -202,13 +202,12 @@ def _totals(connection: Connection) -> Iterator[str]:
             yield f"attempt {row.id}: is {row.state} and charged {row.used_tokens} tokens"
         if row.usage_source == "reservation" and row.used_tokens != row.reserved.tokens:
             yield f"attempt {row.id}: charged {row.used_tokens} tokens at a reservation of {row.reserved.tokens}"
-        share = attempts.share(row.state, reserved=row.reserved, charged=row.charged)
         for scope in row.scopes:
-            derived[scope] = [total + figure for total, figure in zip(derived[scope], share, strict=True)]
+            derived[scope].update(attempts.share(row.state, row.reserved, row.charged))
     for found in connection.execute("SELECT * FROM budget"):
-        columns = derived.pop(found["scope"], [0] * len(TOTALS))
-        for name, figure in zip(TOTALS, columns, strict=True):
-            if found[name] != figure:
-                yield f"{found['scope']}: {name} is {found[name]}, its attempts give {figure}"
+        totals = derived.pop(found["scope"], Counter())
+        for name in TOTALS:
+            if found[name] != totals[name]:
+                yield f"{found['scope']}: {name} is {found[name]}, its attempts give {totals[name]}"
     for scope in derived:
         yield f"{scope}: has attempts, but no account"

@@ -18,13 +18,12 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from expand.errors import LedgerError
 from expand.ledger import admission_check, attempts
-from expand.ledger.attempts import insert, parse_optional, timestamp
+from expand.ledger.attempts import insert, optional, parse, timestamp
 from expand.ledger.database import Connection, ConstraintError
 from expand.ledger.store import Ledger
 from expand.ledger.values import AttemptRow, Order, Reservation, Run, State, Verdict
@@ -61,8 +60,7 @@ class Stage(enum.StrEnum):
         return self in (Stage.COLLECTED, Stage.WITHDRAWN, Stage.LOST)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatchRow:
+class BatchRow(NamedTuple):
     """One batch. ``terms`` is what it was asked under, as its author wrote it. ``remote`` is the provider's id, ""
     before it is known. The three counts are 0 until it has ended."""
 
@@ -89,12 +87,18 @@ class BatchRow:
 class SubmittingError(LedgerError):
     """Another process is submitting a batch right now."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "another process is submitting a batch; wait until it is done, then look with "
+            "`expand chapter --batch status`"
+        )
+
 
 class Batches:
     """The batches of a ledger. Every method but ``prepare`` is one transaction, and may be repeated after a kill."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
 
     # --- on the way to the provider -----------------------------------------------------------
 
@@ -114,17 +118,17 @@ class Batches:
         submission. Raises ``SubmittingError``."""
         batch = f"batch-{attempts.new_id(8)}"
         stated = json.dumps(dict(terms), ensure_ascii=False, sort_keys=True)
-        values = {"id": batch, "run": run.id, "submitter": run.owner, "submitting": 1, "stage": Stage.PREPARED}
+        values = {"run": run.id, "submitter": run.owner, "submitting": 1, "stage": Stage.PREPARED}
         values |= {"model": model, "base_url": base_url, "terms": stated}
         verdicts: list[tuple[Order, Verdict]] = []
         try:
-            with self._ledger.writing() as connection:
-                self._ledger.database.version()
-                began_at = timestamp(connection.now())
-                insert(connection, "owner", {"id": batch, "pid": 0, "began_at": began_at})
-                insert(connection, "batch", {**values, "began_at": began_at})
+            with self.ledger.writing() as connection:
+                self.ledger.database.version()
+                begun = {"id": batch, "began_at": timestamp(connection.now())}
+                insert(connection, "owner", {**begun, "pid": 0})
+                insert(connection, "batch", {**begun, **values})
         except ConstraintError as error:
-            raise self._busy() from error
+            raise SubmittingError from error
         for part in (orders[first : first + AT_ONCE] for first in range(0, len(orders), AT_ONCE)):
             with self._step(batch, Stage.PREPARED) as connection:
                 for order in part:
@@ -133,14 +137,12 @@ class Batches:
                     opened = objection or attempts.open_attempt(connection, order, owner=batch, state=state)
                     verdicts.append((order, opened))
         reserved = sum(isinstance(verdict, Reservation) for _, verdict in verdicts)
-        with self._step(batch, Stage.PREPARED) as connection:
-            _set(connection, batch, requests=reserved)
-        return self.get(batch), verdicts
+        return self._move(batch, Stage.PREPARED, requests=reserved), verdicts
 
     def unfinished(self, run: Run) -> BatchRow | None:
         """What a submitter that is gone left on its way; this run goes on with it. None when there is nothing. Raises
         ``SubmittingError`` while its submitter lives."""
-        with self._ledger.writing() as connection:
+        with self.ledger.writing() as connection:
             found = connection.execute(
                 "SELECT batch.*, owner.ended_at AS gone_at FROM batch"
                 " JOIN owner ON owner.id = batch.submitter WHERE submitting = 1"
@@ -148,16 +150,9 @@ class Batches:
             if found is None:
                 return None
             if found["gone_at"] is None and found["submitter"] != run.owner:
-                raise self._busy()
+                raise SubmittingError
             connection.execute("UPDATE batch SET submitter = ? WHERE id = ?", (run.owner, found["id"]))
         return read(found)
-
-    @staticmethod
-    def _busy() -> SubmittingError:
-        return SubmittingError(
-            "another process is submitting a batch; wait until it is done, then look with "
-            "`expand chapter --batch status`"
-        )
 
     def creating(self, batch: BatchRow, input_file: str) -> BatchRow:
         """Its input file is with the provider, which is about to be asked to make it: from now on it may cost
@@ -173,30 +168,32 @@ class Batches:
 
     def not_created(self, batch: BatchRow) -> BatchRow:
         """It is certain that the provider has not made it and cannot any more: once again."""
-        with self._step(batch.id, Stage.CREATING) as connection:
-            _set(connection, batch.id, stage=Stage.PREPARED, input_file="")
-        return self.get(batch.id)
+        return self._move(batch.id, Stage.CREATING, stage=Stage.PREPARED, input_file="")
 
     def submitted(self, batch: BatchRow, *, remote: str, status: str, expires_at: int | None) -> BatchRow:
         """The provider has it, under an id of its own; ``expires_at`` in Unix seconds."""
-        with self._step(batch.id, Stage.CREATING) as connection:
-            _set(
-                connection,
-                batch.id,
-                stage=Stage.SUBMITTED,
-                submitting=None,
-                remote=remote,
-                remote_status=status,
-                submitted_at=timestamp(connection.now()),
-                expires_at=None if expires_at is None else timestamp(datetime.fromtimestamp(expires_at, UTC)),
-            )
-        return self.get(batch.id)
+        return self._move(
+            batch.id,
+            Stage.CREATING,
+            stage=Stage.SUBMITTED,
+            submitting=None,
+            remote=remote,
+            remote_status=status,
+            submitted_at=timestamp(self.ledger.database.now()),
+            expires_at=None if expires_at is None else timestamp(datetime.fromtimestamp(expires_at, UTC)),
+        )
+
+    def _move(self, batch: str, at: Stage, **columns: str | int | None) -> BatchRow:
+        """Write a step that changes nothing but the batch itself."""
+        with self._step(batch, at) as connection:
+            _set(connection, batch, **columns)
+        return self.get(batch)
 
     @contextmanager
     def _step(self, batch: str, stage: Stage) -> Iterator[Connection]:
         """Write one step of a batch that is at ``stage``. Refuse it to a process that was taken for dead, and whose
         batch another one went on with."""
-        with self._ledger.writing() as connection:
+        with self.ledger.writing() as connection:
             found = connection.execute("SELECT stage FROM batch WHERE id = ?", (batch,)).fetchone()
             now = "gone" if found is None else Stage(found["stage"])
             if now != stage:
@@ -209,7 +206,7 @@ class Batches:
         """Settle, release or leave unknown what is still in flight of these; returns how many. What was settled before
         stays as it is. ``cost`` prices what an answer used."""
         done = 0
-        with self._ledger.writing() as connection:
+        with self.ledger.writing() as connection:
             for line in lines:
                 found = connection.execute(
                     "SELECT * FROM attempt WHERE request_key = ? AND owner = ? AND state IN ('reserved', 'sent')",
@@ -232,7 +229,7 @@ class Batches:
     ) -> BatchRow:
         """End it: what is still in flight of it is released where it is certain that it is ``unbilled``, and unknown
         otherwise. Harmless when it has ended already."""
-        with self._ledger.writing() as connection:
+        with self.ledger.writing() as connection:
             for row in attempts.in_flight(connection, batch.id):
                 attempts.fail(connection, row, rest, unbilled=unbilled)
             found = connection.query("SELECT state, count(*) FROM attempt WHERE owner = ? GROUP BY state", (batch.id,))
@@ -257,14 +254,14 @@ class Batches:
 
     def get(self, batch_id: str) -> BatchRow:
         """One batch. Raises ``LedgerError``."""
-        found = self._ledger.database.query("SELECT * FROM batch WHERE id = ?", (batch_id,))
+        found = self.ledger.database.query("SELECT * FROM batch WHERE id = ?", (batch_id,))
         if not found:
             raise LedgerError(f"batch {batch_id}: not in this ledger; check its id")
         return read(found[0])
 
     def all(self) -> tuple[BatchRow, ...]:
         """Every batch, the oldest first."""
-        return tuple(map(read, self._ledger.database.query("SELECT * FROM batch ORDER BY began_at, id")))
+        return tuple(map(read, self.ledger.database.query("SELECT * FROM batch ORDER BY began_at, id")))
 
     def living(self) -> tuple[BatchRow, ...]:
         """The batches that have not ended, the oldest first."""
@@ -272,13 +269,16 @@ class Batches:
 
     def in_flight(self, batch: BatchRow) -> tuple[AttemptRow, ...]:
         """Its attempts whose outcome is open, in the order in which they were reserved."""
-        return tuple(attempts.in_flight(self._ledger.database, batch.id))
+        return tuple(attempts.in_flight(self.ledger.database, batch.id))
 
     def forms(self, batch: BatchRow) -> Iterator[tuple[str, str, int]]:
         """The request key, canonical form and output cap of each of its open attempts, in order."""
-        for row in self.in_flight(batch):
-            ((form,),) = self._ledger.database.query("SELECT form FROM request WHERE key = ?", (row.request_key,))
-            yield row.request_key, zlib.decompress(form).decode(), row.output_cap
+        for key, form, cap in self.ledger.database.query(
+            "SELECT request_key, form, output_cap FROM attempt JOIN request ON request.key = request_key"
+            " WHERE owner = ? AND state IN ('reserved', 'sent') ORDER BY seq",
+            (batch.id,),
+        ):
+            yield key, zlib.decompress(form).decode(), cap
 
 
 def _set(connection: Connection, batch: str, **columns: str | int | None) -> None:
@@ -288,6 +288,6 @@ def _set(connection: Connection, batch: str, **columns: str | int | None) -> Non
 
 def read(row: Any) -> BatchRow:
     """A row as a value."""
-    values = {field.name: row[field.name] for field in fields(BatchRow)}
-    values |= {name: parse_optional(row[name]) for name in ("began_at", "submitted_at", "expires_at", "ended_at")}
-    return BatchRow(**{**values, "stage": Stage(row["stage"]), "terms": json.loads(row["terms"])})
+    times = {name: optional(parse, row[name]) for name in ("began_at", "submitted_at", "expires_at", "ended_at")}
+    read = {**times, "stage": Stage(row["stage"]), "terms": json.loads(row["terms"])}
+    return BatchRow(**{name: read.get(name, row[name]) for name in BatchRow._fields})

@@ -202,4 +202,4 @@ def _take_attempt(connection: Connection, values: dict[str, Any]) -> None:
         insert(connection, "answer", {"request_key": key, "attempt": values["id"], **answer})
     row = attempts.read(connection.execute("SELECT * FROM attempt WHERE id = ?", (values["id"],)).fetchone())
     attempts.ensure_scopes(connection, row.scopes)
-    attempts.add_totals(connection, row.scopes, attempts.share(row.state, reserved=row.reserved, charged=row.charged))
+    attempts.add_totals(connection, row.scopes, attempts.share(row.state, row.reserved, row.charged))
