@@ -102,6 +102,26 @@ def test_a_brief_is_made_first_and_told_to_every_section(tmp_path: Path) -> None
     assert again.requests == []
 
 
+def test_a_brief_is_asked_for_in_what_the_outline_counts(tmp_path: Path) -> None:
+    place, writer, mixed = small(tmp_path), author(), author()
+    outline = place / "outlines/07.yaml"
+    in_lines = outline.read_text(encoding="utf-8")
+    in_words = in_lines.replace("lines: 40", "words: 300").replace("lines: 20", "words: 150")
+    outline.write_text(in_words.replace("target_lines: 100\n", ""), encoding="utf-8")
+    run(place, writer)
+    asked = writer.requests[0].last_user_message
+    assert "The chapter has 750 words" in asked
+    assert "Signal handling: 300 words. Topics" in asked
+    assert "lines: its share of the section's words" in asked
+    other = small(tmp_path / "other")
+    (other / "outlines/07.yaml").write_text(in_lines.replace("lines: 20", "words: 150"), encoding="utf-8")
+    run(other, mixed)
+    asked = mixed.requests[0].last_user_message
+    assert "The chapter has 95 lines" in asked
+    assert "Signal handling: 40 lines. Topics" in asked
+    assert "Checklist: 150 words" in asked
+
+
 PAGE = """\
 ---
 title: Signals

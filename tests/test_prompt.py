@@ -105,6 +105,7 @@ BRIEF = BriefContext(
     language="en",
     language_name="English",
     lines=1000,
+    unit="lines",
     code_examples=28,
     code_language="rust",
     sections=(

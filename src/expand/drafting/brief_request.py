@@ -75,13 +75,15 @@ def brief_order(chapter: Chapter, run_id: str, edition: int = 0, tried: Tried = 
     cap = BASE_TOKENS
     for section in chapter.outline.sections:
         cap += TOKENS_PER_SECTION + TOKENS_PER_TOPIC * len(section.topics)
-    context = chapter.context
+    context, skeletons = chapter.context, chapter.skeletons.values()
+    units = {skeleton.measure.unit for skeleton in skeletons}
     asked = BriefContext(
         chapter_id=chapter.id,
         chapter_title=context.chapter_title,
         language=context.language,
         language_name=context.language_name,
-        lines=chapter.outline.target_lines,
+        lines=sum(one.goal for one in skeletons) if len(units) == 1 else chapter.outline.target_lines,
+        unit=units.pop() if len(units) == 1 else "lines",
         code_examples=context.code_examples,
         code_language=context.code_language,
         references=chapter.section_references,
@@ -91,12 +93,13 @@ def brief_order(chapter: Chapter, run_id: str, edition: int = 0, tried: Tried = 
                 title=skeleton.title,
                 topics=skeleton.topics,
                 share=0,
-                lines=skeleton.target,
+                lines=skeleton.goal,
+                unit=skeleton.measure.unit,
                 material="\n\n".join((skeleton.lead, *skeleton.material(*range(len(skeleton.topics) or 1)))).strip()[
                     :MOST_MATERIAL
                 ],
             )
-            for skeleton in chapter.skeletons.values()
+            for skeleton in skeletons
         ),
     )
     first = chapter.prompts.message("brief.j2", asked)

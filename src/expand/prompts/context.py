@@ -34,7 +34,8 @@ class SectionContext:
     title: Annotated[str, About("Its title.", "Profiling tools")]
     topics: Annotated[tuple[str, ...], About("Its topics.", ("The perf tool", "Flame graphs"))]
     share: Annotated[int, About("Its part of the chapter's lines, in percent.", 24)]
-    lines: Annotated[int, About("Its target, in lines.", 250)] = 0
+    lines: Annotated[int, About("Its target, in `unit`.", 250)] = 0
+    unit: Annotated[Unit, About("What the outline counts it in: `lines`, `words` or `characters`.", "lines")] = "lines"
     material: Annotated[str, About("The author's own text in it.", "Measure first.")] = ""
 
 
@@ -180,7 +181,8 @@ class BriefContext(_ChapterFields):
     """What ``brief.j2`` may use: a chapter whose sections are to be planned together."""
 
     language_name: Annotated[str, About("The same in words.", "English")]
-    lines: Annotated[int, About("How many lines the chapter is to have.", 1000)]
+    lines: Annotated[int, About("How long the chapter is to be, in `unit`.", 1000)]
+    unit: Annotated[Unit, About("That of all its sections; `lines` where they differ.", "lines")]
     code_examples: Annotated[int, About("How many code examples it is to have; 0 if nobody says.", 28)]
     code_language: Annotated[str, About('The language of its code, "" if nobody says.', "rust")]
     sections: Annotated[tuple[SectionContext, ...], About("Its sections, in their order.", (_EXAMPLE_SECTION,))]
