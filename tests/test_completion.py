@@ -28,7 +28,7 @@ def read(data: bytes, size: int = 1) -> JsonReader:
     values: list[object] = []
     for start in range(0, len(data), size):
         values.extend(reader.feed(data[start : start + size]))
-    values.extend(reader.end())
+    values.extend(reader.feed(b"", final=True))
     vars(reader)["values"] = values
     return reader
 

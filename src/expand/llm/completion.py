@@ -51,8 +51,7 @@ class JsonReader:
 
     def __init__(self) -> None:
         self.done = self.events = False
-        self.junk = ""
-        self.broken = ""
+        self.junk = self.broken = ""
         # A character may be cut between two pieces, or the end of a line. Bytes that are no UTF-8 cost that character,
         # not the text.
         decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
@@ -61,42 +60,34 @@ class JsonReader:
         """The line that has begun."""
         self._value: list[str] = []
         """The lines of a value that goes over several, or of what is no JSON."""
-        self._in_event = False
-        """Whether those are data of an event, which ends at a blank line."""
         self._event = ""
 
-    def feed(self, data: bytes) -> Iterator[object]:
-        """Take the next bytes; the values that they complete."""
-        *lines, rest = self._decoder.decode(data).split("\n")
+    def feed(self, data: bytes, *, final: bool = False) -> Iterator[object]:
+        """Take the next bytes, with ``final`` the last ones; the values that they complete."""
+        *lines, rest = self._decoder.decode(data, final=final).split("\n")
         if lines:  # a long line in small pieces is joined once, not at every piece
             lines[0], self._pieces = "".join([*self._pieces, lines[0]]), []
         self._pieces.append(rest)
         for line in lines:
             yield from self._line(line)
-
-    def end(self) -> Iterator[object]:
-        """Take it that nothing more comes; the values that were left."""
-        yield from self._line("".join([*self._pieces, self._decoder.decode(b"", final=True)]))
-        self._pieces = []
-        yield from self._flush()
+        if final:
+            yield from self._line("".join(self._pieces))
+            yield from self._flush()
 
     def _line(self, line: str) -> Iterator[object]:
         field = _FIELD.match(line)
         if field is not None:
-            if not self._in_event:
-                yield from self._flush()
-            self._in_event = self.events = True
-            rest = line[field.end() :]
+            self.events = True
             if field[1] == "event":
-                self._event = rest.strip()
+                self._event = line[field.end() :].strip()
             elif field[1] == "data":
-                yield from self._data(rest)
-        elif line.strip():
-            if not line.startswith(":"):
-                yield from self._data(line)
-        elif self._in_event:
-            yield from self._flush()
-            self._in_event, self._event = False, ""
+                yield from self._data(line[field.end() :])
+        elif not line.strip():
+            if self.events:  # it ends an event
+                yield from self._flush()
+                self._event = ""
+        elif not line.startswith(":"):
+            yield from self._data(line)
 
     def _data(self, text: str) -> Iterator[object]:
         if text.strip().startswith("[DONE]"):
@@ -105,8 +96,7 @@ class JsonReader:
             return
         with suppress(ValueError, RecursionError):
             if not self._value:  # mostly a value is one line
-                value = json.loads(text)
-                yield self._labelled(value)
+                yield self._labelled(json.loads(text))
                 return
         self._value.append(text)
 
@@ -114,17 +104,16 @@ class JsonReader:
         """The values in the lines that were kept. What is none of it is junk, or a value that broke off."""
         text, self._value = "\n".join(self._value), []
         start = _JSON_BEGINS.search(text)
-        if text[: start.start() if start is not None else None].strip():
+        if text[: start.start() if start else None].strip():
             self.junk = self.junk or text[:2000]
-        if start is None and text and self._event == "error":
+        if text and not start and self._event == "error":
             yield {"error": text.strip()}
         tries = 0
-        while start is not None and tries < MOST_TRIES:
+        while start and tries < MOST_TRIES:
             try:
                 value, end = _DECODER.raw_decode(text, start.start())
             except (ValueError, RecursionError):
-                self.junk = self.junk or text[:2000]
-                self.broken = text[start.start() :]
+                self.junk, self.broken = self.junk or text[:2000], text[start.start() :]
                 tries += 1
                 # Not what is inside of it: an object of a completion is no completion.
                 start = _LINE_OF_JSON.search(text, start.end())
@@ -135,9 +124,8 @@ class JsonReader:
 
     def _labelled(self, value: object) -> object:
         """A value of an event; one that is labelled an error is one, whatever it holds."""
-        if self._event == "error" and not (isinstance(value, dict) and value.get("error")):
-            return {"error": value}
-        return value
+        labelled = self._event != "error" or (isinstance(value, dict) and value.get("error"))
+        return value if labelled else {"error": value}
 
 
 _TEXT_BEGUN = re.compile(r'"content"\s*:\s*("(?:[^"\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*)')
@@ -165,26 +153,21 @@ class StreamedAnswer:
         self.started = False
         self._on_text = on_text
         self._loops = LoopDetector()
-        self._text: list[str] = []
-        self._refusal: list[str] = []
+        self._pieces: list[str] = []
+        self._refusal = self._said = ""
         self._finish: Finish | None = None
         self._index: object = None
         self._seen = False
         """Whether a choice has come, or the beginning of one that broke off."""
         self._failed: Mapping[str, object] = {}
         """The first chunk with an error."""
-        self._said = ""
 
-    def feed(self, data: bytes) -> None:
-        """Read the next bytes."""
-        for value in self.json.feed(data):
+    def feed(self, data: bytes, *, final: bool = False) -> None:
+        """Read the next bytes; after the ``final`` ones the beginning of a chunk or completion, too, that broke off."""
+        for value in self.json.feed(data, final=final):
             self.add(value)
-
-    def end(self) -> None:
-        """Read what is left where no more bytes come: the beginning of a chunk or completion, too, that broke off."""
-        for value in self.json.end():
-            self.add(value)
-        self._seen = self._take(text_begun(self.json.broken)) or self._seen
+        if final:
+            self._seen = self._take(text_begun(self.json.broken)) or self._seen
 
     def add(self, chunk: object) -> None:
         """Read one chunk, a whole completion or a list of either; anything else says nothing."""
@@ -195,13 +178,13 @@ class StreamedAnswer:
         if not isinstance(chunk, dict):
             return
         self.started = True
-        data = _unwrapped(chunk)
-        model = data.get("model")
-        self.model = model if isinstance(model, str) and model else self.model
+        # The completion in it: some gateways put it into an object of their own.
+        inner = (chunk.get(name) for name in _WRAPPERS if "choices" not in chunk)
+        data = next((each for each in inner if isinstance(each, dict) and "choices" in each), chunk)
+        if isinstance(model := data.get("model"), str) and model:
+            self.model = model
         choice = self._choice(data)
-        message = choice.get("message") if choice is not None else data.get("message")
-        inner = [part for part in (choice, message) if isinstance(part, dict)]
-        usage = usage_in(data, *inner)
+        usage = usage_in(data, choice, (choice or data).get("message"))
         self.usage = usage or self.usage
         if not self._failed and _error_in(chunk):
             self._failed = chunk
@@ -210,7 +193,7 @@ class StreamedAnswer:
             self.final_usage = usage or self.final_usage
             return
         self._read(choice)
-        if self._finish is not None:
+        if self.complete:
             self.final_usage = self.usage
 
     def _choice(self, data: Mapping[str, object]) -> Mapping[str, object] | None:
@@ -224,10 +207,10 @@ class StreamedAnswer:
 
     def _read(self, choice: Mapping[str, object]) -> None:
         # A last chunk may hold the whole message again.
-        for name in ("delta", "text", *(() if self._text else ("message", "content"))):
+        for name in ("delta", "text", *(() if self._pieces else ("message", "content"))):
             part = choice.get(name)
             if isinstance(part, dict) and isinstance(refusal := part.get("refusal"), str):
-                self._refusal.append(refusal)
+                self._refusal += refusal
             content = part.get("content", part.get("parts")) if isinstance(part, dict) else part
             if self._take("".join(_texts(content))):
                 break
@@ -249,41 +232,45 @@ class StreamedAnswer:
     def _take(self, text: str) -> bool:
         """Take a piece of text; whether there was any."""
         if text:
-            self._text.append(text)
+            self._pieces.append(text)
             self._on_text(text)
             self._loops.feed(text)
         return bool(text)
+
+    @property
+    def text(self) -> str:
+        """What has come of the text."""
+        return "".join(self._pieces)
 
     def finished(self, *, request_id: str = "", is_stream: bool = False) -> Answer:
         """The answer. ``request_id`` is the provider's own, from the headers; ``is_stream`` says that they call it one.
 
         Raises ``AttemptFailedError``: ``DISCONNECTED`` for a stream that ended without saying that it is complete,
         ``GARBLED`` for one that brought an error or nothing at all. Its text, too, has gone to ``on_text``."""
-        text, refusal = "".join(self._text), "".join(self._refusal)
+        text, refusal = self.text, self._refusal
         if self.looping:
             # What the server has said of its usage is not all: it may have written on until the connection closed.
             self._finish, self.usage = Finish.REPETITION, self.final_usage
         # A body that came whole ends, whether or not it says so; a stream has to say it.
         streamed = self.json.events or (is_stream and not self.started)
-        ended, junk = self.json.done or not (streamed or self.json.broken), self.json.junk
+        ended, said = self.json.done or not (streamed or self.json.broken), self._said or one_line(self.json.junk)
         error = _error_in(self._failed)
         if not error and self._finish is Finish.CUT and not text and not refusal:
             error = "the server broke off before any text"
-        if error and (not text or self._finish is None):
+        if error and (not text or not self.complete):
             raise (None if text else refused_within(self._failed)) or garbled(error)
-        if self._finish is None and not ended and (self._seen or not (self._said or junk)):
+        if not self.complete and not ended and (self._seen or not said):
             raise AttemptFailedError(Failure.DISCONNECTED, "the connection was lost: the stream ended too early")
-        if not self._seen or (self._finish is None and not (text or refusal or self.usage)):
-            raise garbled(self._said or _nothing_in(junk, seen=self._seen, started=self.started))
-        usage = self.usage
-        if usage is not None and text and not usage.completion:
-            usage = None  # an answer with text that took no tokens: it cannot be true
+        if not self._seen:
+            nothing = "no choices in it" if self.started else "an empty answer"
+            raise garbled(self._said or (f"not JSON: {said}" if said else nothing))
+        if not self.complete and not (text or refusal or self.usage):
+            raise garbled(self._said or "a choice without a message")
+        # That an answer with text took no tokens cannot be true.
+        usage = None if text and self.usage and not self.usage.completion else self.usage
+        finish = Finish.REFUSAL if refusal else self._finish or Finish.OTHER
         return Answer(
-            text=refusal or text,
-            finish=Finish.REFUSAL if refusal else self._finish or Finish.OTHER,
-            usage=usage,
-            model=self.model,
-            provider_request_id=request_id,
+            text=refusal or text, finish=finish, usage=usage, model=self.model, provider_request_id=request_id
         )
 
 
@@ -291,16 +278,14 @@ def answer_from(body: bytes, *, request_id: str = "") -> Answer:
     """The answer in the body of a success that is not streamed; one that was cut where it breaks off.
 
     Raises ``AttemptFailedError`` with ``GARBLED`` where there is no text in it."""
-    pieces: list[str] = []
-    answer = StreamedAnswer(pieces.append)
-    answer.feed(body)
-    answer.end()
+    read = StreamedAnswer()
+    read.feed(body, final=True)
     try:
-        return answer.finished(request_id=request_id)
+        return read.finished(request_id=request_id)
     except AttemptFailedError:
-        if not (text := "".join(pieces)).strip():
+        if not read.text.strip():
             raise
-    cut = Answer(text=text, finish=Finish.CUT, usage=answer.final_usage, model=answer.model)
+    cut = Answer(text=read.text, finish=Finish.CUT, usage=read.final_usage, model=read.model)
     return replace(cut, provider_request_id=request_id)
 
 
@@ -319,11 +304,6 @@ def believed(answer: Answer, *, prompt_bytes: int, cap: int) -> Answer:
     return replace(answer, finish=Finish.LENGTH) if used_up else answer
 
 
-def _unwrapped(chunk: Mapping[str, object]) -> Mapping[str, object]:
-    """The completion in it: some gateways put it into an object of their own."""
-    inner = (chunk.get(name) for name in _WRAPPERS if "choices" not in chunk)
-    return next((each for each in inner if isinstance(each, dict) and "choices" in each), chunk)
-
 
 def _error_in(chunk: Mapping[str, object]) -> str:
     """What an error says that stands in a success, or in one of its choices; "" where there is none."""
@@ -335,23 +315,13 @@ def _error_in(chunk: Mapping[str, object]) -> str:
     return ""
 
 
-def _nothing_in(junk: str, *, seen: bool, started: bool) -> str:
-    """What to say of a success without an answer."""
-    if seen:
-        return "a choice without a message"
-    if said := one_line(junk):
-        return f"not JSON: {said}"
-    return "no choices in it" if started else "an empty answer"
-
 
 def _finish_in(choice: Mapping[str, object]) -> Finish | None:
     """Why the author stopped; None while it says nothing, in one of the ways to say so."""
     reason = next((choice[name] for name in _FINISH_NAMES if choice.get(name) is not None), None)
-    if reason is None or reason in ("", "null", "None"):
+    if reason in (None, "", "null", "None"):
         return None
-    if not isinstance(reason, str):
-        return Finish.OTHER
-    word = reason.strip().casefold().replace("-", "_").removeprefix("finish_reason_")
+    word = str(reason).strip().casefold().replace("-", "_").removeprefix("finish_reason_")
     return _FINISHES.get(word, Finish.OTHER)
 
 
@@ -359,13 +329,10 @@ def _texts(content: object, depth: int = 0) -> Iterator[str]:
     """The texts in a content: a text, a part with one, or a list of these."""
     if isinstance(content, str):
         yield content
-    elif depth == _DEEPEST_PART:
-        return
-    elif isinstance(content, dict):
-        if content.get("type") not in _THINKING and content.get("thought") is not True:
-            inner = (content[name] for name in ("text", "content", "parts", "value") if content.get(name))
-            yield from _texts(next(inner, None), depth + 1)
-    elif isinstance(content, list):
+    elif isinstance(content, dict) and content.get("type") not in _THINKING and content.get("thought") is not True:
+        inner = (content[name] for name in ("text", "content", "parts", "value") if content.get(name))
+        content = [next(inner, None)]
+    if isinstance(content, list) and depth < _DEEPEST_PART:
         for part in content:
             yield from _texts(part, depth + 1)
 
@@ -373,7 +340,7 @@ def _texts(content: object, depth: int = 0) -> Iterator[str]:
 # --- usage: under the names that providers give it; one that is partial or cannot be true is none at all --------------
 
 
-def usage_in(data: Mapping[str, object], *inner: Mapping[str, object] | None) -> Usage | None:
+def usage_in(data: Mapping[str, object], *inner: object) -> Usage | None:
     """The usage that a completion or a chunk reports, in itself or in one of its ``inner`` objects."""
     for part in (data, data.get("x_groq"), *inner):
         if isinstance(part, dict):
@@ -419,8 +386,6 @@ def _first(value: Mapping[str, object], names: Sequence[str]) -> int | None:
 def _tokens(value: object) -> int | None:
     if isinstance(value, str) and len(value) < 20 and value.strip().isdecimal():
         value = int(value)
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if isinstance(value, bool) or not whole:
-        return None
-    count = int(value)  # type: ignore[call-overload]
-    return count if 0 <= count < 2**53 else None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and type(value) is not bool and 0 <= value < 2**53 else None

@@ -130,8 +130,7 @@ class Connection:
             _current_exchange.reset(noted)
             if exchange.response is not None:
                 await exchange.response.aclose()  # what the server has not written is not billed
-        exchange.read()
-        answer.end()
+        exchange.read(final=True)
         stated = request_id_in(exchange.headers)
         request_id = stated if hidden(stated) == stated else ""  # else a server repeats the request's headers
         try:
@@ -219,11 +218,11 @@ class _Exchange:
         if response.is_success:
             response.aiter_bytes = passing  # type: ignore[method-assign]
 
-    def read(self) -> None:
+    def read(self, *, final: bool = False) -> None:
         """Have the answer read what has passed: not at once, as what its listener raises is no failure of the SDK."""
         passed = b"".join(self._passed)
         self._passed.clear()
-        self._answer.feed(passed)
+        self._answer.feed(passed, final=final)
 
 
 _current_exchange: ContextVar[_Exchange | None] = ContextVar("_current_exchange", default=None)
