@@ -76,9 +76,9 @@ def habits() -> Sequence[Mapping[str, Any]]:
 def fits(habit: Mapping[str, Any], status: int, codes: frozenset[str], text: str) -> bool:
     """Whether a refusal is of this kind: everything that the habit states fits."""
     return (
-        ("status" not in habit or status in habit["status"])
+        status in habit.get("status", [status])
         and ("codes" not in habit or not codes.isdisjoint(habit["codes"]))
-        and ("words" not in habit or re.search(habit["words"], text, re.IGNORECASE) is not None)
+        and re.search(habit.get("words", ""), text, re.IGNORECASE) is not None
     )
 
 
@@ -89,34 +89,36 @@ def refused(status: int, headers: Mapping[str, str], body: bytes, *, now: float)
     data: object = text[:_READ]
     with suppress(ValueError, RecursionError):
         data = json.loads(text)
-    return failure_in(data, status=status, headers=headers, now=now)
+    return _failure_in(data, status, headers, now)
 
 
-def failure_in(
-    data: object, *, status: int, headers: Mapping[str, str] | None = None, now: float = 0.0
-) -> AttemptFailedError:
-    """The failure that an error object, or the text of a body, stands for. ``status`` is the HTTP status; an error in
-    the body of a success is read under the status that its own code names."""
-    headers = headers or {}
+def refused_within(data: object) -> AttemptFailedError | None:
+    """The failure that an error in the body of a success stands for, read under the status that its own code names;
+    None where it may be anything."""
+    failed = _failure_in(data, 200, {}, 0.0)
+    unclear = failed.failure in (Failure.SERVER_ERROR, Failure.BAD_REQUEST, Failure.TIMEOUT)
+    return None if unclear else failed
+
+
+def _failure_in(data: object, status: int, headers: Mapping[str, str], now: float) -> AttemptFailedError:
+    """The failure that an error object, or the text of a body, stands for."""
     text = data if isinstance(data, str) else _plain(data)
     named = (headers.get(name, "").partition(":")[0].lower() for name in _CODE_HEADERS)
     codes = frozenset((*_codes(data), *filter(None, named)))
-    inner = next((int(code) for code in sorted(codes) if re.fullmatch(r"[45]\d\d", code)), status)
-    asked = inner if status < 400 else status
-    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
+    asked, phrase, remedy = status, HTTPStatus(status).phrase if status in set(HTTPStatus) else "", ""
+    if status < 400:
+        asked = next((int(code) for code in sorted(codes) if re.fullmatch(r"[45]\d\d", code)), status)
     said = said_in(data) or (one_line(text) if data else "") or phrase
-    remedy = ""
     if 300 <= status < 400:
         failure = Failure.BAD_REQUEST
         said = f"redirected to {headers.get('location', '?')}; give that base URL"
     elif habit := next((habit for habit in habits() if fits(habit, asked, codes, text)), None):
         failure, remedy = Failure(habit["means"]), habit.get("remedy", "")
     else:
-        failure = _BY_STATUS.get(asked, Failure.SERVER_ERROR if asked >= 500 or asked < 400 else Failure.BAD_REQUEST)
+        failure = _BY_STATUS.get(asked, Failure.BAD_REQUEST if 400 <= asked < 500 else Failure.SERVER_ERROR)
     if failure is Failure.TOO_LONG and (window := _WINDOW.search(text)):
-        remedy = (
-            f"set context_window = {window[1].replace(',', '')} for the model in expand.toml, or shorten the prompt"
-        )
+        tokens = window[1].replace(",", "")
+        remedy = f"set context_window = {tokens} for the model in expand.toml, or shorten the prompt"
     return AttemptFailedError(
         failure,
         f"HTTP {status}: {one_line(said)}" if status >= 300 else f"an error instead of an answer: {one_line(said)}",
@@ -124,14 +126,6 @@ def failure_in(
         retry_after_seconds=asked_wait(headers, data, now=now) if failure in WAITING else None,
         remedy=remedy,
     )
-
-
-def refused_within(data: object) -> AttemptFailedError | None:
-    """The failure that an error in the body of a success stands for; None where it may be anything."""
-    failed = failure_in(data, status=200)
-    if failed.failure in (Failure.SERVER_ERROR, Failure.BAD_REQUEST, Failure.TIMEOUT):
-        return None
-    return failed
 
 
 def request_id_in(headers: Mapping[str, str]) -> str:
@@ -173,27 +167,24 @@ def said_in(data: object, depth: int = _DEPTH) -> str:
         if not said and key == "error" and isinstance(value, dict | list) and value:
             said = one_line(_plain(value))  # codes alone
         if said:
-            return one_line(": ".join(filter(None, (*_named(by_key, said), said, *_behind(by_key, depth)))))
+            return one_line(": ".join(filter(None, (_field_named(by_key, said), said, _said_behind(by_key, depth)))))
     return ""
 
 
-def _named(error: Mapping[str, object], said: str) -> Iterator[str]:
+def _field_named(error: Mapping[str, object], said: str) -> str:
     """The body field that an error is about, where its words do not name it: pydantic's ``loc``, OpenAI's ``param``."""
     place = error.get("loc")
-    name = ".".join(str(part) for part in place) if isinstance(place, list) else error.get("param")
-    if isinstance(name, str) and name and name.rpartition(".")[2] not in said:
-        yield name
+    name = ".".join(map(str, place)) if isinstance(place, list) else error.get("param")
+    return name if isinstance(name, str) and name.rpartition(".")[2] not in said else ""
 
 
-def _behind(error: Mapping[str, object], depth: int) -> Iterator[str]:
+def _said_behind(error: Mapping[str, object], depth: int) -> str:
     """What the provider behind a gateway said (OpenRouter's ``metadata.raw``)."""
     metadata = error.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
-    if isinstance(raw, str):
-        with suppress(ValueError, RecursionError):
-            raw = json.loads(raw)
-    if said := said_in(raw, depth - 1):
-        yield said
+    with suppress(ValueError, TypeError, RecursionError):
+        raw = json.loads(raw)  # type: ignore[arg-type]
+    return said_in(raw, depth - 1)
 
 
 def _entries(data: object, name: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, object]]:
@@ -261,22 +252,20 @@ def asked_wait(headers: Mapping[str, str], data: object = None, *, now: float) -
         if isinstance(value, str | int | float) and not isinstance(value, bool)
     ]
     figures = dict(reversed(stated))
-    milliseconds = (_number(value) for name, value in stated if _MILLISECONDS.fullmatch(name))
-    resets = [(name, value) for name, value in stated if "ratelimit" in name and "reset" in name]
-    ends = (_wait(value, now) for name, value in resets if _number(_left(name, figures)) == 0)
+
+    def used_up(reset: str) -> bool:
+        left = reset.removesuffix("-after").replace("reset", "remaining")
+        return _number(figures.get(left, "0" if reset in _REFUSED else "")) == 0
+
+    resets = (_wait(value, now) for name, value in stated if "ratelimit" in name and "reset" in name and used_up(name))
     found = [
-        *(None if number is None else number / 1000 for number in milliseconds),
+        *(_wait(f"{value}ms", now) for name, value in stated if _MILLISECONDS.fullmatch(name)),
         *(_wait(value, now) for name, value in stated if _SECONDS.fullmatch(name)),
         *(_duration(words[1]) for _, value in stated if (words := _WORDS.search(value[:4000]))),
-        max((seconds for seconds in ends if seconds is not None), default=None),
+        max((seconds for seconds in resets if seconds is not None), default=None),
     ]
     asked = [seconds for seconds in found if seconds is not None]
     return next((seconds for seconds in asked if seconds > 0), 0.0 if asked else None)
-
-
-def _left(reset: str, figures: Mapping[str, str]) -> str:
-    """How much is left of what is reset: a limit of which something is left asks for nothing."""
-    return figures.get(reset.removesuffix("-after").replace("reset", "remaining"), "0" if reset in _REFUSED else "")
 
 
 def until(seconds: float, *, now: datetime | None = None) -> str:
@@ -320,11 +309,7 @@ def _duration(stated: str) -> float | None:
 
 def _date(stated: str | None, now: float) -> float | None:
     """Seconds from ``now`` to an HTTP date or an RFC 3339 time."""
-    if not stated:
-        return None
     for parse in (parsedate_to_datetime, datetime.fromisoformat):
-        try:
-            return max(0.0, parse(stated).timestamp() - now)
-        except (ValueError, TypeError, OverflowError, IndexError, OSError):
-            pass
+        with suppress(ValueError, TypeError, OverflowError, IndexError, OSError):
+            return max(0.0, parse(stated or "").timestamp() - now)
     return None
