@@ -21,8 +21,18 @@ from expand.llm.endpoint import Endpoint, headers_of_environment, is_loopback
 from expand.llm.failures import MESSAGE_LIMIT, one_line, said_in
 from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.openai_sdk import Connection, failure_of
-from expand.llm.request_form import RequestForm
-from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, Message, OnText, Request, Usage, ignore_text
+from expand.llm.types import (
+    Answer,
+    AttemptFailedError,
+    Failure,
+    Finish,
+    Message,
+    OnText,
+    Request,
+    RequestForm,
+    Usage,
+    ignore_text,
+)
 from expand.redaction import note_keys
 from expand.schema import Json
 

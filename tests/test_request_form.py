@@ -11,10 +11,9 @@ import pytest
 import respx
 
 from expand.llm.endpoint import Endpoint, api_url, other_url
-from expand.llm.openai_client import OpenAIAuthor
+from expand.llm.openai_client import LEAST_CAP, OpenAIAuthor
 from expand.llm.profile import profile_for
-from expand.llm.request_form import LEAST_CAP, RequestForm
-from expand.llm.types import Answer, AttemptFailedError, Failure, Message, Request
+from expand.llm.types import Answer, AttemptFailedError, Failure, Message, Request, RequestForm
 
 BASE = "http://127.0.0.1:9"
 GOOD = {
@@ -101,7 +100,7 @@ async def test_a_refused_form_is_mended_once_and_remembered(httpx2_mock: respx.R
 def test_what_is_advised_is_what_a_profile_can_say(line: str) -> None:
     """The form that the advice leads to is the one that was found."""
     profile = profile_for("m", {"m": tomllib.loads(line)})
-    form = RequestForm.of(profile)
+    form = profile.form
     found = {
         "max_tokens": form.output_cap_name == "max_tokens",
         "leave_out": bool(form.leave_out),
@@ -199,7 +198,7 @@ async def test_a_request_keeps_its_key_whatever_its_form(httpx2_mock: respx.Rout
 
 def test_what_a_profile_leaves_out_is_not_sent() -> None:
     profile = profile_for("m", {"m": {"leave_out": ["temperature", "stream_options"], "system_role": "user"}})
-    form = RequestForm.of(profile)
+    form = profile.form
     assert form.stream
     assert "stream_options" in form.leave_out
     assert "temperature" not in form.body(request())

@@ -25,9 +25,8 @@ from expand.ledger import Held, InFlight, Ledger, Order, Refused, Run
 from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Stage
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import BatchAuthor, BatchLine, RemoteBatch, result_line
-from expand.llm.request_form import RequestForm
 from expand.llm.tokens import batch_price_for
-from expand.llm.types import AttemptFailedError, Failure, Usage
+from expand.llm.types import AttemptFailedError, Failure, RequestForm, Usage
 from expand.outline import Plan
 from expand.schema import Json
 from expand.settings import Settings, require_author
@@ -416,7 +415,7 @@ class BatchBackend:
         return BatchAuthor(endpoint_of(self.settings))
 
     def _form(self, model: str) -> RequestForm:
-        return RequestForm.of(profile_of(self.workspace, replace(self.settings, model=model)))
+        return profile_of(self.workspace, replace(self.settings, model=model)).form
 
     def _cost(self, model: str) -> Cost:
         settings = replace(self.settings, model=model)

@@ -20,8 +20,7 @@ from expand.errors import AuthorError
 from expand.ledger import Order
 from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.llm.batch_api import MOST_BYTES, MOST_REQUESTS, BatchAuthor, RemoteBatch, input_line
-from expand.llm.request_form import RequestForm
-from expand.llm.types import AttemptFailedError, Failure, Message, Request
+from expand.llm.types import AttemptFailedError, Failure, Message, Request, RequestForm
 from expand.schema import Json
 
 MOST_CREATIONS = 3

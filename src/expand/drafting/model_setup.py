@@ -13,7 +13,6 @@ from expand.errors import InputError, Place
 from expand.ledger import Ledger, OutputHistory
 from expand.llm.endpoint import Endpoint
 from expand.llm.profile import Price, Profile, profile_for
-from expand.llm.request_form import RequestForm
 from expand.llm.tokens import TokenCounter, price_for
 from expand.llm.types import Answer, OnText, Request, Usage, ignore_text
 from expand.outline import Book
@@ -150,7 +149,7 @@ def author_for(settings: Settings, profile: Profile) -> OpenAIAuthor:
 
     if settings.embedded:
         return EmbeddedAuthor(settings.model_file, profile=profile)
-    return OpenAIAuthor(endpoint_of(settings), RequestForm.of(profile))
+    return OpenAIAuthor(endpoint_of(settings), profile.form)
 
 
 class Authors(dict[str, "OpenAIAuthor"]):

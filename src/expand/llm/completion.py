@@ -304,7 +304,6 @@ def believed(answer: Answer, *, prompt_bytes: int, cap: int) -> Answer:
     return replace(answer, finish=Finish.LENGTH) if used_up else answer
 
 
-
 def _error_in(chunk: Mapping[str, object]) -> str:
     """What an error says that stands in a success, or in one of its choices; "" where there is none."""
     choices = chunk.get("choices")
@@ -313,7 +312,6 @@ def _error_in(chunk: Mapping[str, object]) -> str:
             if isinstance(place, dict) and place.get(name) and (said := said_in({name: place[name]})):
                 return said
     return ""
-
 
 
 def _finish_in(choice: Mapping[str, object]) -> Finish | None:

@@ -61,8 +61,8 @@ class Endpoint:
 
     def secrets(self) -> list[str]:
         """The key, and what headers carry that are named like one, without the scheme before it."""
-        sent = self.request_headers().items()
-        return [key for name, text in sent if _SECRET_HEADER.search(name) for key in (text or "").split()[-1:]]
+        named = [text or "" for name, text in self.request_headers().items() if _SECRET_HEADER.search(name)]
+        return [key for text in (self.api_key or "", *named) for key in text.split()[-1:]]
 
 
 # Base URLs

@@ -24,8 +24,7 @@ from expand.llm.endpoint import Endpoint
 from expand.llm.gguf import ModelFile
 from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.profile import EMBEDDED_MODEL, Profile, profile_for
-from expand.llm.request_form import RequestForm
-from expand.llm.types import AttemptFailedError, Failure
+from expand.llm.types import AttemptFailedError, Failure, RequestForm
 
 if TYPE_CHECKING:
     from expand.llm.openai_sdk import Connection

@@ -22,8 +22,7 @@ from expand.errors import chain
 from expand.llm.completion import StreamedAnswer
 from expand.llm.endpoint import CONNECT_SECONDS, TOTAL_TIMES, Endpoint, is_loopback
 from expand.llm.failures import garbled, one_line, refused, request_id_in, said_in
-from expand.llm.request_form import RequestForm
-from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request
+from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, RequestForm
 from expand.redaction import hidden
 
 SDK_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError, ValueError)
@@ -66,7 +65,7 @@ class Connection:
         self._clock, self.total_seconds = endpoint.clock, endpoint.total_seconds or endpoint.read_seconds * TOTAL_TIMES
         timeout = httpx2.Timeout(endpoint.read_seconds, connect=CONNECT_SECONDS, pool=None)
         self.client = openai.AsyncOpenAI(
-            api_key=endpoint.api_key or "",
+            api_key="",  # it goes out with `headers`
             base_url=endpoint.url,
             default_query=dict(endpoint.query),
             max_retries=0,
@@ -89,10 +88,6 @@ class Connection:
         with suppress(ImportError):
             import_module("anyio._backends._asyncio")
         self.completions = self.client.chat.completions
-
-    def move(self, url: str) -> None:
-        """Send whatever comes next to another base URL; what is under way is left alone."""
-        self.client.base_url = url
 
     async def complete(self, request: Request, form: RequestForm, *, client_request_id: str, on_text: OnText) -> Answer:
         """Send one chat completion request, put in a form."""

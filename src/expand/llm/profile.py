@@ -25,7 +25,7 @@ from typing import Any, Literal
 from expand.errors import InputError, Place
 from expand.llm.endpoint import OPENAI_KEY, host_of, is_loopback, port_of
 from expand.llm.gguf import ModelFile
-from expand.llm.types import Usage
+from expand.llm.types import OutputCapName, RequestForm, SystemRole, Usage
 from expand.paths import packaged_table
 from expand.schema import Json
 from expand.schema.validators import suggestion
@@ -98,8 +98,6 @@ def quoted(text: str) -> str:
 
 # --- models -------------------------------------------------------------------------------------------------
 
-OutputCapName = Literal["max_completion_tokens", "max_tokens"]
-SystemRole = Literal["system", "user"]
 StructuredOutput = Literal["json_schema", "json_object", "grammar", "none"]
 Tables = Mapping[str, Mapping[str, Any]]
 
@@ -202,6 +200,16 @@ class Profile:
     def known_as(self) -> str:
         """The name that tokenizers and price lists know it by."""
         return self.like or self.name
+
+    @property
+    def form(self) -> RequestForm:
+        """How requests are put to it."""
+        return RequestForm(
+            output_cap_name=self.output_cap_name,
+            leave_out=frozenset(self.leave_out),
+            stream=self.stream,
+            system_role=self.system_role,
+        )
 
     def request_parameters(self, *, lines: int, aspect: str = "", topic: str = "") -> Mapping[str, Json]:
         """``parameters`` for one request, with the grammar of the form that ``aspect`` has."""

@@ -18,6 +18,8 @@ from expand.schema import Json
 
 Role = Literal["system", "user", "assistant"]
 Purpose = Literal["draft", "continue", "repair", "revise", "brief", "review", "translate"]
+OutputCapName = Literal["max_completion_tokens", "max_tokens"]
+SystemRole = Literal["system", "user"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +61,38 @@ class Request:
     def key(self) -> str:
         """The request's identity: sha256 over its canonical form, 64 hexadecimal digits."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestForm:
+    """How one server takes requests to one model, by the names that a profile has for it. The request itself, and with
+    it its key in the ledger, stays the same.
+
+    ``max_output_tokens`` bounds the cap that goes out; None where nothing but the request does. ``leave_out`` are names
+    of parameters that do not go out; with ``stream_options`` among them, a stream does not end with the usage."""
+
+    output_cap_name: OutputCapName = "max_completion_tokens"
+    max_output_tokens: int | None = None
+    leave_out: frozenset[str] = frozenset()
+    stream: bool = True
+    system_role: SystemRole = "system"
+
+    def cap(self, request: Request) -> int:
+        """The output cap that goes out: never above the request's own."""
+        return min(request.max_output_tokens, self.max_output_tokens or request.max_output_tokens)
+
+    def body(self, request: Request) -> dict[str, Json]:
+        """The fields of the body beside model and messages."""
+        kept = {name: value for name, value in request.parameters.items() if name not in self.leave_out}
+        return {**kept, self.output_cap_name: self.cap(request)}
+
+    def messages(self, request: Request) -> list[dict[str, str]]:
+        """The messages. Without a system role its text goes before the first message of the user."""
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        if self.system_role == "user" and len(messages) > 1 and messages[0]["role"] == "system":
+            system, first, *others = messages
+            return [{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others]
+        return messages
 
 
 class Address(NamedTuple):
@@ -133,7 +167,7 @@ class Answer:
 
 
 class Failure(enum.StrEnum):
-    """What became of an attempt without an answer; ``purchase.failure`` says what each means."""
+    """What became of an attempt without an answer; ``client.retry_policy`` says what each means."""
 
     UNREACHABLE = "unreachable"
     """The connection was never made, so nothing was sent."""
@@ -162,7 +196,7 @@ class Failure(enum.StrEnum):
 
 @dataclass(eq=False, repr=False)
 class AttemptFailedError(Exception):
-    """An attempt brought no answer. Raised by authors only; never leaves the purchase.
+    """An attempt brought no answer. Raised by authors only; never leaves the client.
 
     ``retry_after_seconds`` is what the provider asked for; None when it asked for nothing. ``remedy`` takes the place
     of the one that the failure has in general. ``mended`` says what the author does otherwise from now on, so that the
