@@ -430,6 +430,8 @@ def test_a_brief_spreads_what_the_outline_demands(demanded: int, given: tuple[in
     brief, problems = parse_brief(yaml.safe_dump({"sections": entries}), outline, titles)
     assert brief is not None
     assert [*problems] == [*brief_warnings(brief, outline)] == said
+    in_words = outline._replace(sections=tuple(one._replace(words=900) for one in sections))
+    assert [*brief_warnings(brief, in_words)] == [why for why in said if "of text for each" not in why]
 
 
 def test_an_author_in_the_right_number_of_examples_is_asked_once(tmp_path: Path) -> None:

@@ -156,7 +156,8 @@ def _part(wanted: int, before: int, size: int, total: int) -> int:
 def example_faults(brief: Brief, outline: Outline) -> Iterator[str]:
     """Fewer code examples than the outline demands; or more, and the sections in which they leave too little text.
 
-    What the outline demands may be spread over the sections as it likes: a section that gets many is no fault."""
+    What the outline demands may be spread over the sections as it likes: a section that gets many is no fault. Nor is
+    one that the outline counts in words: the lines of an example say nothing of those."""
     asked = [(one, sum(topic_examples(outline, one, brief.section(one)))) for one in outline.sections]
     unplanned = sum(sum(topic_examples(outline, one, None)) for one in outline.sections)
     total, demanded = sum(count for _, count in asked), max(outline.quality.code_examples, unplanned)
@@ -165,7 +166,8 @@ def example_faults(brief: Brief, outline: Outline) -> Iterator[str]:
         yield f"the topics get {total} code examples in all, the outline demands {demanded}; plan {more} more"
     elif total > demanded:
         for section, count in asked:
-            if message := too_many_examples(count, section.lines):
+            in_lines = not section.words and not section.characters
+            if in_lines and (message := too_many_examples(count, section.lines)):
                 whole = f", and the outline demands {demanded} in all" if demanded else ""
                 yield f"section {section.number} ({section.title.every()[0]}): {message}{whole}"
 
