@@ -25,7 +25,7 @@ from expand.ledger import Order
 from expand.llm.profile import profile_for
 from expand.llm.tokens import TokenCounter, price_for
 from expand.llm.types import Finish
-from expand.outline import Outline, Plan, Quality, Text
+from expand.outline import Outline, Quality, Text
 from expand.prompts.rendering import Prompts
 from expand.workspace import Workspace
 
@@ -146,18 +146,6 @@ def test_the_footer_has_no_rule_of_its_own(place: Workspace, rule: str) -> None:
     pieces = chapter(place, source_text=source).arrangement.pieces
     assert pieces[1:] == (1, 2, 3, "---\n\n**Maintenance**: kept by its authors.\n")
     assert chapter(place, source_text="# T\n\n## A\n\nText.\n").arrangement.pieces[1:] == (1, 2, 3, "")
-
-
-def test_the_lean_chapter_is_the_same_under_the_lean_plan(place: Workspace) -> None:
-    outline = place.outline("07")
-    long = outline._replace(sections=tuple(s._replace(lines=10 * s.lines) for s in outline.sections))
-    full = chapter(place, outline=long)
-    lean = full.leaner
-    assert lean is not None
-    assert full.leaner is lean
-    assert (full.outline.target_lines, lean.outline.target_lines) == (1000, 450)
-    assert lean.plan is Plan.LEAN
-    assert lean.leaner is None
 
 
 # --- when a section is current ---------------------------------------------------------------

@@ -7,20 +7,17 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from buying import begin, order
 from buying import place as a_ledger
 from workspaces import draft_of, rows, small
 
+from expand.drafting.dry_run import ChapterBound
 from expand.drafting.events import Event, Notice
-from expand.drafting.purchase_bounds import (
-    IN_VAIN_SECTIONS,
-    MOSTLY_THINKING,
-    SectionBound,
-    ThinkingRoom,
-    spent_on_thinking,
-)
+from expand.drafting.model_setup import IN_VAIN_SECTIONS, MOSTLY_THINKING, ThinkingRoom, spent_on_thinking
 from expand.drafting.results import RunResult
 from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
@@ -168,73 +165,91 @@ def test_what_counts_as_thinking(finish: Finish, usage: Usage | None, thought: b
 # --- bounds -------------------------------------------------------------------------------------
 
 
-def bound(chapter: dict[int, SectionBound], number: int, reserved: int) -> SectionBound:
-    return SectionBound(chapter, number, lambda: reserved)
+class Bound(ChapterBound):
+    """The bound of a chapter whose sections' requests reserve so many tokens, by number."""
+
+    def __init__(self, **requests: list[int]) -> None:
+        super().__init__()
+        self.worked_out: list[int] = []
+        self._given = {int(number[1:]): tokens for number, tokens in requests.items()}
+        for number in self._given:
+            self.begin(cast("Any", None), cast("Any", SimpleNamespace(section=SimpleNamespace(number=number))))
+
+    def _requests(self, section: int) -> list[int]:
+        self.worked_out.append(section)
+        return self._given[section]
 
 
-def test_what_a_section_reserves_is_worked_out_once_and_only_if_need_be() -> None:
-    worked_out: list[int] = []
-
-    def reserved() -> int:
-        worked_out.append(1_200)
-        return 1_200
-
-    section = SectionBound({}, 1, reserved)
-    section.add(500)
-    assert not worked_out
-    assert section.room() == 1_300
-    assert section.room() == 1_300
-    assert len(worked_out) == 1
+def test_what_a_section_reserves_is_worked_out_only_if_need_be(tmp_path: Path) -> None:
+    with closing(Ledger.open(a_ledger(tmp_path))) as ledger:
+        asked = order(begin(ledger, 1000))
+    bound = Bound(_1=[asked.amount.tokens])
+    assert bound.allows(1, asked), "a first order always may be placed"
+    bound.add(1, asked.amount.tokens)
+    assert bound.worked_out == []
+    assert bound.allows(1, asked)
+    assert bound.worked_out
 
 
-def test_a_section_may_be_charged_half_as_much_again_as_is_reserved() -> None:
-    section = bound({}, 1, 1_000)
-    section.add(500)
-    assert section.room() == 1_000
+def test_a_chapter_may_be_charged_half_as_much_again_as_is_reserved() -> None:
+    bound = Bound(_1=[500, 500])
+    bound.add(1, 500)
+    assert bound.room(1) == 1_000
+    bound.close(1)
+    assert bound.room(1) == 1_000, "a section that has ended may still mend its package"
+
+
+def test_a_section_of_one_request_may_have_another_one() -> None:
+    bound = Bound(_1=[1_000])
+    bound.add(1, 900)
+    assert bound.room(1) == 1_100, "half of it would leave 600, and no request has room in that"
+    bound.add(1, 1_000)
+    assert bound.room(1) == 100, "and no third one"
+    unlike, alike = Bound(_1=[1_000, 990]), Bound(_1=[1_000, 1_000])
+    assert (unlike.room(1), alike.room(1)) == (2_990, 3_000), "of two that are alike half is one"
+
+
+def test_a_small_section_may_have_what_the_chapter_does_not_need() -> None:
+    bound = Bound(_1=[400], _2=[3_000, 3_000])
+    bound.add(1, 350)
+    assert bound.room(1) == 850, "three times its own"
+    assert bound.room(2) == 9_600 - 400, "what the first one reserves is kept for it"
+    bound.close(1)
+    assert bound.room(2) == 9_600 - 350
+    bound.add(1, 100)
+    assert bound.room(2) == 9_600 - 450
 
 
 def test_a_section_may_have_what_others_leave_up_to_twice_its_own() -> None:
-    chapter: dict[int, SectionBound] = {}
-    one, other = bound(chapter, 1, 1_000), bound(chapter, 2, 1_000)
-    one.add(1_400)
-    assert one.room() == 1_600, "the sum"
-    one.add(1_500)
-    other.add(50)
-    assert other.room() == 50, "what one has taken, another has not"
+    bound = Bound(_1=[500, 500], _2=[500, 500])
+    bound.add(1, 1_400)
+    assert bound.room(1) == 600, "the sum, less what the other one reserves"
+    bound.add(1, 500)
+    assert bound.room(2) == 1_100, "what one has taken, another has not"
 
-    wide: dict[int, SectionBound] = {}
-    section, _ = bound(wide, 1, 1_000), bound(wide, 2, 9_000)
-    section.add(2_000)
-    assert section.room() == 1_000, "twice its own"
+    wide = Bound(_1=[500, 500], _2=[4_500, 4_500])
+    wide.add(1, 2_000)
+    assert wide.room(1) == 1_000, "twice its own"
 
 
 def test_an_order_that_is_on_its_way_counts_in_full_for_the_others() -> None:
-    chapter: dict[int, SectionBound] = {}
-    one, other = bound(chapter, 1, 1_000), bound(chapter, 2, 1_000)
-    other.pending = 1_000
-    one.add(1_000)
-    assert one.room() == 1_000
-    assert other.room() == 2_000, "its own is replaced"
+    bound = Bound(_1=[500, 500], _2=[500, 500])
+    bound.add(1, 1_000)
+    bound.pending[2] = 1_001
+    assert bound.room(1) == 999
+    assert bound.room(2) == 2_000, "its own is replaced"
+    bound.close(2)
+    assert bound.room(1) == 999
 
 
-def test_only_a_first_order_passes_over_the_bound(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("more", "allowed"), [(0, True), (1, False)])
+def test_a_further_order_has_to_fit_the_bound(tmp_path: Path, more: int, allowed: bool) -> None:
     with closing(Ledger.open(a_ledger(tmp_path))) as ledger:
         asked = order(begin(ledger, 1000))
     tokens = asked.amount.tokens
-    section = bound({}, 1, tokens)
-    section.spent = tokens
-    assert section.allows(asked)
-    section.add(tokens // 2 - tokens)
-    assert section.allows(asked)
-    section.add(1)
-    assert not section.allows(asked)
-
-
-def test_a_section_that_ends_leaves_nothing_that_was_not_worked_out() -> None:
-    section = SectionBound({}, 1, lambda: pytest.fail("worked out in vain"))
-    section.add(300)
-    section.close()
-    assert section.reserved == 200
+    bound = Bound(_1=[tokens])
+    bound.add(1, tokens + more)
+    assert bound.allows(1, asked) == allowed
 
 
 def test_refusals_and_answers_that_bring_little_stay_within_the_bound(place: Workspace) -> None:
@@ -246,3 +261,30 @@ def test_refusals_and_answers_that_bring_little_stay_within_the_bound(place: Wor
     run(place, Author(little))
     ((charged, reserved),) = rows(place.root, "SELECT count(*), 1 FROM attempt")
     assert 0 < charged <= 30 * reserved
+
+
+def test_a_small_section_is_asked_for_again(place: Workspace) -> None:
+    path = place.outline_path("07")
+    path.write_text(path.read_text(encoding="utf-8").replace("lines: 20", "lines: 10"), encoding="utf-8")
+
+    def half(request: Request) -> Answer:
+        text = "".join(f"Sentence {next(NUMBERS) ** 2} says one thing.\n" for _ in range(3))
+        usage = Usage(prompt=sum(len(m.content) for m in request.messages) // 4, completion=150)
+        return Answer(text=text, finish=Finish.STOP, usage=usage, model="scripted")
+
+    options = replace(OPTIONS, sections=frozenset({3}))
+    result = asyncio.run(Run(place, options, settings=SETTINGS, author=Author(half)).complete())
+    (section,) = result.chapters[0].sections
+    assert section.target_lines == 10
+    assert section.answers == 2
+    assert "over-plan" not in {one.kind for one in section.findings}
+
+
+def test_a_last_request_with_a_lower_cap_that_is_spent_on_thinking_is_told_with_that_cap(place: Workspace) -> None:
+    author = Author(thinking)
+    options = replace(OPTIONS, sections=frozenset({3}), budget=2_800)
+    settings = replace(SETTINGS, models={"scripted": {"max_output_tokens": 4_000, "reasoning_tokens": 2_000}})
+    result = asyncio.run(Run(place, options, settings=settings, author=author).complete())
+    (cap,) = author.caps
+    assert cap < 2_000
+    assert f"spent its output of {cap:,} tokens on thinking" in result.stopped_by

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 from workspaces import profile, shipped
 
 from expand import RunResult, Workspace, expand_chapter
-from expand.drafting.length_loop import Ask, LengthLoop, Outcome, expected_ratio
+from expand.checks.requirements import wrong_length
+from expand.drafting.length_loop import FOOTNOTE_LINES, Ask, LengthLoop, Outcome, expected_ratio
 from expand.drafting.section_text import SectionText, Skeleton, imagined_line
 from expand.llm.types import Finish
 from expand.markdown.lines import effective
+from expand.references.passages import Passage
 from expand.testing import ScriptedAuthor, SentRequest
 from expand.testing.behaviours import TextGenerator, written
 
@@ -120,21 +123,47 @@ def test_a_shorter_text_that_lost_an_example_is_not_taken(tmp_path: Path) -> Non
     assert result.chapter.sections[0].lines > 1.15 * result.chapter.sections[0].target_lines
 
 
-@pytest.mark.parametrize(("target", "least"), [(200, 190), (300, 285), (100, 95), (40, 37)])
-def test_a_strong_model_is_asked_for_no_few_lines(target: int, least: int) -> None:
-    def following(lines: int) -> Ask | None:
-        section = SectionText(Skeleton(number=1, title="One", topics=("A",), target=target))
-        loop = LengthLoop(section, profile(500, brief=True))
-        text = "\n".join(imagined_line(number) for number in range(lines - section.lines - 1))
-        section.add(text, Finish.STOP, (0,))
-        assert section.lines == lines
-        loop.record(Ask(purpose="draft", slots=(0,), lines=50, ordinal=0), 50)
-        return loop.next()
+def following(target: int, lines: int, *, strong: bool = True) -> tuple[SectionText, Ask | None]:
+    """A section that has so many lines after one answer, and what is asked for next."""
+    section = SectionText(Skeleton(number=1, title="One", topics=("A",), target=target))
+    loop = LengthLoop(section, profile(500, brief=strong))
+    text = "\n".join(imagined_line(number) for number in range(lines - section.lines - 1))
+    section.add(text, Finish.STOP, (0,))
+    assert section.lines == lines
+    loop.record(Ask(purpose="draft", slots=(0,), lines=50, ordinal=0), 50)
+    return section, loop.next()
 
-    assert following(least) is None
-    asked = following(least - 1)
+
+@pytest.mark.parametrize(
+    ("target", "least"), [(200, 190), (300, 285), (100, 95), (92, 88), (70, 67), (50, 47), (40, 37), (10, 7)]
+)
+def test_a_strong_model_is_asked_for_no_few_lines(target: int, least: int) -> None:
+    assert following(target, least)[1] is None
+    _, asked = following(target, least - 1)
     assert asked is not None
     assert asked.lines == max(8, target - least + 1)
+
+
+@pytest.mark.parametrize("target", [9, 10, 25, 50, 70, 91, 92, 100, 150])
+def test_what_is_not_asked_for_is_not_short(target: int) -> None:
+    for lines in range(max(6, target - 10), target + 1):
+        section, asked = following(target, lines)
+        is_short = bool(wrong_length(section.render(), section=1, target=target))
+        assert is_short == (asked is not None)
+        assert not is_short or following(target, lines, strong=False)[1] is not None
+
+
+def test_the_footnotes_of_a_section_that_may_cite_are_not_asked_for() -> None:
+    passage = Passage(path="a.md", unit="lines", first=1, last=2, text="Said.")
+    for topics in (("A",), ("A", "B", "C")):
+        skeleton = Skeleton(number=1, title="One", topics=topics, target=100)
+        plain, citing = (
+            LengthLoop(SectionText(one), profile(500, brief=True)).next()
+            for one in (skeleton, replace(skeleton, passages={"R1": passage}))
+        )
+        assert plain is not None
+        assert citing is not None
+        assert plain.lines - citing.lines == FOOTNOTE_LINES * len(topics)
 
 
 def test_the_first_section_corrects_what_is_asked_for_the_others(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,7 +35,7 @@ from expand.llm.types import Message
 from expand.markdown import blocks, names
 from expand.markdown.lines import measure_of
 from expand.markdown.matching import all_unnumbered
-from expand.outline import Book, Outline, Plan, Section, Text, under
+from expand.outline import Book, Outline, Section, Text, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
 from expand.references.passages import Passage, quoted, rankings, shown, within_tokens
 from expand.references.reference_files import NO_REFERENCES, References
@@ -157,13 +157,6 @@ class Chapter:
             raise InputError(
                 f"{fault.says}, and all that follows would be part of it", remedy=fault.remedy, place=place
             )
-
-    @cached_property
-    def leaner(self) -> Chapter | None:
-        """The same chapter under the lean plan, None if it is lean already."""
-        if self.plan is Plan.LEAN:
-            return None
-        return replace(self, options=replace(self.options, plan=Plan.LEAN))
 
     @cached_property
     def arrangement(self) -> Arrangement:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
 from math import ceil, sqrt
 
+from expand.checks.requirements import LEAST_MISSING, SHORT
 from expand.drafting.section_text import SectionText
 from expand.llm.profile import Profile
 from expand.llm.types import Purpose
@@ -36,10 +37,12 @@ PROBE_SHARE = 0.65
 """A question that is a section's only one asks for this share at first: what is missing can be asked for, what is too
 much cannot be taken back."""
 LEAST_LINES = 3
-STRONG_TOLERANCE, STRONG_LEAST_LINES = 0.05, 8
+STRONG_TOLERANCE, STRONG_LEAST_LINES = 1 - SHORT, 2 * LEAST_MISSING
 """The same two for a model that writes whole sections: a continuation of three lines reads as filler."""
 HEADING_LINES = 2
 """A topic's heading and the blank line below it."""
+FOOTNOTE_LINES = 2
+"""The lines that a topic's footnotes are expected to take where it may cite: a blank one and a note."""
 LEAST_SHARE = 0.5
 """The part of its own lines that a topic keeps when those before it ran over."""
 MOST_LOOPS = 2
@@ -121,8 +124,12 @@ class LengthLoop:
         self._expected = expected_ratio if self.profile.brief else None
         self._most_lines = self.profile.lines_per_request
         self._least = LEAST_LINES if self._expected is None else STRONG_LEAST_LINES
-        self._tolerance = TOLERANCE if self._expected is None else STRONG_TOLERANCE
+        share = skeleton.target * STRONG_TOLERANCE
+        self._tolerated = ceil(skeleton.target * TOLERANCE - 0.5) if self._expected is None else share
+        """Lines that the section may miss."""
         self._in_lines = skeleton.measure.unit == "lines"
+        self._beside = 1 + FOOTNOTE_LINES * bool(skeleton.passages)
+        """Lines of a topic beside its text: a blank one, and its footnotes."""
         self._whole: list[Outcome] = []
         """Those whose connection held. What a broken one brought says how long it held, not how much the model writes:
         counted, three bad minutes would have the model asked for four times the lines."""
@@ -210,7 +217,7 @@ class LengthLoop:
             # An author that is taken at its word counts its headings with its lines; what was learnt of another has
             # them in it. And what a short section may lack is too little to be asked for.
             want += HEADING_LINES * len(group) if len(group) > 1 and self._in_lines else 0
-            want *= 1 + self._tolerance if self.text.skeleton.target * self._tolerance < self._least / 2 else 1
+            want *= 1 + STRONG_TOLERANCE if self._tolerated < LEAST_MISSING else 1
         if unknown and len(group) == len(self.text.slots) and not self.profile.aspects:
             # Too short can be continued, too long cannot be shortened without another request that rewrites what is
             # paid for. So the error is made on that side.
@@ -236,9 +243,10 @@ class LengthLoop:
         missing = skeleton.target - self.text.lines
         # Within the tolerance nothing more is asked for. Every further request sends the chapter's outline again, which
         # costs more than the two or three lines that it would bring. Of a strong model at least ``_least`` are asked
-        # for, so a section that misses less than half of them would be further from its target than it is.
-        least = 1 if self._expected is None else self._least / 2
-        return missing if missing > ceil(skeleton.target * self._tolerance - 0.5) and missing >= least else 0
+        # for, so a section that misses less than half of them would be further from its target than it is. Just what is
+        # not asked for is not found to be short, either.
+        least = 1 if self._expected is None else LEAST_MISSING
+        return missing if missing > self._tolerated and missing >= least else 0
 
     def _more(self) -> Ask | None:
         """The next question for the topic that misses most."""
@@ -263,7 +271,7 @@ class LengthLoop:
     def _share(self, slot: int) -> float:
         """Lines of text that a topic should get, headings and blanks taken off."""
         skeleton = self.text.skeleton
-        return max(LEAST_LINES, (skeleton.target - self.text.base_lines) * self._weights[slot] - 1)
+        return max(LEAST_LINES, (skeleton.target - self.text.base_lines) * self._weights[slot] - self._beside)
 
     def _missing_of(self, slot: int) -> int:
         return max(0, round(self._share(slot)) - self.text.body_lines(slot))
@@ -272,7 +280,7 @@ class LengthLoop:
         """What each open topic may have: its share, less what others took too much."""
         # What others took too much is taken off those that follow, but never below the least that a topic is owed: of a
         # strong model half of its share, since what is too long is sent back.
-        left = self.text.skeleton.target - self.text.lines - len(open_slots)
+        left = self.text.skeleton.target - self.text.lines - self._beside * len(open_slots)
         every = sum(self._weights[slot] for slot in open_slots)
         kept = 0.0 if self._expected is None else LEAST_SHARE
         return {

@@ -1,9 +1,11 @@
-"""Which models write: their profiles, prices, token counts and templates, as the settings mean them."""
+"""Which models write: their profiles, prices, token counts and templates, as the settings mean them; and what a run
+learns of their thinking."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from math import ceil
 from typing import TYPE_CHECKING
@@ -14,7 +16,7 @@ from expand.ledger import Ledger, OutputHistory
 from expand.llm.endpoint import Endpoint
 from expand.llm.profile import Price, Profile, profile_for
 from expand.llm.tokens import TokenCounter, price_for
-from expand.llm.types import Answer, OnText, Request, Usage, ignore_text
+from expand.llm.types import Answer, Finish, OnText, Request, Usage, ignore_text
 from expand.outline import Book
 from expand.settings import ModelRole, Settings
 from expand.workspace import Workspace
@@ -27,6 +29,10 @@ ESTIMATE_MARGIN = Decimal("0.15")
 """By how much prompt counts of a model that tiktoken does not know are raised at first."""
 CAPS_LEARN, CAP_ROOM = 8, 2
 """From so many answers on a model's output caps are learnt: so many times the most that they took."""
+MOSTLY_THINKING = 0.9
+"""The share of an answer's tokens from which they were all spent on thinking."""
+IN_VAIN_SECTIONS = 2
+"""When so many sections in a row got nothing but thinking from a model, the run asks it for no more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,3 +168,40 @@ class Authors(dict[str, "OpenAIAuthor"]):
     async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         """Send the request to its model. Raises as ``Author`` does."""
         return await self[request.model].complete(request, client_request_id=client_request_id, on_text=on_text)
+
+
+@dataclass(kw_only=True, slots=True)
+class ThinkingRoom:
+    """What a run has learnt of models that spend their output on thinking, by model name.
+
+    ``tokens`` is what the output caps of its requests are raised by, from ``spent`` on: thinking takes as long for a
+    few lines as for many. ``in_vain`` counts the sections in a row that got nothing all the same."""
+
+    tokens: Counter[str] = field(default_factory=Counter)
+    spent: Counter[str] = field(default_factory=Counter)
+    in_vain: Counter[str] = field(default_factory=Counter)
+
+    def cap(self, profile: Profile, cap: int, room: int) -> int:
+        """An output cap with the room that the model's thinking needs, in ``room`` tokens at the most."""
+        raised = max(cap, self.spent[profile.name]) + self.tokens[profile.name]
+        return max(cap, min(raised, profile.max_output_tokens, room))
+
+    def give(self, profile: Profile, cap: int) -> bool:
+        """Raise the caps after one of ``cap`` tokens was spent; False when they were raised or cannot be."""
+        if self.tokens[profile.name] or cap >= profile.max_output_tokens:
+            return False
+        self.tokens[profile.name], self.spent[profile.name] = max(cap, profile.reasoning_tokens), cap
+        return True
+
+    def gave_up(self, model: str) -> bool:
+        """Whether there is no use in asking a model for further sections."""
+        return self.in_vain[model] >= IN_VAIN_SECTIONS
+
+
+def spent_on_thinking(answer: Answer, thought: bool) -> bool:
+    """Whether an answer without text was spent on thinking. ``thought``: it holds some."""
+    if answer.finish is Finish.CUT:
+        return False  # how long a connection held says nothing of how much the model thinks
+    usage = answer.usage
+    reasoned = usage is not None and usage.reasoning > 0 and usage.reasoning >= MOSTLY_THINKING * usage.completion
+    return reasoned or thought or answer.finish is Finish.LENGTH

@@ -18,8 +18,7 @@ from expand.budget import Amount
 from expand.drafting.chapter import Chapter
 from expand.drafting.length_loop import Ask
 from expand.drafting.memory import standing
-from expand.drafting.model_setup import ModelSetup
-from expand.drafting.purchase_bounds import ThinkingRoom
+from expand.drafting.model_setup import ModelSetup, ThinkingRoom
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
@@ -134,7 +133,7 @@ class RequestBuilder:
 
     chapter: Chapter
     check: SectionCheck
-    run_id: str
+    run_id: str = ""
     setup: InitVar[ModelSetup | None] = None
     thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
 

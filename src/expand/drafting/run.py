@@ -22,10 +22,18 @@ from expand.client.client import BudgetedClient, RefusedError, StoppedError
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.drafting.approval import Approval
 from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
-from expand.drafting.budget_plan import Amounts, BudgetPlan, DueSection, budget_plan, due_sections, expected_amounts
 from expand.drafting.chapter import Chapter
 from expand.drafting.chapter_requests import WHOLE, Made
 from expand.drafting.draft_file import DraftFile, DraftStore
+from expand.drafting.dry_run import (
+    Amounts,
+    BudgetPlan,
+    ChapterBound,
+    DueSection,
+    budget_plan,
+    due_sections,
+    expected_amounts,
+)
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
 from expand.drafting.read_record import hashes, read_record
@@ -58,11 +66,13 @@ READ_SHARE = 4
 
 @dataclass(eq=False, kw_only=True, slots=True)
 class _ChapterWork:
-    """A chapter that a run works on. ``done`` has the status of the sections that are finished, and what is to say of
-    them, ``to_mend`` those whose package is mended when all of it is there. ``is_due`` says that one of them was due,
-    ``briefless`` that it gets a brief first, ``noted`` that the run says something of it that a later run would not."""
+    """A chapter that a run works on. ``due`` are the sections that are to be drafted, ``is_due`` says that one was when
+    its turn came, ``briefless`` that the chapter gets a brief first, ``noted`` that the run says something of it that a
+    later run would not. ``done`` has the status of the sections that are finished, and what is to say of them,
+    ``to_mend`` those whose package is mended when all of it is there."""
 
     sections: Sequence[int]
+    due: frozenset[int]
     is_due: bool = False
     briefless: bool = False
     noted: bool = False
@@ -279,6 +289,7 @@ class Run:
             due += found
             self._chapters[chapter] = _ChapterWork(
                 sections=[check.section.number for check in checks],
+                due=frozenset(one.section for one in found),
                 briefless=bool(found) and wants_brief(draft_file.chapter, begun),
             )
         self._emit(RunPlanned(sections=tuple(planned)))
@@ -481,6 +492,11 @@ class Run:
         if self._plan is not None and not self._plan.begins((chapter.id, number), self._context.left(chapter.id)):
             self._refused.append(Refusal(chapter=chapter.id, section=number, message=self._plan.refusal))
             return "refused", ()
+        if chapter.id not in self._context.bounds:
+            planned = (n for n in work.due if self._plan is None or (chapter.id, n) in self._plan.finished)
+            others = [one for one in chapter.outline.sections if one.number in {*planned}]
+            due = ((chapter, SectionCheck(section=one, state="due")) for one in others)
+            self._context.bounds[chapter.id] = ChapterBound(due)
         check_code = self._code(chapter)
         code = SectionCode(check_code, draft_file.texts, number, chapter.ignored) if check_code else None
         section_run = SectionRun(self._context, chapter, check, code)
@@ -514,6 +530,7 @@ class Run:
         chapter = draft_file.chapter
         work = self._chapters[chapter.id]
         self._drafts.close(chapter.id)
+        self._context.bounds.pop(chapter.id, None)
         sections: list[SectionResult] = []
         for section in self._options.chosen(chapter.outline):
             status, told = work.done.get(section.number, ("failed", ()))  # one that could not be begun

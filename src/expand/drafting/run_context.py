@@ -3,9 +3,12 @@
 Library, command line and batches open their runs here, so that limits, keys and closing are the same for all.
 """
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from expand.budget import Limit
 from expand.client.client import BudgetedClient
@@ -16,23 +19,26 @@ from expand.drafting.length_loop import Outcome
 from expand.drafting.model_setup import (
     Authors,
     ModelSetup,
+    ThinkingRoom,
     author_for,
     model_setup_for,
     other_roles,
     profile_of,
     require_language,
 )
-from expand.drafting.purchase_bounds import SectionBound, ThinkingRoom
 from expand.drafting.results import fields_of
 from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError
 from expand.ledger import Ledger, StoredAnswer
 from expand.ledger import Run as LedgerRun
 from expand.llm.types import NO_USAGE, Author, Usage
-from expand.outline import Book, Outline, Plan, limits_of, opening_of
+from expand.outline import Book, Outline, limits_of, opening_of
 from expand.schema import Json
 from expand.settings import ModelRole, Settings, require_author
 from expand.workspace import Workspace
+
+if TYPE_CHECKING:
+    from expand.drafting.dry_run import ChapterBound
 
 ROLES: tuple[ModelRole, ...] = ("draft", "repair", "review")
 
@@ -128,9 +134,8 @@ class UsageCounters:
 @dataclass(kw_only=True, slots=True)
 class RunContext:
     """What a run works with. ``setup`` is that of the model that drafts, ``roles`` has those of every role: the one
-    that is meant first, then those that are asked what another one did not answer. ``lean`` are the chapters that have
-    answers bought under the lean plan. ``replaced`` says why one model stands in for another, by the names of both,
-    ``bounds`` what sections have cost, by chapter and number."""
+    that is meant first, then those that are asked what another one did not answer. ``replaced`` says why one model
+    stands in for another, by the names of both, ``bounds`` what the answers of chapters may cost."""
 
     workspace: Workspace
     book: Book
@@ -141,15 +146,11 @@ class RunContext:
     client: BudgetedClient
     usage: UsageCounters
     roles: Mapping[ModelRole, tuple[ModelSetup, ...]] = field(default_factory=dict)
-    lean: frozenset[str] = field(init=False)
     replaced: dict[tuple[str, str], str] = field(default_factory=dict)
     thinking: ThinkingRoom = field(default_factory=ThinkingRoom)
-    bounds: dict[str, dict[int, SectionBound]] = field(default_factory=dict)
+    bounds: dict[str, ChapterBound] = field(default_factory=dict)
     delivered: list[Outcome] = field(default_factory=list)
     """What the run's sections were asked for and got, of a model that writes whole ones."""
-
-    def __post_init__(self) -> None:
-        self.lean = frozenset(chapter for chapter, _ in self.ledger.bought(Plan.LEAN.value))
 
     def left(self, chapter: str = "") -> dict[str, int]:
         """What the budgets of the book and the run have left, and that of a chapter: ``tokens`` and ``pico_usd``, each

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from expand.checks import Finding
 from expand.checks.finding import Severity, finding
 from expand.client.client import HeldError, StoppedError, all_failed
-from expand.drafting.budget_plan import simulated_orders
-from expand.drafting.chapter import NO_REVISION, Chapter
+from expand.drafting.chapter import Chapter
+from expand.drafting.dry_run import ChapterBound
 from expand.drafting.events import Notice
 from expand.drafting.length_loop import (
     HEADING_LINES,
@@ -28,8 +28,7 @@ from expand.drafting.length_loop import (
     expected_ratio,
     gives_up,
 )
-from expand.drafting.model_setup import ModelSetup
-from expand.drafting.purchase_bounds import MOST_CHARGED, SectionBound, spent_on_thinking
+from expand.drafting.model_setup import spent_on_thinking
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_context import RunContext
 from expand.drafting.section_state import SectionCheck
@@ -78,24 +77,17 @@ class SectionRun:
         context, chapter, check = self.context, self.chapter, self.check
         self._section = check.section
         self.text = check.text(chapter)
-        self._requests = self._builder(chapter)
         self._counter = context.usage.of(chapter.id, check.section.number)
-        self._bound = SectionBound(
-            context.bounds.setdefault(chapter.id, {}),
-            check.section.number,
-            lambda: sum(order.amount.tokens for _, order in simulated_orders(chapter, check)),
-        )
-
-    def _builder(self, chapter: Chapter, setup: ModelSetup | None = None) -> RequestBuilder:
-        check = replace(self.check, section=chapter.outline.sections[self._section.number - 1])
-        run_id, thinking = self.context.run_id, self.context.thinking
-        return RequestBuilder(chapter, check, run_id=run_id, setup=setup, thinking=thinking)
+        self._bound = context.bounds.setdefault(chapter.id, ChapterBound())
+        self._bound.begin(chapter, check)
 
     def _builders(self, role: ModelRole) -> list[RequestBuilder]:
         """The requests as each model of a role is asked, the one that is meant first."""
-        meant = self.chapter.setup
-        models = self.context.models_for(role)
-        built = [self._requests if setup is meant else self._builder(self.chapter, setup) for setup in models]
+        context = self.context
+        built = [
+            RequestBuilder(self.chapter, self.check, context.run_id, setup, context.thinking)
+            for setup in context.models_for(role)
+        ]
         # A small model that fills in forms cannot rewrite a text.
         return [requests for requests in built if role != "repair" or not requests.profile.aspects]
 
@@ -132,7 +124,7 @@ class SectionRun:
 
     def close(self) -> None:
         """Take it that nothing more is asked for this section."""
-        self._bound.close()
+        self._bound.close(self._section.number)
 
     def _end_notes(self, ended_by: ExpandError | None) -> list[Finding]:
         """What the run alone can tell of the section's text: what was taken off, and where it is still cut."""
@@ -160,37 +152,20 @@ class SectionRun:
     async def _reach_length(self) -> None:
         purpose: Purpose = "revise" if self.check.revision.instruction else "draft"
         profile = self.chapter.setup.profile
-        if self.chapter.id in self.context.lean:
-            self._begin_lean()
         expected = expected_ratio(self.context.delivered)
         loop = LengthLoop(self.text, profile, first_purpose=purpose, expected_ratio=expected)
         while (ask := loop.next()) is not None:
             answer = await self._usable(ask)
-            grown, cut = _take_in(self.text, answer, ask) if answer else (0, False)
+            loops, grown, cut = len(self.text.loops), 0, False
+            if answer is not None:
+                grown = self.text.add(answer.text, answer.finish, ask.slots)
+                # How long an answer is whose connection broke, or that repeated itself without end, says nothing of how
+                # much the model delivers.
+                cut = answer.finish is Finish.CUT or len(self.text.loops) > loops
             self._show()
             loop.record(ask, grown, cut=cut)
             if ask.purpose == purpose and not cut and profile.brief:
                 self.context.delivered.append(loop.outcomes[-1])
-
-    def _begin_lean(self) -> None:
-        """Take over what the lean plan bought for this section, as far as the ledger has it: of one that has no answer
-        of its own yet."""
-        lean, first = self.chapter.leaner, LengthLoop(self.text, self.chapter.setup.profile).next()
-        if lean is None or first is None or self.check.revision != NO_REVISION or self.check.begun.bodies:
-            return
-        if self.context.ledger.known(self._requests.order(first, self.text)) is not None:
-            return
-        text = SectionText(lean.skeletons[self._section.number])
-        requests, loop = self._builder(lean), LengthLoop(text, lean.setup.profile)
-        while (ask := loop.next()) is not None:
-            stored = self.context.ledger.known(requests.order(ask, text))
-            if stored is None or _unusable(stored.answer):
-                break
-            grown, cut = _take_in(text, stored.answer, ask)
-            loop.record(ask, grown, cut=cut)
-        if any(body.strip() for body in text.bodies):
-            text.skeleton = self.text.skeleton
-            self.text = text
 
     async def _usable(self, ask: Ask) -> Answer | None:
         """A usable answer, or None with a note of why there is none.
@@ -206,8 +181,6 @@ class SectionRun:
             try:
                 while tries < UNUSABLE_TRIES:
                     bought, cap = await self._bought(requests, ask, attempt)
-                    self._counter.add(bought)
-                    self._bound.add(bought.usage.total)
                     reason = _unusable(bought.answer)
                     if not reason:
                         self.context.thinking.in_vain[requests.model] = 0
@@ -243,30 +216,39 @@ class SectionRun:
         return None
 
     async def _bought(self, requests: RequestBuilder, ask: Ask, attempt: int) -> tuple[StoredAnswer, int]:
-        """The answer to a request, and the output cap that its bound has room for. With less left in the budget it is
-        sent with a lower one: caps are set at several times what the lines take."""
+        """The answer to a request, and the output cap that it was asked with. With less left in the budget it is sent
+        with a lower one: caps are set at several times what the lines take."""
 
         def order(left: Mapping[str, int]) -> Order:
             return requests.order(ask, self.text, attempt=attempt, left=left)
 
-        placed, bound = order({}), self._bound
+        placed, bound, number = order({}), self._bound, self._section.number
         if self.context.ledger.known(placed) is None:  # an answer that is there may always be taken
             if self.context.thinking.gave_up(requests.model):
                 raise AuthorError(_only_thinking(requests.model, placed.request.max_output_tokens))
-            if not bound.allows(placed) and not bound.allows(placed := order({"tokens": bound.room()})):
-                said = f"{bound.answers} answers" if bound.answers > 1 else "an answer"
+            room = {"tokens": bound.room(number)} if bound.answers[number] else {}
+            if not bound.allows(number, placed) and not bound.allows(number, placed := order(room)):
+                said = f"{bound.answers[number]} answers" if bound.answers[number] > 1 else "an answer"
                 raise BoundReachedError(
-                    f"nothing more was asked for: {said} took {bound.spent:,} tokens, and one more may take "
-                    f"{placed.amount.tokens:,}; together over {MOST_CHARGED} times what was planned"
+                    f"nothing more was asked for: {said} took {bound.spent[number]:,} tokens, and one more may take "
+                    f"{placed.amount.tokens:,}; together more than the bound of its chapter leaves to the section"
                 )
-        cap = placed.request.max_output_tokens
+        left: Mapping[str, int] = {}
         try:
-            return await self._buy(placed), cap
+            bought = await self._buy(placed)
         except BudgetExceededError:
-            smaller = order(self.context.left(self.chapter.id))
+            left = self.context.left(self.chapter.id)
+            smaller = order(left)
             if smaller.amount.tokens >= placed.amount.tokens:
                 raise
-            return await self._buy(smaller), cap
+            placed = smaller
+            bought = await self._buy(placed)
+        self._counter.add(bought)
+        bound.add(number, bought.usage.total)
+        cap = placed.request.max_output_tokens
+        if left and _unusable(bought.answer) == THOUGHT:  # nothing is left for a higher cap
+            raise AuthorError(_only_thinking(requests.model, cap))
+        return bought, cap
 
     async def _buy(self, order: Order) -> StoredAnswer:
         return await self.context.client.buy(order)
@@ -402,14 +384,6 @@ class SectionRun:
 def _fences(text: SectionText) -> int:
     """How many code blocks the model wrote."""
     return sum(block.kind == "fence" for body in text.bodies for block in blocks.blocks(body))
-
-
-def _take_in(text: SectionText, answer: Answer, ask: Ask) -> tuple[int, bool]:
-    """Add an answer; returns by how many lines the text grew, and whether the answer was cut: by its connection, or
-    because it repeated itself without end. How long a cut answer is says nothing of how much the model delivers."""
-    loops = len(text.loops)
-    grown = text.add(answer.text, answer.finish, ask.slots)
-    return grown, answer.finish is Finish.CUT or len(text.loops) > loops
 
 
 def _doubtful(section: int, text: str, doubts: Sequence[tuple[str, str]]) -> list[Finding]:

@@ -108,7 +108,7 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
         text = due.text(chapter)
         ask = LengthLoop(text, chapter.setup.profile).next()
         if ask is not None:
-            RequestBuilder(chapter, due, run_id="none").order(ask, text)
+            RequestBuilder(chapter, due).order(ask, text)
     return checks
 
 
