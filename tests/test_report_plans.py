@@ -19,11 +19,10 @@ from expand.llm.profile import Price
 from expand.outline import Allowance, Book, Opening, PlanSpec, Priority, Text
 from expand.reports.budget_report import burn_down
 from expand.reports.data import BookData, ChapterData, SectionData
-from expand.reports.estimates import Basis, Rate, Sample, list_price, rate
+from expand.reports.estimates import STEPS, Basis, Rate, Sample, best_fit, full_plan, list_price, rate, scenarios
 from expand.reports.formats import as_json
 from expand.reports.plan_report import plan_report, plans_of
 from expand.reports.report_model import Notes
-from expand.reports.scenarios import STEPS, best_fit, full_plan, scenarios
 from expand.reports.status_report import overall
 
 RATE = Rate(low=Fraction(5), middle=Fraction(10), high=Fraction(20), basis=Basis.DEFAULT)
@@ -63,7 +62,6 @@ def book_data(
         aggregates=Aggregates(balance=balance, days=days),
         now=NOW,
         model="m",
-        language="en",
         rate=RATE,
         balance=balance,
     )

@@ -17,8 +17,7 @@ from expand.drafting.results import ChapterResult
 from expand.drafting.run_options import settings_of
 from expand.outline import Book
 from expand.reports.data import figures
-from expand.reports.draft_reviews import reviews
-from expand.reports.status_report import Reviews
+from expand.reports.status_report import Reviews, reviews
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -50,7 +49,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(chapter_id)
         return original(workspace, settings, book, chapter_id, known_code=known_code)
 
-    monkeypatch.setattr("expand.reports.draft_reviews.review", noted)
+    monkeypatch.setattr("expand.drafting.accept.review", noted)
     return seen
 
 

@@ -157,7 +157,6 @@ def data_from(attempts: list[Bought], limit: int | None, opening: int, lines: li
         ),
         now=NOW,
         model="m",
-        language="en",
         rate=Rate(low=Fraction(20), middle=Fraction(131, 3), high=Fraction(90), basis=Basis.DEFAULT),
         balance=balance,
     )
@@ -289,10 +288,10 @@ def test_plans_add_up_and_what_fits_does(data: BookData) -> None:
         tiers = [row for row in shown["plan_tiers"] if row["plan"] == plan["plan"]]
         assert sum(row["lines_after"] for row in tiers) == plan["book_lines"]
         assert plan["tokens_low"] <= plan["tokens"] <= plan["tokens_high"]
-        remaining = data.remaining_tokens
+        remaining = data.balance.remaining_tokens
         assert plan["left"] == (None if remaining is None else remaining - plan["tokens"])
     high = sum(row["tokens_high"] for row in shown["what_fits"])
-    assert data.remaining_tokens is None or high <= max(0, data.remaining_tokens)
+    assert data.balance.remaining_tokens is None or high <= max(0, data.balance.remaining_tokens)
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=20))

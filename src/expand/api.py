@@ -33,11 +33,10 @@ from expand.errors import InputError
 from expand.llm.types import Author
 from expand.reports.budget_report import LATEST, budget_report
 from expand.reports.data import figures
-from expand.reports.draft_reviews import reviews
 from expand.reports.formats import FORMATS, Format, render
 from expand.reports.messages import report_language
 from expand.reports.plan_report import plan_report
-from expand.reports.status_report import status_report
+from expand.reports.status_report import reviews, status_report
 from expand.workspace import Workspace
 
 ReportName = Literal["budget", "status", "plan"]

@@ -21,7 +21,7 @@ from expand.reports.formats import FORMATS, Format, as_json, render, renew
 from expand.reports.messages import report_language
 from expand.reports.plan_report import plan_report
 from expand.reports.report_model import Report
-from expand.reports.status_report import Reviews, status_report, status_tables
+from expand.reports.status_report import reviews, status_report, status_tables
 from expand.workspace import Workspace, meant, write_atomically
 
 Form = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json, markdown, csv or html.")]
@@ -111,9 +111,4 @@ def report(
 
 
 def _status_report(workspace: Workspace, data: BookData, language: str, title: str) -> Report:
-    found: Reviews = {}
-    if any(chapter.draft for chapter in data.chapters):
-        from expand.reports.draft_reviews import reviews  # loads the checks and their parsers: 0.3 s
-
-        found = reviews(workspace, settings_of(workspace), data)
-    return status_report(data, found, language, title=title)
+    return status_report(data, reviews(workspace, settings_of(workspace), data), language, title=title)

@@ -9,6 +9,7 @@ from expand.budget import pico_from_usd
 from expand.ledger.values import Day, Slice, State
 from expand.reports import messages
 from expand.reports.data import BookData, slices_by_chapter
+from expand.reports.estimates import WEIGHTS, Scenario, full_plan
 from expand.reports.report_model import (
     Block,
     Column,
@@ -24,7 +25,6 @@ from expand.reports.report_model import (
     signed_percent,
     table,
 )
-from expand.reports.scenarios import WEIGHTS, Scenario, full_plan
 
 LATEST = 10
 """So many of the latest attempts are shown one by one."""
@@ -56,7 +56,7 @@ def budget_facts(data: BookData, full: Scenario, id_: str) -> Table:
         (Column("opening", "tokens"), balance.opening_tokens),
         (Column("unknown", "tokens"), balance.unknown_tokens),
         (Column("reserved", "tokens"), balance.reserved_tokens),
-        (Column("remaining", "tokens", "unlimited"), data.remaining_tokens),
+        (Column("remaining", "tokens", "unlimited"), data.balance.remaining_tokens),
         (Column("used_percent", "percent"), percent(spent, limit or 0)),
         (Column("estimated_remaining", "estimate"), tokens.middle),
         (Column("estimated_low", "estimate"), tokens.low),
@@ -80,7 +80,7 @@ def _opening_pico(data: BookData) -> int:
 def rate_notes(data: BookData, language: str) -> tuple[str, ...]:
     """What a line is taken to need, where that comes from, and for which model; and where the hours come from."""
     rate = data.rate
-    names = {"model": data.model, "written": data.language}
+    names = {"model": data.model, "written": data.book.language}
     figures = {"low": rate.low, "middle": rate.middle, "high": rate.high}
     based = messages.say(
         language,
@@ -106,8 +106,8 @@ def budget_notes(data: BookData, language: str) -> tuple[str, ...]:
     for opening in data.book.openings:
         ids = messages.joined(language, opening.chapters)
         notes.append(messages.say(language, "say.opening", tokens=f"{opening.tokens:,}", ids=ids))
-    if data.remaining_tokens is not None and data.remaining_tokens < 0:
-        notes.append(messages.say(language, "say.over", tokens=f"{-data.remaining_tokens:,}"))
+    if data.balance.remaining_tokens is not None and data.balance.remaining_tokens < 0:
+        notes.append(messages.say(language, "say.over", tokens=f"{-data.balance.remaining_tokens:,}"))
     unknown = [part for part in data.aggregates.open if part.state is State.UNKNOWN]
     if unknown:
         attempts = messages.counted(language, "attempt", sum(part.attempts for part in unknown))
@@ -124,7 +124,7 @@ def budget_notes(data: BookData, language: str) -> tuple[str, ...]:
 def burn_down(data: BookData, full: Scenario) -> Table:
     """At this rate: the day on which the allowance ends, and the chapter, by priority, in which it does; neither where
     it lasts."""
-    days, today, remaining = data.aggregates.days, data.now.date(), data.remaining_tokens
+    days, today, remaining = data.aggregates.days, data.now.date(), data.balance.remaining_tokens
     per_day = ends_on = ends_at = None
     if days:
         first, last = date.fromisoformat(days[0].day), date.fromisoformat(days[-1].day)

@@ -17,7 +17,7 @@ from expand.ledger.values import Aggregates, Slice, State
 from expand.llm.tokens import price_for
 from expand.markdown import lines
 from expand.outline import Book, BookChapter, Outline, Priority, Text
-from expand.reports.estimates import Rate, Sample, list_price, rate
+from expand.reports.estimates import Rate, Sample, list_price, opening_lines, rate
 from expand.workspace import Workspace, read_text
 
 FINISHED_PERCENT = 95
@@ -103,26 +103,20 @@ class ChapterData(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class BookData:
-    """The whole book as of ``now``. ``model`` and ``language`` are what lines would be bought with next, ``rate`` what
-    one takes; ``hours_per_line`` is None unless that model wrote most of what the ledger's runs
-    bought, which are not timed by model."""
+    """The whole book as of ``now``. ``model`` is what lines would be bought with next, ``rate`` what one takes;
+    ``hours_per_line`` is None unless that model wrote most of what the ledger's runs bought, which are not timed by
+    model."""
 
     book: Book
     chapters: tuple[ChapterData, ...]
     aggregates: Aggregates
     now: datetime
     model: str
-    language: str
     rate: Rate
     balance: Balance
     samples: tuple[Sample, ...] = ()
     hours_used: float = 0.0
     hours_per_line: float | None = None
-
-    @property
-    def remaining_tokens(self) -> int | None:
-        """What is left of the allowance, None without a limit."""
-        return self.balance.remaining_tokens
 
 
 def figures(
@@ -158,7 +152,6 @@ def figures(
         aggregates=aggregates,
         now=now or datetime.now(UTC),
         model=model,
-        language=book.language,
         rate=rate(
             samples,
             model=model,
@@ -185,12 +178,6 @@ def slices_by_chapter(aggregates: Aggregates) -> dict[str, list[Slice]]:
     for part in aggregates.slices:
         found.setdefault(part.chapter, []).append(part)
     return found
-
-
-def opening_lines(book: Book, chapters: tuple[ChapterData, ...]) -> int:
-    """The lines that the opening balances brought."""
-    opened = {chapter for opening in book.openings for chapter in opening.chapters}
-    return sum(chapter.lines - chapter.before for chapter in chapters if chapter.id in opened)
 
 
 def _chapters(workspace: Workspace, book: Book, *, bought: Container[str]) -> tuple[ChapterData, ...]:

@@ -1,4 +1,5 @@
-"""What a line takes in tokens, money and time, estimated from what was bought. Pure.
+"""What a line takes in tokens, money and time, estimated from what was bought; and plans side by side: what each adds,
+takes and leaves, and the best that fits. Pure.
 
 An estimate says where it comes from: the ledger (the same model and language if there are such sections, else the same
 model), the book's opening balance, or a stated default; what other models took says nothing of it. It always has a
@@ -8,13 +9,18 @@ range, so that it cannot be taken for more than it is.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
+
+from expand.outline import LEAN_LINES, Book, PlanSpec
 
 if TYPE_CHECKING:
     from expand.llm.profile import Price
+    from expand.reports.data import BookData, ChapterData
 
 DEFAULT_TOKENS_PER_LINE = Fraction(45)
 """A delivered line with its prompts, before anything was bought: about 32 of them prompt."""
@@ -24,6 +30,11 @@ STATED_SPREAD = Fraction(1, 2)
 """How far, up and down, a figure may be off where too few sections show a spread."""
 ENOUGH_SECTIONS = 3
 """From so many sections on the range is what they showed."""
+FULL, LEAN, NONE = "full", "lean", "none"
+STEPS = 2048
+"""Into so many steps the remaining tokens are divided when the best set is looked for."""
+WEIGHTS = {"high": 10**24, "medium": 10**12, "low": 1}
+"""A line of one priority outweighs all the lines of a lower one that a book can have."""
 
 
 class Basis(enum.StrEnum):
@@ -139,3 +150,214 @@ def _quantile(ordered: Sequence[Sample], tenths: int, lines: int) -> Fraction:
         if 10 * passed >= tenths * lines:
             break
     return Fraction(sample.tokens, sample.lines)
+
+
+# Plans.
+
+
+class ChapterPlan(NamedTuple):
+    """One chapter under a plan: its lines afterwards, those to be bought, and what they take.
+
+    ``hours`` is None where nothing tells; ``pico_usd`` is None without a price."""
+
+    id: str
+    plan: str
+    lines_now: int
+    lines_after: int
+    lines_to_buy: int
+    tokens: Range
+    pico_usd: int | None
+    hours: Fraction | None
+
+    @property
+    def added(self) -> int:
+        """Lines more than now."""
+        return self.lines_after - self.lines_now
+
+
+class TierState(NamedTuple):
+    """A tier's lines, its target, and what it has reached."""
+
+    id: str
+    lines: int
+    target: int
+
+
+def together(tiers: Iterable[TierState]) -> TierState:
+    """Several tiers as one."""
+    states = list(tiers)
+    return TierState(id="", lines=sum(tier.lines for tier in states), target=sum(tier.target for tier in states))
+
+
+class Scenario:
+    """The book under one plan, as sums over its ``chapters``; ``tiers`` are those of the book afterwards.
+
+    ``pico_usd`` is None without a price, ``hours`` where nothing tells, ``left`` (of the allowance, if it takes what is
+    expected) without a limit. ``fits`` is ``yes`` even at the upper end, ``perhaps`` as expected, or ``no``."""
+
+    def __init__(self, data: BookData, name: str, chapters: Sequence[ChapterPlan]) -> None:
+        self.name = name
+        self.chapters = tuple(chapters)
+        self.tiers = _tiers(data, {chapter.id: chapter.added for chapter in chapters})
+        self.book = together(self.tiers)
+        self.added = sum(chapter.added for chapter in chapters)
+        self.lines_after = sum(chapter.lines_after for chapter in chapters)
+        self.tokens = sum((chapter.tokens for chapter in chapters), NO_TOKENS)
+        costs = [chapter.pico_usd for chapter in chapters]
+        self.pico_usd = None if None in costs else sum(filter(None, costs))
+        hours = [chapter.hours for chapter in chapters]
+        self.hours = None if None in hours else sum(filter(None, hours), Fraction(0))
+        remaining = data.balance.remaining_tokens
+        self.left = None if remaining is None else remaining - self.tokens.middle
+        if remaining is None or self.tokens.high <= remaining:
+            self.fits = "yes"
+        else:
+            self.fits = "perhaps" if self.tokens.middle <= remaining else "no"
+
+
+def scenarios(data: BookData, chosen: frozenset[str] | None = None) -> tuple[Scenario, ...]:
+    """Full, lean, the book's own, and none; ``chosen`` are the chapters they apply to."""
+    named = _targets(data)
+    named[NONE] = named.pop(NONE)  # the last one
+    return tuple(Scenario(data, name, _planned(data, name, target, chosen)) for name, target in named.items())
+
+
+def full_plan(data: BookData) -> Scenario:
+    """The plan that the rest is estimated by: every chapter at its target."""
+    return Scenario(data, FULL, _planned(data, FULL, _full))
+
+
+def best_fit(data: BookData, chosen: frozenset[str] | None = None) -> Scenario:
+    """The set of chapters and plans that fits the remaining budget even at the upper ends.
+
+    It brings the most lines of high priority, of those the most of medium, then of low; to within a 2048th of the
+    budget, and never above it."""
+    plans = [_planned(data, name, target, chosen) for name, target in _targets(data).items()]
+    options = [list({plan.lines_after: plan for plan in reversed(each)}.values()) for each in zip(*plans, strict=True)]
+    return Scenario(data, "fits", _pick(data, options))
+
+
+def recommended(every: Sequence[Scenario], fits: Scenario) -> Scenario:
+    """Full if it fits even at the upper end, else lean, else the best that fits, else none."""
+    by_name = {scenario.name: scenario for scenario in every}
+    full, lean, none = by_name[FULL], by_name[LEAN], by_name[NONE]
+    if full.added == 0:
+        return none
+    if full.fits == "yes":
+        return full
+    if lean.fits == "yes" and lean.added >= fits.added:
+        return lean
+    return fits if fits.added else none
+
+
+def _full(chapter: ChapterData) -> int:
+    return chapter.lines if chapter.finished else chapter.target
+
+
+def _targets(data: BookData) -> dict[str, Callable[[ChapterData], int]]:
+    """The lines of a chapter under each plan. Where plans agree on a chapter, the first of them gives the name."""
+
+    def own(spec: PlanSpec, chapter: ChapterData) -> int:
+        if chapter.id in spec.targets:
+            return spec.targets[chapter.id]
+        if spec.factor is None or chapter.finished:
+            return chapter.lines
+        return int((chapter.target * spec.factor).to_integral_value(rounding=ROUND_HALF_UP))
+
+    return {
+        FULL: _full,
+        LEAN: lambda chapter: min(_full(chapter), max(LEAN_LINES, chapter.lines)),
+        NONE: lambda chapter: chapter.lines,
+        **{name: partial(own, spec) for name, spec in data.book.plans.items()},
+    }
+
+
+def _tiers(data: BookData, added: Mapping[str, int]) -> tuple[TierState, ...]:
+    """The tiers with so many lines more by chapter; a tier that states its lines gains them too."""
+    states = []
+    for tier in data.book.tiers:
+        own = [chapter for chapter in data.chapters if chapter.tier == tier.id]
+        lines = sum(chapter.lines for chapter in own) if tier.lines is None else tier.lines
+        states.append(TierState(tier.id, lines + sum(added[chapter.id] for chapter in own), tier.target_lines))
+    return tuple(states)
+
+
+def _planned(
+    data: BookData, plan: str, target: Callable[[ChapterData], int], chosen: frozenset[str] | None = None
+) -> tuple[ChapterPlan, ...]:
+    """The chapters under a plan; those that are not ``chosen`` stay as they are."""
+    found = []
+    for chapter in data.chapters:
+        applies = chosen is None or chapter.id in chosen
+        wanted = max(chapter.lines, target(chapter)) if applies else chapter.lines
+        missing = max(0, wanted - chapter.available_lines)
+        if chapter.drafted and wanted <= max(chapter.target, chapter.lines):
+            missing = 0  # no section would ask for anything
+        tokens = data.rate.tokens(missing)
+        found.append(
+            ChapterPlan(
+                id=chapter.id,
+                plan=plan if applies else NONE,
+                lines_now=chapter.lines,
+                lines_after=wanted,
+                lines_to_buy=missing,
+                tokens=tokens,
+                pico_usd=data.rate.pico_usd(tokens.middle),
+                hours=_hours(data, chapter, missing),
+            )
+        )
+    return tuple(found)
+
+
+def opening_lines(book: Book, chapters: tuple[ChapterData, ...]) -> int:
+    """The lines that the opening balances brought."""
+    opened = {chapter for opening in book.openings for chapter in opening.chapters}
+    return sum(chapter.lines - chapter.before for chapter in chapters if chapter.id in opened)
+
+
+def _hours(data: BookData, chapter: ChapterData, missing: int) -> Fraction | None:
+    """The share of what the outline states, which a person has planned; else what the model's runs took; else as the
+    opening balance."""
+    if missing == 0:
+        return Fraction(0)
+    whole = chapter.target - chapter.lines
+    if chapter.hours and whole > 0:
+        return Fraction(str(chapter.hours)) * missing / whole
+    if data.hours_per_line is not None:
+        return Fraction(data.hours_per_line) * missing
+    hours = sum((Fraction(str(opening.hours)) for opening in data.book.openings), Fraction(0))
+    lines = opening_lines(data.book, data.chapters) if hours else 0
+    return hours / lines * missing if lines > 0 else None
+
+
+_Picked = tuple[ChapterPlan, "_Picked"] | None
+"""The plans picked so far, the last one first."""
+
+
+def _pick(data: BookData, options: Sequence[Sequence[ChapterPlan]]) -> list[ChapterPlan]:
+    """One option a chapter with the most lines by priority, within the remaining tokens."""
+    most = [max(plans, key=lambda plan: plan.added) for plans in options]
+    remaining = data.balance.remaining_tokens
+    if remaining is None or sum(plan.tokens.high for plan in most) <= remaining:
+        return most
+    step = max(1, -(-remaining // STEPS))
+    best: dict[int, tuple[int, _Picked]] = {0: (0, None)}  # the gain, by the steps of the budget that it takes
+    for chapter, plans in zip(data.chapters, options, strict=True):
+        extended: dict[int, tuple[int, _Picked]] = {}
+        for spent, (gained, before) in best.items():
+            for plan in plans:
+                cost = spent + -(-plan.tokens.high // step)
+                gain = gained + WEIGHTS[chapter.priority] * plan.added
+                affordable = not cost or cost * step <= remaining
+                if affordable and (cost not in extended or extended[cost][0] < gain):
+                    extended[cost] = (gain, (plan, before))
+        best, top = {}, -1
+        for cost, (gain, picked) in sorted(extended.items(), key=lambda item: item[0]):
+            if gain > top:  # else a cheaper choice brings as much
+                best[cost], top = (gain, picked), gain
+    found: list[ChapterPlan] = []
+    last = max(best.values(), key=lambda choice: choice[0])[1]
+    while last is not None:
+        found.append(last[0])
+        last = last[1]
+    return found[::-1]

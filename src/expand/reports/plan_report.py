@@ -5,8 +5,7 @@ from typing import NamedTuple
 from expand.reports import messages
 from expand.reports.budget_report import rate_notes
 from expand.reports.data import BookData
-from expand.reports.report_model import Column, Notes, Report, Row, Table, estimated_cost, hours, percent, table
-from expand.reports.scenarios import (
+from expand.reports.estimates import (
     NONE,
     ChapterPlan,
     Scenario,
@@ -16,6 +15,7 @@ from expand.reports.scenarios import (
     scenarios,
     together,
 )
+from expand.reports.report_model import Column, Notes, Report, Row, Table, estimated_cost, hours, percent, table
 
 
 class Plans(NamedTuple):
@@ -102,7 +102,7 @@ def recommendation(data: BookData, plans: Plans, language: str) -> Notes:
     key = best.name
     if key == NONE and full.added:
         key = "broke"
-    elif key != NONE and data.remaining_tokens is None:
+    elif key != NONE and data.balance.remaining_tokens is None:
         key = "unlimited"
     if best.name != NONE and not best.book.target:
         key += "_alone"  # without a target for the book there is no rate to say
@@ -113,7 +113,7 @@ def recommendation(data: BookData, plans: Plans, language: str) -> Notes:
         tokens=f"{best.tokens.middle:,}",
         high=f"{best.tokens.high:,}",
         full=f"{full.tokens.high:,}",
-        remaining=messages.show(data.remaining_tokens, Column("remaining", missing="unlimited"), language),
+        remaining=messages.show(data.balance.remaining_tokens, Column("remaining", missing="unlimited"), language),
         rate=messages.show(percent(best.book.lines, best.book.target), Column("rate", "percent"), language),
     )
     return Notes("recommendation", (line,))

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from expand.drafting.model_setup import profile_of
+from expand.drafting.run_options import RunOptions
+from expand.ledger import Ledger
 from expand.ledger.values import State
+from expand.outline import Plan
 from expand.reports import messages
 from expand.reports.budget_report import budget_facts, budget_notes, burn_down, by_day, by_model, by_purpose
 from expand.reports.data import BookData, ChapterData
+from expand.reports.estimates import Scenario, full_plan
 from expand.reports.plan_report import (
     forecast,
     outline_notes,
@@ -21,7 +27,8 @@ from expand.reports.plan_report import (
     what_fits,
 )
 from expand.reports.report_model import Block, Notes, Report, Row, Table, estimated_cost, hours, percent, table
-from expand.reports.scenarios import Scenario, full_plan
+from expand.settings import Settings
+from expand.workspace import Workspace
 
 if TYPE_CHECKING:
     from expand.drafting.results import ChapterResult  # loads the checks
@@ -215,3 +222,29 @@ def _step(chapter: ChapterData, result: ChapterResult | None, language: str) -> 
     else:
         key, lines = "accept" if result.kept else "review", messages.counted(language, "line", result.lines)
     return messages.say(language, f"say.todo.{key}", id=chapter.id, title=title, lines=lines)
+
+
+def reviews(workspace: Workspace, settings: Settings, data: BookData) -> Reviews:
+    """Every draft of the book held against its outline, as of now. What a run stored of a chapter that it had nothing
+    left to do for is taken as long as nothing changed since: a review would find the same."""
+    book, known = data.book, dict[str, "ChapterResult"]()
+    names = {c.id: book.draft_name(c.id, workspace.draft_language(book, c.id)) for c in data.chapters if c.outlined}
+    drafts = {c.id: c.draft for c in data.chapters if c.id in names and workspace.draft_path(names[c.id]).is_file()}
+    if not drafts:
+        return known
+    from expand.drafting.accept import review  # it loads the checks and their parsers: 0.3 s
+    from expand.drafting.result_cache import ResultCache
+
+    judged = workspace.state_path("code", "verdicts.json").is_file()  # what runs stored has no verdicts
+    if not judged and (ledger := Ledger.read(workspace.ledger_place)) is not None:
+        with closing(ledger):
+            editions = ledger.editions()
+        for plan, language in {(d.plan, d.language) for d in drafts.values() if d and d.plan in tuple(Plan)}:
+            chapters = tuple(c for c, d in drafts.items() if d and (d.plan, d.language) == (plan, language))
+            options = RunOptions(chapters=chapters, plan=Plan(plan), language=language)
+            cache = ResultCache(workspace, options, profile_of(workspace, settings))
+            known |= {chapter: found for chapter in chapters if (found := cache.result(chapter, editions))}
+    return {
+        chapter: known.get(chapter) or review(workspace, settings, book, chapter, known_code=judged)
+        for chapter in drafts
+    }
