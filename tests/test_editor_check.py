@@ -21,8 +21,7 @@ from workspaces import ROOT
 
 from expand.errors import InputError, InputErrors
 from expand.scaffold import create_workspace
-from expand.schema.positions import read_yaml
-from expand.schema.source_text import Problems
+from expand.schema.input_file import read_yaml
 from expand.settings import read_settings
 
 BROKEN = Path(__file__).parent / "broken_outlines"
@@ -80,8 +79,7 @@ def test_ten_wrong_outlines_are_flagged_alike(tmp_path: Path, schemas: dict[str,
     path = BROKEN / f"{name}.yaml"
     found: list[Any] = list(errors(schemas["outline"], parsed(path)))
     assert found, TEN[name]
-    document = read_yaml(path, Problems(path.name))
-    assert document is not None
+    file = read_yaml(path)
     for error in found:
         if error.validator == "required":
             missing = [key for key in error.validator_value if key not in error.instance]
@@ -90,7 +88,7 @@ def test_ten_wrong_outlines_are_flagged_alike(tmp_path: Path, schemas: dict[str,
             unknown = set(error.instance) - set(error.schema["properties"])
             assert all(f'unknown key "{key}"' in told for key in unknown)
         else:
-            assert document.positions.value(tuple(error.absolute_path)).line in lines, error.message
+            assert file.value(tuple(error.absolute_path)).line in lines, error.message
 
 
 @pytest.mark.parametrize("name", sorted(ONLY_CHECK))

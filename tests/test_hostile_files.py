@@ -14,8 +14,7 @@ from workspaces import BOOK, OUTLINE, expand, small
 from expand.doctor.outline_check import check_outlines
 from expand.errors import InputError
 from expand.outline.reading import MAX_ID_BYTES, id_mistake
-from expand.schema.positions import MAX_DEPTH, MAX_DIGITS, parse_toml
-from expand.schema.source_text import MAX_BYTES, Problems
+from expand.schema.input_file import MAX_BYTES, MAX_DEPTH, MAX_DIGITS, parse_toml
 from expand.settings import read_settings, require_author
 from expand.workspace import MAX_DOCUMENT_BYTES, Workspace
 
@@ -127,19 +126,17 @@ def test_how_long_an_id_may_be_as_a_file_s_name(place: Path, chapter: str, fits:
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_number_in_the_settings_is_read_or_refused_with_its_line(place: Path, number: str) -> None:
-    problems = Problems("expand.toml")
-    parse_toml(f"\n[author]\nconcurrency = {number}\n", problems)
-    if problems:
+    file = parse_toml(f"\n[author]\nconcurrency = {number}\n", "expand.toml")
+    if file.problems:
         with pytest.raises(InputError, match=r"^expand\.toml:3:\d+: "):
-            problems.raise_if_any()
+            file.raise_if_any()
 
 
 @pytest.mark.parametrize(("digits", "fits"), [(MAX_DIGITS, True), (MAX_DIGITS + 1, False)])
 def test_how_many_digits_a_number_of_the_settings_may_have(digits: int, fits: bool) -> None:
     for number in ("9" * digits, "9" * (digits - 1) + ".", "9" * (digits - 4) + "e-10"):
-        problems = Problems("f")
-        parse_toml(f"a = {number}{'0' if number.endswith('.') and fits else ''}".replace(".0", ""), problems)
-        assert bool(problems) is not fits or "." in number
+        file = parse_toml(f"a = {number}{'0' if number.endswith('.') and fits else ''}".replace(".0", ""), "f")
+        assert bool(file.problems) is not fits or "." in number
 
 
 @pytest.mark.parametrize(("depth", "fits"), [(MAX_DEPTH, True), (MAX_DEPTH + 1, False)])
@@ -149,9 +146,7 @@ def test_how_deep_values_of_the_settings_may_be_nested(depth: int, fits: bool) -
         f"{'.'.join('a' * depth)} = 1",
         f"[{'.'.join('a' * (depth - 1))}]",
     ):
-        problems = Problems("f")
-        parse_toml(text, problems)
-        assert bool(problems) is not fits, text
+        assert bool(parse_toml(text, "f").problems) is not fits, text
 
 
 @pytest.mark.parametrize(

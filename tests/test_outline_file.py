@@ -20,10 +20,8 @@ from expand.errors import InputError, InputErrors
 from expand.outline import Allowance, Outline, PlanSpec, Quality, Text
 from expand.outline.lint import lint
 from expand.outline.reading import BOOK, OUTLINE, read_book, read_outline
-from expand.schema import positions as reader
-from expand.schema import source_text
-from expand.schema.positions import parse_yaml
-from expand.schema.source_text import Problems
+from expand.schema import input_file
+from expand.schema.input_file import parse_yaml
 
 BROKEN = Path(__file__).parent / "broken_outlines"
 HEAD = "id: 03\ntitle: Performance\nsource: chapters/03.md\n"
@@ -228,7 +226,7 @@ def test_a_broken_outline_names_every_problem_with_its_position(name: str) -> No
 @pytest.mark.parametrize("name", sorted(set(PROBLEMS) - {"lines_astronomical"}))
 def test_the_pure_python_parser_finds_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = problems_of(BROKEN / f"{name}.yaml")
-    monkeypatch.setattr(reader, "_Loader", yaml.SafeLoader)
+    monkeypatch.setattr(input_file, "_Loader", yaml.SafeLoader)
     assert problems_of(BROKEN / f"{name}.yaml") == fast
 
 
@@ -368,7 +366,7 @@ def test_a_file_outside_the_workspace_is_shown_whole(tmp_path: Path) -> None:
 
 def test_a_file_of_one_megabyte_is_read_and_no_more(tmp_path: Path) -> None:
     text = (HEAD + SECTIONS).encode()
-    comment = b"#" * (source_text.MAX_BYTES - len(text))
+    comment = b"#" * (input_file.MAX_BYTES - len(text))
     assert outline_of(tmp_path, text + comment).id == "03"
     assert messages_of(tmp_path, text + comment + b"#") == [
         "03.yaml:1:1: the file is larger than 1,000,000 bytes; split it; a few thousand bytes are usual"
@@ -427,9 +425,8 @@ def test_how_exact_and_how_long_a_number_may_be(tmp_path: Path, hours: str, read
 
 @pytest.mark.parametrize("depth", [16, 17])
 def test_how_deep_values_may_be_nested(depth: int) -> None:
-    problems = Problems("f")
-    document = parse_yaml("[" * depth + "]" * depth, problems)
-    assert (document is None) == (depth > 16) == bool(problems)
+    file = parse_yaml("[" * depth + "]" * depth, "f")
+    assert (not file.readable) == (depth > 16) == bool(file.problems)
 
 
 def test_a_source_may_not_leave_through_a_link(tmp_path: Path) -> None:
@@ -825,7 +822,7 @@ def mutations(draw: st.DrawFn) -> bytes:
 def test_reading_anything_raises_input_errors_only(tmp_path: Path, raw: bytes) -> None:
     for loader in (yaml.CSafeLoader, yaml.SafeLoader):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(reader, "_Loader", loader)
+            patch.setattr(input_file, "_Loader", loader)
             try:
                 outline = outline_of(tmp_path, raw)
             except InputErrors as refused:
@@ -846,4 +843,4 @@ def test_reading_anything_raises_input_errors_only(tmp_path: Path, raw: bytes) -
 
 
 def test_the_fast_parser_is_used_where_it_exists() -> None:
-    assert reader._Loader is yaml.CSafeLoader
+    assert input_file._Loader is yaml.CSafeLoader

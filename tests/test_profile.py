@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from expand.errors import InputError, InputErrors
 from expand.llm.profile import EMBEDDED_MODEL, Grammar, Price, is_known, profile_for, subject
-from expand.schema.positions import TomlPositions
-from expand.schema.source_text import Problems
+from expand.schema.input_file import parse_toml
 from expand.settings import SETTINGS
 
 
@@ -202,11 +201,11 @@ FORM = {"rules": "r", "fields": [{"aspect": "a", "openings": ["o"], "items": ["i
     ],
 )
 def test_wrong_profiles_are_refused(table: object, message: str) -> None:
-    problems = Problems("expand.toml")
-    positions = TomlPositions("[models.'llama*']")
-    SETTINGS.check({"models": {"llama*": table}}, positions, problems)
+    file = parse_toml("[models.'llama*']", "expand.toml")
+    file.data = {"models": {"llama*": table}}
+    SETTINGS.check(file)
     with pytest.raises(InputErrors, match=re.escape(message)) as caught:
-        problems.raise_if_any()
+        file.raise_if_any()
     assert str(caught.value).startswith("expand.toml:1:10: models: llama*")
 
 

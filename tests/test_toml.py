@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expand.schema.positions import DataPath, Document, TomlPositions, read_toml
-from expand.schema.source_text import Problems
+from expand.schema.input_file import DataPath, InputFile, parse_toml, read_toml
 
 TEXT = """\
 # [author] in a comment
@@ -41,9 +40,9 @@ aspect = "two"
 
 def positions_of(text: str) -> dict[DataPath, tuple[int, int]]:
     """Where each key stands, by the keys that lead to it; items of lists stand where the list does."""
-    positions = TomlPositions(text)
-    found = ((path, positions.value(path)) for path in paths(tomllib.loads(text)))
-    return {path: (at.line, at.column) for path, at in found}
+    file = parse_toml(text, "f")
+    found = ((path, file.value(path)) for path in paths(tomllib.loads(text)))
+    return {path: (at.line or 0, at.column or 0) for path, at in found}
 
 
 def paths(value: object, path: DataPath = ()) -> Iterator[DataPath]:
@@ -78,12 +77,11 @@ def test_where_each_key_stands() -> None:
     }
 
 
-def read(path: Path, data: bytes) -> tuple[Document | None, str]:
+def read(path: Path, data: bytes) -> tuple[InputFile, str]:
     path.write_bytes(data)
-    problems = Problems("f")
-    found = read_toml(path, problems)
+    found = read_toml(path, path.parent)
     try:
-        problems.raise_if_any()
+        found.raise_if_any()
     except Exception as error:
         return found, str(error)
     return found, ""
@@ -92,11 +90,9 @@ def read(path: Path, data: bytes) -> tuple[Document | None, str]:
 def test_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path) -> None:
     plain, _ = read(tmp_path / "f", TEXT.encode())
     windows, _ = read(tmp_path / "f", b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
-    assert plain is not None
-    assert windows is not None
     assert plain.data == windows.data
     for path in paths(plain.data):
-        assert plain.positions.value(path) == windows.positions.value(path)
+        assert plain.value(path) == windows.value(path)
     assert plain.data["models"] == {
         "gpt-*": {
             "prices": {"prompt": Decimal("1.5"), "completion": 2},
@@ -120,7 +116,7 @@ def test_line_ends_and_a_byte_order_mark_change_nothing(tmp_path: Path) -> None:
 def test_what_cannot_be_read_has_its_place(tmp_path: Path, data: bytes, message: str) -> None:
     found, said = read(tmp_path / "f", data)
     assert said == message
-    assert (found is None) == ("give a" not in message)
+    assert found.readable == ("give a" in message)
 
 
 NAMES = st.sampled_from(["a", "b-c", "model", "x_1"])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -33,8 +34,7 @@ from expand.llm.profile import (
     recognised,
 )
 from expand.redaction import note_keys, visible
-from expand.schema.positions import Document, read_toml
-from expand.schema.source_text import Problems
+from expand.schema.input_file import InputFile, read_toml
 from expand.schema.validators import Validator
 from expand.trust import Destinations, destinations, vouched_for, without_routing
 
@@ -175,7 +175,8 @@ def read_settings(
     if trusted or vouched_for(environment) or named.trusted:
         return settings
     # The file's destinations do not count. Of a model for which they make no difference, nobody needs to be asked.
-    own = Document(data=without_routing(file.data), positions=file.positions)
+    own = copy(file)
+    own.data = without_routing(file.data)
     try:
         bare = _Stated(path, own, environment, given).settings()
         routes = {one.model: one.route for one in (bare, *bare.others.values())}
@@ -225,7 +226,7 @@ def require_author(settings: Settings, *, path: Path) -> None:
 class _Stated:
     """What command line, environment and file state, each in its turn; and the settings that they make."""
 
-    def __init__(self, path: Path, file: Document, environment: Mapping[str, str], overrides: Overrides) -> None:
+    def __init__(self, path: Path, file: InputFile, environment: Mapping[str, str], overrides: Overrides) -> None:
         self._path = path
         self._file = file
         self._environment = environment
@@ -309,7 +310,7 @@ class _Stated:
 
     def _place(self, *key: str | int) -> Place | None:
         """Where the file states a key, such as ``("author", "provider")``; None where it does not."""
-        return None if self._at(key) is None else self._file.positions.value(key).place(self._path)
+        return None if self._at(key) is None else self._file.value(key)
 
     def _at(self, key: tuple[str | int, ...]) -> object:
         value: Any = self._file.data
@@ -416,14 +417,12 @@ class _Stated:
         return next(((variable, key) for variable, key in keys if key), (variables[0], None))
 
 
-def _read(path: Path) -> Document:
+def _read(path: Path) -> InputFile:
     """The file with validated data. Raises ``InputErrors``."""
-    problems = Problems(str(path))
-    document = read_toml(path, problems)
-    data = document and SETTINGS.check(*document, problems)
-    problems.raise_if_any()
-    assert document is not None  # a problem would have been raised
-    return Document(data=data, positions=document.positions)
+    file = read_toml(path)
+    SETTINGS.check(file)
+    file.raise_if_any()
+    return file
 
 
 def key_variables(provider: Provider, *, for_openai: bool) -> tuple[str, ...]:

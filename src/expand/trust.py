@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from expand.errors import InputError, Place, UntrustedError
 from expand.ledger_location import is_server, read_server
-from expand.schema.positions import Document
+from expand.schema.input_file import InputFile
 
 VARIABLE = "EXPAND_TRUST"
 """Trusts every workspace that the process opens, for CI and for containers."""
@@ -96,16 +96,14 @@ class Destinations(NamedTuple):
         )
 
 
-def destinations(path: Path, document: Document) -> Destinations:
+def destinations(path: Path, file: InputFile) -> Destinations:
     """The destinations that an ``expand.toml``, which has been read from ``path``, names."""
     root = Path(os.path.realpath(path.parent))
-    found = sorted(_routing(document.data))
-    ledger = document.data.get("ledger")
+    found = sorted(_routing(file.data))
+    ledger = file.data.get("ledger")
     if isinstance(ledger, str) and (is_server(ledger) or _is_outside(root, ledger)):
         found.insert(0, (("ledger",), ledger))
-    return Destinations(
-        root, tuple(Statement(key, value, document.positions.value(key).place(path)) for key, value in found)
-    )
+    return Destinations(root, tuple(Statement(key, value, file.value(key)) for key, value in found))
 
 
 def without_routing(data: Mapping[str, Any]) -> dict[str, Any]:

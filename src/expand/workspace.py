@@ -25,8 +25,7 @@ from expand.ledger_location import LedgerPlace, is_server, read_server
 from expand.outline import Book, Outline
 from expand.outline.reading import read_book, read_outline, source_mistake
 from expand.paths import close_to_others, private_folder, read_file, require_inside, reserved_part
-from expand.schema.positions import read_toml
-from expand.schema.source_text import Problems
+from expand.schema.input_file import read_toml
 from expand.trust import destinations, vouched_for
 
 if TYPE_CHECKING:
@@ -112,16 +111,16 @@ class Workspace:
     def _stated_ledger(self) -> tuple[str | None, Place]:
         """What ``expand.toml`` says about the ledger, and where."""
         path = self.settings_path
-        problems = Problems(str(path))
-        document = read_toml(path, problems) if path.is_file() else None
-        problems.raise_if_any()
-        stated = document.data.get("ledger") if document else None
-        if document is None or stated is None:
+        if not path.is_file():
             return None, Place(path=path)
-        place = document.positions.value(("ledger",)).place(path)
+        file = read_toml(path)
+        file.raise_if_any()
+        stated, place = file.data.get("ledger"), file.value(("ledger",))
+        if stated is None:
+            return None, place
         if not isinstance(stated, str):
             raise InputError(f"ledger must be a string, not {stated}", remedy="put it in quotes", place=place)
-        named = destinations(path, document)
+        named = destinations(path, file)
         if named.statement("ledger") and not (self.trusted or named.trusted):
             if is_server(stated):
                 read_server(stated, place=place)  # a mistake in the address is told first

@@ -22,8 +22,7 @@ from expand.markdown import matching
 from expand.outline import Book, Outline, Style
 from expand.outline.lint import lint
 from expand.schema import Json
-from expand.schema.positions import read_yaml
-from expand.schema.source_text import Problems, shown_path
+from expand.schema.input_file import read_yaml, shown_path
 from expand.schema.validators import folded
 from expand.settings import check_settings
 from expand.workspace import Workspace, read_text
@@ -135,10 +134,9 @@ def _heading_warnings(workspace: Workspace, book: Book, outline: Outline) -> Ite
     found = layout.located(headings, wanted)
     free = [heading for at, heading in enumerate(headings) if at not in found.values()]
     path = workspace.outline_path(outline.id)
-    document = read_yaml(path, Problems(str(path)))
+    file = read_yaml(path)
     for index, (section, item) in enumerate(zip(outline.sections, wanted, strict=True)):
-        at = document and document.positions.value(("sections", index, "title"))
-        place, named = at.place(path) if at else Place(path=path), f'section {section.number}, "{item.titles[0]}"'
+        place, named = file.value(("sections", index, "title")), f'section {section.number}, "{item.titles[0]}"'
         words = {word for title in item.titles for word in _words(title)}
         like = [heading for heading in free if words & _words(heading.title)]
         if index not in found:

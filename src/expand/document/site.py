@@ -20,7 +20,7 @@ import yaml
 from expand.errors import InputError, Place
 from expand.markdown import blocks
 from expand.paths import packaged_table, read_file, require_inside
-from expand.schema.source_text import MAX_BYTES
+from expand.schema.input_file import MAX_BYTES
 
 GeneratorName = Literal["mdBook", "MkDocs", "VitePress", "Docusaurus", "docsify", "Sphinx", "Markdown"]
 MARKDOWN = (".md", ".mdx", ".markdown")

@@ -18,8 +18,7 @@ from expand.drafting.draft_file import DraftFile
 from expand.drafting.events import SectionStatus
 from expand.drafting.read_record import approve, approved
 from expand.outline import Plan, Section
-from expand.schema.positions import read_yaml
-from expand.schema.source_text import Problems
+from expand.schema.input_file import read_yaml
 from expand.workspace import Workspace, decoded, read_bytes, read_text, write_atomically
 
 Choice = Literal["take", "back", "edit", "skip", "quit", "length", "again", "outline"]
@@ -135,13 +134,14 @@ class Approval:
 
 def _with_length(path: Path, number: int, unit: str, length: int) -> str:
     """The outline's text in which a section states this length; "" where it states none in this unit."""
-    document, whole = read_yaml(path, Problems(path.name)), decoded(read_bytes(path), path, keep_mark=True)
+    file, whole = read_yaml(path), decoded(read_bytes(path), path, keep_mark=True)
     rows = whole.removeprefix(BYTE_ORDER_MARK).splitlines(keepends=True)  # as YAML counts them
     for key in ("characters", "字数") if unit == "characters" else (unit,):
         at = ("sections", number - 1, key)
-        if document and at in document.positions.written:
-            place, written = document.positions.values[at], document.positions.written[at]
-            row, column = rows[place.line - 1], place.column - 1
-            rows[place.line - 1] = f"{row[:column]}{max(1, length)}{row[column + len(written) :]}"
+        if at in file.written:
+            place, written = file.values[at], file.written[at]
+            line, column = (place.line or 1) - 1, (place.column or 1) - 1
+            row = rows[line]
+            rows[line] = f"{row[:column]}{max(1, length)}{row[column + len(written) :]}"
             return whole[: whole.startswith(BYTE_ORDER_MARK)] + "".join(rows) if row.startswith(written, column) else ""
     return ""

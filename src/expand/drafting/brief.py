@@ -15,8 +15,7 @@ from expand.markdown.matching import title_key
 from expand.outline import Outline, Section, too_many_examples
 from expand.outline.reading import BRIEF
 from expand.schema import Json
-from expand.schema.positions import parse_yaml, read_yaml
-from expand.schema.source_text import Problems, quoted, shown_path
+from expand.schema.input_file import parse_yaml, quoted, read_yaml
 
 
 class SectionBrief(NamedTuple):
@@ -89,10 +88,9 @@ class Brief(NamedTuple):
 
 def read_brief(path: Path, *, root: Path) -> Brief:
     """The brief in a file. Raises ``InputErrors`` with every mistake in it."""
-    problems = Problems(shown_path(path, root))
-    document = read_yaml(path, problems)
-    data = BRIEF.check(*document, problems) if document is not None else {}
-    problems.raise_if_any()
+    file = read_yaml(path, root)
+    data = BRIEF.check(file)
+    file.raise_if_any()
     return _brief(data)
 
 
@@ -101,12 +99,10 @@ def parse_brief(text: str, outline: Outline, titles: Sequence[str]) -> tuple[Bri
 
     What the schema does not know is left out: it is no reason to ask again. ``titles`` are the outline's section titles
     in the draft's language."""
-    problems = Problems("the brief")
-    document = parse_yaml(text, problems)
-    data = BRIEF.check(*document, problems) if document is not None else None
-    given = data.get("sections") if isinstance(data, dict) else None
-    faults = problems.messages
-    entries = [entry for entry in given or () if isinstance(entry, dict)]
+    file = parse_yaml(text, "the brief")
+    data = BRIEF.check(file)
+    faults = tuple(f"line {error.place and error.place.line}: {error.what}; {error.remedy}" for error in file.problems)
+    entries = [entry for entry in data.get("sections") or () if isinstance(entry, dict)]
     if not entries:
         return None, faults or ('there is no list "sections"; give one entry a section',)
     known = {title_key(title) for section in outline.sections for title in section.title.every()}

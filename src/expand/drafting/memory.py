@@ -20,8 +20,7 @@ from expand.markdown import blocks, matching
 from expand.markdown.matching import unnumbered
 from expand.outline import Book, Outline
 from expand.outline.reading import MEMORY
-from expand.schema.positions import read_yaml
-from expand.schema.source_text import Problems, shown_path
+from expand.schema.input_file import read_yaml
 from expand.workspace import Workspace, read_text, write_atomically
 
 MOST_TYPES, MOST_EXAMPLES, MOST_STANDING = 40, 20, 12
@@ -107,10 +106,9 @@ def read_memory(workspace: Workspace) -> tuple[Remembered, ...]:
 @lru_cache(maxsize=1000)  # a run opens every chapter of the book, and each is told of all the others
 def _remembered(workspace: Workspace, name: str, _time: int, _size: int) -> Remembered:
     path = workspace.memory_path(name)
-    problems = Problems(shown_path(path, workspace.root))
-    document = read_yaml(path, problems)
-    data = MEMORY.check(*document, problems) if document is not None else {}
-    problems.raise_if_any()
+    file = read_yaml(path, workspace.root)
+    data = MEMORY.check(file)
+    file.raise_if_any()
     return Remembered(
         chapter=name,
         terms=tuple(terms_of(data, "memory/book.yaml" if name == "book" else f"chapter {name}")),

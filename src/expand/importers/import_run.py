@@ -27,7 +27,7 @@ from expand.markdown.matching import title_key
 from expand.outline import Outline
 from expand.outline.reading import OUTLINE, id_mistake, read_outline
 from expand.paths import DATA
-from expand.schema.source_text import shown_path
+from expand.schema.input_file import shown_path
 from expand.workspace import Workspace, read_text, write_atomically
 
 Kind = Literal["auto", "plan", "summary", "headings"]

@@ -21,7 +21,7 @@ from expand.markdown import blocks, lines
 from expand.markdown.blocks import Block
 from expand.markdown.matching import all_unnumbered
 from expand.outline import CHARACTERS_A_LINE, WORDS_A_LINE, Priority
-from expand.schema.source_text import UNWANTED
+from expand.schema.input_file import UNWANTED
 
 ROUND_TO = 5
 """Shares of a chapter's lines are multiples of this: nobody plans a section of 143 lines."""

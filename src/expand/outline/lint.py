@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from expand.errors import Place
 from expand.outline import Book, Outline, Text, too_many_examples
-from expand.schema.positions import DataPath, Positions, read_yaml
-from expand.schema.source_text import Problems, quoted, shown_path
+from expand.schema.input_file import DataPath, quoted, read_yaml
 
 LINES_A_TOPIC = 3
 
@@ -31,9 +30,7 @@ def lint(
     ``same_name`` is another chapter whose id differs in letter case only, ``same_source`` one with the same document.
     ``path`` is the file that it was read from; it is read again for the places, and should it
     have gone meanwhile, all of them are its beginning."""
-    shown = shown_path(path, root)
-    document = read_yaml(path, Problems(shown))
-    positions = document.positions if document else Positions()
+    file = read_yaml(path, root)
     findings = [*_findings(outline, book, root), *_missing_languages(outline, book)]
     if same_name:
         message = (
@@ -43,7 +40,7 @@ def lint(
     if same_source:
         message = f'chapter "{same_source}" has the same source; accepting one undoes the other'
         findings.append((("source",), message))
-    found = [Warning_(place=positions.value(where).place(shown), message=message) for where, message in findings]
+    found = [Warning_(place=file.value(where), message=message) for where, message in findings]
     return sorted(found, key=lambda warning: (warning.place.line, warning.place.column))
 
 

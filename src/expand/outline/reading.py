@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from expand.errors import InputError, Place
+from expand.errors import InputError
 from expand.outline import (
     CHARACTERS_A_LINE,
     WORDS_A_LINE,
@@ -32,8 +32,7 @@ from expand.outline import (
     Tier,
 )
 from expand.paths import RESERVED, require_inside, reserved_part
-from expand.schema.positions import DataPath, Positions, read_yaml
-from expand.schema.source_text import Problems, quoted, shown_path
+from expand.schema.input_file import DataPath, quoted, read_yaml
 from expand.schema.validators import Validator, suggestion
 
 Value = TypeVar("Value")
@@ -115,14 +114,9 @@ class _File:
     """What is right of a file's ``data``, and the checks that a schema cannot say."""
 
     def __init__(self, path: Path, root: Path, validator: Validator) -> None:
-        self.problems = Problems(shown_path(path, root))
-        self.positions = Positions()
-        self.data: dict[str, Any] = {}
         self._root = root
-        document = read_yaml(path, self.problems)
-        if document is not None:
-            self.positions = document.positions
-            self.data = validator.check(*document, self.problems) or {}
+        self._file = read_yaml(path, root)
+        self.data = validator.check(self._file)
 
     def items(self, key: str) -> list[tuple[int, dict[str, Any]]]:
         """The items of a list that are right, with their places in it."""
@@ -130,24 +124,21 @@ class _File:
 
     def right_data(self) -> dict[str, Any]:
         """All of the data, with the places of what may yet turn out not to exist. Raises ``InputErrors``."""
-        self.problems.raise_if_any()
+        self._file.raise_if_any()
         sections = [(("sections", number), section) for number, section in self.items("sections")]
         for path, data in (((), self.data), *sections):
             said = enumerate(data.get("references", ()))
-            places = ((one, self._place((*path, "references", number))) for number, one in said)
+            places = ((one, self._file.value((*path, "references", number))) for number, one in said)
             data["references"] = tuple(Reference(said=one.strip(), place=place) for one, place in places)
         if "style" in self.data:
-            self.data["style"] = Style(name=self.data["style"], place=self._place(("style",)))
+            self.data["style"] = Style(name=self.data["style"], place=self._file.value(("style",)))
         return self.data
-
-    def _place(self, path: DataPath) -> Place:
-        return self.positions.value(path).place(self.problems.shown)
 
     def check_id(self, path: Path, chapter_id: str) -> None:
         found = self.data.get("id")
         if found is not None and found != _composed(chapter_id):
             what = f"id is {quoted(found)}, but the file is called {path.name}"
-            self._add(("id",), what, f'write "{chapter_id}", or rename the file')
+            self._file.note(("id",), what, f'write "{chapter_id}", or rename the file')
 
     def check_source(self, chapter: Mapping[str, Any], path: DataPath) -> None:
         """Refuse a source that leads out of the workspace through a link, or is a folder."""
@@ -156,10 +147,10 @@ class _File:
             try:
                 folder = require_inside(self._root / source, self._root).is_dir()
             except InputError as error:
-                self._add(at, f"source {quoted(source)}: {error.what}", error.remedy)
+                self._file.note(at, f"source {quoted(source)}: {error.what}", error.remedy)
                 continue
             if folder:
-                self._add(at, f"source {quoted(source)} is a folder", "name a file in it")
+                self._file.note(at, f"source {quoted(source)} is a folder", "name a file in it")
 
     def check_terms(self) -> None:
         """Refuse terms that differ in the spaces around them only."""
@@ -167,7 +158,7 @@ class _File:
         for term in self.data.get("glossary", {}):
             if term.strip() in terms:
                 what = f"glossary: the term {quoted(term.strip())} appears twice"
-                self.problems.add(self.positions.key(("glossary", term)), what, "remove one")
+                self._file.add(self._file.key(("glossary", term)), what, "remove one")
             terms.add(term.strip())
 
     def check_lengths(self) -> None:
@@ -177,8 +168,9 @@ class _File:
             for topic, said in enumerate(section.get("topics", ())):
                 if isinstance(said, dict) and not said.keys() - {"lines", *LENGTHS}:
                     what = f"section {number + 1}: topic {topic + 1} has no title"
-                    self._add(("sections", number, "topics", topic), what, "add title, or a text for each language")
-        known = self.positions.keys  # also of a length that is wrong, and is said to be
+                    remedy = "add title, or a text for each language"
+                    self._file.note(("sections", number, "topics", topic), what, remedy)
+        known = self._file.keys  # also of a length that is wrong, and is said to be
         if any((key,) in known for key in LENGTHS):
             return
         for number, section in self.items("sections"):
@@ -186,7 +178,7 @@ class _File:
                 ("sections", number, key) in known for key in ("lines", *LENGTHS)
             ):
                 what = f'section {number + 1}: the key "lines" is missing'
-                self._add(("sections", number), what, "add lines: 150, or words or characters")
+                self._file.note(("sections", number), what, "add lines: 150, or words or characters")
 
     def check_voice(self, book: "_File") -> None:
         """Refuse chapters that have no document: no outline names one, nor does the book."""
@@ -212,7 +204,7 @@ class _File:
         for plan, stated in self.data.get("plans", {}).items():
             named += [("chapter", _composed(n), ("plans", plan, "targets", n)) for n in stated.get("targets", {})]
             if plan in BUILT_IN_PLANS:
-                self._add(("plans", plan), f"the plan {quoted(plan)} is built in", "choose another name")
+                self._file.note(("plans", plan), f"the plan {quoted(plan)} is built in", "choose another name")
         for noun, name, path in named:
             what = f"the book has no {noun} {quoted(name or '')}"
             self._check_name(name, tiers if noun == "tier" else chapters, path, what, f"add the {noun}")
@@ -223,11 +215,8 @@ class _File:
         """Refuse a name that is not known; ``first_remedy`` is for where none is."""
         if name is not None and name not in known:
             # The name is a key of a plan's targets, else a value.
-            at = self.positions.key(path) if path[0] == "plans" else self.positions.value(path)
-            self.problems.add(at, what, suggestion(name, sorted(filter(None, known))) if known else first_remedy)
-
-    def _add(self, path: DataPath, what: str, remedy: str) -> None:
-        self.problems.add(self.positions.value(path), what, remedy)
+            at = self._file.key(path) if path[0] == "plans" else self._file.value(path)
+            self._file.add(at, what, suggestion(name, sorted(filter(None, known))) if known else first_remedy)
 
 
 def _composed(name: str) -> str:

@@ -23,8 +23,7 @@ from typing import Any, cast
 import jsonschema_rs
 
 from expand.paths import DATA
-from expand.schema.positions import DataPath, Positions
-from expand.schema.source_text import Problems, quoted
+from expand.schema.input_file import DataPath, InputFile, quoted
 
 Schema = dict[str, Any]
 Format = Callable[[str], tuple[str, str] | None]
@@ -68,14 +67,16 @@ class Validator:
         formats = {name: holds(rule) for name, rule in self._formats.items()}
         return jsonschema_rs.validator_for(self.schema, formats=formats, validate_formats=True)
 
-    def check(self, data: Any, positions: Positions, problems: Problems) -> Any:
-        """Note every problem of the data. Returns the data without the values that are wrong, so that further checks
-        can rely on the rest: a wrong item of a list is None, a wrong key is not there."""
-        data = _as_written(data, self.schema, (), positions)
-        report = _Report(self.schema, self._formats, positions, problems)
-        for error in self._compiled.iter_errors(data):
-            report.note(error)
-        return report.right(data, self.schema, ())
+    def check(self, file: InputFile) -> dict[str, Any]:
+        """Note every problem of the file's data, and take out what is wrong, so that further checks can rely on the
+        rest: a wrong item of a list is None, a wrong key is not there. Returns the data, {} of an unreadable file."""
+        if file.readable:
+            data = _as_written(file.data, self.schema, (), file)
+            report = _Report(self.schema, self._formats, file)
+            for error in self._compiled.iter_errors(data):
+                report.note(error)
+            file.data = report.right(data, self.schema, ())
+        return file.data or {}
 
 
 def _load(name: str) -> Schema:
@@ -93,16 +94,16 @@ def _resolved(value: Any, definitions: Schema) -> Any:
     return {**_resolved(definitions[value["$ref"].rpartition("/")[2]], definitions), **own}
 
 
-def _as_written(value: Any, schema: Schema, path: DataPath, positions: Positions) -> Any:
+def _as_written(value: Any, schema: Schema, path: DataPath, file: InputFile) -> Any:
     """The value with the text as the file has it where the schema takes a number for a text."""
     if isinstance(value, dict):
-        return {key: _as_written(inner, _below(schema, key), (*path, key), positions) for key, inner in value.items()}
+        return {key: _as_written(inner, _below(schema, key), (*path, key), file) for key, inner in value.items()}
     if isinstance(value, list):
         items = schema.get("items", {})
-        return [_as_written(inner, items, (*path, number), positions) for number, inner in enumerate(value)]
+        return [_as_written(inner, items, (*path, number), file) for number, inner in enumerate(value)]
     if schema.get("type") != ["string", "number"]:
         return value
-    text = positions.written.get(path, value)
+    text = file.written.get(path, value)
     return unicodedata.normalize("NFC", text) if isinstance(text, str) else text
 
 
@@ -124,19 +125,18 @@ def _path(parts: Iterable[str | int], schema: Schema) -> DataPath:
 class _Report:
     """Words the library's errors, one rule a keyword."""
 
-    def __init__(self, schema: Schema, formats: Mapping[str, Format], positions: Positions, problems: Problems) -> None:
-        self._wrong = set(positions.refused)
+    def __init__(self, schema: Schema, formats: Mapping[str, Format], file: InputFile) -> None:
+        self._wrong = set(file.refused)
         self._wrong_keys: set[DataPath] = set()
         self._schema = schema
         self._formats = formats
-        self._positions = positions
-        self._problems = problems
+        self._file = file
 
     def note(self, error: jsonschema_rs.ValidationError) -> None:
         """Note what the error says, once for each value."""
         path = _path(error.instance_path, self._schema)
         keyword = error.kind.name
-        if any(path[:length] in self._positions.refused for length in range(len(path) + 1)):
+        if any(path[:length] in self._file.refused for length in range(len(path) + 1)):
             return
         schema: Any = self._schema
         for part in error.schema_path[:-1]:
@@ -153,7 +153,7 @@ class _Report:
         elif keyword != "uniqueItems" and path not in self._wrong:  # items are compared by rules of our own
             self._wrong.add(path)
             what, remedy = self._value_rule(keyword, error.instance, schema, path)
-            self._problems.add(self._positions.value(path), f"{self._name(path)} {what}", remedy)
+            self._file.note(path, f"{self._name(path)} {what}", remedy)
 
     def right(self, value: Any, schema: Schema, path: DataPath) -> Any:
         """What is right of a value, after the checks that no schema can state."""
@@ -163,7 +163,7 @@ class _Report:
         if isinstance(exponent, int) and -exponent > MAX_DECIMALS and path not in self._wrong:
             self._wrong.add(path)  # more exact than money can be
             what = f"{self._name(path)} is {self._describe(value, path)}"
-            self._problems.add(self._positions.value(path), what, f"give at most {MAX_DECIMALS} decimals")
+            self._file.note(path, what, f"give at most {MAX_DECIMALS} decimals")
         if isinstance(value, dict):
             inner = ((key, self.right(one, _below(schema, key), (*path, key))) for key, one in value.items())
             value = {key: one for key, one in inner if (*path, key) not in self._wrong}
@@ -187,8 +187,8 @@ class _Report:
             if first is not None:
                 what = f"{noun} {number} repeats {f'the {named_by} of ' if named_by else ''}{noun} {first}"
                 around = self._name((*path, 0)).removesuffix(f"{noun} 1")
-                at = self._positions.value((*path, number - 1, *((named_by,) if named_by else ())))
-                self._problems.add(at, f"{around}{what}", "change or remove one of them")
+                at = self._file.value((*path, number - 1, *((named_by,) if named_by else ())))
+                self._file.add(at, f"{around}{what}", "change or remove one of them")
             for language, text in words:
                 taken.setdefault((language, text), number)
                 taken.setdefault(("*", text), number)
@@ -197,14 +197,14 @@ class _Report:
         example = next(iter(schema["properties"][key].get("examples", ())), None)
         shown = f": {example}" if isinstance(example, str | int) else ""
         what = f'{self._prefix(path)}the key "{key}" is missing'
-        self._problems.add(self._positions.value(path), what, f"add {key}{shown}")
+        self._file.note(path, what, f"add {key}{shown}")
 
     def _note_unknown(self, key: str, schema: Schema, path: DataPath) -> None:
         self._wrong.add((*path, key))
         # A suggestion costs a comparison with every key that there is.
-        remedy = "" if self._problems.full else suggestion(key, schema["properties"])
+        remedy = "" if self._file.full else suggestion(key, schema["properties"])
         what = f"{self._prefix(path)}unknown key {quoted(key)}"
-        self._problems.add(self._positions.key((*path, key)), what, remedy)
+        self._file.add(self._file.key((*path, key)), what, remedy)
 
     def _note_key(self, key: str, schema: Schema, path: DataPath) -> None:
         """Note a key that a mapping may not have, though its keys are the user's to choose."""
@@ -212,14 +212,14 @@ class _Report:
             return
         self._wrong_keys.add((*path, key))
         self._wrong.add((*path, key))
-        at = self._positions.key((*path, key))
+        at = self._file.key((*path, key))
         noun = schema["title"]
         if "not" in schema:
-            self._problems.add(at, f"{self._prefix(path)}{key} {schema['patternErrorMessage']}", "leave it out")
+            self._file.add(at, f"{self._prefix(path)}{key} {schema['patternErrorMessage']}", "leave it out")
             return
         rule = "maxLength" if len(key) > schema["maxLength"] else "pattern"
         what, remedy = self._value_rule(rule, key, schema, (*path, key))
-        self._problems.add(at, f"{self._prefix(path)}the {noun} {what}", remedy)
+        self._file.add(at, f"{self._prefix(path)}the {noun} {what}", remedy)
 
     def _value_rule(self, keyword: str, value: Any, schema: Schema, path: DataPath) -> tuple[str, str]:
         """What is wrong with one value, and the remedy."""
@@ -230,7 +230,7 @@ class _Report:
             if wrong is not None:
                 return wrong
         found = self._describe(value, path)
-        scalar = isinstance(value, bool | int | float | Decimal) or path in self._positions.written
+        scalar = isinstance(value, bool | int | float | Decimal) or path in self._file.written
         if keyword == "type" and "string" in schema["type"] and scalar:
             return f"must be a string, not {found}", "put it in quotes"
         return f"is {found}", self._remedy(value, schema, path)
@@ -250,11 +250,11 @@ class _Report:
             return f"give a {kind} from {schema['minimum']:,} to {schema['maximum']:,}{quotes}"
         if types == "boolean":
             return "give true or false"
-        each = "in brackets" if self._positions.tables else "each after a dash"
+        each = "in brackets" if self._file.tables else "each after a dash"
         return f"give a list with at least one {schema['items']['title']}, {each}"
 
     def _mapping_wanted(self, schema: Schema, path: DataPath) -> str:
-        if self._positions.tables:
+        if self._file.tables:
             names = (name if name.isidentifier() else f'"{name}"' for name in map(str, path))
             return f"write it as a table: [{'.'.join(names)}]"
         if "properties" not in schema:
@@ -266,11 +266,11 @@ class _Report:
         if isinstance(value, list):
             return "a list" if value else "an empty list"
         if isinstance(value, dict):
-            noun = "table" if self._positions.tables else "mapping"
+            noun = "table" if self._file.tables else "mapping"
             return f"a {noun}" if value else f"an empty {noun}"
         if isinstance(value, str):
             return f"the text {quoted(value)}" if value.strip() else "an empty text"
-        written = self._positions.written.get(path)
+        written = self._file.written.get(path)
         if written is not None:
             return quoted(written)[1:-1]
         return "empty" if value is None else str(value).lower()
