@@ -9,8 +9,9 @@ import pytest
 from workspaces import OUTLINE, draft_of, expand, small
 
 from expand.document.draft import document_text
-from expand.document.follow import RENAMED_TITLE, _follows
-from expand.document.layout import Named, Wanted
+from expand.document.follow import _follows
+from expand.document.layout import RENAMED_TITLE, Named, Wanted, retitled_headings
+from expand.document.page import Page
 from expand.markdown import matching
 from expand.testing.server import ScriptedServer
 
@@ -81,7 +82,7 @@ def test_a_section_under_another_heading_is_a_persons(tmp_path: Path, layout: st
             if layout == "numbered" or changed != "rest":  # with nothing left to tell it by, it is text of no section
                 assert found["Checklist"] == "edited"
                 assert re.search("(?m)^#.*Checklist", draft_of(place)) is None
-            assert draft_of(place).count("Before you ship") == 1
+            assert len(re.findall("(?m)^#.*Before you ship$", draft_of(place))) == 1
             assert len(server.requests) == requests
 
 
@@ -137,3 +138,134 @@ def test_a_section_of_a_persons_own_stays(tmp_path: Path, layout: str, lost: boo
 def test_a_title_unlike_the_former_one_is_another_section(title: str, same: bool) -> None:
     assert _follows("## 1. Checklist\n\nText.\n", Named(Wanted((title,)), title, (), ())) is same
     assert (matching.likeness("Checklist", title) >= RENAMED_TITLE) is same
+
+
+LISTED = """\
+# Signals and pipes
+
+See [the list](#checklist), or:
+
+- [Checklist](#checklist)
+
+## Signal handling
+
+Words on signals, see [the list](#checklist).
+
+## Notes
+
+My own section.
+
+## Checklist
+
+- [ ] mine
+"""
+
+
+@pytest.fixture(params=["keep", "numbered"])
+def drafted(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A drafted chapter whose source links to its last section."""
+    place = small(tmp_path)
+    book = place / "outlines" / "book.yaml"
+    book.write_text(f"{book.read_text(encoding='utf-8')}layout: {request.param}\n", encoding="utf-8")
+    (place / "chapters" / "07_signals.md").write_text(LISTED, encoding="utf-8")
+    with ScriptedServer() as server:
+        assert expand(place, "chapter", "07", "--base-url", server.base_url).code in (0, 5)
+    return place
+
+
+def retitle(place: Path, **titles: str) -> None:
+    text = draft_of(place)
+    for former, title in titles.items():
+        text, times = re.subn(rf"(?m)^(#+ (?:[\d.]+ )?){former}\b.*$", rf"\g<1>{title}", text)
+        assert times == 1
+    (place / "drafts" / "07.md").write_text(text, encoding="utf-8")
+
+
+def findings(place: Path) -> list[tuple[str, str]]:
+    (chapter,) = expand(place, "review", "07", "--json").json["chapters"]
+    every = [*chapter["findings"], *(one for section in chapter["sections"] for one in section["findings"])]
+    return [(one["kind"], one["severity"]) for one in every if one["severity"] != "note"]
+
+
+@pytest.mark.parametrize("title", ["Final checklist", "Before you ship"])
+@pytest.mark.parametrize("again", [False, True], ids=["accepted at once", "after a run"])
+def test_a_retitled_heading_is_followed_and_accepted(drafted: Path, title: str, again: bool) -> None:
+    anchor = title.lower().replace(" ", "-")
+    kept = "## 1." not in draft_of(drafted)
+    retitle(drafted, Checklist=title, **({"Notes": "Remarks"} if kept else {}))
+    before = draft_of(drafted)
+    assert findings(drafted) == [("unknown-heading", "warning")]
+    shown = expand(drafted, "accept", "07", "--diff")
+    assert shown.code == 0
+    assert draft_of(drafted) == before
+    with ScriptedServer() as server:
+        if again:
+            expand(drafted, "chapter", "07", "--base-url", server.base_url)
+        assert expand(drafted, "accept", "07").code == 0
+        text = (drafted / "chapters" / "07_signals.md").read_text(encoding="utf-8")
+        assert shown.out.count(anchor) == text.count(anchor)
+        number = "" if kept else "3. "
+        own = anchor if kept else f"3-{anchor}"
+        assert f"\n## {number}{title}\n" in text
+        assert text.count("hecklist\n") == (title == "Final checklist")
+        assert set(re.findall(r"\[(?:the list|[\d. ]*" + title + r")\]\(#(.*?)\)", text)) == {own}
+        assert f"- [{title if kept else number + title}](#{own})" in text
+        assert ("## Remarks" in text) is kept
+        assert document_text(draft_of(drafted)) == text
+        # The outline asks for more lines: it is the same section still, and its author's.
+        outline = drafted / "outlines" / "07.yaml"
+        outline.write_text(OUTLINE.replace("lines: 20", "lines: 22"), encoding="utf-8")
+        ran = expand(drafted, "chapter", "07", "--base-url", server.base_url, "--json")
+        assert [one["status"] for one in ran.json["chapters"][0]["sections"]] == ["reused", "reused", "edited"]
+        assert not server.requests
+        assert document_text(draft_of(drafted)) == text
+        # Given up for a text of the tool's, it has the outline's title again, and links lead there.
+        expand(drafted, "chapter", "07", "--fresh", "--section", "3", "--base-url", server.base_url)
+        assert title not in draft_of(drafted).replace("@", "")
+        assert anchor not in draft_of(drafted).partition("<!--")[0]
+    assert expand(drafted, "accept", "--undo", "07").code == 0
+    assert (drafted / "chapters" / "07_signals.md").read_text(encoding="utf-8") == LISTED
+
+
+def test_several_headings_of_other_titles_are_followed_also_beside_other_edits(drafted: Path) -> None:
+    retitle(drafted, Signal="Interrupts", Checklist="Before you ship")
+    text = draft_of(drafted).replace("# Signals and pipes\n", "# Signals and pipes\n\nA line of mine.\n", 1)
+    (drafted / "drafts" / "07.md").write_text(text, encoding="utf-8")
+    with ScriptedServer() as server:
+        for _ in range(2):
+            ran = expand(drafted, "chapter", "07", "--base-url", server.base_url, "--json")
+            assert [one["status"] for one in ran.json["chapters"][0]["sections"]] == ["edited", "reused", "edited"]
+        assert not server.requests
+    text = draft_of(drafted)
+    assert [text.count(f"{title}\n") for title in ("Interrupts", "Before you ship")] == [1, 1]
+    assert not re.search(r"(?m)^#.*(?:Signal handling|Checklist)$", text)
+    assert "A line of mine." in text
+    assert expand(drafted, "accept", "07").code == 0
+
+
+def test_a_heading_that_is_gone_with_its_text_is_left_out(drafted: Path) -> None:
+    text = draft_of(drafted)
+    kept = "## 1." not in text
+    start = re.search(r"(?m)^## (?:3\. )?Checklist$", text)
+    assert start is not None
+    (drafted / "drafts" / "07.md").write_text(text[: start.start()] + text[text.index("<!-- expand") :], "utf-8")
+    assert ("left-out", "blocking" if kept else "warning") in findings(drafted)
+    if kept:
+        assert expand(drafted, "accept", "07").code == 5
+
+
+@pytest.mark.parametrize(
+    ("former", "present", "found"),
+    [
+        ("# T\n## Pipes\n", "# T\n## Fifos\n", {"Pipes": "Fifos"}),  # one is missing where one is new
+        ("# T\n## Pipes\n", "# T\n## Fifos\n## Queues\n", {}),
+        ("# T\n## Pipes\n", "# T\n### Fifos\n", {}),
+        ("# T\n## Pipes\n## A\n", "# T\n## A\n## Fifos\n", {}),
+        ("# T\n## Pipes\n## Masks\n", "# T\n## Fifos\n## Tables\n", {"Pipes": "Fifos", "Masks": "Tables"}),
+        ("# T\n## Pipes\n", "# T\n## Queues\n## Named pipes\n", {"Pipes": "Named pipes"}),
+        ("# T\n## Pipes\n### One\n", "# T\n## Fifos\n### Two\n", {"Pipes": "Fifos", "One": "Two"}),
+    ],
+)
+def test_a_heading_in_the_place_of_another_is_the_same(former: str, present: str, found: dict[str, str]) -> None:
+    pairs = retitled_headings(Page(former).headings, Page(present).headings)
+    assert {was.title: now.title for was, now in pairs} == found

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
-from expand.document.layout import is_placeholder
+from expand.document.layout import is_placeholder, retitled_headings
+from expand.document.page import Heading, Page
 from expand.markdown import blocks, code, lines, matching
 from expand.markdown.blocks import Block
 from expand.markdown.matching import stands_in, unnumbered
@@ -167,19 +168,26 @@ CARRIED = 0.7
 
 
 def source_findings(
-    source: Sequence[Block], draft: str, *, layout: Layout = "numbered", revised: Mapping[str, str] | None = None
+    source: Sequence[Block],
+    draft: str,
+    *,
+    layout: Layout = "numbered",
+    revised: Mapping[str, str] | None = None,
+    outlined: Collection[str] = (),
 ) -> tuple[Finding, ...]:
     """One finding for each block of the source that the draft does not hold, whitespace aside.
 
     Code must be there whole, a table row by row, a list line by line; anything else as one run of text. In the layout
     ``keep`` headings and rules are content as well, and whatever is missing must not be accepted. What gave way is only
     said: a placeholder to text, a block of a text that was ``revised`` to the text that it maps to, if that carries its
-    matter, and in the layout ``numbered`` headings and rules to the tool's headings."""
+    matter, in the layout ``numbered`` headings and rules to the tool's headings, and a heading to one in its place
+    whose title is none of those ``outlined``."""
     rewritten = [(_on_one_line(text), matching.terms(new)) for text, new in (revised or {}).items()]
     titles = {_bare_title(block.title) for block in blocks.headings(draft)} if layout == "numbered" else set()
     rules = [block for block in source if block.kind == "rule"] if layout == "numbered" else []
     whole = _on_one_line(draft)
     severity: Severity = "blocking" if layout == "keep" else "warning"
+    retitled = _retitled(source, whole, draft, outlined)
     found = []
     for block in source:
         if block in rules or (titles and block.kind == "heading" and _bare_title(block.title) in titles):
@@ -201,6 +209,9 @@ def source_findings(
                 )
                 remedy = f"see that its matter is there; missing: {', '.join([*missing][:8])}"
                 found.append(finding("left-out", 0, line, message, severity=severity, remedy=remedy))
+        elif block.kind == "heading" and block.start in retitled:
+            message = f"{what} is called {excerpt(retitled[block.start])} in the draft: {excerpt(block.text)}"
+            found.append(finding("superseded", 0, line, message))
         elif is_placeholder(block) and stands_in(block.text):
             continue  # its words say nothing that could be missed; those of "TODO: say what needs root" do
         elif is_placeholder(block) or (layout == "numbered" and block.kind == "heading"):
@@ -215,6 +226,19 @@ def source_findings(
         message = f"{gone} of the source's rules (its lines {places}) gave way to headings"
         found.append(finding("superseded", 0, rules[0].start + 1, message))
     return tuple(found)
+
+
+def _retitled(source: Sequence[Block], whole: str, draft: str, outlined: Collection[str]) -> dict[int, str]:
+    """What the headings of the source are called that have another title in the draft, by their lines."""
+    own = [block for block in source if block.kind == "heading"]
+    if all(_on_one_line(block.text) in whole for block in own):
+        return {}
+    former = [
+        Heading(line=block.start, level=block.level, title=blocks.without_attributes(block.title)) for block in own
+    ]
+    others = set(map(matching.title_key, outlined)) - {matching.title_key(heading.title) for heading in former}
+    present = [one for one in Page(draft).headings if matching.title_key(one.title) not in others]
+    return {was.line: now.title for was, now in retitled_headings(former, present)}
 
 
 def _bare_title(title: str) -> str:

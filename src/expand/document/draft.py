@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice, zip_longest
-from operator import attrgetter
+from itertools import accumulate, zip_longest
+from operator import itemgetter
 
+from expand.document.layout import extents, retitled
 from expand.document.page import BYTE_ORDER_MARK, Heading, Page
 from expand.document.source import footer_line
 from expand.markdown import blocks
@@ -36,8 +36,6 @@ _STAMP = re.compile(
 """The hidden line, also where an editor wrapped, indented, quoted or escaped it, or its end is lost."""
 _NUMBERED = re.compile(r"(\d{1,9})\.\s+\S")
 SHORT_HASH = 16
-MOST_HEADINGS = 200
-"""How many headings are tried for the one that a person gave a section: each takes time in proportion to the text."""
 
 
 def text_hash(text: str) -> str:
@@ -52,7 +50,8 @@ class Stamp:
 
     ``demands`` is the digest of what its outline demands beside title, topics and lines, ``lines`` are those that it
     was asked for, 0 where a part of it went elsewhere: they tell a change of titles and topics from one of the
-    contract. ``id`` is the number under which the ledger knows the section, 0 for its own."""
+    contract. ``id`` is the number under which the ledger knows the section, 0 for its own. ``title`` is the outline's
+    title, as an anchor, where the heading has another."""
 
     key: str
     text: str
@@ -60,6 +59,7 @@ class Stamp:
     demands: str = ""
     lines: int = 0
     id: int = 0
+    title: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +116,13 @@ class Draft:
         return "".join(piece if isinstance(piece, str) else self.sections.get(piece, "") for piece in self.pieces)
 
     @property
+    def starts(self) -> dict[int, int]:
+        """The number of each section by the line where it begins in the document, counted from 0."""
+        texts = [piece if isinstance(piece, str) else self.sections.get(piece, "") for piece in self.pieces]
+        lines = accumulate((len(blocks.rows(text)) for text in texts), initial=0)
+        return {line: piece for line, piece in zip(lines, self.pieces, strict=False) if isinstance(piece, int)}
+
+    @property
     def rest_edited(self) -> tuple[bool, ...]:
         """Whether a person changed the text outside of sections, for each of its hashes."""
         own = _rest_hashes(self.layout, self.pieces)
@@ -143,7 +150,10 @@ def render(
 
     ``rest`` are hashes that stand in that line in place of those of the text outside of sections, where they are not
     "": an edited part stays known as edited. Under ``numbered`` that text is in ``pieces``."""
-    own = _rest_hashes(layout, pieces if layout == "numbered" else _parts(Page(text), layout, stamps)[0])
+    if layout == "keep":
+        pieces, _, order = _parts(Page(text), layout, stamps)
+        fields["order"] = ",".join(order)
+    own = _rest_hashes(layout, pieces)
     ended = text.endswith(("\n", "\r"))
     said = ",".join(former or now for former, now in zip_longest(rest, own, fillvalue=""))
     line = _stamp_line({**fields, "layout": layout, "ended": str(int(ended)), "rest": said}, stamps)
@@ -155,8 +165,9 @@ def _stamp_line(fields: Mapping[str, str], stamps: Mapping[int, Stamp]) -> str:
     items = [f"{name}={value}" for name, value in fields.items()]
     for number, stamp in sorted(stamps.items()):
         own = stamp.id if stamp.id != number else 0
+        title = re.sub("-+", "-", stamp.title) if stamp.title != stamp.name else ""
         # The third field is one of earlier versions.
-        values = (stamp.key or "-", stamp.text, "", stamp.demands, stamp.lines or "", own or "")
+        values = (stamp.key or "-", stamp.text, "", stamp.demands, stamp.lines or "", own or "", title)
         name = f"@{stamp.name}" if stamp.name else ""
         items.append(f"{number}{name}={':'.join(map(str, values)).rstrip(':')}")
     return f"<!-- expand {' '.join(items)} -->"
@@ -185,21 +196,8 @@ def _read(body: str, fields: Mapping[str, str]) -> Draft:
         # Line endings and the mark are the source's; what is between them is compared without them.
         body = body.removeprefix(BYTE_ORDER_MARK)
         body = re.sub(r"\r\n?", "\n", body) if newline_of(body) != "\n" else body
-    page = Page(body)
-    pieces, sections = _parts(page, layout, stamps, rest[-1])
-    lost = [number for number in stamps if number not in sections]
-    if layout == "keep" and len(lost) == 1 and rest != _rest_hashes(layout, pieces):
-        # A person gave it another heading, if what is outside of sections then is what it was.
-        (number,) = lost
-        names = {stamp.name for stamp in stamps.values()}
-        levels = {heading.level for heading in page.headings if heading.anchor in names}
-        others = (one for one in page.headings if one.anchor not in names and (not levels or one.level in levels))
-        for heading in islice(others, MOST_HEADINGS):
-            named = {**stamps, number: replace(stamps[number], name=heading.anchor)}
-            parts = _parts(page, layout, named)
-            if rest == _rest_hashes(layout, parts[0]):
-                pieces, sections = parts
-                break
+    order = [item for item in fields.get("order", "").split(",") if re.match(r"\d(?:@\d{1,9}$|(?!@))", item)]
+    pieces, sections, _ = _parts(Page(body), layout, stamps, rest[-1], order)
     return Draft(
         language=fields.get("language", ""),
         plan=fields.get("plan", ""),
@@ -219,10 +217,10 @@ def _read_stamp(name: str, value: str) -> tuple[int, Stamp] | None:
     number, _, anchor = name.partition("@")
     if not _is_number(number):
         return None
-    key, text, _, demands, *counts = (*value.split(":"), *[""] * 5)[:6]
+    key, text, _, demands, *counts, title = (*value.split(":"), *[""] * 6)[:7]
     lines, own = (int(said) if _is_number(said) else 0 for said in counts)
     key = "" if key == "-" else key
-    return int(number), Stamp(key=key, text=text, name=anchor, demands=demands, lines=lines, id=own)
+    return int(number), Stamp(key=key, text=text, name=anchor, demands=demands, lines=lines, id=own, title=title)
 
 
 def _is_number(text: str) -> bool:
@@ -277,34 +275,60 @@ def _fitting(body: str, fields: Mapping[str, str]) -> int:
 
 
 def _parts(
-    page: Page, layout: Layout, stamps: Mapping[int, Stamp], footer_hash: str = ""
-) -> tuple[tuple[str | int, ...], dict[int, str]]:
-    """The document in pieces, and its sections in the order of their numbers.
+    page: Page,
+    layout: Layout,
+    stamps: Mapping[int, Stamp],
+    footer_hash: str = "",
+    order: Sequence[str] = (),
+) -> tuple[tuple[str | int, ...], dict[int, str], list[str]]:
+    """The document in pieces, its sections in the order of their numbers, and the order of these and of the headings
+    beside them.
 
     Under ``keep`` a section ends at the next heading that is as high, under ``numbered`` at the next numbered one: what
     a person puts between two is part of the first."""
     if layout == "keep":
-        by_anchor = {heading.anchor: heading for heading in page.headings}
-        starts = {number: by_anchor[stamp.name] for number, stamp in stamps.items() if stamp.name in by_anchor}
         every, closing = page.headings, footer_line(page)
+        starts = _kept_starts([one for one in every if one.line < closing], stamps, order)
     else:
         starts, closing = _numbered_starts(page, stamps, footer_hash)
         every = tuple(starts.values())
-    own = {heading.line for heading in starts.values()}
+    places = extents(every, starts, closing)
     pieces: list[str | int] = []
-    sections: dict[int, str] = {}
     at = 0
-    for number, heading in sorted(starts.items(), key=lambda item: item[1].line):
-        behind = islice(every, bisect_right(every, heading.line, key=attrgetter("line")), None)
-        ends = (other for other in behind if other.line in own or other.level <= heading.level)
-        end = next((other.lead for other in ends if other.line < closing), closing)
-        pieces += [page.cut(at, heading.line), number]
-        text = page.cut(heading.line, end)
-        sections[number] = text if layout == "keep" else text.rstrip("\n")
+    for number, (start, end) in sorted(places.items(), key=itemgetter(1)):
+        pieces += [page.cut(at, start), number]
         at = end
     pieces.append(page.cut(at, len(page.lines)))
     pieces[0] = f"{page.mark}{pieces[0]}" if page.mark else pieces[0]
-    return tuple(piece for piece in pieces if piece != "" or layout == "numbered"), dict(sorted(sections.items()))
+    sections = {number: page.cut(*places[number]) for number in sorted(places)}
+    if layout == "numbered":
+        return tuple(pieces), {number: text.rstrip("\n") for number, text in sections.items()}, []
+    own = {heading.line: number for number, heading in starts.items()}
+    outside = (one for one in every if not any(start < one.line < end for start, end in places.values()))
+    order = [f"{one.level}@{own[one.line]}" if one.line in own else _heading_hash(one) for one in outside]
+    return tuple(piece for piece in pieces if piece != ""), sections, order
+
+
+def _heading_hash(heading: Heading) -> str:
+    return f"{heading.level}{text_hash(heading.anchor)[: SHORT_HASH // 2]}"
+
+
+def _kept_starts(headings: Sequence[Heading], stamps: Mapping[int, Stamp], order: Sequence[str]) -> dict[int, Heading]:
+    """Where each section begins that the hidden line names: at the heading of that anchor, else at one that a person
+    retitled. ``order`` is that of the sections and of the headings beside them; without one they are in their own."""
+    by_anchor = {heading.anchor: heading for heading in headings}
+    starts = {number: by_anchor[stamp.name] for number, stamp in stamps.items() if stamp.name in by_anchor}
+    if len(starts) < len(stamps):
+        level = min((one.level for one in starts.values()), default=2)
+        order = order or [f"{level}@{number}" for number in sorted(stamps)]
+        places = {_heading_hash(one): at for at, one in enumerate(headings)}
+        places |= {f"{one.level}@{number}": headings.index(one) for number, one in starts.items()}
+        titles = {number: stamp.name.replace("-", " ") for number, stamp in stamps.items()}
+        numbers = [int(item.partition("@")[2] or 0) for item in order]
+        former = [Heading(level=int(item[0]), title=titles.get(n, "")) for item, n in zip(order, numbers, strict=True)]
+        found = retitled({at: places[item] for at, item in enumerate(order) if item in places}, headings, former)
+        starts |= {number: headings[found[at]] for at, number in enumerate(numbers) if number in stamps and at in found}
+    return starts
 
 
 def _numbered_starts(page: Page, stamps: Mapping[int, Stamp], footer_hash: str) -> tuple[dict[int, Heading], int]:

@@ -12,15 +12,12 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from expand.document.draft import Draft, Stamp, text_hash
-from expand.document.layout import SAME_TITLE, Named, Wanted, between, located
+from expand.document.layout import RENAMED_TITLE, SAME_TITLE, Named, Wanted, between, located, renamed
 from expand.document.numbered import renumbered
 from expand.document.page import Heading, Page
 from expand.markdown import matching
 from expand.markdown.blocks import anchor
 from expand.markdown.matching import unnumbered
-
-RENAMED_TITLE = 0.5
-"""The likeness from which a title is a new one for the same section, where nothing else is in its place."""
 
 
 def followed(draft: Draft, sections: Sequence[Named], drafted: Mapping[int, int] = MappingProxyType({})) -> Draft:
@@ -46,7 +43,13 @@ def new_numbers(
     own = sorted(draft.sections)
     texts = [draft.sections[number] for number in own]
     found = located([_heading_of(text) for text in texts], [section.wanted for section in sections])
-    _renamed(found, len(sections), len(own), lambda index, at: drafted.get(own[at]) == index + 1, anywhere=True)
+
+    def is_drafted(index: int, at: int) -> bool:
+        stamp = draft.stamps.get(own[at], Stamp(key="", text=""))
+        keys = {matching.title_key(title) for title in sections[index].wanted.titles}
+        return drafted.get(own[at]) == index + 1 or matching.title_key(stamp.title or stamp.name) in keys - {""}
+
+    _renamed(found, len(sections), len(own), is_drafted, anywhere=True)
     _renamed(found, len(sections), len(own), lambda index, at: _follows(texts[at], sections[index]))
     # Anywhere, one topic in common is chance: many sections have one on errors, or a summary.
     several = {index for index, section in enumerate(sections) if len(section.topics) > 1}
@@ -128,12 +131,7 @@ def bodies(text: str, topics: Sequence[Wanted], authors: Sequence[str]) -> Bodie
 def _topic_places(page: Page, topics: Sequence[Wanted]) -> dict[int, int]:
     """The index of each topic's heading among those of a section."""
     below = page.headings[1:]
-    found = located(below, topics)
-
-    def is_like(index: int, at: int) -> bool:
-        return matching.best_likeness(below[at].title, topics[index].titles) >= RENAMED_TITLE
-
-    _renamed(found, len(topics), len(below), is_like)
+    found = renamed(located(below, topics), below, topics)
     return {topic: at + 1 for topic, at in found.items()}
 
 

@@ -8,9 +8,10 @@ place: reference definitions, comments, rules, and the anchors of the heading th
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise, zip_longest
+from types import MappingProxyType
 from typing import NamedTuple
 
 from expand.document.page import Heading, Page, Span
@@ -24,6 +25,8 @@ TAIL = 200
 """Characters that are looked at for a blank line at the end: more than one line of blanks ever has."""
 SAME_TITLE = 0.8
 """The likeness from which a heading between its neighbours is that of a section or topic."""
+RENAMED_TITLE = 0.5
+"""The likeness from which a title is a new one for the same section or topic, where nothing else is in its place."""
 OTHER_LEVEL = 0.15
 """How much less a heading of another level is like a title."""
 
@@ -66,27 +69,27 @@ class Added(NamedTuple):
     text: str
 
 
-def located(headings: Sequence[Heading], wanted: Sequence[Wanted]) -> dict[int, int]:
-    """The index of the heading that is each of the wanted ones, for those that there are.
+def located(
+    headings: Sequence[Heading], wanted: Sequence[Wanted], known: Mapping[int, int] = MappingProxyType({})
+) -> dict[int, int]:
+    """The index of the heading that is each of the wanted ones, for those that there are; ``known`` are some of them.
 
     What is stated or titled so is found wherever it is; what is only like it must stand between its neighbours, in
     their order. A heading is taken once. Of several with one title it is that of the level that most of the wanted ones
     have, then the first after the neighbour before."""
-    found: dict[int, int] = {}
+    found = dict(known)
     for index, item in enumerate(wanted):
-        if item.stated:
+        if item.stated and index not in found:
             _take(found, index, [at for at, heading in enumerate(headings) if _is_stated(heading, item.stated)])
     keys = [matching.title_key(heading.title) for heading in headings]
-    own = {index: {matching.title_key(t) for t in item.titles} for index, item in enumerate(wanted) if not item.stated}
+    unstated = (pair for pair in enumerate(wanted) if not pair[1].stated and pair[0] not in known)
+    own = {index: {matching.title_key(title) for title in item.titles} for index, item in unstated}
     titled = {index: [at for at, key in enumerate(keys) if key and key in own[index]] for index in own}
     levels = Counter(level for ats in titled.values() for level in {headings[at].level for at in ats})
     usual = min(levels, key=lambda level: (-levels[level], level), default=0)
     for index, candidates in titled.items():
         _take(found, index, sorted(candidates, key=lambda at: headings[at].level != usual))
-    missing = [index for index in own if index not in found]
-    for _, run in groupby(missing, key=lambda index: sum(other < index for other in found)):
-        indexes = list(run)
-        free = between(found, indexes[0], indexes[-1], len(headings))
+    for indexes, free in _gaps(found, headings, own):
         if len(indexes) == 1 and free and all(headings[at].level > headings[free[0]].level for at in free[1:]):
             # All words of the one in the other's title: "Installation" and "Installation on Linux". Nothing else could
             # be meant. What is below the heading is its own: the section's topics, once its draft is accepted.
@@ -95,7 +98,7 @@ def located(headings: Sequence[Heading], wanted: Sequence[Wanted]) -> dict[int, 
                 found[indexes[0]] = free[0]
                 continue
         likely = [[_likeness(headings[at], wanted[index], usual) for at in free] for index in indexes]
-        found |= {indexes[row]: free[column] for row, column in _in_order(likely)}
+        found |= {indexes[row]: free[column] for row, column in _in_order(likely, least=SAME_TITLE)}
     return dict(sorted(found.items()))
 
 
@@ -114,14 +117,56 @@ def _take(found: dict[int, int], index: int, candidates: Sequence[int]) -> None:
         found[index] = next((at for at in free if at > after), free[0])
 
 
-def _in_order(likely: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
+def renamed(found: Mapping[int, int], headings: Sequence[Heading], former: Sequence[Wanted]) -> dict[int, int]:
+    """What was found, by index, and the headings between its neighbours that are like enough to be a new title."""
+    every = dict(found)
+    for indexes, free in _gaps(every, headings, range(len(former))):
+        likely = [
+            [matching.best_likeness(headings[at].title, former[index].titles) for at in free] for index in indexes
+        ]
+        every |= {indexes[row]: free[column] for row, column in _in_order(likely, least=RENAMED_TITLE)}
+    return dict(sorted(every.items()))
+
+
+def retitled(found: Mapping[int, int], headings: Sequence[Heading], former: Sequence[Heading]) -> dict[int, int]:
+    """What was found, by index, and the headings that a person gave another title: those like the ``former`` ones, and
+    of any title where as many of one level stand between two neighbours as are missing there."""
+    every = renamed(found, headings, [Wanted((heading.title,)) for heading in former])
+    for level in {heading.level for heading in former}:
+        for indexes, free in _gaps(every, headings, (at for at, one in enumerate(former) if one.level == level)):
+            own = [at for at in free if headings[at].level == level]
+            every |= zip(indexes, own, strict=True) if len(own) == len(indexes) else ()
+    return dict(sorted(every.items()))
+
+
+def retitled_headings(
+    former: Sequence[Heading], present: Sequence[Heading], known: Mapping[int, int] = MappingProxyType({})
+) -> list[tuple[Heading, Heading]]:
+    """The ``former`` headings to which a person gave another title, each with the present one; ``known`` are some of
+    them by index."""
+    found = located(present, [Wanted((heading.title,)) for heading in former], known)
+    pairs = ((former[index], present[at]) for index, at in retitled(found, present, former).items())
+    return [(was, now) for was, now in pairs if anchor(was.title) != anchor(now.title)]
+
+
+def _gaps(
+    found: Mapping[int, int], headings: Sequence[Heading], indexes: Iterable[int]
+) -> Iterator[tuple[list[int], list[int]]]:
+    """Runs of indexes that were not found, each with the places that are free between its neighbours; ``found`` may
+    grow meanwhile."""
+    missing = (index for index in indexes if index not in found)
+    runs = [list(run) for _, run in groupby(missing, key=lambda index: sum(other < index for other in found))]
+    yield from ((run, between(found, run[0], run[-1], len(headings))) for run in runs)
+
+
+def _in_order(likely: Sequence[Sequence[float]], *, least: float) -> list[tuple[int, int]]:
     """Pairs of rows and columns that are like enough, none crossing another, of the greatest likeness in all."""
     best: list[list[tuple[float, list[tuple[int, int]]]]] = [[(0.0, [])] * (len(likely[0]) + 1)]
     for row, values in enumerate(likely):
         line: list[tuple[float, list[tuple[int, int]]]] = [(0.0, [])]
         for column, value in enumerate(values):
             options = [line[column], best[-1][column + 1]]
-            if value >= SAME_TITLE:
+            if value >= least:
                 total, pairs = best[-1][column]
                 options.append((total + value, [*pairs, (row, column)]))
             line.append(max(options, key=lambda option: option[0]))
@@ -149,24 +194,24 @@ def section_headings(page: Page) -> tuple[Heading, ...]:
     return headings
 
 
-def section_end(headings: Sequence[Heading], found: Mapping[int, int], index: int, end: int) -> int:
-    """The line where a found section ends: above the next heading that is a section's or at least as high as its own,
-    or at the ``end`` of the body."""
-    own, behind = headings[found[index]], found[index] + 1
-    ends = (h.lead for at, h in enumerate(headings[behind:], behind) if at in found.values() or h.level <= own.level)
-    return next(ends, end)
+def extents(headings: Sequence[Heading], own: Mapping[int, Heading], end: int) -> dict[int, tuple[int, int]]:
+    """The lines ``[start, end)`` of each of its ``own`` sections that a document has: from the heading to what belongs
+    to the next one that is a section's or at least as high, or to the ``end`` of the body."""
+    starts, found = {heading.line for heading in own.values()}, {}
+    for key, heading in own.items():
+        ends = (h for h in headings if h.line > heading.line and (h.line in starts or h.level <= heading.level))
+        found[key] = heading.line, next((other.lead for other in ends if other.line < end), end)
+    return found
 
 
 def section_texts(page: Page, wanted: Sequence[Wanted], *, end: int) -> tuple[dict[int, str], bool]:
     """The text of each section that a document has, from its heading on, by number, and whether its other headings up
     to line ``end`` all stand in them."""
     headings = section_headings(page)
-    found = located(headings, wanted)
-    places = {index + 1: (headings[at].line, section_end(headings, found, index, end)) for index, at in found.items()}
-    inside = {line for start, stop in places.values() for line in range(start, stop)}
-    return {n: page.cut(*place) for n, place in places.items()}, all(
-        h.line in inside or h.line >= end for h in headings
-    )
+    own = {index + 1: headings[at] for index, at in located(headings, wanted).items()}
+    places = extents(headings, own, end)
+    outside = [h for h in headings if h.line < end and not any(a <= h.line < b for a, b in places.values())]
+    return {number: page.cut(*place) for number, place in places.items()}, not outside
 
 
 def _insertion_line(page: Page, start: int, end: int) -> int:
@@ -271,12 +316,20 @@ class Named(NamedTuple):
     topic_titles: tuple[str, ...]
 
 
-def arrange(page: Page, sections: Sequence[Named], *, end: int | None = None) -> Arrangement:
+def arrange(
+    page: Page,
+    sections: Sequence[Named],
+    *,
+    end: int | None = None,
+    starts: Mapping[int, int] = MappingProxyType({}),
+) -> Arrangement:
     """A document with the sections of an outline, numbered from 1. Text before line ``end`` is its body; what is behind
-    closes it."""
+    closes it. ``starts`` are the sections that are known, by the lines of their headings."""
     body_end = len(page.lines) if end is None else end
     headings = section_headings(page)
-    found = located(headings, [section.wanted for section in sections])
+    numbers = ((at, starts.get(heading.line, 0)) for at, heading in enumerate(headings))
+    known = {number - 1: at for at, number in numbers if 0 < number <= len(sections)}
+    found = located(headings, [section.wanted for section in sections], known)
     siblings = [heading for heading in headings if heading.line < body_end]
     level = min((headings[at].level for at in found.values()), default=min((h.level for h in siblings), default=2))
     style = style_of([heading for heading in siblings if heading.level == level], level=level)
@@ -294,14 +347,15 @@ def arrange(page: Page, sections: Sequence[Named], *, end: int | None = None) ->
             parts[index + 1] = (Added(heading), *(slots or [Slot(0)]))
             pieces.append(index + 1)
 
+    places = extents(headings, {index: headings[at] for index, at in found.items()}, body_end)
     at = headings[found[order[0]]].lead if order else _insertion_line(page, 0, body_end)
     pieces.append(page.mark + page.cut(0, at))
     add_missing(-1, last=not order)
     for index in order:
-        heading, end = headings[found[index]], section_end(headings, found, index, body_end)
-        pieces += [page.cut(at, heading.line), index + 1]
-        parts[index + 1] = section_parts(page, heading, end, sections[index])
-        at = end
+        start, stop = places[index]
+        pieces += [page.cut(at, start), index + 1]
+        parts[index + 1] = section_parts(page, headings[found[index]], stop, sections[index])
+        at = stop
         add_missing(index, last=index == order[-1])
     pieces.append(page.cut(at, len(page.lines)))
     return Arrangement(

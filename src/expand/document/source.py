@@ -10,6 +10,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, groupby, zip_longest
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
@@ -358,11 +359,17 @@ def fragments(text: str) -> Iterator[Fragment]:
         yield Fragment(unquote(found["page"]), unquote(found["id"]).lower(), found.span("id"))
 
 
-def relinked(text: str, anchors: Mapping[str, str], file: str) -> str:
-    """The text with other anchors in its links to the document itself, which is named ``file``."""
+def relinked(
+    text: str, anchors: Mapping[str, str], file: str, titles: Mapping[str, tuple[str, str]] = MappingProxyType({})
+) -> str:
+    """The text with other anchors in its links to the document itself, which is named ``file``. A link that says just
+    the former one of the two ``titles`` of an anchor says the other one then."""
     for fragment in reversed([*fragments(text)] if anchors else []):
         new = anchors.get(fragment.anchor)
         if new is not None and fragment.page.removeprefix("./") in ("", file):
             start, end = fragment.place
-            text = text[:start] + (quote(new) if "%" in text[start:end] else new) + text[end:]
+            before, (former, title) = text[:start], titles.get(fragment.anchor, ("", ""))
+            if former and before.endswith(said := f"[{former}]({fragment.page}#"):
+                before = f"{before.removesuffix(said)}[{title}]({fragment.page}#"
+            text = before + (quote(new) if "%" in text[start:end] else new) + text[end:]
     return text

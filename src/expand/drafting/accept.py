@@ -46,8 +46,13 @@ def review(
     toolchains, with ``known_code`` only as far as they were already.
 
     Raises ``InputError`` when there is no draft."""
-    draft_file = open_draft(workspace, settings, book, chapter_id, language)
-    source = draft_file.chapter.outline.source
+    return _reviewed(open_draft(workspace, settings, book, chapter_id, language), workspace, settings, code, known_code)
+
+
+def _reviewed(
+    draft_file: DraftFile, workspace: Workspace, settings: Settings, code: bool = False, known_code: bool = False
+) -> ChapterResult:
+    book, source = draft_file.chapter.book, draft_file.chapter.outline.source
     present = decoded(workspace.source_bytes(draft_file.chapter.outline), workspace.source_path(source))
     gone = anchors([present]) - anchors([document.document_text(draft_file.text)])
     links = not_ignored(
@@ -61,7 +66,7 @@ def review(
     result = draft_file.chapter_result(
         [draft_file.section_result(one, status, verdicts) for one, status in zip(sections, statuses, strict=True)],
         whole=True,
-        others=_other_chapters(workspace, book, chapter_id, draft_file.chapter.language),
+        others=_other_chapters(workspace, book, draft_file.chapter.id, draft_file.chapter.language),
         code=verdicts,
     )
     return replace(result, findings=(*result.findings, *links))
@@ -195,7 +200,8 @@ def accept_drafts(
     it does not have, and for a source that changed since its draft was made. ``force`` passes over the findings and the
     change."""
     book = workspace.book()
-    reviewed = [review(workspace, settings, book, chapter, language=language) for chapter in dict.fromkeys(chapters)]
+    opened = {chapter: open_draft(workspace, settings, book, chapter, language) for chapter in dict.fromkeys(chapters)}
+    reviewed = [_reviewed(draft_file, workspace, settings) for draft_file in opened.values()]
     outlines = {chapter.id: workspace.outline(chapter.id, chapter.language) for chapter in reviewed}
     for chapter in reviewed:
         _require_mapped(workspace, book, outlines[chapter.id], chapter.language)
@@ -212,41 +218,41 @@ def accept_drafts(
             require_unchanged(workspace, outlines[chapter.id], chapter.draft)
         if refused := tuple(chapter for chapter in reviewed if chapter.blocking):
             return AcceptResult(refused=refused)
-    texts = {
-        chapter.id: _text_of_sections(workspace, settings, book, chapter.id, chapter.language, frozenset(sections))
-        if sections
-        else draft_text(workspace, book.draft_name(chapter.id, chapter.language))
-        for chapter in reviewed
-    }
-    acceptances = Acceptances(workspace)
+    chosen = frozenset(sections)
+    texts = {name: _text_of_sections(workspace, one, chosen) if chosen else one.result for name, one in opened.items()}
     done: list[Accepted] = []
     try:
         for chapter in reviewed:
-            outline = outlines[chapter.id]
-            source, text = outline.source, texts[chapter.id]
-            diff = _diff(workspace.source_bytes(outline), text.encode(), source)
-            changed = bool(diff) if dry_run else acceptances.accept(chapter.id, source, text)
-            files = [source]
-            if not dry_run and chapter.language == book.language and _remember(workspace, outline, text, book.language):
-                files.append(workspace.relative(workspace.memory_path(chapter.id)))
-            done.append(
-                Accepted(
-                    chapter=chapter.id,
-                    source=source,
-                    draft=chapter.draft,
-                    changed=changed,
-                    diff=diff,
-                    files=tuple(files),
-                    result=chapter,
-                    whole=not sections,
-                )
-            )
+            draft_file = opened[chapter.id]
+            if draft_file.moved and not dry_run:
+                draft_file.write()
+            done.append(_accepted(workspace, chapter, texts[chapter.id], whole=not chosen, dry_run=dry_run))
     except BaseException:
         for accepted in reversed(done):
             if accepted.changed:
                 undo_acceptance(workspace, accepted.chapter, accepted.source)
         raise
     return AcceptResult(accepted=tuple(done))
+
+
+def _accepted(workspace: Workspace, result: ChapterResult, text: str, *, whole: bool, dry_run: bool) -> Accepted:
+    """A text in the place of its source."""
+    outline, language = workspace.outline(result.id, result.language), workspace.book().language
+    diff = _diff(workspace.source_bytes(outline), text.encode(), outline.source)
+    changed = bool(diff) if dry_run else Acceptances(workspace).accept(result.id, outline.source, text)
+    files = [outline.source]
+    if not dry_run and result.language == language and _remember(workspace, outline, text, language):
+        files.append(workspace.relative(workspace.memory_path(result.id)))
+    return Accepted(
+        chapter=result.id,
+        source=outline.source,
+        draft=result.draft,
+        changed=changed,
+        diff=diff,
+        files=tuple(files),
+        result=result,
+        whole=whole,
+    )
 
 
 def _remember(workspace: Workspace, outline: Outline, text: str, language: str) -> bool:
@@ -270,11 +276,8 @@ def undo_acceptance(workspace: Workspace, chapter: str, source: str | None = Non
     return restored
 
 
-def _text_of_sections(
-    workspace: Workspace, settings: Settings, book: Book, chapter_id: str, language: str, chosen: frozenset[int]
-) -> str:
+def _text_of_sections(workspace: Workspace, draft_file: DraftFile, chosen: frozenset[int]) -> str:
     """The source as it stands, with the text of the chosen sections from the draft."""
-    draft_file = open_draft(workspace, settings, book, chapter_id, language)
     chapter, outline = draft_file.chapter, draft_file.chapter.outline
     if chapter.translated:
         raise InputError("a translation is accepted as a whole", remedy="leave out --section")

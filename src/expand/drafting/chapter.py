@@ -10,10 +10,11 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from expand.checks import Finding, check_section, not_ignored
@@ -179,13 +180,13 @@ class Chapter:
             for section in self.outline.sections
         )
 
-    def arranged(self, page: Page) -> Arrangement:
-        """A document with the sections of the outline in it, in the layout ``keep``. One without any text, as of a new
-        chapter, begins with its title."""
+    def arranged(self, page: Page, starts: Mapping[int, int] = MappingProxyType({})) -> Arrangement:
+        """A document with the sections of the outline in it, in the layout ``keep``; ``starts`` as in ``arrange``. One
+        without any text, as of a new chapter, begins with its title."""
         if not any(span.text.strip() for span in page.spans if span.kind not in ("mark", "front-matter")):
             page = Page(with_title(page, self.say(self.outline.title)))
         named = known_by_draft(self.draft, self.named) if self.draft else self.named
-        return arrange(page, named, end=footer_line(page))
+        return arrange(page, named, end=footer_line(page), starts=starts)
 
     @cached_property
     def authors(self) -> tuple[str, ...]:

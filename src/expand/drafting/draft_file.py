@@ -11,6 +11,7 @@ an edit in it, it does.
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,15 +20,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
 from expand.checks.consistency import voice_drift
-from expand.checks.finding import finding
+from expand.checks.finding import excerpt, finding
+from expand.checks.links import anchors
 from expand.checks.requirements import LONG, SHORT
 from expand.document import draft as document
 from expand.document.draft import Draft, Stamp
 from expand.document.follow import Carried, bodies, followed, inserted, title_of, with_topics_moved
-from expand.document.layout import Added, Arrangement, Assembled, assembled, untouched
+from expand.document.layout import Added, Arrangement, Assembled, assembled, retitled_headings
 from expand.document.numbered import renumbered
-from expand.document.page import BYTE_ORDER_MARK, Page
+from expand.document.page import BYTE_ORDER_MARK, Heading, Page
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
+from expand.document.source import relinked
 from expand.drafting.acceptance_record import (
     Acceptances,
     ReplacedText,
@@ -134,6 +137,10 @@ class DraftFile:
         self._former: Draft | None = None
         self._damaged = False
         self._overwritten = set[int]() if overwritten is None else overwritten
+        self._retitled: list[tuple[int, Heading, Heading]] = []
+        """The headings that a person gave another title, by section: as the tool writes them, and as they are."""
+        self.moved: dict[str, tuple[Heading, Heading]] = {}
+        """Such headings by the anchors to which links no longer lead."""
         self._kept_line = workspace.kept_line(chapter.name)
         self._reread()
         for section in chapter.outline.sections:
@@ -141,6 +148,8 @@ class DraftFile:
                 text = SectionText(chapter.skeletons[section.number]).render()
                 self.put(section.number, text, SOURCE_KEY)
         self._unwritten.clear()
+        if self.moved:
+            self._keep_names()
 
     @property
     def dirty(self) -> bool:
@@ -152,14 +161,21 @@ class DraftFile:
         """The draft as it was last read or written; "" before."""
         return self._seen or ""
 
+    @property
+    def result(self) -> str:
+        """The document that the draft is: as it was last read or written, with links that follow retitled headings."""
+        return self.document(self.texts) if self.moved else document.document_text(self.text, self._kept_line)
+
     def put(self, number: int, text: str, key: str) -> None:
         """Take over a section that the tool wrote; ``key`` is "" while it is unfinished."""
         section = self.chapter.outline.sections[number - 1]
-        if number in self._overwritten:
+        former = self.texts.get(number, "")
+        if replaces := number in self._overwritten:
             self._keep_replaced(number)
             self._overwritten.discard(number)
-        former = self.texts.get(number, "")
         self.texts[number] = text
+        if replaces:
+            self._note_moved(retitled_headings(Page(former).headings, Page(text).headings))
         if names.definitions(former):  # what another section leant on stays defined
             wanted = names.lacking(list(self.texts.values()), self.chapter.names)
             text = self.texts[number] = names.completed(text, wanted, [former])
@@ -224,7 +240,7 @@ class DraftFile:
         if stamp is None or stamp.key == SOURCE_KEY or chapter.demands_more(section, stamp.demands):
             return NOT_BEGUN
         skeleton, wanted = chapter.skeletons[section.number], chapter.named[section.number - 1]
-        found = bodies(self.texts[section.number], wanted.topics, chapter.authors)
+        found = bodies(self.texts[section.number], wanted.topics, self._authors)
         texts, opening = dict(found.texts), found.opening
         if texts and not wanted.topics and any(isinstance(part, Added) for part in skeleton.parts[1:]):
             # Nothing but its place tells the opening from the rest: it is the first paragraph, if the text begins so.
@@ -246,7 +262,7 @@ class DraftFile:
         """Write the draft as it is now; not at all where nothing changed."""
         with state_lock(self._workspace, "drafts.lock"):  # over all processes
             self._reread()
-            self._keep_names_apart()
+            self._keep_names()
             own = [n for n in self._unwritten if n in self.told and not self.edited(n)]
             keep_told(self._workspace, self.path, {document.text_hash(self.texts[n]): self.told[n] for n in own})
             text, with_edits = self._rendered()
@@ -260,22 +276,23 @@ class DraftFile:
                 self._kept_line = line
         self._unwritten.clear()
 
-    def _keep_names_apart(self) -> None:
-        """Say where the cited passages stand by now. Rename what two sections define differently, and drop what they
-        define likewise, but nothing that the author or an editor defined. Sections are taken in their order, so that it
-        is the same whichever came first."""
+    def _keep_names(self) -> None:
+        """Say where the cited passages stand by now, and lead links to headings with another title there. Rename what
+        two sections define differently, and drop what they define likewise, but nothing that the author or an editor
+        defined. Sections are taken in their order, so that it is the same whichever came first."""
         numbers = [section.number for section in self.chapter.outline.sections]
         taken: dict[str, str] = {}
         for number in sorted(numbers, key=lambda number: (not self.edited(number), number)):
             text, stamp = self.texts[number], self._stamps.get(number)
-            new = text
-            if stamp is not None and not self.edited(number):
-                new = renewed(text, self.chapter.known_passages(number))
-                new = names.apart(new, taken, keep=self.chapter.names)
-            if stamp is not None and new != text:
+            own = stamp is not None and not self.edited(number)
+            new = self._relinked(text)
+            if own:
+                new = names.apart(renewed(new, self.chapter.known_passages(number)), taken, keep=self.chapter.names)
+            if new != text:
                 self.texts[number] = new
-                self._stamps[number] = replace(stamp, text=document.text_hash(new))
                 self._unwritten.add(number)
+            if stamp is not None and own:
+                self._stamps[number] = replace(stamp, text=document.text_hash(new))
             taken |= {d.name: d.content for d in names.definitions(new) if d.name not in self.chapter.names}
 
     def _rendered(self) -> tuple[str, bool]:
@@ -283,13 +300,13 @@ class DraftFile:
         former, chapter = self._former, self.chapter
         arrangement, edited = self._arrangement()
         text, starts = self._text(arrangement, self.texts)
-        names = {number: anchor(one.title) for number, one in chapter.skeletons.items()}
+        titles = {number: anchor(one.title) for number, one in chapter.skeletons.items()}
+        stamps = {n: replace(one, name=titles.get(n, one.name)) for n, one in self._stamps.items() if n in starts}
         if (
             chapter.layout == "keep"
         ):  # its own headings; else the title that the tool gave, whatever a person made of it
-            anchors = {heading.line: heading.anchor for heading in Page(text).headings}
-            names = {number: anchors[at] for number, at in starts.items() if at in anchors}
-        stamps = {n: replace(one, name=names.get(n, one.name)) for n, one in self._stamps.items() if n in starts}
+            own = {heading.line: heading.anchor for heading in Page(text).headings}
+            stamps = {n: replace(one, name=own.get(starts[n], ""), title=one.name) for n, one in stamps.items()}
         kept = former and chapter.layout == "keep" and any(edited)  # then it is not made from the source as it is now
         whole = document.render(
             text,
@@ -304,20 +321,19 @@ class DraftFile:
         return whole, any(edited) or any(map(self.edited, self.texts))
 
     def _arrangement(self) -> tuple[Arrangement, Sequence[bool]]:
-        """The document for the sections to go into, and which parts of it a person edited: these stay, and so do their
-        sections that the outline does not have."""
+        """The document for the sections to go into, and which parts of it a person edited: these stay, but for links to
+        headings with another title, and so do their sections that the outline does not have."""
         former, chapter = self._former, self.chapter
-        own = chapter.arrangement
-        if former is None:
-            return own, ()
-        theirs = [number for number in former.sections if number not in chapter.skeletons and self.edited(number)]
-        edited = former.rest_edited
-        if chapter.layout == "numbered":
-            head, footer = (former.pieces[at] if edited[at] else own.pieces[at] for at in (0, -1))
-            return own._replace(pieces=(head, *chapter.skeletons, *theirs, footer)), edited
-        if not any(edited) and not theirs:
-            return own, edited
-        return chapter.arranged(Page(former.whole)), (True,)
+        arrangement, edited = chapter.arrangement, former.rest_edited if former else ()
+        if former is not None:
+            theirs = [number for number in former.sections if number not in chapter.skeletons and self.edited(number)]
+            if chapter.layout == "numbered":
+                head, footer = (former.pieces[at] if edited[at] else arrangement.pieces[at] for at in (0, -1))
+                arrangement = arrangement._replace(pieces=(head, *chapter.skeletons, *theirs, footer))
+            elif any(edited) or theirs:
+                arrangement, edited = chapter.arranged(Page(former.whole), former.starts), (True,)
+        pieces = (self._relinked(piece) if isinstance(piece, str) else piece for piece in arrangement.pieces)
+        return arrangement._replace(pieces=tuple(pieces)), edited
 
     def document(self, texts: Mapping[int, str]) -> str:
         """The document with these texts of its sections, without the hidden line."""
@@ -328,6 +344,33 @@ class DraftFile:
         if self.chapter.layout == "keep":
             return whole
         return whole._replace(text=self._mark + f"{whole.text.rstrip()}\n".replace("\n", self._newline))
+
+    def _relinked(self, text: str) -> str:
+        """The text with its links to headings that have another title leading to them, under that title."""
+        anchors = {name: now.anchor for name, (_, now) in self.moved.items()}
+        titles = {name: (was.title, now.title) for name, (was, now) in self.moved.items()}
+        return relinked(text, anchors, posixpath.basename(self.chapter.outline.source), titles)
+
+    @property
+    def _authors(self) -> list[str]:
+        """The author's blocks as they are in the draft."""
+        return [self._relinked(text) for text in self.chapter.authors]
+
+    def _note_retitled(self) -> None:
+        """Look for the headings of edited sections that have another title than the tool's."""
+        self._retitled = []
+        for number, text in self.texts.items():
+            if self.edited(number) and number in self.chapter.skeletons and not self.chapter.translated:
+                own, now = SectionText(self.chapter.skeletons[number]).bare, Page(text).headings
+                pairs = retitled_headings(Page(own).headings, now, {0: 0} if now else {})
+                self._retitled += [(number, *pair) for pair in pairs]
+        self._note_moved([(own, now) for _, own, now in self._retitled])
+
+    def _note_moved(self, retitled: Sequence[tuple[Heading, Heading]]) -> None:
+        """Have links follow headings; those that had followed them elsewhere come back."""
+        there = anchors(self.texts.values()) if retitled else set()
+        moved = {was.anchor: (was, now) for was, now in retitled if was.anchor not in there}
+        self.moved = {name: pair for name, pair in self.moved.items() if pair[1].anchor not in moved} | moved
 
     @cached_property
     def _kept_source(self) -> str:
@@ -386,14 +429,12 @@ class DraftFile:
         drafted = {section.number: chapter.outline_digest(section) for section in chapter.outline.sections}
         same = {n: m for n, stamp in read.stamps.items() for m, own in drafted.items() if stamp.key.startswith(own)}
         former = followed(read, chapter.named, same)
-        if chapter.layout == "keep" and read.stamps.keys() - read.sections.keys():
-            former = self._found_again(former, read.stamps)
         # A topic that is missing in a section whose outline is as it was, a person took out or put elsewhere.
         keys = {section.number: chapter.key(section, NO_REVISION) for section in chapter.outline.sections}
         changed = frozenset(
             n for n, s in former.stamps.items() if n not in keys or "outline" in differences(s.key, keys[n])
         )
-        former, carried = with_topics_moved(former, chapter.named, chapter.authors, changed)
+        former, carried = with_topics_moved(former, chapter.named, self._authors, changed)
         for number, one in carried.items():
             former = former.having(number, *self._with(former, number, one))
         for number, text in former.sections.items():
@@ -408,16 +449,7 @@ class DraftFile:
         for number in self._overwritten:
             former = former.without(number)
         self._former = former
-
-    def _found_again(self, former: Draft, stamps: Mapping[int, Stamp]) -> Draft:
-        """The draft with the sections whose headings a person changed: they are where the outline finds them, as their
-        places in the document are, and a person's."""
-        arrangement = self.chapter.arranged(Page(former.whole))
-        for number in arrangement.present - former.sections.keys():
-            text = untouched(arrangement.sections[number], arrangement.newline)
-            stamp = stamps.get(number, Stamp(key="", text=""))
-            former = former.having(number, text, replace(stamp, text=""))
-        return former
+        self._note_retitled()
 
     def _with(self, former: Draft, number: int, carried: Carried) -> tuple[str, Stamp | None]:
         """A section with the topics that came to it from others. It is edited where any of them was."""
@@ -430,7 +462,7 @@ class DraftFile:
                 heading = f"{'#' * skeleton.body_level} {title}"
                 whole = inserted(whole, slot, named.topics, f"{heading}\n\n{body}")
             return whole, stamp
-        own = bodies(whole, named.topics, self.chapter.authors)
+        own = bodies(whole, named.topics, self._authors)
         carried_over = {slot: body for slot, body in carried.texts.items() if body}
         text = SectionText(skeleton.opened(own.opening or None), {**own.texts, **carried_over})
         whole = text.render()
@@ -548,7 +580,14 @@ class DraftFile:
         if whole:
             skeletons = chapter.skeletons.items()
             revised = {text: texts[number] for number, one in skeletons for text in one.revised_texts}
-            found += source_findings(chapter.source_blocks, self.text, layout=chapter.layout, revised=revised)
+            for number, own, now in self._retitled:
+                if own.line == 0 and number in texts:
+                    message = f"the outline calls it {excerpt(chapter.skeletons[number].title)}: {excerpt(now.title)}"
+                    remedy = "give the section this title in the outline, too, or the heading the outline's"
+                    found += (finding("unknown-heading", number, now.line + 1, message, remedy=remedy),)
+            source = [replace(block, text=self._relinked(block.text)) for block in chapter.source_blocks]
+            outlined = [title for one in chapter.skeletons.values() for title in (one.title, *one.topics)]
+            found += source_findings(source, self.result, layout=chapter.layout, revised=revised, outlined=outlined)
         return not_ignored(found, texts, chapter.ignored)
 
 

@@ -157,11 +157,15 @@ class SectionText:
         return self.skeleton.measure.of_section(self.render())
 
     @cached_property
+    def bare(self) -> str:
+        """The section before a model wrote anything, with the headings of all topics."""
+        parts = [part for part in self.skeleton.parts if not isinstance(part, Placeholder)]
+        return fill(parts, [""] * len(self.slots), self.skeleton.newline, headings=True).text.strip("\n")
+
+    @cached_property
     def base_lines(self) -> int:
         """The lines before a model wrote anything."""
-        parts = [part for part in self.skeleton.parts if not isinstance(part, Placeholder)]
-        bare = fill(parts, [""] * len(self.slots), self.skeleton.newline, headings=True)
-        return self.skeleton.measure.of_section(bare.text.strip("\n"))
+        return self.skeleton.measure.of_section(self.bare)
 
     def body_lines(self, slot: int) -> int:
         """Lines of one topic that a model wrote, without padding."""
