@@ -992,11 +992,30 @@ def test_examples_and_readers_of_a_plan_get_into_its_outline(workspace: Workspac
 
 
 @pytest.mark.parametrize(
-    "said", ["Two examples each.", "2 code examples per section", "每节2个示例", "Each section: 2 samples"]
+    "said",
+    [
+        "Two examples each.",
+        "2 code examples per section",
+        "每节2个示例",
+        "Each section: 2 samples",
+        "Each section has 2 examples.",
+    ],
 )
 def test_examples_that_each_section_is_to_have(said: str) -> None:
     (proposal,) = read_plan(f"# Pipes\n\n{said}\n\n- a (90 lines)\n- b (50 lines, 3 examples)\n").chapters
     assert (proposal.examples, [one.examples for one in proposal.sections]) == (None, [2, 3])
+
+
+@pytest.mark.parametrize(
+    ("heading", "audience"),
+    [("## Audience", "Beginners who know C."), ("## 读者", "Beginners who know C."), ("## Tests", None)],
+)
+def test_readers_below_a_heading_of_their_own(heading: str, audience: str | None) -> None:
+    plan = read_plan(
+        f"# Pipes\n\n{heading}\n\nBeginners\nwho know C.\n\n## Reading (90 lines)\n\n## Closing (50 lines)\n"
+    )
+    assert [(one.audience, len(one.sections)) for one in plan.chapters] == [(audience, 2 if audience else 3)]
+    assert plan.left == ()
 
 
 @pytest.mark.parametrize(

@@ -101,9 +101,7 @@ def import_(
     opened = workspace_of(context)
     _refuse_given(context, *((reading._fields, "with") if suggested else ((*buying._fields, "fresh"), "without")))
     request = ImportRequest(
-        kind=require_choice("--from", reading.kind, KINDS),
-        per=dict(_per(reading)),
-        **writing._asdict(),
+        kind=require_choice("--from", reading.kind, KINDS), per=dict(_per(reading)), **writing._asdict()
     )
     if not suggested:
         _import(opened, Path(document), request, as_json=as_json)

@@ -99,7 +99,8 @@ _NO_PLACE = re.compile(
     r"(?i)\b(?:first|last|top|next|the|of|in|than|every|per|to|under|over|within|with|only|those|these|[a-z]+ing)$"
 )
 _EXAMPLES = re.compile(
-    r"(?i)(?:^|(?P<open>[(\[])|[,;:、+—]|\s[–-])\s*(?:(?:with|and|at least|about|some|(?:each|every) section:?"
+    r"(?i)(?:^|(?P<open>[(\[])|[,;:、+—]|\s[–-])\s*(?:(?:with|and|at least|about|some"
+    r"|(?:each|every) section(?::|\ (?:has|gets|needs|with))?"
     r"|[每各]个?小?节:?|(?:至少|[包内]?含|包括|[带配共约])有?)\s*)*"
     rf"(?P<count>\d{{1,4}}|{'|'.join(filter(str.isalpha, _IN_ENGLISH[1:]))}|[一二两三四五六七八九十]{{1,3}})"
     r"(?:\s*(?:[-–—~至到]|to|or)\s*\w+)?\s*[+个段]?\s*"

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby
-from typing import TypeVar
+from typing import Any
 
 from expand.importers.lengths import (
     Length,
@@ -40,8 +40,6 @@ from expand.markdown import blocks as markdown
 from expand.markdown.blocks import Block
 from expand.markdown.matching import all_unnumbered, title_key
 
-T = TypeVar("T")
-
 _TEXT = ("list", "paragraph", "code", "quote")
 # How deep an entry stands: Markdown's headings are 1 to 6.
 _CHAPTER_LINE = 7
@@ -53,29 +51,21 @@ _MOST = 1_000
 _LONG = {"lines": 400, "words": 1500, "characters": 2500, "pages": 5, "minutes": 30, "percent": 200}
 """From here on an entry with others below it is a chapter rather than a section."""
 
-_LABEL = re.compile(r"(?s)^([^:|]{1,24}?)\s*:\s*(.+)$")
 _LABELS = {
-    "target": re.compile(
-        r"(?i)^(?:(?:estimated |total |planned )?(?:target|length|size|goal|lines|words?|pages|characters|total)"
-        r"(?: lines| length| words| count)?|[总预计目标划]{0,4}(?:目标|[行字页]数|篇幅|长度)|总计|合计|共计)$"
-    ),
-    "examples": re.compile(
-        r"(?i)^(?:(?:code |worked )?(?:examples|samples|snippets)|(?:代码)?(?:示例|例子|样例)数?量?)$"
-    ),
-    "audience": re.compile(
-        r"(?i)^(?:(?:target |intended )?(?:audience|readers?)|(?:目标)?(?:读者|受众)(?:对象|群体)?)$"
-    ),
-    "hours": re.compile(
-        r"(?i)^(?:[预估]?[估计]?(?:时间|用时|耗时|工时|时长)|(?:estimated )?(?:time|hours|effort|duration)|estimate)$"
-    ),
-    "priority": re.compile(r"(?i)^(?:优先级|priority)$"),
-    "file": re.compile(r"(?i)^(?:文件|文档|源文件|路径|file|document|source|path)$"),
-    "title": re.compile(r"(?i)^(?:chapter|title|subject|章节?|章名|标题|题目)$"),
-    "topics": re.compile(
-        r"(?i)^(?:topics?|covers?|contents?|points|key points|must cover|主要内容|内容|要点|重点|知识点|主题|"
-        r"[要需]?[讲写][清到]楚?)$"
-    ),
+    "target": r"(?:estimated |total |planned )?(?:target|length|size|goal|lines|words?|pages|characters|total)"
+    r"(?: lines| length| words| count)?|[总预计目标划]{0,4}(?:目标|[行字页]数|篇幅|长度)|总计|合计|共计",
+    "examples": r"(?:code |worked )?(?:examples|samples|snippets)|(?:代码)?(?:示例|例子|样例)数?量?",
+    "audience": r"(?:target |intended )?(?:audience|readers?)|(?:目标)?(?:读者|受众)(?:对象|群体)?",
+    "hours": r"[预估]?[估计]?(?:时间|用时|耗时|工时|时长)|(?:estimated )?(?:time|hours|effort|duration)|estimate",
+    "priority": r"优先级|priority",
+    "file": r"文件|文档|源文件|路径|file|document|source|path",
+    "title": r"chapter|title|subject|章节?|章名|标题|题目",
+    "topics": r"topics?|covers?|contents?|points|key points|must cover|主要内容|内容|要点|重点|知识点|主题|"
+    r"[要需]?[讲写][清到]楚?",
 }
+_LABEL = re.compile(
+    rf"(?is)^[ *_]*(?:{'|'.join(f'(?P<{kind}>{words})' for kind, words in _LABELS.items())})[ *_]*:\s*(.+)$"
+)
 _EACH = re.compile(r"(?i)\b(?:each|per section|every section)\b|每一?个?小?节|各节|每部分")
 _WHOLE = re.compile(r"(?i)\b(?:in all|in total|total|altogether|overall|whole)\b|全[文章篇]|本章|总共|共计|合计|总计")
 _STRUCTURE = re.compile(
@@ -113,7 +103,6 @@ _UNCUT = r"`[^`]*`|\([^()]*\)|（[^（）]*）|\[[^\[\]]*\]|<\S[^<>]*>|“[^“�
 _NONE = re.compile(r"(?i)(?:none|no|n/?a|无|没有)$")
 _NO_SECTION = "its length belongs to no section"
 _CELL = re.compile(r"(?<!\\)\|")
-_RULE = re.compile(r"^[\s|:-]+$")
 # The columns of tables, by their headings.
 _CHAPTER_COLUMN = re.compile(r"(?i)^(?:chapter|document|doc|file|文档|文件|篇目?|章节?|所属章)$")
 _SECTION_COLUMN = re.compile(
@@ -132,7 +121,7 @@ _TARGET_COLUMN = re.compile(r"(?i)target|planned|goal|目标|计划")
 _LENGTH_COLUMN = re.compile(r"(?i)target|planned|goal|length|size|目标|计划|篇幅|长度")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class PlanLine:
     """A line of a plan by its number, from 1; of one that was not understood, ``why``."""
 
@@ -180,14 +169,14 @@ class _Entry:
         for entry in self.below:
             yield from entry.every()
 
-    def fact(self, kind: str, read: Callable[[str], T | None]) -> T | None:
-        """What the first of the labels of a kind states that states anything."""
-        values = (read(fact.text) for fact in self.facts.get(kind, ()))
+    def fact(self, kind: str, read: Callable[[str], Any] | None = None) -> Any:
+        """What the first of the lines of a kind states that states anything."""
+        values = map(read or _READ[kind], (fact.text for fact in self.facts.get(kind, ())))
         return next((value for value in values if value is not None), None)
 
     def stated(self) -> Length | None:
         """The length that the entry states, on its own line or by a label."""
-        return self.length or self.fact("target", _label_length) or self.fact("sum", _label_length)
+        return self.length or self.fact("target") or self.fact("sum")
 
     def extent(self) -> Length | None:
         """The same, else the sum of all that is right below it, where each states one in the same unit."""
@@ -242,7 +231,7 @@ def _left(reader: "_Reader", lines: Sequence[str], unplanned: Mapping[str, str])
             stating |= {fact.line for fact in facts if read_line(plain(fact.text)).length or _label_length(fact.text)}
     for line in sorted((stating | (lost if reader.taken else set())) - reader.used):
         why = "it is part of no chapter" if line in lost else _NO_SECTION
-        yield PlanLine(line=line, text=lines[line - 1].strip(), why=why)
+        yield PlanLine(line, lines[line - 1].strip(), why=why)
 
 
 def _id(entry: _Entry) -> str:
@@ -253,8 +242,8 @@ def _label(text: str) -> tuple[str, str, str]:
     """The kind of label that a line begins with, its words and its value; empty texts where it begins with none."""
     bare = plain(text)
     found = _LABEL.match(narrow(bare))
-    kinds = [kind for kind, words in _LABELS.items() if found and words.match(found[1].strip(" *_"))]
-    return (kinds[0], found[1], bare[found.start(2) :]) if found and kinds else ("", "", "")
+    kind, words = next((one for one in found.groupdict().items() if one[1]), ("", "")) if found else ("", "")
+    return kind, words, bare[found.start(found.lastindex or 0) :] if found else ""
 
 
 def _label_length(text: str) -> Length | None:
@@ -269,6 +258,18 @@ def _examples(text: str) -> int | None:
     kind, _, value = _label(text)
     said = (value, f"{value} examples") if kind == "examples" else (plain(text),)
     return next((count for rest, count in map(without_examples, said) if not rest), None)
+
+
+_READ: Mapping[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("target", "sum"), _label_length),
+    **dict.fromkeys(("title", "audience"), lambda text: _label(text)[2]),
+    "each": lambda text: preferred(lengths_in(text)),
+    "examples": _examples,
+    "hours": hours_in,
+    "priority": priority_in,
+    "file": chapter_name,
+}
+"""What is read from the lines that state something of a kind."""
 
 
 def _fact_kind(text: str) -> str:
@@ -322,9 +323,9 @@ def _entry(text: str, *, line: int, rank: int, number: str = "", more: str = "")
         name=name or (mentioned_chapter(title) if rank < _ITEM else None),
     )
     for count in filter(None, (examples, further)):
-        entry.facts["examples"].append(PlanLine(line=line, text=f"examples: {count}"))
+        entry.facts["examples"].append(PlanLine(line, f"examples: {count}"))
     if worded.length and worded.length.unit != "minutes" and hours_in(text) is not None and "课时" not in text:
-        entry.facts["hours"].append(PlanLine(line=line, text=text))
+        entry.facts["hours"].append(PlanLine(line, text))
     return entry
 
 
@@ -354,9 +355,8 @@ class _Tree:
         self.lines = [line[:_MOST] for line in markdown.bare_rows(text)]
         self._path = [self.root]
         blocks = markdown.blocks(text)
-        headings = [block.level for block in blocks if block.kind == "heading"]
-        self._is_letter = len(headings) < 2
-        self._chapter_rank = _CHAPTER_LINE if 1 in headings else 1
+        has_title = any(block.level == 1 for block in blocks if block.kind == "heading")
+        self._chapter_rank = _CHAPTER_LINE if has_title else 1
         for kind, together in groupby(blocks, key=lambda block: "text" if block.kind in _TEXT else block.kind):
             group = list(together)
             if kind == "text":  # what looks like several blocks to Markdown is one list to people: 一、 and below it 1.
@@ -397,13 +397,18 @@ class _Tree:
                 continue
             if is_item or not item.indented:  # what is indented belongs to the item above, anything else to the heading
                 self._close(max(rank, _ITEM))
-            if not kind and self._is_letter and text.endswith((":", "：")) and len(lengths_in(text)) == 1:
+            if not kind and text.endswith((":", "：")) and len(lengths_in(text)) == 1:
                 kind = "target"  # of the list that it introduces
-            said = self._path[-1].facts["audience"]
-            if said and not kind and said[-1].line + said[-1].text.count("\n") == item.line - 1:
-                said[-1] = replace(said[-1], text=f"{said[-1].text}\n{text}")
+            place = self._path[-1]
+            said = f"{place.title}: {text}"
+            if not kind and place.above and place.rank < _ITEM and _label(said)[0] == "audience":
+                place = place.above  # what stands below a heading of its own
+                kind, text = ("", text) if place.facts["audience"] else ("audience", said)
+            readers = place.facts["audience"]
+            if not kind and readers and readers[-1].line + readers[-1].text.count("\n") == item.line - 1:
+                readers[-1] = replace(readers[-1], text=f"{readers[-1].text}\n{text}")
                 continue
-            self._path[-1].facts[kind].append(PlanLine(line=item.line, text=text))
+            place.facts[kind].append(PlanLine(item.line, text))
             self.prose += not kind
 
     def _heading_rank(self, item: Item) -> int:
@@ -430,29 +435,25 @@ class _Tree:
         for at, cell in enumerate(head):
             if at not in columns.values() and _ANY_COLUMN.search(cell) and not _PRESENT_COLUMN.search(cell):
                 why = "its heading speaks of neither sections nor lengths nor topics"
-                above.facts["unread"].append(PlanLine(line=block.start + 1, text=f"the column {cell}", why=why))
-        numbers = [
-            cells[columns["chapter"]] for cells in map(_cells, lines[2:]) if len(cells) > columns["chapter"] >= 0
-        ]
+                above.facts["unread"].append(PlanLine(block.start + 1, f"the column {cell}", why=why))
+        rows = {line: _cells(text) for line, text in enumerate(lines[2:], block.start + 3) if re.search(r"\w", text)}
+        numbers = [cells[columns["chapter"]] for cells in rows.values() if len(cells) > columns["chapter"] >= 0]
         if numbers and all(number.isdecimal() for number in numbers):
             columns["section"] = -1  # what is called so there are the titles of the chapters
-        for line, text in enumerate(lines[1:], block.start + 2):
-            cells = _cells(text)
-            if _RULE.match(text) or not any(cells):
-                continue
+        for line, cells in rows.items():
             named = {name: cells[at] if 0 <= at < len(cells) else "" for name, at in columns.items()}
             length = bare_length(named["length"], unit)
             words = [plain(one) for one in cells if re.search(r"[^\W\d]", one)]
             chapter = _row_name(cells)
             if any(_SUM.match(word) for word in words[:1]) or (length and not named["section"] and not words):
-                above.facts["sum"].append(PlanLine(line=line, text=str(length or "")))
+                above.facts["sum"].append(PlanLine(line, str(length or "")))
             elif columns["section"] < 0 <= columns["chapter"] or (
                 columns["chapter"] < 0 and chapter and chapter.strong
             ):
                 row = _Entry(line=line, rank=_ROW, title=words[0] if words else "", name=chapter)
                 row.length = length if length and length.unit != "minutes" else None
                 for kind in ("hours", "priority"):
-                    row.facts[kind].append(PlanLine(line=line, text=named[kind]))
+                    row.facts[kind].append(PlanLine(line, named[kind]))
                 self.rows.append(row)
             else:
                 if named["chapter"] and named["chapter"] != last:
@@ -460,11 +461,12 @@ class _Tree:
                     self._add(_entry(named["chapter"], line=line, rank=_ROW))
                 entry = _entry(named["section"], line=line, rank=_ROW + (columns["chapter"] >= 0))
                 entry.length = length or entry.length
-                count = PlanLine(line=line, text=f"examples: {named['examples']}")
-                is_count = _examples(count.text) is not None
-                entry.facts["examples"] += [count] if is_count else []
-                for cell in (named["topics"], "" if is_count or _NONE.match(named["examples"]) else named["examples"]):
-                    entry.topics += _topics(plain(cell))
+                entry.topics += _topics(plain(named["topics"]))
+                count = PlanLine(line, f"examples: {named['examples']}")
+                if _examples(count.text) is not None:
+                    entry.facts["examples"].append(count)
+                elif not _NONE.match(named["examples"]):
+                    entry.topics += _topics(plain(named["examples"]))
                 self._add(entry)
 
 
@@ -620,7 +622,7 @@ class _Reader:
         self.taken.add(entry)
         sections = self._sections(entry)
         if not entry.title and not entry.name:
-            entry.title = entry.fact("title", lambda text: _label(text)[2]) or ""
+            entry.title = entry.fact("title") or ""
             entry.name = (
                 entry.fact("", self._quoted)
                 or entry.fact("", mentioned_chapter)
@@ -630,16 +632,16 @@ class _Reader:
         title = name.title if name else entry.title
         said = [entry, *(row for row in self.rows if _is_about(row, name, title))][:2]
         target = next((length for one in said if (length := one.stated())), None)
-        hours = next((hours for one in said if (hours := one.fact("hours", hours_in)) is not None), None)
+        hours = next((hours for one in said if (hours := one.fact("hours")) is not None), None)
         units = {extent.unit for section in sections if (extent := section.extent())}
         if target and target.unit == "minutes" and units - {"minutes"}:
             hours = float(target.amount) / 60 if hours is None else hours
             target = None
         elif target is None and units == {"minutes"} and hours is not None:  # how long it takes to tell
             target, hours = Length(round(hours * 60), "minutes"), None
-        named = entry.fact("file", chapter_name)
+        named = entry.fact("file")
         file = (name.file if name else None) or (named.file if named else None)
-        each = entry.fact("each", lambda text: preferred(lengths_in(text)))
+        each = entry.fact("each")
         for section in sections:
             section.facts["examples"] += entry.facts.get("each", ())
         self._use(*said)
@@ -657,8 +659,8 @@ class _Reader:
                 line=entry.line,
                 target=target,
                 hours=hours,
-                priority=entry.fact("priority", priority_in) or said[-1].fact("priority", priority_in),
-                examples=entry.fact("examples", _examples),
+                priority=entry.fact("priority") or said[-1].fact("priority"),
+                examples=entry.fact("examples"),
                 audience=self._audience(entry),
             )
         )
@@ -666,7 +668,7 @@ class _Reader:
     def _audience(self, entry: _Entry) -> str | None:
         """Whom a chapter is for, as it says itself, or what it stands below."""
         self.used |= {fact.line for fact in entry.facts.get("audience", ())}
-        own = entry.fact("audience", lambda text: _label(text)[2])
+        own = entry.fact("audience")
         return self._audience(entry.above) if own is None and entry.above else own
 
     def _quoted(self, text: str) -> ChapterName | None:
@@ -676,7 +678,7 @@ class _Reader:
 
     def _section(self, entry: _Entry, title: str, each: Length | None, whole: Length | None) -> ProposedSection:
         inner = list(entry.every())[1:]
-        length = entry.extent() or entry.fact("hours", lambda text: preferred(lengths_in(text))) or each
+        length = entry.extent() or entry.fact("hours", _READ["each"]) or each
         if entry.stated() is None and length is not each:
             self.used |= {one.line for one in entry.below}
         self._use(entry)
@@ -686,9 +688,9 @@ class _Reader:
         deeper = all_unnumbered([one.title for one in inner])
         cells = [topic for one in inner if one.rank >= _ROW for topic in one.topics]
         topics = (*entry.topics, *stated, *deeper, *cells)
-        examples = entry.fact("examples", _examples)
+        examples = entry.fact("examples")
         if examples is None:
-            examples = sum(filter(None, (one.fact("examples", _examples) for one in inner))) or None
+            examples = sum(filter(None, (one.fact("examples") for one in inner))) or None
         return ProposedSection(title=title, length=length, topics=topics, line=entry.line, examples=examples)
 
     def _use(self, *entries: _Entry) -> None:

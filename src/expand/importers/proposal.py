@@ -108,8 +108,7 @@ def settled(proposal: Proposal, *, lines: int) -> Proposal:
     left = int(whole.amount) - sum(stated) if whole else sum(stated) * len(unset) // len(stated)
     shares = iter(_shared(max(left, ROUND_TO), [Fraction(1 + len(one.topics)) for one in unset], unset))
     return replace(
-        proposal,
-        sections=tuple(s if s.length else replace(s, length=Length(next(shares), unit)) for s in sections),
+        proposal, sections=tuple(s if s.length else replace(s, length=Length(next(shares), unit)) for s in sections)
     )
 
 
@@ -122,8 +121,7 @@ def scaled(proposal: Proposal, *, lines: int) -> Proposal:
     weights = [Fraction(s.length.amount) if s.length else (1 + len(s.topics)) * a_topic for s in sections]
     counts = _shared(lines, weights, sections)
     return replace(
-        proposal,
-        sections=tuple(replace(s, length=Length(n, "lines")) for s, n in zip(sections, counts, strict=True)),
+        proposal, sections=tuple(replace(s, length=Length(n, "lines")) for s, n in zip(sections, counts, strict=True))
     )
 
 
