@@ -207,16 +207,9 @@ def find_tree(root: Path, *, language: str | None = None, site: Site | None = No
         if len(prose) < MOST_PROSE:
             prose += matching.prose(text)[:PROSE_OF_A_PAGE]
         proposal = read_headings(text, file=source, chapter=chapter)
-        chapters.append(
-            TreeChapter(
-                id=chapter,
-                title=entry.title or proposal.title or title_of_file(source),
-                source=source,
-                sections=proposal.sections,
-                exists=path.is_file(),
-                state=page_state(text, entry.file or source),
-            )
-        )
+        called = entry.title or proposal.title or title_of_file(source)
+        state = page_state(text, entry.file or source)
+        chapters.append(TreeChapter(chapter, called, source, proposal.sections, path.is_file(), state))
     folder = root.resolve()
     named = folder.parent if folder.name in ("docs", "doc", "src", "content") else folder
     return DocsTree(
@@ -246,19 +239,12 @@ def _site(root: Path) -> tuple[Site, Sequence[Site]]:
 
     level = [root]
     for _ in range(SITE_DEPTH + 1):
-        found = [site for site in map(site_at, level) if site is not None]
-        if found:
-            found.sort(key=lambda site: (-size(site), site.folder))
-            return found[0], found[1:]
-        level = [folder for above in level for folder in _folders(above) if folder.name not in _NO_SITES]
+        if found := [site for site in map(site_at, level) if site is not None]:
+            first, *others = sorted(found, key=lambda site: (-size(site), site.folder))
+            return first, others
+        below = [folder for above in level for folder in above.glob("[!.]*/") if folder.name not in _NO_SITES]
+        level = [folder for folder in below if not folder.is_symlink()]
     return Site(PLAIN, root), ()
-
-
-def _folders(folder: Path) -> list[Path]:
-    try:
-        return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".") and not p.is_symlink())
-    except OSError:
-        return []
 
 
 def _plain_folder(root: Path) -> Path:
@@ -268,11 +254,6 @@ def _plain_folder(root: Path) -> Path:
         if 2 * sum(file.startswith(f"{name}/") for file in every) >= max(1, len(every)):
             return root / name
     return root
-
-
-def has_documents(folder: Path) -> bool:
-    """Whether there is any Markdown or reStructuredText below a folder."""
-    return any(_documents(folder))
 
 
 def _documents(folder: Path) -> tuple[list[str], int]:
@@ -414,16 +395,11 @@ class NewWorkspace:
     workspace: Workspace
     tree: DocsTree
     written: tuple[str, ...]
+    renewed: tuple[str, ...]
     kept: tuple[str, ...]
     first: str
     above: Path | None
-    renewed: tuple[str, ...] = ()
-    further: str | None = None
-
-    @property
-    def missing_lines(self) -> int:
-        """Lines that the chapters' targets ask for above those that are there."""
-        return sum(max(0, one.state.target - one.state.lines) for one in self.tree.chapters)
+    further: str | None
 
 
 def create_workspace(
@@ -466,12 +442,10 @@ def create_workspace(
     return NewWorkspace(
         workspace=workspace,
         tree=tree,
-        written=tuple(done["written"]),
-        kept=tuple(done["kept"]),
         first=first.id,
         above=above,
-        renewed=tuple(done["renewed"]),
         further=_further(tree, chapters, first.id, workspace.chapter_ids()),
+        **{what: tuple(names) for what, names in done.items()},
     )
 
 
@@ -481,7 +455,7 @@ def workspace_folder(folder: Path) -> tuple[Path, Site | None]:
 
     A folder above is taken only if it belongs to the same site or the same repository."""
     top = folder.resolve()
-    if (top / MARKER).exists() or not has_documents(top):
+    if (top / MARKER).exists() or not any(_documents(top)):
         return folder, None
     place, site = next(sites_above(top), (top, None))
     if site is None or place not in (top, *top.parents)[:MOST_PARENTS]:
