@@ -44,7 +44,8 @@ _EXAMPLE = "examples/block_"
 _TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
 _CHECK = "check --offline --workspace --all-targets --keep-going --message-format=json --quiet"
 _CARGO = {"CARGO_HOME": "/tmp/cargo", "CARGO_TARGET_DIR": "/tmp/target"}
-_LINKED = """mkdir -p "$CARGO_HOME/registry"
+_LINKED = """\
+mkdir -p "$CARGO_HOME/registry"
 for name in index cache; do [ -e "$1/$name" ] && ln -s "$1/$name" "$CARGO_HOME/registry/$name"; done
 shift
 exec "$@"
@@ -67,14 +68,10 @@ class Crate(NamedTuple):
         return {**own, **kept, **({"features": features} if features else {})}
 
     @property
-    def digest(self) -> str:
-        """A hash of its files, "" for one from a registry: there a version never changes."""
-        if self.path is None:
-            return ""
-        hashed = hashlib.sha256()
-        for file in sorted((*self.path.rglob("*.rs"), *self.path.rglob("Cargo.toml"))):
-            hashed.update(f"{file}\0".encode() + file.read_bytes())
-        return hashed.hexdigest()
+    def files(self) -> list[tuple[str, int]]:
+        """Its files and when they were changed; none of one from a registry: there a version never changes."""
+        found = sorted((*self.path.rglob("*.rs"), *self.path.rglob("Cargo.toml"))) if self.path else []
+        return [(str(file), file.stat().st_mtime_ns) for file in found]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +105,9 @@ class Package:
         """``parts`` are the blocks of each file, ``code`` is that of the whole chapter, ``absent`` are crates that were
         asked for and are not in cargo's cache."""
         self._project, self._parts, self._code, self._absent = project, parts, code, absent
+        self._errors: dict[str, list[CodeError]] = {}
+        self._done: set[str] = set()
+        """What cargo said: errors by file, and the roots of the targets that were compiled."""
         self.blocks = [block for blocks in self._parts.values() for block in blocks]
         self._roots = sorted({_root(name) for name in self._parts}, key=len)
         self.names: dict[str, str] = {}
@@ -127,6 +127,12 @@ class Package:
             if not {"lib", "main"} & set(modules):
                 yield f"{root}src/lib.rs", "".join(f"pub mod {module};\n" for module in modules)
             yield f"{root}Cargo.toml", self._manifest(root)
+        if "" not in self._roots:
+            yield "Cargo.toml", tomli_w.dumps({"workspace": {"members": self._members, "resolver": "2"}})
+
+    @property
+    def _members(self) -> list[str]:
+        return [root.rstrip("/") for root in self._roots if root]
 
     def _manifest(self, root: str) -> str:
         stated: dict[str, Any] = {}  # what the chapter's manifest says; a block that cannot be read has its own verdict
@@ -147,10 +153,7 @@ class Package:
         named = {name for table in _TABLES for name in made[table]}
         where = "dev-dependencies" if stated else "dependencies"
         made[where] |= {name: crate.stated({}) for name, crate in self._project.crates.items() if name not in named}
-        others = [other for other in self._roots if other != root]
-        members = [other.removeprefix(root).rstrip("/") for other in others if other.startswith(root)]
-        inside = any(root.startswith(other) for other in others)
-        return tomli_w.dumps(made if inside else {**made, "workspace": {"members": members}})
+        return tomli_w.dumps(made if root else {**made, "workspace": {"members": self._members}})
 
     def _dependency(self, name: str, said: Any, root: str) -> dict[str, Any] | None:
         """A dependency of the chapter's manifest, None for one that nobody chose."""
@@ -165,7 +168,7 @@ class Package:
         """The hash of all that the verdicts follow from."""
         cargo = checkers.find_program("cargo")
         tool = (str(cargo), cargo.stat().st_mtime_ns) if cargo else ()
-        crates = [(name, crate.digest) for name, crate in sorted(self._project.crates.items())]
+        crates = [(name, crate.files) for name, crate in sorted(self._project.crates.items())]
         blocks = [(block.name, block.code, block.lines_above, self._unused(block)) for block in self.blocks]
         words = (sorted(self._files.items()), blocks, tool, crates)
         return hashlib.sha256(repr(words).encode("utf-8", "replace")).hexdigest()
@@ -180,76 +183,89 @@ class Package:
         # Without dependencies, build scripts and macros of its own, a check executes nothing but the compiler.
         files = "\n".join((*self._files, *self._files.values()))
         executes = bool(self._project.crates) or bool(re.search(r"build\.rs|proc.macro", files))
-        checked = [str(cargo), *_CHECK.split()]
-        errors: dict[str, list[CodeError]] = {}
-        done: set[str] = set()
-        why = ""
-        outer = [root for root in self._roots if not any(root != one and root.startswith(one) for one in self._roots)]
-        for root in outer:
-            outcome = sandbox.run(
-                ["/bin/sh", "-c", f'cd "./{root}"\n{_LINKED}', "sh", str(registry), *checked],
-                self._files,
-                readable=(*checkers.needs_of(cargo)[0], registry, *crates),
-                environment={**_CARGO, "PATH": f"{cargo.parent}:{sandbox.PROGRAMS}"},
-                seconds=SECONDS,
-                executes=executes,
-            )
-            if outcome is None or outcome.status == sandbox.NOT_RUN:
-                return [unchecked("rust: nothing here can contain cargo")] * len(self.blocks)
-            bought = frozenset(name for name, crate in self._project.crates.items() if crate.path is None)
-            if outcome.status and bought and "offline" in outcome.output:
-                lost = frozenset(name for name in bought if f"`{name}" in outcome.output) or bought
-                kept = {name: one for name, one in self._project.crates.items() if name not in lost}
-                return Package(
-                    replace(self._project, crates=kept), self._parts, self._code, self._absent | lost
-                ).judge()
-            _read(outcome.output, root, errors, done)
-            own = (name for name in self._parts if name.startswith(root) and name.endswith(".rs"))
-            script = next((n for n in own if n.endswith("build.rs") or "proc_macro" in self._files[n]), "")
-            said = next((row for row in outcome.output.splitlines() if row.startswith(("error", "Caused by"))), "")
-            # Which process meets the bound first is chance: cargo, which keeps what is printed, or the script.
-            met = not 0 <= outcome.status < 128 or _BOUND_MET.search(outcome.output)
-            killed = "cargo was killed: too much was printed, or too much memory taken" if met else ""
-            if outcome.stopped or killed or (script and "custom build command" in outcome.output):
-                panic = re.search(r"panicked at [^\n]*\n\s*(.+)", outcome.output)
-                said = f"the build script failed: {panic[1].strip()}" if panic else said
-                reason = outcome.stopped or killed or said
-                errors.setdefault(script, []).append(CodeError(0, reason))
-            elif manifest := _MANIFEST.search(outcome.output):
-                path = manifest["path"] or os.path.normpath(root + manifest["file"])
-                reason = " ".join((manifest["why"] or manifest["said"]).split())
-                errors.setdefault(path, []).append(CodeError(0, reason))
-            elif outcome.status and not errors:
-                why = said or f"cargo ended with {outcome.status}"
-        return [
-            self._verdict(name, block, errors, done, why) for name, blocks in self._parts.items() for block in blocks
-        ]
+        outcome = sandbox.run(
+            ["/bin/sh", "-c", _LINKED, "sh", str(registry), str(cargo), *_CHECK.split()],
+            self._files,
+            readable=(*checkers.needs_of(cargo)[0], registry, *crates),
+            environment={**_CARGO, "PATH": f"{cargo.parent}:{sandbox.PROGRAMS}"},
+            seconds=SECONDS,
+            executes=executes,
+        )
+        if outcome is None or outcome.status == sandbox.NOT_RUN:
+            return [unchecked("rust: nothing here can contain cargo")] * len(self.blocks)
+        bought = frozenset(name for name, crate in self._project.crates.items() if crate.path is None)
+        if outcome.status and bought and "offline" in outcome.output:
+            lost = frozenset(name for name in bought if f"`{name}" in outcome.output) or bought
+            kept = {name: one for name, one in self._project.crates.items() if name not in lost}
+            project = replace(self._project, crates=kept)
+            return Package(project, self._parts, self._code, self._absent | lost).judge()
+        self._read(outcome.output)
+        why = self._failure(outcome)
+        return [self._verdict(name, block, why) for name, blocks in self._parts.items() for block in blocks]
 
-    def _verdict(
-        self, name: str, block: CodeBlock, errors: Mapping[str, Sequence[CodeError]], done: set[str], why: str
-    ) -> Verdict:
+    def _read(self, output: str) -> None:
+        """Take in cargo's messages."""
+        for row in output.splitlines():
+            try:
+                said = json.loads(row) if row.startswith("{") else {}
+            except ValueError:
+                continue
+            if said.get("reason") == "compiler-artifact":
+                self._done.add(said["target"]["src_path"].removeprefix("/expand-work/"))
+            message = said.get("message", {})
+            if said.get("reason") != "compiler-message" or message.get("level") != "error":
+                continue
+            panic = next((c["message"] for c in message["children"] if c["message"].startswith("message: ")), None)
+            for span in message["spans"]:
+                if span["is_primary"]:
+                    code = f"[{message['code']['code']}]: " if message.get("code") else ""
+                    label = f": {note}" if (note := span["label"] or panic) else ""
+                    file = os.path.normpath(span["file_name"]).removeprefix("/expand-work/")
+                    error = CodeError(span["line_start"] - 1, f"{code}{message['message']}{label}")
+                    self._errors.setdefault(file, []).append(error)
+
+    def _failure(self, outcome: sandbox.Outcome) -> str:
+        """Why cargo ended without an error of a file, "" where it has one or all is well; errors of manifests and of
+        what is executed are taken in."""
+        scripts = (n for n in self._parts if n.endswith("build.rs") or "proc_macro" in self._files[n])
+        script = next(scripts, "")
+        said = next((row for row in outcome.output.splitlines() if row.startswith(("error", "Caused by"))), "")
+        # Which process meets the bound first is chance: cargo, which keeps what is printed, or the script.
+        met = not 0 <= outcome.status < 128 or _BOUND_MET.search(outcome.output)
+        killed = "cargo was killed: too much was printed, or too much memory taken" if met else ""
+        if outcome.stopped or killed or (script and "custom build command" in outcome.output):
+            panic = re.search(r"panicked at [^\n]*\n\s*(.+)", outcome.output)
+            said = f"the build script failed: {panic[1].strip()}" if panic else said
+            self._errors.setdefault(script, []).append(CodeError(0, outcome.stopped or killed or said))
+        elif manifest := _MANIFEST.search(outcome.output):
+            path, reason = manifest["path"] or manifest["file"], manifest["why"] or manifest["said"]
+            self._errors.setdefault(os.path.normpath(path), []).append(CodeError(0, " ".join(reason.split())))
+        elif outcome.status and not self._errors:
+            return said or f"cargo ended with {outcome.status}"
+        return ""
+
+    def _verdict(self, name: str, block: CodeBlock, why: str) -> Verdict:
         if name.endswith("Cargo.toml"):
-            return self._of_manifest(block, errors.get(name, ()))
+            return self._of_manifest(block, self._errors.get(name, ()))
         first = sum(one.code.count("\n") for one in self._parts[name][: self._parts[name].index(block)])
         first += block.lines_above if name.startswith(_EXAMPLE) else 0
         rows = range(first, first + block.code.count("\n") + 1)
-        own = [error._replace(line=error.line - first) for error in errors.get(name, ()) if error.line in rows]
+        own = [error._replace(line=error.line - first) for error in self._errors.get(name, ()) if error.line in rows]
         known = {*self._project.crates, *self.names.values()}
         gone = "|".join(re.escape(name.replace("-", "_")) for name in self._absent)
         if gone and any(re.search(rf"`(?:{gone})`", error.message) for error in own):
             return unchecked(f"rust: cargo's cache lacks {', '.join(sorted(self._absent))}, or what they need")
-        if missing := [found[1] for error in own if (found := re.search(r"unlinked crate `(\w+)`", error.message))]:
-            others = {one for one in missing if not re.fullmatch(STD_MODULES, one)}
-            if others := others - {crate.replace("-", "_") for crate in known}:
-                return unchecked(
-                    f"rust: neither outline nor brief names the crate {', '.join(sorted(others))}", lasting=True
-                )
+        missing = {found[1] for error in own if (found := re.search(r"unlinked crate `(\w+)`", error.message))}
+        others = {one for one in missing if not re.fullmatch(STD_MODULES, one)}
+        if others := others - {crate.replace("-", "_") for crate in known}:
+            said = f"rust: neither outline nor brief names the crate {', '.join(sorted(others))}"
+            return unchecked(said, lasting=True)
         if own:
             return Verdict("failed", tuple(sorted({*own}))[: checkers.MOST_ERRORS])
-        reason = why or self._not_reached(name, errors, done)
+        reason = why or self._not_reached(name)
         return unchecked(f"rust: {reason}", lasting=not why) if reason else PASSED
 
-    def _not_reached(self, name: str, errors: Mapping[str, Sequence[CodeError]], done: set[str]) -> str:
+    def _not_reached(self, name: str) -> str:
         """Why no compiler has read a file to its end, "" where one has."""
         root, path = _root(name), PurePosixPath(name)
         targets = [name]
@@ -258,10 +274,10 @@ class Package:
             if not any(re.search(rf"\bmod\s+{re.escape(module)}\s*;", text) for text in self._files.values()):
                 return f"no file of its package declares the module {module}"
             targets = [f"{root}src/lib.rs", f"{root}src/main.rs"]
-        if not errors or done & {*targets}:
+        if not self._errors or self._done & {*targets}:
             return ""
-        first = next(iter(errors))
-        return f"{first} of its package does not compile" if first else errors[first][0].message
+        first = next(iter(self._errors))
+        return f"{first} of its package does not compile" if first else self._errors[first][0].message
 
     def _unused(self, block: CodeBlock) -> list[str]:
         if not block.name.endswith("Cargo.toml") or not self._code.strip():
@@ -335,28 +351,3 @@ def _merge(merged: dict[str, Any], more: Mapping[str, Any]) -> None:
             _merge(merged[key], value)
         else:
             merged[key] = value
-
-
-def _read(output: str, root: str, errors: dict[str, list[CodeError]], done: set[str]) -> None:
-    """Take in cargo's messages: errors by file, and the roots of the targets that were compiled."""
-    for row in output.splitlines():
-        if not row.startswith("{"):
-            continue
-        try:
-            said = json.loads(row)
-        except ValueError:
-            continue
-        if said.get("reason") == "compiler-artifact":
-            done.add(said["target"]["src_path"].removeprefix("/expand-work/"))
-        message = said.get("message", {})
-        if said.get("reason") != "compiler-message" or message.get("level") != "error":
-            continue
-        panic = next((one["message"] for one in message["children"] if one["message"].startswith("message: ")), None)
-        for span in message["spans"]:
-            if span["is_primary"]:
-                code = f"[{message['code']['code']}]: " if message.get("code") else ""
-                label = f": {said}" if (said := span["label"] or panic) else ""
-                file = os.path.normpath(root + span["file_name"]).removeprefix("/expand-work/")
-                errors.setdefault(file, []).append(
-                    CodeError(span["line_start"] - 1, f"{code}{message['message']}{label}")
-                )
