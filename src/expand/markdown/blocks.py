@@ -37,7 +37,6 @@ _HTML_ENDS = (
     (r"\?", "?>"), (r"!\[cdata\[", "]]>"), ("![a-z]", ">"),
 )  # fmt: skip
 """What an HTML block that blank lines do not end begins with, and what ends it (CommonMark, HTML blocks 1 to 5)."""
-_FENCE_OPEN = re.compile(r"(`{3,}|~{3,})([^\r\n]*)")
 _INLINE_MARKUP = re.compile(r"(?P<tick>`+)(?P<code>.+?)(?P=tick)|!?\[(?P<link>[^\]]*)\]\([^)]*\)|<[^>]+>")
 _KINDS: dict[str, Kind] = {
     "heading_open": "heading",
@@ -50,7 +49,6 @@ _KINDS: dict[str, Kind] = {
     "blockquote_open": "quote",
     "html_block": "html",
     "hr": "rule",
-    "math_block": "other",
 }
 
 
@@ -134,20 +132,15 @@ def front_matter_lines(lines: Sequence[str]) -> int:
     """How many lines of front matter a document begins with: YAML, TOML, or a JSON object."""
     if len(lines) < 2:
         return 0
-    closing = _FRONT_MATTER_ENDS.get(lines[0].rstrip())
-    if closing is None or (closing == ("---", "...") and not _FRONT_MATTER_KEY.match(lines[1])):
-        return 0
-    for number, row in enumerate(lines[1:], 1):
-        if row.rstrip() in closing:
-            return number + 1 if closing != ("}",) or _is_object("".join(lines[: number + 1])) else 0
-    return 0
-
-
-def _is_object(text: str) -> bool:
+    closing = _FRONT_MATTER_ENDS.get(lines[0].rstrip(), ())
+    end = next((number for number, row in enumerate(lines[1:], 2) if row.rstrip() in closing), 0)
+    if closing == ("---", "..."):
+        return end if _FRONT_MATTER_KEY.match(lines[1]) else 0
     try:
-        return isinstance(json.loads(text), dict)
+        is_object = closing != ("}",) or isinstance(json.loads("".join(lines[:end])), dict)
     except (ValueError, RecursionError):
-        return False
+        is_object = False
+    return end if is_object else 0
 
 
 @lru_cache(maxsize=2)
@@ -180,12 +173,12 @@ def _math_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _parse(text: str) -> tuple[list[str], int, list[Token]]:
-    """Lines, front matter lines, tokens. Front matter is parsed as blank lines."""
-    lines = rows(text)
+def _parse(text: str) -> tuple[list[str], int, list[Token], dict[str, Any]]:
+    """Lines, how many of them are front matter, which is parsed as blank lines, tokens, and link definitions."""
+    lines, known = rows(text), dict[str, Any]()
     front = front_matter_lines(lines)
     body = "\n" * front + "".join(lines[front:]) if front else text
-    return lines, front, _parser(inline=False).parse(body)
+    return lines, front, _parser(inline=False).parse(body, known), known
 
 
 def _verbatim(lines: Sequence[str], start: int, end: int) -> str:
@@ -235,7 +228,7 @@ def _uncovered(lines: Sequence[str], start: int, end: int) -> Iterator[Block]:
 @lru_cache(maxsize=64)
 def blocks(text: str) -> tuple[Block, ...]:
     """The top-level blocks in order; together they cover every line that is not blank."""
-    lines, front, tokens = _parse(text)
+    lines, front, tokens, _ = _parse(text)
     found: list[Block] = []
     at = front
     if front:
@@ -258,7 +251,7 @@ def headings(text: str) -> tuple[Block, ...]:
 
 def fences(text: str) -> tuple[Block, ...]:
     """The fences at any depth, in order."""
-    lines, _, tokens = _parse(text)
+    lines, _, tokens, _ = _parse(text)
     return tuple(_block(lines, token) for token in tokens if token.type == "fence")
 
 
@@ -270,8 +263,7 @@ def paragraphs(text: str) -> tuple[Inline, ...]:
 
 def inlines(text: str) -> Iterator[Inline]:
     """The inline texts of a document, in order."""
-    _, _, tokens = _parse(text)
-    for before, token in itertools.pairwise(tokens):
+    for before, token in itertools.pairwise(_parse(text)[2]):
         if token.type == "inline":
             start, end = token.map or (0, 0)
             kind: Literal["paragraph", "heading", "cell"] = "cell"
@@ -283,8 +275,7 @@ def inlines(text: str) -> Iterator[Inline]:
 
 def shape(text: str) -> list[tuple[object, ...]]:
     """The structure of a document without its inline texts: kinds and levels of its blocks, code and HTML verbatim."""
-    _, _, tokens = _parse(text)
-    return [(t.type, t.level, t.tag, t.markup, t.info, t.content) for t in tokens if t.type != "inline"]
+    return [(t.type, t.level, t.tag, t.markup, t.info, t.content) for t in _parse(text)[2] if t.type != "inline"]
 
 
 def sentences(text: str, *, without: re.Pattern[str]) -> Iterator[tuple[int, str]]:
@@ -320,38 +311,29 @@ def without_attributes(title: str) -> str:
     return _ATTRIBUTES.sub("", title)
 
 
-@lru_cache(maxsize=64)
 def link_definitions(text: str) -> tuple[tuple[int, int], ...]:
     """The lines ``[start, end)`` of link definitions at any depth, in order."""
-    known: dict[str, Any] = {}
-    if "]:" in text:
-        _parser(inline=False).parse(text, known)
+    known = _parse(text)[3]
     every = [*known.get("references", {}).values(), *known.get("duplicate_refs", ())]
     return tuple(sorted((found["map"][0], found["map"][1]) for found in every))
 
 
-def _last_open_fence(text: str) -> Block | None:
-    lines, _, _ = _parse(text)
-    last = next(reversed(fences(text)), None)
-    # One that ends before the text does was ended by a list or quote.
-    return None if last is None or last.closed or last.end < _trimmed(lines, 0, len(lines)) else last
-
-
 def open_fence(text: str) -> str | None:
     """The marker and info string of the fence that the text ends in, such as "```rust"."""
-    fence = _last_open_fence(text)
-    return f"{fence.marker}{fence.info}" if fence else None
+    last = next(reversed(fences(text)), None)
+    # One that ends before the text does was ended by a list or quote.
+    if last is None or last.closed or "".join(rows(text)[last.end :]).strip(" \t\r\n"):
+        return None
+    return f"{last.marker}{last.info}"
 
 
 def closing_fence(text: str) -> str | None:
     """The line (without ending) that closes the fence in which the text ends, or None."""
-    fence = _last_open_fence(text)
-    if fence is None:
+    if open_fence(text) is None:
         return None
-    row = rows(text)[fence.start]
-    marker = _FENCE_OPEN.search(row)
-    before = row[: marker.start()] if marker else ""  # what lists and quotes put before it
-    # A list marker becomes the indentation of its item; a quote's marker stays.
+    fence = fences(text)[-1]
+    # What lists and quotes put before it: a list marker becomes the indentation of its item; a quote's marker stays.
+    before = fence.text.partition(fence.marker)[0]
     return re.sub(r"[^>\t]", " ", before) + fence.marker
 
 

@@ -167,9 +167,9 @@ def _layout_error(code: str) -> int | None:
     return None
 
 
-def _elided(code: str, *, blank: str, word: str) -> str:
-    """The code with ``...`` filled in: ``blank`` for a line of nothing else, ``word`` elsewhere."""
-    code = re.sub(rf"(?m)^[ \t]*(?:{_ELISION}|//\s*<?--\s*snip.*|--+\s*(?:snip|省略).*)[ \t]*;?[ \t]*$", blank, code)
+def _elided(code: str, word: str = "__") -> str:
+    """The code with ``...`` filled in: nothing for a line of it alone, ``word`` elsewhere."""
+    code = re.sub(rf"(?m)^[ \t]*(?:{_ELISION}|//\s*<?--\s*snip.*|--+\s*(?:snip|省略).*)[ \t]*;?[ \t]*$", "", code)
     code = re.sub(r"/\*\s*\.\.\.?\s*\*/", word, code)
     code = re.sub(rf"(?<=[({{\[])\s*{_ELISION}\s*(?=[)}}\]])", "", code)
     return re.sub(rf"(?<![.\w]){_ELISION}(?!\.)", word, code)
@@ -207,7 +207,7 @@ def _rust(code: str) -> Iterator[_Reading]:
     known = shown
     for newer, older in _RUST_NEWER:
         known = re.sub(newer, older, known)
-    for text in dict.fromkeys((code, shown, _elided(known, blank="", word="__"))):
+    for text in dict.fromkeys((code, shown, _elided(known))):
         yield _Reading(text)
         for before, after in _RUST_CONTEXTS:
             yield _Reading(f"{before}\n{text}\n{after}", 1)
@@ -231,7 +231,7 @@ def _python(code: str) -> Iterator[_Reading]:
     texts = [python_session(code)]
     if _DOCTESTS.search(code):
         texts.append(textwrap.dedent(_session(code, hanging=True)))
-    for text in dict.fromkeys(read for one in texts for read in (one, _elided(one, blank="", word="__"))):
+    for text in dict.fromkeys(read for one in texts for read in (one, _elided(one))):
         yield _Reading(text)
         yield _Reading(f"f(\n{text}\n)", 1)
         yield _Reading(f"{{\n{text}\n}}", 1)
@@ -252,7 +252,7 @@ def _bash(code: str) -> Iterator[_Reading]:
     # <name> stands for what the reader fills in, and so do ... and [options]
     filled = re.sub(r"<[A-Za-z][^<>\n|&;]{0,60}>", "__", code)
     filled = re.sub(r"\[[^\[\]\n$\"']*\]", "__", filled)
-    yield _Reading(_elided(filled, blank="", word="__") + "\n")
+    yield _Reading(_elided(filled) + "\n")
 
 
 def _json(code: str) -> Iterator[_Reading]:
@@ -279,7 +279,7 @@ _READINGS: dict[str, Callable[[str], Iterator[_Reading]]] = {
     "rust": _rust,
     "python": _python,
     "bash": _bash,
-    "toml": lambda code: map(_Reading, (code + "\n", _elided(code, blank="", word='"__"') + "\n")),
+    "toml": lambda code: map(_Reading, (code + "\n", _elided(code, '"__"') + "\n")),
     "json": _json,
     "yaml": _yaml,
 }
