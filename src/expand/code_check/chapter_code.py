@@ -123,36 +123,35 @@ class CodeCheck:
         stated = re.search(r'(?m)^edition\s*=\s*"(\d{4})"', manifests)
         edition = self.project.edition or (stated[1] if stated else "2021")
         found = [block if block.edition else replace(block, edition=edition) for block in found]
-        known = _read(self.kept)
-        files = [block for block in found if belongs(block)]
+        known, fresh = _read(self.kept), dict[str, Verdict]()
         judges = {**checkers.CHECKERS, **checkers.own_checkers(self.own)}
+        files = [block for block in found if belongs(block)]
         alone = [block for block in found if not belongs(block)]
 
-        def judge_alone(block: CodeBlock) -> tuple[str, Verdict]:
+        def verdicts(keys: Sequence[str], judge: Callable[[], Sequence[Verdict]]) -> Sequence[Verdict]:
+            if known.keys() >= {*keys}:
+                judged: Sequence[Verdict] = [known[key] for key in keys]
+            else:
+                judged = [unchecked("it was not judged yet")] * len(keys) if known_only else judge()
+            fresh.update(zip(keys, judged, strict=True))
+            return judged
+
+        def judge_alone(block: CodeBlock) -> Verdict:
             checker = judges.get(block.language)
-            key, files, above = self._basis(block, checker, found)
-            if known_only or key in known:
-                return key, known.get(key, _LATER)
             if block.skip or checker is None:
-                return key, unchecked(block.skip or f"no checker for {block.language}")
-            return key, checkers.check_block(checker, block, files, above, run=self.run)
+                return unchecked(block.skip or f"no checker for {block.language}")
+            key, files, above = self._basis(block, checker, found)
+            return verdicts([key], lambda: [checkers.check_block(checker, block, files, above, run=self.run)])[0]
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as workers:
-            verdicts = list(workers.map(judge_alone, alone))
-        fresh = dict(verdicts)
-        of_block = {id(block): verdict for block, (_, verdict) in zip(alone, verdicts, strict=True)}
+            of_block = dict(zip(map(id, alone), workers.map(judge_alone, alone), strict=True))
         project = replace(self.project, edition=edition)
         names = {name for package, _ in states(project, files) for name in package.names.values()}
         crates = {*names, *(name.replace("-", "_") for name in project.crates)}
         members = [b for b in found if belongs(b) or checkers.missing_crate(of_block[id(b)]) in crates]
         code = "\n".join(block.code for block in found if block.language == "rust")
         for package, new in states(project, members, code):
-            keys = [f"{package.key}:{number}" for number in range(len(package.blocks))]
-            if known.keys() >= {*keys}:
-                judged = [known[key] for key in keys]
-            else:
-                judged = [_LATER] * len(keys) if known_only else package.judge()
-            fresh |= zip(keys, judged, strict=True)
+            judged = verdicts([f"{package.key}:{number}" for number in range(len(package.blocks))], package.judge)
             of_block |= {id(b): verdict for b, verdict in zip(package.blocks, judged, strict=True) if id(b) in new}
         lasting = {key: verdict for key, verdict in fresh.items() if verdict.lasting}
         if lasting.keys() - known.keys():
@@ -164,22 +163,17 @@ class CodeCheck:
         return ChapterVerdicts(judged=tuple(Judged(one, of_block[id(one)], id(one) in own) for one in found))
 
     def _basis(
-        self, block: CodeBlock, checker: Checker | None, every: Sequence[CodeBlock]
+        self, block: CodeBlock, checker: Checker, every: Sequence[CodeBlock]
     ) -> tuple[str, Mapping[str, str], Sequence[str]]:
         """The hash of all that the verdict on a block follows from; named files that it may use, and code above it."""
-        beside = checker.beside if checker else ()
-        files = {one.name: one.code for one in every if one.name and one.language in beside}
+        files = {one.name: one.code for one in every if one.name and one.language in checker.beside}
         at = (block.section, block.line)
         before = [one for one in every if one.language == block.language == "python" and (one.section, one.line) < at]
         above = [one.code for one in before if one.section == block.section or (one.name and one.name == block.name)]
-        programs = checkers.programs_of(checker) if checker else ()
-        tools = [(str(one), one.stat().st_size, one.stat().st_mtime_ns) for one in programs]
-        words = (block.language, block.whole, block.lines_above, sorted(block.flags), block.edition, block.skip)
-        judged_with = (checker and checker.command, tools, sorted(files.items()), above, self.run)
+        tools = [(str(one), one.stat().st_size, one.stat().st_mtime_ns) for one in checkers.programs_of(checker)]
+        words = (block.language, block.whole, block.lines_above, sorted(block.flags), block.edition)
+        judged_with = (checker.command, tools, sorted(files.items()), above, self.run)
         return hashlib.sha256(repr((words, judged_with)).encode("utf-8", "replace")).hexdigest(), files, above
-
-
-_LATER = unchecked("it was not judged yet")
 
 
 def _read(path: Path) -> dict[str, Verdict]:
