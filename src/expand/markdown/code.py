@@ -12,7 +12,7 @@ import importlib
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -290,7 +290,7 @@ _READINGS: dict[str, Callable[[str], Iterator[_Reading]]] = {
 # Pygments tells them from those in strings, comments and regular expressions. An excerpt that begins with a closing
 # bracket comes from the middle of a file, one that begins with a tag is markup, and neither is judged.
 
-_PAIRS = {")": "(", "]": "[", "}": "{"}
+_PAIRS = {")": "(", "]": "[", "}": "{", "end": "block"}
 _NO_CODE_AT_ALL = re.compile(r".{2000}|(?:[\w.]++\s++){500}")
 """So long a line, or so many words without a mark between them: Pygments takes a minute for some thousands of them."""
 
@@ -305,26 +305,29 @@ def bracket_mismatch(language: str, code: str) -> tuple[int, str] | None:
     from pygments.lexers import get_lexer_by_name  # 20 ms, and few blocks are in such a language
     from pygments.token import Comment, Literal
 
-    open_ones: list[tuple[str, int]] = []
+    marks = []
     at_row = counted = 0
     for at, kind, token in get_lexer_by_name(language, startinline="<?" not in code).get_tokens_unprocessed(code):
-        for place, mark in enumerate(token if kind not in Comment and kind not in Literal else "", at):
-            if mark not in "()[]{}":
-                continue
+        for found in re.finditer(r"[()\[\]{}]", token if kind not in Comment and kind not in Literal else ""):
+            place = at + found.start()
             at_row += code.count("\n", counted, place)  # from the last bracket: code of any length takes its time once
-            counted, line = place, rows[at_row][0]
-            if mark not in _PAIRS:
-                open_ones.append((mark, line + 1))
-            elif not open_ones:
-                return line, f"{mark} closes nothing"
-            else:
-                opening, opened = open_ones.pop()
-                if opening != _PAIRS[mark]:
-                    return line, f"{mark} stands where the {opening} of line {opened} is to be closed"
-    if not open_ones:
-        return None
-    opening, opened = open_ones[-1]
-    return rows[-1][0], f"it ends before the {opening} of line {opened} is closed"
+            counted = place
+            marks.append((rows[at_row][0], found[0]))
+    return _unmatched(marks, rows[-1][0] if rows else 0)
+
+
+def _unmatched(marks: Iterable[tuple[int, str]], last: int) -> tuple[int, str] | None:
+    """The first mark, given with its line, that closes another one than is open, or the ``last`` line where one is left
+    open; and what is wrong."""
+    opened: list[tuple[int, str]] = []
+    for line, mark in marks:
+        if mark not in _PAIRS:
+            opened.append((line, mark))
+        elif not opened:
+            return line, f"{mark} closes nothing"
+        elif (opening := opened.pop())[1] != _PAIRS[mark]:
+            return line, f"{mark} stands where the {opening[1]} of line {opening[0] + 1} is to be closed"
+    return (last, f"it ends before the {opened[-1][1]} of line {opened[-1][0] + 1} is closed") if opened else None
 
 
 # --- Mermaid ------------------------------------------------------------------------------------------------
@@ -339,11 +342,12 @@ _KIND = re.compile(
 )
 _DIRECTION = re.compile(r"(?:TB|TD|BT|RL|LR|[<>^v])?\s*(?:;.*)?")
 _QUOTED = re.compile(r"\"[^\"]*\"|`[^`]*`")
-_EDGE = re.compile(r"(?:--+>|==+>|-\.+->|---+|\s--\s)\s*$")
+_EDGE = re.compile(r"(?:--+>|==+>|-\.+->|---+|\s--\s)\s*$|^(?:--+>|==+>)")
 _MESSAGE = re.compile(r"^[^:]*?\S\s*(?:<<)?--?(?:>>|>|\)|x)\s*[+-]?\s*\S")
 _NO_MESSAGE = re.compile(
     r"(?i)(?:participant|actor|note|(?:de)?activate|title|links?|create|destroy|and|else|option)\b"
 )
+_NO_NODE = re.compile(r"(?:style|classDef|class|click|linkStyle|direction|accTitle|accDescr)\b")
 _OPENS = {
     "flowchart": re.compile(r"subgraph\b"),
     "sequenceDiagram": re.compile(r"(?:loop|alt|opt|par|critical|break|rect|box)\b"),
@@ -362,39 +366,22 @@ def broken_diagram(code: str) -> tuple[int, str] | None:
     kind = "flowchart" if named[1] == "graph" else named[1]
     if kind == "flowchart" and not _DIRECTION.fullmatch(named[2]):
         return rows[0][0], "this is no direction"
-    opened: list[int] = []
+    blocks: list[tuple[int, str]] = []
+    wrong: tuple[int, str] | None = None
     for number, text in rows[1:]:
-        opens, ends = 0, 0
-        if kind in _OPENS:
-            opens, ends = bool(_OPENS[kind].match(text)), text == "end"
+        plain = _QUOTED.sub("q", text).rstrip(";")
+        if kind in _OPENS and (text == "end" or _OPENS[kind].match(text)):
+            blocks.append((number, "end" if text == "end" else "block"))
         elif kind in ("classDiagram", "stateDiagram", "erDiagram"):
-            plain = re.sub(r"[|}o]{1,2}(?:--|\.\.)[|{o]{1,2}", "", _QUOTED.sub("", text).partition(":")[0])
-            opens, ends = plain.count("{"), plain.count("}")
-        if ends > len(opened) + opens:
-            return number, "end ends nothing"
-        if not opens and not ends and (wrong := _in_row(kind, text)):
-            return number, wrong
-        opened += [number] * opens
-        del opened[len(opened) - ends :]
-    return (opened[0], "this block is not ended") if opened else None
-
-
-def _in_row(kind: str, text: str) -> str:
-    """What is wrong with a line of a flowchart or a sequence diagram, "" for nothing."""
-    plain = _QUOTED.sub("q", text).rstrip(";")
-    if kind == "sequenceDiagram":
-        is_message = _MESSAGE.match(plain) and not _NO_MESSAGE.match(plain)
-        return "the message has no colon and text" if is_message and ":" not in plain else ""
-    if kind != "flowchart" or re.match(
-        r"(?:style|classDef|class|click|linkStyle|direction|accTitle|accDescr)\b", plain
-    ):
-        return ""
-    if _EDGE.search(plain) or re.match(r"(?:--+>|==+>)", plain):
-        return "an arrow leads nowhere"
-    stack: list[str] = []
-    for mark in re.findall(r"[()\[\]{}]", re.sub(r"\|[^|]*\||\w>[^\]]*\]", " ", plain)):
-        if mark not in _PAIRS:
-            stack.append(mark)
-        elif not stack or stack.pop() != _PAIRS[mark]:
-            return f"{mark} closes nothing"
-    return f"{stack[-1]} is not closed" if stack else ""
+            plain = re.sub(r"[|}o]{1,2}(?:--|\.\.)[|{o]{1,2}", "", plain.partition(":")[0])
+            blocks += [(number, brace) for brace in re.findall("[{}]", plain)]
+        elif kind == "sequenceDiagram" and ":" not in plain and _MESSAGE.match(plain) and not _NO_MESSAGE.match(plain):
+            wrong = number, "the message has no colon and text"
+        elif kind == "flowchart" and not _NO_NODE.match(plain):
+            brackets = re.findall(r"[()\[\]{}]", re.sub(r"\|[^|]*\||\w>[^\]]*\]", " ", plain))
+            wrong = _unmatched([(number, bracket) for bracket in brackets], number)
+            if _EDGE.search(plain):
+                wrong = number, "an arrow leads nowhere"
+        if wrong:
+            return wrong
+    return _unmatched(blocks, rows[-1][0])
