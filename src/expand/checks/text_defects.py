@@ -3,9 +3,9 @@ not parse, fills its lines with next to nothing, is in another language, or hold
 leaves, in the place of text.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
 from expand.markdown import blocks, code, languages, matching, sanitize, thinking
@@ -121,13 +121,9 @@ THIN_SHARE = 0.25
 
 def thin_text(text: str, *, section: int) -> list[Finding]:
     """At most one finding: for the thin blocks of a section, at the first of them."""
-    every = [(block, _rows(block)) for block in blocks.blocks(text) if block.kind not in ("rule", "html")]
-    thin = [
-        (block, rows)
-        for block, rows in every
-        if _is_judged(block) and _matter(block, rows) < LEAST_MATTER[block.kind] * len(rows)
-    ]
-    size, whole = (sum(len(rows) for _, rows in some) for some in (thin, every))
+    every = [(block, *_matter(block)) for block in blocks.blocks(text) if block.kind not in ("rule", "html")]
+    thin = [(block, rows) for block, rows, matter in every if matter < LEAST_MATTER.get(block.kind, 0) * rows]
+    size, whole = sum(rows for _, rows in thin), sum(rows for _, rows, _ in every)
     if size < THIN_LINES or size < THIN_SHARE * whole:
         return []
     first = thin[0][0]
@@ -135,22 +131,15 @@ def thin_text(text: str, *, section: int) -> list[Finding]:
     return [finding("thin", section, first.start + 1, f"{said}: {excerpt(first.text)}")]
 
 
-def _rows(block: Block) -> list[str]:
-    return [row for row in (block.code if block.kind == "fence" else block.text).splitlines() if row.strip()]
-
-
-def _is_judged(block: Block) -> bool:
+def _matter(block: Block) -> tuple[int, float]:
+    """How many lines a block has that are not blank, and its matter; endless where it is not judged."""
+    rows = [row for row in (block.code if block.kind == "fence" else block.text).splitlines() if row.strip()]
     if block.kind == "fence":
-        return code.is_programming(block.language)
-    return block.kind in LEAST_MATTER and not block.text.rstrip("*_ ").endswith((":", "："))  # a label announces
-
-
-def _matter(block: Block, rows: list[str]) -> int:
-    """The columns of a block's letters and digits; of code its lines that are neither comments nor brackets."""
-    if block.kind == "fence":
-        return sum(any(map(str.isalnum, row)) and not code.is_comment(row, block.language) for row in rows)
-    matter = "".join(matching.unnumbered(row.strip(" \t-*+>")) for row in rows)
-    return sum(map(str.isalnum, matter)) + matching.cjk_letters(matter)
+        matter = sum(any(map(str.isalnum, row)) and not code.is_comment(row, block.language) for row in rows)
+        return len(rows), matter if code.is_programming(block.language) else math.inf
+    said = "".join(matching.unnumbered(row.strip(" \t-*+>")) for row in rows)
+    announces = block.text.rstrip("*_ ").endswith((":", "："))
+    return len(rows), math.inf if announces else sum(map(str.isalnum, said)) + matching.cjk_letters(said)
 
 
 # --- another language
@@ -183,21 +172,18 @@ def wrong_language(text: str, own_titles: Sequence[str], *, section: int, langua
         yield finding("wrong-language", section, line + 1, message, severity=severity, remedy=remedy)
 
 
-def _pieces(text: str, own: set[str]) -> Iterator[tuple[int, str]]:
+def _pieces(text: str, own: set[str]) -> list[tuple[int, str]]:
     """First line from 0 and words of each passage, of each list and table as a whole, and of all headings together.
 
     Quotations may be in any language, code is in none, and the outline's own titles are as its author wrote them."""
-    top = [block for block in blocks.blocks(text) if block.kind in ("paragraph", "list", "table")]
-    starts = {line: block.start for block in top for line in range(block.start, block.end)}
-    inner = [(starts[one.line], one.prose) for one in blocks.paragraphs(text) if one.line in starts]
-    for start, group in groupby(inner, key=lambda one: one[0]):
-        yield start, "\n".join(prose for _, prose in group)
-    for block in top:
-        if block.kind == "table":
-            yield block.start, matching.prose(block.text).replace("|", " ")
-    headings = [one for one in blocks.headings(text) if matching.title_key(one.title) not in own]
-    if headings:
-        yield headings[0].start, "\n".join(matching.prose(one.title) for one in headings)
+    top = {line: block for block in blocks.blocks(text) for line in range(block.start, block.end)}
+    found: dict[int, tuple[int, list[str]]] = {}
+    for one in blocks.inlines(text):
+        block = top[one.line]
+        is_heading = block.kind == "heading"
+        if matching.title_key(one.text) not in own if is_heading else block.kind in ("paragraph", "list", "table"):
+            found.setdefault(-1 if is_heading else block.start, (block.start, []))[1].append(one.prose)
+    return [(line, "\n".join(prose)) for line, prose in found.values()]
 
 
 # --- what a model or a program says instead of text: refusals, error messages, chat, thinking, leaked prompts
