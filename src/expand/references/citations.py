@@ -143,21 +143,19 @@ def citation_findings(
     be cited and are not. ``known`` are the passages that the section may cite, by mark."""
     if known:
         yield from _unknown(text, known, section)
-        quotes = [b for b in blocks.blocks(text) if b.kind == "quote" and not _NOTICE.match(b.text.lstrip())]
-        for block in quotes:
-            quote = _QUOTE_MARK.sub("", block.text)
-            passages = [known[note["mark"]] for note in NOTE.finditer(quote) if note["mark"] in known]
-            said = _ATTRIBUTION.sub("", NOTE.sub("", quote))
-            if passages and _long_enough(said) and not _stands_in(said, _cited(passages, known)):
-                message = f"{_places(passages)} does not say: {excerpt(said)}"
-                yield finding("misquoted", section, block.start + 1, message)
-        for paragraph in blocks.paragraphs(text):
-            if any(block.start <= paragraph.line < block.end for block in quotes):
-                continue
-            for sentence, cited in _sentences(paragraph.text):
-                passages = [known[mark] for mark in cited if mark in known]
-                if passages:
-                    yield from _of_sentence(sentence, passages, text, known, section, paragraph.line + 1)
+    others = "\n".join([*(passage.text for passage in known.values()), *(fence.code for fence in blocks.fences(text))])
+    for line, said, marks, is_quote in _pieces(text) if known else ():
+        passages = [known[mark] for mark in marks if mark in known]
+        if not passages:
+            continue
+        where, paths = ", ".join(dict.fromkeys(one.place for one in passages)), {one.path for one in passages}
+        cited = "\n".join(one.text for one in known.values() if one.path in paths)
+        for quotation in [said] if is_quote else map("".join, _QUOTATION.findall(_CODE.sub(" ", said))):
+            if _long_enough(quotation) and not _stands_in(quotation, cited):
+                yield finding("misquoted", section, line, f"{where} does not say: {excerpt(quotation)}")
+        for word in () if is_quote else dict.fromkeys(_missing(said, cited, others)):
+            what = f"{where} is cited for {excerpt(word)}, and does not have it"
+            yield finding("not-in-reference", section, line, what)
     for claim in must_cite:
         made = [paragraph for paragraph in blocks.paragraphs(text) if _makes(paragraph.text, claim)]
         if not any(_ANY_CITATION.search(names.without_code(paragraph.text)) for paragraph in made):
@@ -177,6 +175,20 @@ def _unknown(text: str, known: Mapping[str, Passage], section: int) -> Iterator[
         yield finding("unknown-citation", section, line, f"{found[0].strip()} {what}: {excerpt(around)}")
 
 
+def _pieces(text: str) -> Iterator[tuple[int, str, list[str], bool]]:
+    """The quotes and the sentences of a text: the line, the words, the marks that they cite, and whether it is a
+    quote."""
+    quotes = [b for b in blocks.blocks(text) if b.kind == "quote" and not _NOTICE.match(b.text.lstrip())]
+    for block in quotes:
+        quote = _QUOTE_MARK.sub("", block.text)
+        marks = [note["mark"] for note in NOTE.finditer(quote)]
+        yield block.start + 1, _ATTRIBUTION.sub("", NOTE.sub("", quote)), marks, True
+    quoted = {line for block in quotes for line in range(block.start, block.end)}
+    for paragraph in blocks.paragraphs(text):
+        for sentence, marks in _sentences(paragraph.text) if paragraph.line not in quoted else ():
+            yield paragraph.line + 1, sentence, marks, False
+
+
 def _sentences(text: str) -> Iterator[tuple[str, list[str]]]:
     """The sentences of a passage, each with the marks that it cites: inside, or right behind its full stop."""
     text = _BEHIND.sub(lambda found: f" {found['notes'].strip()}{found['end']} ", text)
@@ -192,37 +204,19 @@ def _sentences(text: str) -> Iterator[tuple[str, list[str]]]:
             held = ""
 
 
-def _cited(passages: Sequence[Passage], known: Mapping[str, Passage]) -> str:
-    """The text of the files that are cited, as far as they may be."""
-    paths = {passage.path for passage in passages}
-    return "\n".join(passage.text for passage in known.values() if passage.path in paths)
-
-
-def _places(passages: Sequence[Passage]) -> str:
-    return ", ".join(dict.fromkeys(passage.place for passage in passages))
-
-
-def _of_sentence(
-    sentence: str, passages: Sequence[Passage], text: str, known: Mapping[str, Passage], section: int, line: int
-) -> Iterator[Finding]:
-    cited, where = _cited(passages, known), _places(passages)
-    for groups in _QUOTATION.findall(_CODE.sub(" ", sentence)):
-        quotation = "".join(groups)
-        if not _long_enough(quotation) or _stands_in(quotation, cited):
-            continue
-        yield finding("misquoted", section, line, f"{where} does not say: {excerpt(quotation)}")
-    code = [found["code"].strip() for found in _CODE.finditer(sentence)]
+def _missing(sentence: str, cited: str, others: str) -> Iterator[str]:
+    """The options and versions that a sentence names and what it cites does not have, and the symbols that ``others``,
+    all passages and the text's own code, do not have."""
     # Figures with points between are a version and no amount: three, or with a word that says so.
     versions = [(found[0], found["figures"]) for found in _VERSION.finditer(sentence)]
     every = [*_OPTION.findall(sentence), *(v for said, v in versions if v.count(".") > 1 or said != v)]
-    missing = [word for word in every if not re.search(rf"(?<![\d.-]){re.escape(word)}(?![\w-]|\.\d)", cited)]
-    others = "\n".join([*(p.text for p in known.values()), *(fence.code for fence in blocks.fences(text))])
-    for symbol in code:
+    yield from (w for w in every if not re.search(rf"(?<![\d.-]){re.escape(w)}(?![\w-]|\.\d)", cited))
+    for found in _CODE.finditer(sentence):
+        symbol = found["code"].strip()
         if _SYMBOL.fullmatch(symbol) and _NAMED.search(symbol):
             last = re.findall(r"\w+", symbol)[-1]
-            missing += [symbol] if not re.search(rf"(?<!\w){re.escape(last)}(?!\w)", others) else []
-    for word in dict.fromkeys(missing):
-        yield finding("not-in-reference", section, line, f"{where} is cited for {excerpt(word)}, and does not have it")
+            if not re.search(rf"(?<!\w){re.escape(last)}(?!\w)", others):
+                yield symbol
 
 
 def _long_enough(quotation: str) -> bool:
