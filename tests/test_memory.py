@@ -414,7 +414,7 @@ def test_headings_and_code_are_compared_for_the_whole_chapter() -> None:
     code = "\n```rust\n" + "let a = 1;\n" * 20 + "```\n"
     (noted,) = voice_drift({1: body + code}, [body])
     assert noted.message == "42% of the lines are code, of the book's 0%"
-    assert habits(body + code).code == 20
+    assert habits(body + code)["code"] == 20
     less = "\n```rust\n" + "let a = 1;\n" * 11 + "```\n"
     assert voice_drift({1: body + less}, [body]) == []
 

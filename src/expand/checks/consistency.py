@@ -4,6 +4,7 @@ are found, and the excerpts of finished chapters that a request shows.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -114,69 +115,55 @@ _WE = re.compile(r"(?i)\b(?:we|our|ours|us|let['’]s)\b|我们|咱们")
 _NOTHING = re.compile(r"(?!)")
 
 
-class Habits(NamedTuple):
+_SHARES = (
+    ("of the sentences address the reader", "you", "sentences", PERSON, PERSON_RATIO),
+    ('of the sentences say "we"', "we", "sentences", PERSON, PERSON_RATIO),
+    ("of the headings are in title case", "title case", "headings", OTHER_CASE, 0),
+    ("of the lines are code", "code", "rows", MORE_CODE, 0),
+)
+"""What is compared: the counts of a part and its whole, the difference, and the ratio that are drift."""
+
+
+def habits(text: str) -> Counter[str]:
     """How a text is written: its sentences with their words (Chinese: characters) in all, those that address the reader
     or say "we", headings of several words with those in title case, rows of code and of everything."""
-
-    sentences: int
-    words: int
-    you: int
-    we: int
-    headings: int
-    title_case: int
-    code: int
-    rows: int
-
-
-def habits(text: str) -> Habits:
-    """The habits of a text."""
+    found = Counter(rows=sum(not blocks.is_blank(row) for row in blocks.rows(text)))
+    found["code"] = sum(len(blocks.bare_rows(fence.code)) for fence in blocks.fences(text))
     spoken = [matching.prose(one) for _, one in blocks.sentences(text, without=_NOTHING)]
-    sized = [(one, sum(size)) for one, size in zip(spoken, matching.sizes(spoken), strict=True) if sum(size) > 2]
-    words = [re.findall(r"[A-Za-z]{4,}", blocks.without_attributes(h.title))[1:] for h in blocks.headings(text)]
-    return Habits(
-        sentences=len(sized),
-        words=sum(size for _, size in sized),
-        you=sum(bool(_YOU.search(one)) for one, _ in sized),
-        we=sum(bool(_WE.search(one)) for one, _ in sized),
-        headings=sum(bool(own) for own in words),
-        title_case=sum(bool(own) and all(word[0].isupper() for word in own) for own in words),
-        code=sum(len(blocks.bare_rows(fence.code)) for fence in blocks.fences(text)),
-        rows=sum(not blocks.is_blank(row) for row in blocks.rows(text)),
-    )
+    for one, size in zip(spoken, map(sum, matching.sizes(spoken)), strict=True):
+        if size > 2:
+            found.update(sentences=1, words=size, you=bool(_YOU.search(one)), we=bool(_WE.search(one)))
+    for heading in blocks.headings(text):
+        if words := re.findall(r"[A-Za-z]{4,}", blocks.without_attributes(heading.title))[1:]:
+            found.update({"headings": 1, "title case": all(word[0].isupper() for word in words)})
+    return found
 
 
 def voice_drift(texts: Mapping[int, str], pattern: Sequence[str]) -> list[Finding]:
     """Where sections, by number, are written otherwise than the book's finished chapters: a note for each section whose
     sentences or person differ, and one for the chapter where its headings or its share of code do."""
     book = habits("\n\n".join(pattern))
-    if pattern and book.sentences < LEAST_SENTENCES:
+    if not pattern:
+        return []
+    if book["sentences"] < LEAST_SENTENCES:
         return [finding("voice-drift", 0, 1, "the chapters that `voice` names have too little text to compare with")]
-    drifts = [(section, _in_sentences(habits(text), book)) for section, text in sorted(texts.items())]
-    drifts.append((0, _in_form(habits("\n\n".join(texts.values())), book)))
-    said = [(section, "; ".join(messages)) for section, messages in drifts if pattern]
+    drifts = [(section, _drift(habits(text), book, ("sentences",))) for section, text in sorted(texts.items())]
+    drifts.append((0, _drift(habits("\n\n".join(texts.values())), book, ("headings", "rows"))))
+    said = [(section, "; ".join(messages)) for section, messages in drifts]
     return [finding("voice-drift", section, 1, message) for section, message in said if message]
 
 
-def _in_sentences(own: Habits, book: Habits) -> Iterator[str]:
-    if own.sentences < LEAST_SENTENCES:
-        return
-    mean, usual = own.words / own.sentences, book.words / book.sentences
-    if not 1 / MOST_LONGER < mean / usual < MOST_LONGER:
-        yield f"a sentence has {mean:.0f} words (Chinese: characters) on average, the book's {usual:.0f}"
-    for who, ours, theirs in (("address the reader", own.you, book.you), ('say "we"', own.we, book.we)):
-        share, usual = ours / own.sentences, theirs / book.sentences
-        if abs(share - usual) >= PERSON and max(share, usual) >= PERSON_RATIO * min(share, usual):
-            yield f"{share:.0%} of the sentences {who}, of the book's {usual:.0%}"
-
-
-def _in_form(own: Habits, book: Habits) -> Iterator[str]:
-    if min(own.headings, book.headings) >= LEAST_HEADINGS:
-        share, usual = own.title_case / own.headings, book.title_case / book.headings
-        if abs(share - usual) >= OTHER_CASE:
-            yield f"{share:.0%} of the headings are in title case, of the book's {usual:.0%}"
-    share, usual = own.code / max(1, own.rows), book.code / max(1, book.rows)
-    if own.sentences >= LEAST_SENTENCES and abs(share - usual) >= MORE_CODE:
-        yield f"{share:.0%} of the lines are code, of the book's {usual:.0%}"
+def _drift(own: Counter[str], book: Counter[str], wholes: Sequence[str]) -> Iterator[str]:
+    if "sentences" in wholes and own["sentences"] >= LEAST_SENTENCES:
+        mean, usual = own["words"] / own["sentences"], book["words"] / book["sentences"]
+        if not 1 / MOST_LONGER < mean / usual < MOST_LONGER:
+            yield f"a sentence has {mean:.0f} words (Chinese: characters) on average, the book's {usual:.0f}"
+    for said, part, whole, difference, ratio in _SHARES:
+        has_headings = min(own["headings"], book["headings"]) >= LEAST_HEADINGS
+        if whole in wholes and (has_headings if whole == "headings" else own["sentences"] >= LEAST_SENTENCES):
+            share, usual = own[part] / own[whole], book[part] / book[whole]
+            if abs(share - usual) >= difference and max(share, usual) >= ratio * min(share, usual):
+                yield f"{share:.0%} {said}, of the book's {usual:.0%}"
 
 
 def excerpts(documents: Sequence[str], most_tokens: int, count: Callable[[str], int]) -> str:
