@@ -130,23 +130,13 @@ def _last_piece(every: tuple[Block, ...]) -> tuple[str, list[str]]:
     """The last paragraph or list item, and the others that are long enough to compare it with."""
     last = every[-1]
     if last.kind == "list":
-        *others, item = _items(last.text)
-        return item, [other for other in others if _is_long(other, SIBLING_SHARE)]
+        items = blocks.paragraphs(last.text)
+        is_last = bool(items) and items[-1].end == last.end - last.start  # else the list ends in code
+        return items[-1].text if is_last else "", [o.text for o in items[:-1] if _is_long(o.text, SIBLING_SHARE)]
     others = [block.text for block in every[:-1] if block.kind == "paragraph" and _is_long(block.text, SIBLING_SHARE)]
     # The sentences before it in the same paragraph have ended, too.
     sentences = [last.text[: found.end()] for found in _SENTENCE.finditer(last.text)]
     return last.text, others + sentences
-
-
-def _items(text: str) -> list[str]:
-    """The items of a list at every depth, without their markers; continued lines belong to their item."""
-    items = [""]
-    for row in blocks.bare_rows(text):
-        if marker := _ITEM.match(row):
-            items.append(row[marker.end() :])
-        else:
-            items[-1] += "\n" + row
-    return [item.rstrip() for item in items[:-1] if item.strip()] + [items[-1].rstrip()]
 
 
 def _is_long(piece: str, share: float = 1.0) -> bool:

@@ -131,12 +131,10 @@ def _trim(text: str, cut: bool) -> str:
     if cut and blocks.open_fence(text) is not None:
         return begun
     solid = len(begun.rstrip(_BLANK))
-    if not solid:
-        return ""
     ending = _ROW_END.search(begun, solid)
-    if ending is None or (cut and ending.end() == len(begun)):
-        return begun if cut else begun + newline_of(text)
-    return begun[: ending.start()] + newline_of(text)
+    if not solid or (cut and ending is None):
+        return begun[:solid] and begun
+    return begun[: ending.start() if ending else None] + newline_of(text)
 
 
 def _solid_start(text: str) -> int:
