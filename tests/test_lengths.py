@@ -110,6 +110,16 @@ def test_a_lean_plan_scales_words() -> None:
     assert [(s.lines, s.words) for s in under(Plan.LEAN, outline).sections] == [(150, 1500)] * 3
 
 
+def test_a_strong_author_is_asked_for_the_words_that_a_section_lacks(tmp_path: Path) -> None:
+    workspace = outlined(
+        tmp_path, ("    lines: 40\n    topics:\n      - {en: B", "    words: 300\n    topics:\n      - {en: B")
+    )
+    author = ScriptedAuthor()
+    drafted(workspace, author)
+    first = next(sent for sent in author.requests if sent.section == 1)
+    assert STATED.findall(first.last_user_message)[-1] == ("290", "words"), "its headings have the others"
+
+
 @pytest.mark.parametrize(("count", "kind"), [(94, "short"), (95, ""), (120, ""), (121, "long")])
 def test_lengths_in_words_have_the_same_bounds(count: int, kind: str) -> None:
     text = "\n".join(f"word{number}" for number in range(count))

@@ -128,7 +128,7 @@ class LengthLoop:
         self._tolerated = ceil(skeleton.target * TOLERANCE - 0.5) if self._expected is None else share
         """Lines that the section may miss."""
         self._in_lines = skeleton.measure.unit == "lines"
-        self._beside = 1 + FOOTNOTE_LINES * bool(skeleton.passages)
+        self._beside = self._in_lines * (1 + FOOTNOTE_LINES * bool(skeleton.passages))
         """Lines of a topic beside its text: a blank one, and its footnotes."""
         self._whole: list[Outcome] = []
         """Those whose connection held. What a broken one brought says how long it held, not how much the model writes:
@@ -213,10 +213,10 @@ class LengthLoop:
                 break
             group.append(slot)
             want += quotas[slot]
-        if self._expected == 1.0:
+        if self._expected == 1.0 and self._in_lines:
             # An author that is taken at its word counts its headings with its lines; what was learnt of another has
             # them in it. And what a short section may lack is too little to be asked for.
-            want += HEADING_LINES * len(group) if len(group) > 1 and self._in_lines else 0
+            want += HEADING_LINES * len(group) if len(group) > 1 else 0
             want *= 1 + STRONG_TOLERANCE if self._tolerated < LEAST_MISSING else 1
         if unknown and len(group) == len(self.text.slots) and not self.profile.aspects:
             # Too short can be continued, too long cannot be shortened without another request that rewrites what is
