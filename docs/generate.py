@@ -31,11 +31,14 @@ from expand.outline.reading import BOOK, BRIEF, MEMORY, OUTLINE
 from expand.prompts.context import (
     PURPOSES,
     TEMPLATE_NOTES,
+    BriefContext,
     ChangeContext,
     ChapterContext,
     RequestContext,
+    ReviewContext,
     SectionContext,
     SuggestionContext,
+    TranslationContext,
     context_of,
 )
 from expand.prompts.rendering import PLAIN, known_styles
@@ -129,6 +132,7 @@ def settings() -> str:
 
 _KINDS: Mapping[Any, str] = {
     str: "text",
+    str | None: "text or none",
     int: "whole number",
     bool: "yes or no",
     Unit: "text",
@@ -168,6 +172,14 @@ def templates() -> str:
         _variables(RequestContext),
         "## What `suggest.j2` may use",
         _variables(SuggestionContext),
+        "## What `brief.j2` may use",
+        _variables(BriefContext),
+        "## What `review.j2` and `second_look.j2` may use",
+        _variables(ReviewContext),
+        "Each of `changes` has:",
+        _variables(ChangeContext),
+        "## What `translate.j2` may use",
+        _variables(TranslationContext),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -177,11 +189,11 @@ def _variables(kind: type) -> str:
     hints = get_type_hints(kind, include_extras=True)
     rows = []
     for variable in fields(kind):
-        value_type, about = get_args(hints[variable.name])
+        value_type, meaning, example = get_args(hints[variable.name])
         default = "" if variable.default is MISSING else f" Default: `{_shown(variable.default)}`."
-        example = _shown(about.example)
-        code = f"`{example}`" if "`" not in example else f"```` {example} ````"
-        rows.append((f"`{variable.name}`", _KINDS[value_type], about.meaning + default, code))
+        shown = _shown(example)
+        code = f"`{shown}`" if "`" not in shown else f"```` {shown} ````"
+        rows.append((f"`{variable.name}`", _KINDS[value_type], meaning + default, code))
     return _table(("Name", "Kind", "Meaning", "Example"), rows)
 
 

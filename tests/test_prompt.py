@@ -16,7 +16,6 @@ import pytest
 from expand.errors import InputError
 from expand.prompts.context import (
     PURPOSES,
-    REVIEW_TEMPLATES,
     BriefContext,
     ChangeContext,
     ChapterContext,
@@ -288,7 +287,7 @@ def test_all_that_is_declared_is_used_or_left_to_the_user() -> None:
     [
         case
         for case, (name, _, _) in CASES.items()
-        if name not in ("system.j2", "brief.j2", "translate.j2", *REVIEW_TEMPLATES)
+        if name not in ("system.j2", "brief.j2", "translate.j2", "review.j2", "second_look.j2")
     ],
 )
 def test_the_last_figure_is_the_lines_wanted(case: str) -> None:

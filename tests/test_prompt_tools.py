@@ -17,10 +17,14 @@ from expand.cli import app
 from expand.errors import InputError, InputErrors
 from expand.prompts.context import (
     TEMPLATE_NOTES,
+    BriefContext,
+    ChangeContext,
     ChapterContext,
     RequestContext,
+    ReviewContext,
     SectionContext,
     SuggestionContext,
+    TranslationContext,
     context_of,
 )
 from expand.prompts.rendering import packaged_folder
@@ -195,11 +199,12 @@ def test_an_unknown_template(workspace: Workspace) -> None:
 
 def test_every_template_and_every_variable_is_documented() -> None:
     page = (Path(__file__).parents[1] / "docs/reference/templates.md").read_text(encoding="utf-8")
-    for kind in (ChapterContext, RequestContext, SectionContext, SuggestionContext):
+    kinds = (ChapterContext, RequestContext, SectionContext, SuggestionContext)
+    for kind in (*kinds, BriefContext, ChangeContext, ReviewContext, TranslationContext):
         hints = get_type_hints(kind, include_extras=True)
-        abouts = {field.name: get_args(hints[field.name])[1] for field in fields(kind)}
-        assert kind(**{name: about.example for name, about in abouts.items()})
-        assert all(f"| `{name}` | " in page and f" | {about.meaning}" in page for name, about in abouts.items())
+        abouts = {field.name: get_args(hints[field.name])[1:] for field in fields(kind)}
+        assert kind(**{name: example for name, (_, example) in abouts.items()})
+        assert all(f"| `{name}` | " in page and f" | {meaning}" in page for name, (meaning, _) in abouts.items())
     assert '| `before` | text | The end of what the section says so far. Default: `""`. |' in page
     assert "| `code_examples` | whole number | How many code examples this request is to bring. Default: `0`. |" in page
     assert "| `problems` | list of texts | What a repair is to mend. Default: `[]`. |" in page

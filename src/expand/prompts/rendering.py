@@ -24,7 +24,7 @@ from dataclasses import fields, replace
 from functools import cache
 from itertools import product
 from pathlib import Path, PurePosixPath
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jinja2
 from jinja2 import meta, nodes
@@ -60,13 +60,6 @@ PLAIN = "plain"
 """The house style that adds nothing, for a chapter of a book that has another."""
 
 
-class TemplateFolder(NamedTuple):
-    """A folder that templates are looked for in, and whose it is."""
-
-    origin: Origin
-    folder: Path
-
-
 def packaged_folder() -> Path:
     """The packaged templates: inside the wheel, or at the top of a source checkout."""
     inside = Path(__file__).parent / "templates"
@@ -94,9 +87,10 @@ def require_style(style: Style, folder: Path | None) -> None:
         )
 
 
-class TemplateLookup:
+class TemplateLookup(jinja2.BaseLoader):
     """Where a chapter's templates are looked for, as it is now, the most particular place first: in the chapter's own
-    folder, its house style's, the workspace's before the packaged one, the book's, and among the packaged templates."""
+    folder, its house style's, the workspace's before the packaged one, the book's, and among the packaged templates.
+    To Jinja2, a template's name is its path."""
 
     def __init__(
         self,
@@ -108,22 +102,23 @@ class TemplateLookup:
     ) -> None:
         self._book, self._packaged, self._model_style = folder, packaged_folder(), model_style
         roots = [root for root in (folder, self._packaged) if root is not None]
-        places: list[TemplateFolder] = []
-        if folder is not None and chapter is not None:
-            places.append(TemplateFolder("chapter", folder / CHAPTERS / chapter))
-        if house_style is not None and house_style != PLAIN:
-            places += [TemplateFolder("style", root / STYLES / house_style) for root in roots]
         self._book_is_packaged = folder is not None and folder.resolve() == self._packaged.resolve()
+        places: list[tuple[Origin, Path]] = []
+        if folder is not None and chapter is not None:
+            places.append(("chapter", folder / CHAPTERS / chapter))
+        if house_style is not None and house_style != PLAIN:
+            places += [("style", root / STYLES / house_style) for root in roots]
         if folder is not None and not self._book_is_packaged:
-            places.append(TemplateFolder("book", folder))
-        places.append(TemplateFolder("shipped", self._packaged))
-        self.places = tuple(place for place in places if self.inside(place.folder).is_dir())
+            places.append(("book", folder))
+        places.append(("shipped", self._packaged))
+        self.places = {path: origin for origin, path in places if self.inside(path).is_dir()}
+        """The folders that there are, and whose each is."""
+        # What a run says does not change under it: a name is looked up once, and a file read once.
         self.candidates = cache(self._candidates)
-        """The files that a name may mean, the first one first. A name that leads out is none.
-
-        Looked up once: what a run says does not change under it."""
+        self.texts: dict[Path, str] = {}
 
     def _candidates(self, name: str) -> tuple[Path, ...]:
+        """The files that a name may mean, the first one first. A name that leads out is none."""
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
             return ()
@@ -134,7 +129,7 @@ class TemplateLookup:
             paths = [root / rest for root in (self._book, self._packaged) if root is not None]
         else:
             names = [f"{self._model_style}/{name}", name] if self._model_style else [name]
-            paths = [place.folder / name for name in names for place in self.places]
+            paths = [folder / name for name in names for folder in self.places]
         return tuple(dict.fromkeys(path for path in paths if self.inside(path).is_file()))
 
     def inside(self, path: Path) -> Path:
@@ -157,7 +152,20 @@ class TemplateLookup:
 
     def origin(self, path: Path) -> Origin:
         """Whose a file is."""
-        return next(place.origin for place in self.places if path.is_relative_to(place.folder))
+        return next(origin for folder, origin in self.places.items() if path.is_relative_to(folder))
+
+    def text(self, path: Path) -> str:
+        """A template's source. Raises ``InputError``."""
+        if path not in self.texts:
+            self.texts[path] = read_text(path).replace("\r\n", "\n")
+        return self.texts[path]
+
+    def get_source(self, environment: jinja2.Environment, template: str) -> tuple[str, str, None]:
+        """What Jinja2 renders. A name that nothing was found for could be a file below the current folder by chance."""
+        path = Path(template)
+        if path not in self.texts:
+            raise jinja2.TemplateNotFound(template)
+        return self.texts[path], template, None
 
 
 DRAFTING_TEMPLATES = ("system.j2", "section.j2", "continue.j2", "repair.j2", "length.j2")
@@ -209,37 +217,14 @@ def _undefined(name: str, kind: type, place: Place) -> InputError:
 
 
 class _Environment(MeteredEnvironment):
-    """Jinja2 with the order of files of a ``TemplateLookup``. A template's name here is its path."""
-
-    def __init__(self, lookup: TemplateLookup) -> None:
-        super().__init__(
-            loader=jinja2.FunctionLoader(self._load),
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._lookup = lookup
-        self.texts: dict[Path, str] = {}
-        """The sources that were read, once each: what a run says does not change under it."""
-
-    def text(self, path: Path) -> str:
-        """A template's source. Raises ``InputError``."""
-        if path not in self.texts:
-            self.texts[path] = read_text(path).replace("\r\n", "\n")
-        return self.texts[path]
-
     def join_path(self, template: str, parent: str) -> str:
         """The file that a template means by a name; the name itself where there is none."""
-        found = self._lookup.find(template, Path(parent))
+        assert isinstance(self.loader, TemplateLookup)
+        found = self.loader.find(template, Path(parent))
         if found is None:
             return template
-        self.text(found)
+        self.loader.text(found)
         return str(found)
-
-    def _load(self, name: str) -> tuple[str, str, None] | None:
-        # A name that nothing was found for could be a file below the current folder by chance.
-        path = Path(name)
-        return (self.texts[path], name, None) if path in self.texts else None
 
 
 class Prompts:
@@ -257,7 +242,7 @@ class Prompts:
         self.lookup = TemplateLookup(folder, model_style=style, house_style=house_style, chapter=chapter)
         self._folder = folder
         self._style = style
-        self._environment = _Environment(self.lookup)
+        self._environment = _Environment(loader=self.lookup, trim_blocks=True, lstrip_blocks=True, auto_reload=False)
         self.sources = cache(self._sources)
         """The file of a template and all that it takes text from, each once, in order.
 
@@ -285,12 +270,9 @@ class Prompts:
     def _sources(self, name: str) -> tuple[Path, ...]:
         first = self.lookup.find(name)
         if first is None:
-            folder = self.lookup.places[0].folder
+            folder = next(iter(self.lookup.places))
             remedy = f"add it to {folder}"
             raise InputError(f"there is no template {name}", remedy=remedy, place=Place(path=folder / name))
-        return tuple(self._with_references(first))
-
-    def _with_references(self, first: Path) -> dict[Path, None]:
         found: dict[Path, None] = {}
         waiting = [first]
         while waiting:
@@ -302,11 +284,11 @@ class Prompts:
                 references = list(meta.find_referenced_templates(self._parsed(path)))
             for reference in references:
                 if reference is None:
-                    anywhere = (file for place in self.lookup.places for file in place.folder.glob("*.j2"))
+                    anywhere = (file for folder in self.lookup.places for file in folder.glob("*.j2"))
                     waiting += map(self.lookup.inside, anywhere)
                 elif target := self.lookup.find(reference, path):
                     waiting.append(target)
-        return found
+        return tuple(found)
 
     def fingerprint(self) -> str:
         """sha256 over the sources of the drafting templates, and of what they take text from:
@@ -315,7 +297,7 @@ class Prompts:
         for name in DRAFTING_TEMPLATES:
             digest.update(name.encode() + b"\0")
             for path in self.sources(name):
-                digest.update(self._environment.text(path).encode() + b"\0")
+                digest.update(self.lookup.text(path).encode() + b"\0")
         return digest.hexdigest()
 
     def check(self, language: str, units: Sequence[Unit] = ("lines",)) -> None:
@@ -369,7 +351,7 @@ class Prompts:
 
     def _parsed(self, path: Path) -> nodes.Template:
         with self._faults_named(path):
-            return self._environment.parse(self._environment.text(path), filename=str(path))
+            return self._environment.parse(self.lookup.text(path), filename=str(path))
 
     @contextmanager
     def _faults_named(self, path: Path, kind: type = RequestContext) -> Iterator[None]:
@@ -382,7 +364,7 @@ class Prompts:
     def _mapped(self, error: BaseException, path: Path, kind: type) -> InputError:
         if isinstance(error, jinja2.TemplateSyntaxError):
             named = Path(error.filename or path)  # jinja2's own <introspection> is no file
-            place = Place(path=named if named in self._environment.texts else path, line=error.lineno)
+            place = Place(path=named if named in self.lookup.texts else path, line=error.lineno)
             return InputError(f"template syntax: {error.message}", remedy="mend the template", place=place)
         place, rendering = self._traced(error, path)
         remedy = f"it may use: {', '.join(_names(kind))}"
@@ -415,7 +397,7 @@ class Prompts:
             frame = trace.tb_frame
             file = Path(frame.f_code.co_filename)
             reader, node = frame.f_locals.get("self"), frame.f_locals.get("node")
-            if file in self._environment.texts:
+            if file in self.lookup.texts:
                 place, rendering = Place(path=file, line=trace.tb_lineno), True
             elif isinstance(reader, Parser):
                 place = Place(path=path, line=reader.stream.current.lineno)

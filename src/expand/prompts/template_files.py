@@ -7,9 +7,8 @@ profile says ``style = "brief"``. Nothing here renders.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from expand.errors import InputError, InputErrors, Place
 from expand.prompts.rendering import CHAPTERS, STYLES, packaged_folder
@@ -23,29 +22,19 @@ _PARTICULAR = re.compile(rf"(?P<kind>{CHAPTERS[:-1]}|{STYLES[:-1]})s/(?P<whose>[
 State = Literal["shipped", "same", "changed", "own"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TemplateFile:
+class TemplateFile(NamedTuple):
     """A template.
 
     ``plain_name`` is its name without the chapter or house style that it is for, ``origin`` whose it is, in words:
-    ``shipped``, ``book``, ``style tutorial``, ``chapter 04``. ``packaged`` and ``own`` are its files, None where there
-    is none; ``replaced`` is the one whose place an own one takes."""
+    ``shipped``, ``book``, ``style tutorial``, ``chapter 04``. ``state`` is ``own`` where it takes no other's place.
+    ``packaged`` and ``own`` are its files, None where there is none."""
 
     name: str
     plain_name: str
     origin: str
+    state: State
     packaged: Path | None
     own: Path | None
-    replaced: Path | None
-
-    @property
-    def state(self) -> State:
-        """``shipped``, ``own`` (it takes no other's place), ``changed`` or ``same``."""
-        if self.own is None:
-            return "shipped"
-        if self.replaced is None:
-            return "own"
-        return "same" if read_text(self.own) == read_text(self.replaced) else "changed"
 
 
 def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
@@ -63,15 +52,10 @@ def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
             whose, plain = f"{particular['kind']} {particular['whose']}", particular["plain"]
             # A file for a chapter or style takes the place of the book's of that name, or the packaged one.
             replaced = replaced or own.get(plain) or packaged.get(plain)
-        file = TemplateFile(
-            name=name,
-            plain_name=plain,
-            origin=whose,
-            packaged=packaged.get(name),
-            own=own.get(name),
-            replaced=replaced,
-        )
-        files.append(file)
+        state: State = "shipped" if name not in own else "own"
+        if name in own and replaced is not None:
+            state = "same" if read_text(own[name]) == read_text(replaced) else "changed"
+        files.append(TemplateFile(name, plain, whose, state, packaged.get(name), own.get(name)))
     return tuple(files)
 
 

@@ -10,8 +10,9 @@ are done. So time and memory are bounded, whatever a template says.
 Nothing is computed while a template is compiled, as Jinja2 would do with constants: that would come before any bound.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
 from functools import wraps
+from itertools import chain
 from typing import Any
 
 import jinja2
@@ -43,8 +44,7 @@ METHODS = (
 _GROWING = ("indent", "join", "replace", "*")
 """What may make far more than it is given: as much as the first size times the largest of the others."""
 
-_LISTS: tuple[type, ...] = (list, tuple, set, frozenset, type({}.values()), type({}.keys()), type({}.items()))
-_CONTAINERS: tuple[type, ...] = (*_LISTS, Mapping)
+_CONTAINERS = (list, tuple, set, frozenset, ValuesView, KeysView, ItemsView, Mapping)
 
 
 class TooMuchError(jinja2.TemplateRuntimeError):
@@ -79,7 +79,11 @@ class _CodeGenerator(CodeGenerator):
             self.write(f" {operators[node.op]} environment.spend_for(")
             self.visit(node.expr, *values)
             self.write(")")
-        elif _makes_a_list(node):
+        elif (
+            isinstance(node, nodes.List | nodes.Dict)
+            or (isinstance(node, nodes.Tuple) and node.ctx == "load")
+            or (isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice))
+        ):
             self.write("environment.spend_for(")
             super().visit(node, *values, **named)
             self.write(")")
@@ -88,14 +92,6 @@ class _CodeGenerator(CodeGenerator):
                 a_step: nodes.Expr = nodes.List([nodes.Const(0)])
                 node.test = nodes.And(a_step, node.test)
             super().visit(node, *values, **named)
-
-
-def _makes_a_list(node: nodes.Node) -> bool:
-    return (
-        isinstance(node, nodes.List | nodes.Dict)
-        or (isinstance(node, nodes.Tuple) and node.ctx == "load")
-        or (isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice))
-    )
 
 
 class MeteredEnvironment(SandboxedEnvironment):
@@ -109,7 +105,7 @@ class MeteredEnvironment(SandboxedEnvironment):
         self._left = UNITS
         # What is said must not depend on chance: a section would never be current.
         del self.globals["lipsum"]
-        self.filters["sum"] = _sum
+        self.filters["sum"] = lambda numbers, /: sum(numbers)  # without a start: adding lists takes quadratic time
         self.filters = {name: self._metered(name, self.filters[name]) for name in FILTERS}
         self.tests = {name: self._metered(name, function) for name, function in self.tests.items()}
 
@@ -125,13 +121,10 @@ class MeteredEnvironment(SandboxedEnvironment):
 
     def spend_for(self, value: Any) -> Any:
         """Use up what a value costs, with all that is in it as often as it is in it; returns the value."""
-        if isinstance(value, (str, bytes)):
+        if isinstance(value, str | bytes | range):
             self.spend(len(value))
-        elif isinstance(value, int):
-            if value.bit_length() > MOST_BITS:
-                raise TooMuchError
-        elif isinstance(value, range):
-            self.spend(len(value))
+        elif isinstance(value, int) and value.bit_length() > MOST_BITS:
+            raise TooMuchError
         elif isinstance(value, _CONTAINERS):
             # Without recursion, and not once for each list: a list may hold another twice, and that one a third twice.
             waiting: list[Iterator[Any]] = [_items(value)]
@@ -145,8 +138,6 @@ class MeteredEnvironment(SandboxedEnvironment):
                     waiting.pop()
         return value
 
-    # --- where Jinja2 does something --------------------------------------------------------------
-
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Whether a template may use an attribute: of Python's own values, only what is in ``METHODS``."""
         own = type(obj).__module__ == "builtins"
@@ -158,8 +149,7 @@ class MeteredEnvironment(SandboxedEnvironment):
     def call(self, context: Context, function: Any, /, *values: Any, **named: Any) -> Any:
         """Call what a template calls."""
         owner = getattr(function, "__self__", None)
-        name = function.__name__ if isinstance(owner, str) else ""
-        _, *given = self._paid(name, (owner, *values), named)
+        _, *given = self._paid(function.__name__ if isinstance(owner, str) else "", (owner, *values), named)
         return self.spend_for(super().call(context, function, *given, **named))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -208,14 +198,5 @@ def _spend_for_output(context: Context, value: Any) -> Any:
     return environment.spend_for(value)
 
 
-def _sum(numbers: Iterable[float]) -> float:
-    """Jinja2's would also add lists, in quadratic time."""
-    return sum(numbers)
-
-
 def _items(value: Any) -> Iterator[Any]:
-    if isinstance(value, Mapping):
-        for pair in value.items():
-            yield from pair
-    else:
-        yield from value
+    return chain.from_iterable(value.items()) if isinstance(value, Mapping) else iter(value)
