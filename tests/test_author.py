@@ -56,7 +56,7 @@ GOOD: dict[str, Any] = {
 
 @pytest.fixture
 async def mocked() -> AsyncIterator[OpenAIAuthor]:
-    async with OpenAIAuthor(Endpoint(api_key=KEY, clock=lambda: 0.0)) as author:
+    async with OpenAIAuthor(Endpoint(api_key=KEY)) as author:
         yield author
 
 

@@ -11,7 +11,7 @@ import os
 import stat
 import tomllib
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,9 @@ _TOOLS_OWN = frozenset({"expand.toml", "outlines", "prompts", "drafts", "briefs"
 RESERVED = "a file of the tool's own or a hidden one"
 
 
-def packaged_table(name: str, parse_float: Callable[[str], object] = float) -> dict[str, Any]:
+def packaged_table(name: str) -> dict[str, Any]:
     """The table ``data/NAME.toml`` of the package."""
-    return tomllib.loads((DATA / f"{name}.toml").read_text(encoding="utf-8"), parse_float=parse_float)
+    return tomllib.loads((DATA / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def require_inside(path: Path, root: Path) -> Path:

@@ -3,15 +3,13 @@
 import ipaddress
 import os
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from expand.errors import InputError
 
 CONNECT_SECONDS = 10.0
-READ_SECONDS = 600.0
 TOTAL_TIMES = 6
 """An answer may take so many times the longest silence as a whole, if nobody says otherwise."""
 
@@ -25,16 +23,15 @@ class Endpoint:
     ``headers`` go out with every request, and with ``for_openai`` the environment's ``OPENAI_ORG_ID``,
     ``OPENAI_PROJECT_ID`` and ``OPENAI_CUSTOM_HEADERS``, which may hold a key, too. ``read_seconds`` is the longest
     silence: before an answer that is not streamed, between two chunks of one that is. ``total_seconds`` is the longest
-    that an answer may take as a whole, None for six times that. ``clock`` gives Unix seconds, for Retry-After dates."""
+    that an answer may take as a whole, None for six times that."""
 
     api_key: str | None = field(repr=False)
     base_url: str | None = None
     key_header: str = "Authorization"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     for_openai: bool = True
-    read_seconds: float = READ_SECONDS
+    read_seconds: float = 600.0
     total_seconds: float | None = None
-    clock: Callable[[], float] = time.time
 
     @property
     def url(self) -> str:
@@ -69,8 +66,6 @@ class Endpoint:
 
 OPENAI_URL = "https://api.openai.com/v1"
 _OPENAI_HOST = "api.openai.com"
-
-
 _RESOURCE = re.compile(r"(?:/(?:chat/completions|completions|responses|embeddings|models|batches|files))?/*$")
 """What a base URL that was copied from an example request ends in."""
 _VERSION = re.compile(r"/v\d+(?:alpha|beta)?\d*(?:/|$)|/api(?:/|$)|/openai(?:/|$)")

@@ -163,10 +163,6 @@ def _model_file() -> Path | None:
     return next(found, None)
 
 
-_SILENT = -1
-"""The verbosity at which llama.cpp writes nothing to the C streams."""
-
-
 def serve() -> None:
     """Serve the model that the command line states, as JSON with the fields of ``ServedModel``.
 
@@ -183,7 +179,7 @@ def serve() -> None:
     parameters.port = 0
     parameters.cache_ram_mib = 0  # by default up to 8 GB of old prompts are kept
     parameters.model_alias = {wanted.name}
-    parameters.verbosity = _SILENT
+    parameters.verbosity = -1  # nothing goes to the C streams
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = wanted.threads
     try:
         server = xllamacpp.Server(parameters)

@@ -9,6 +9,7 @@ known for certain never to have been sent is not taken as unreachable: it may be
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
@@ -62,7 +63,7 @@ class Connection:
     which could be a purchase that no ledger knows of."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._clock, self.total_seconds = endpoint.clock, endpoint.total_seconds or endpoint.read_seconds * TOTAL_TIMES
+        self.total_seconds = endpoint.total_seconds or endpoint.read_seconds * TOTAL_TIMES
         timeout = httpx2.Timeout(endpoint.read_seconds, connect=CONNECT_SECONDS, pool=None)
         self.client = openai.AsyncOpenAI(
             api_key="",  # it goes out with `headers`
@@ -107,14 +108,13 @@ class Connection:
         failed: AttemptFailedError | None = None
         cancelled: asyncio.CancelledError | None = None
         try:
-            async with asyncio.timeout(self.total_seconds):
-                async with aclosing(self._sent(sent, answer)) as steps:
-                    async for chunk in steps:
-                        exchange.read()
-                        if exchange.response is None:  # what plays back a recording has none
-                            answer.add(chunk)
-                        if answer.looping:
-                            break
+            async with asyncio.timeout(self.total_seconds), aclosing(self._sent(sent, answer)) as steps:
+                async for chunk in steps:
+                    exchange.read()
+                    if exchange.response is None:  # what plays back a recording has none
+                        answer.add(chunk)
+                    if answer.looping:
+                        break
         except TimeoutError:
             failed = AttemptFailedError(Failure.TIMEOUT, f"no whole answer in {self.total_seconds:g} s")
         except asyncio.CancelledError as error:
@@ -181,7 +181,7 @@ class Connection:
         try:
             yield
         except SDK_ERRORS as error:
-            failed = failure_of(error, now=self._clock())
+            failed = failure_of(error, now=time.time())
             failed.__cause__ = error
             _forget_cause_with_key(failed)
             raise failed from failed.__cause__

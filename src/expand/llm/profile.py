@@ -13,10 +13,11 @@ machine, which is a guess, and is said to be one.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cache
 from math import ceil
@@ -102,10 +103,6 @@ StructuredOutput = Literal["json_schema", "json_object", "grammar", "none"]
 Tables = Mapping[str, Mapping[str, Any]]
 
 
-_PICO_PER_TOKEN = 10**6
-"""Pico-dollars a token for one US dollar per million tokens."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Price:
     """Pico-dollars a token, for prompts of more than ``above`` tokens; ``cached`` is for cached prompt tokens.
@@ -134,8 +131,7 @@ class Price:
     def less(self, discount: Decimal) -> Price:
         """The price less a discount (0.1 is a tenth), rounded up so that a reservation is never too small."""
         prompt, cached, completion = (
-            int((pico * (1 - discount)).to_integral_value(rounding=ROUND_CEILING))
-            for pico in (self.prompt, self.cached, self.completion)
+            ceil(pico * (1 - discount)) for pico in (self.prompt, self.cached, self.completion)
         )
         steps = tuple(step.less(discount) for step in self.steps)
         return replace(self, prompt=prompt, cached=cached, completion=completion, steps=steps)
@@ -145,28 +141,27 @@ class Price:
 
 
 def pico_per_token(usd_per_million: Decimal) -> int:
-    """Whole pico-dollars a token, rounded up."""
-    return int((usd_per_million * _PICO_PER_TOKEN).to_integral_value(rounding=ROUND_CEILING))
+    """Whole pico-dollars a token, rounded up: 10**6 for one US dollar per million tokens."""
+    return ceil(usd_per_million * 10**6)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
     """How one model is used.
 
-    ``like`` is the model that it is under another name, if that was stated. ``context_window``
-    holds prompt and completion together. ``tokens_per_line`` is a generous upper estimate, used for
-    the output cap only. ``reasoning_tokens`` is the head-room for thinking that comes on top of the
-    lines and stays inside ``max_output_tokens``. ``languages`` is None where the model writes any.
-    ``parameters`` go into the request body as they are. ``aspects`` (by language) are for small
-    models: a topic is asked for in several requests, one about each. ``forms`` are grammars for
-    some of those aspects, for servers that take one (llama.cpp's). ``concurrency`` is how many
-    sections are worked on side by side; where the settings state it, it is also ``calls_at_once``,
-    which holds over all processes. ``structured_output`` is how a model is held to a form: by a
-    JSON Schema, to any JSON object, by a grammar (llama.cpp's), or by words alone. ``stream`` asks for the answer as a
-    stream. ``leave_out`` are body fields that the server refuses, and ``system_role`` is who says what holds for all
-    requests: neither changes what a section is made from, only how it is sent. ``brief`` says that the model plans a
-    chapter before it writes its sections, ``read`` that it reads a chapter once it is drafted. ``reference_tokens`` is
-    how much of the references a request quotes."""
+    ``like`` is the model that it is under another name, if that was stated. ``context_window`` holds prompt and
+    completion together. ``tokens_per_line`` is a generous upper estimate, used for the output cap only.
+    ``reasoning_tokens`` is the head-room for thinking that comes on top of the lines and stays inside
+    ``max_output_tokens``. ``languages`` is None where the model writes any. ``parameters`` go into the request body as
+    they are. ``aspects`` (by language) are for small models: a topic is asked for in several requests, one about each.
+    ``forms`` are grammars for some of those aspects, for servers that take one (llama.cpp's). ``concurrency`` is how
+    many sections are worked on side by side; where the settings state it, it is also ``calls_at_once``, which holds
+    over all processes. ``structured_output`` is how a model is held to a form: by a JSON Schema, to any JSON object,
+    by a grammar (llama.cpp's), or by words alone. ``stream`` asks for the answer as a stream. ``leave_out`` are body
+    fields that the server refuses, and ``system_role`` is who says what holds for all requests: neither changes what a
+    section is made from, only how it is sent. ``brief`` says that the model plans a chapter before it writes its
+    sections, ``read`` that it reads a chapter once it is drafted. ``reference_tokens`` is how much of the references a
+    request quotes."""
 
     name: str
     like: str | None = None
@@ -213,21 +208,15 @@ class Profile:
 
     def request_parameters(self, *, lines: int, aspect: str = "", topic: str = "") -> Mapping[str, Json]:
         """``parameters`` for one request, with the grammar of the form that ``aspect`` has."""
-        for form in self.forms:
-            if form.aspect == aspect:
-                return {**self.parameters, "grammar": form.grammar(lines=lines, topic=topic)}
-        return self.parameters
+        grammars = {form.aspect: form.grammar(lines=lines, topic=topic) for form in self.forms if form.aspect == aspect}
+        return {**self.parameters, "grammar": grammars[aspect]} if grammars else self.parameters
 
     def json_format(self, name: str, schema: Json) -> Mapping[str, Json]:
         """The request parameters that hold the model to JSON of a schema, as far as its server can."""
-        match self.structured_output:
-            case "json_schema":
-                form: Json = {"name": name, "strict": True, "schema": schema}
-                return {"response_format": {"type": "json_schema", "json_schema": form}}
-            case "json_object":
-                return {"response_format": {"type": "json_object"}}
-            case _:
-                return {}
+        if self.structured_output == "json_schema":
+            form: Json = {"name": name, "strict": True, "schema": schema}
+            return {"response_format": {"type": "json_schema", "json_schema": form}}
+        return {"response_format": {"type": "json_object"}} if self.structured_output == "json_object" else {}
 
     def output_cap(self, lines: int) -> int:
         """The output cap, in tokens, for a request that asks for ``lines`` lines."""
@@ -282,7 +271,7 @@ def own_provider(model: str, tables: Tables) -> tuple[str, str] | None:
 @cache
 def ready_tables(kind: Literal["models", "providers"]) -> Tables:
     """The tables that come with the tool."""
-    tables: Tables = packaged_table("profiles" if kind == "models" else "providers", Decimal)[kind]
+    tables: Tables = packaged_table("profiles" if kind == "models" else "providers")[kind]
     return tables
 
 
@@ -315,19 +304,17 @@ def _laid_over(below: Mapping[str, Any], table: Mapping[str, Any], where: str, p
 
 def _fields(laid: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a profile as its fields."""
-    fields: dict[str, Any] = {
-        # A count may be written 9000.0 too.
-        name: int(value) if isinstance(value, Decimal) else _frozen(value)
-        for name, value in laid.items()
-        if name != "provider"  # who serves the model is the settings' matter
-    }
-    fields["parameters"] = _json(laid["parameters"])
+    # Who serves the model is the settings' matter.
+    fields: dict[str, Any] = {name: _frozen(value) for name, value in laid.items() if name != "provider"}
+    fields["parameters"] = json.loads(json.dumps(laid["parameters"], default=float))
     if "batch_discount" in laid:
         fields["batch_discount"] = Decimal(str(laid["batch_discount"]))
     if "prices" in laid:
-        prices = {name: pico_per_token(Decimal(str(price))) for name, price in laid["prices"].items()}
-        cached = prices.get("cached", prices["prompt"])
-        fields["prices"] = Price(prompt=prices["prompt"], cached=cached, completion=prices["completion"])
+        prices = {"cached": laid["prices"]["prompt"], **laid["prices"]}
+        prompt, cached, completion = (
+            pico_per_token(Decimal(str(prices[name]))) for name in ("prompt", "cached", "completion")
+        )
+        fields["prices"] = Price(prompt=prompt, cached=cached, completion=completion)
     if "forms" in laid:
         forms = fields["forms"]
         fields["forms"] = tuple(Grammar(rules=forms["rules"], **form) for form in forms["fields"])
@@ -335,19 +322,12 @@ def _fields(laid: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _frozen(value: Any) -> Any:
-    """The value with tuples for its lists."""
+    """The value with tuples for its lists; a count may be written 9000.0 too."""
     if isinstance(value, Mapping):
         return {name: _frozen(inner) for name, inner in value.items()}
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
-
-
-def _json(value: Any) -> Any:
-    """The value with the numbers that JSON has."""
-    if isinstance(value, Mapping):
-        return {name: _json(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(inner) for inner in value]
-    return float(value) if isinstance(value, Decimal) else value
+    if isinstance(value, list):
+        return tuple(map(_frozen, value))
+    return int(value) if isinstance(value, Decimal) else value
 
 
 # --- providers ----------------------------------------------------------------------------------------------
@@ -366,11 +346,10 @@ MOST_WINDOW = 8_192
 class Provider:
     """How one provider is spoken to.
 
-    ``key_variable`` holds its key; ``key_header`` carries the key as it
-    is, and ``Authorization`` as a bearer token. ``exact_tokens`` says whether tiktoken's count of
-    a model that it knows is the provider's own. ``profile`` is laid over the ready profile of
-    every model that is served there. ``advice`` is what its users should know. ``recognised_by`` is the host or port
-    that it was found by, "" where it was named or is not known."""
+    ``key_variable`` holds its key; ``key_header`` carries the key as it is, and ``Authorization`` as a bearer token.
+    ``exact_tokens`` says whether tiktoken's count of a model that it knows is the provider's own. ``profile`` is laid
+    over the ready profile of every model that is served there. ``advice`` is what its users should know.
+    ``recognised_by`` is the host or port that it was found by, "" where it was named or is not known."""
 
     name: str
     title: str
@@ -445,11 +424,6 @@ def recognised(base_url: str, known: Mapping[str, Provider]) -> Provider:
 
 
 def _provider_laid_over(provider: Provider, table: Mapping[str, Any]) -> Provider:
-    changes: dict[str, Any] = {**table}
-    if "hosts" in table:
-        changes["hosts"] = tuple(table["hosts"])
-    if "port" in table:
-        changes["port"] = int(table["port"])
-    for name in {"headers", "profile"} & set(table):  # a profile is read where it is laid over the model's
-        changes[name] = {**getattr(provider, name), **table[name]}
-    return replace(provider, **changes)
+    # A profile is read where it is laid over the model's.
+    under = {name: {**getattr(provider, name), **table[name]} for name in ("headers", "profile") if name in table}
+    return replace(provider, **{**_frozen(table), **under})

@@ -17,8 +17,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from functools import cached_property, lru_cache
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,18 +50,8 @@ that prime the reply (OpenAI Cookbook, "How to count tokens with tiktoken")."""
 LONGEST_TOKEN = 16
 """Characters: ordinary text has hardly a token that is longer."""
 
-SYSTEMS_KEPT = 256
-"""System messages whose counts are remembered: each is the same for all requests of a chapter, and several chapters may
-be worked on in turn."""
-
-_O200K = (
-    "fb374d419588a4632f3f557e76b4b70aebbca790",
-    "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
-)
-_CL100K = (
-    "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
-    "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
-)
+_O200K = "fb374d419588a4632f3f557e76b4b70aebbca790", "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
+_CL100K = "9b5ad71b2ce5302211f9c61530b329a4922fc6a4", "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
 RANK_FILES = {"o200k_base": _O200K, "o200k_harmony": _O200K, "cl100k_base": _CL100K}
 """Encoding to the name of its rank file and that file's sha256."""
 
@@ -77,19 +68,11 @@ class TokenCounter:
     first count (0.4 s). Raises ``InputError`` when it is damaged."""
 
     def __init__(self, model: str, *, encoding: str | None = None) -> None:
-        self.model = model
-        self._count_system = lru_cache(maxsize=SYSTEMS_KEPT)(self.count)
-        self._stated = encoding
-
-    @property
-    def exact(self) -> bool:
+        known = encoding or _encoding_of(model)
+        self.exact = known is not None
         """Whether counts are the model's own; False means an estimate that needs a margin."""
-        return (self._stated or _encoding_of(self.model)) is not None
-
-    @property
-    def encoding(self) -> str:
+        self.encoding = known or ESTIMATE
         """The name of the encoding that is counted with."""
-        return self._stated or _encoding_of(self.model) or ESTIMATE
 
     def count(self, text: str) -> int:
         """The tokens of ``text``; words such as ``<|endoftext|>`` are text like any other.
@@ -110,7 +93,7 @@ class TokenCounter:
 
     def count_messages(self, messages: Iterable[Message]) -> int:
         """The prompt tokens of ``messages``, the chat format's own included."""
-        counts = [(self._count_system if m.role == "system" else self.count)(m.content) for m in messages]
+        counts = [self.count(message.content) for message in messages]
         return TOKENS_FOR_REPLY + sum(counts) + len(counts) * (TOKENS_PER_MESSAGE + TOKENS_PER_ROLE)
 
     @cached_property
@@ -121,7 +104,7 @@ class TokenCounter:
 
 def raised(tokens: int, margin: Decimal) -> int:
     """A count raised by a margin (0.1 is a tenth), rounded up."""
-    return int((tokens * (1 + margin)).to_integral_value(rounding=ROUND_CEILING))
+    return ceil(tokens * (1 + margin))
 
 
 def _encoding_of(model: str) -> str | None:
@@ -129,11 +112,9 @@ def _encoding_of(model: str) -> str | None:
     from tiktoken.model import encoding_name_for_model  # start-up time
 
     for name in (model, model.rpartition("/")[2]):
-        try:
+        with suppress(KeyError):
             encoding = encoding_name_for_model(name)
-        except KeyError:
-            continue
-        return encoding if encoding in RANK_FILES else None
+            return encoding if encoding in RANK_FILES else None
     return None
 
 
@@ -159,9 +140,8 @@ def load_ranks(encoding: str, folder: Path) -> tiktoken.Encoding:
     try:
         made = tiktoken.Encoding(**ENCODING_CONSTRUCTORS[encoding]())
     finally:
-        os.environ.pop(_CACHE_VARIABLE)
-        if before is not None:
-            os.environ[_CACHE_VARIABLE] = before
+        del os.environ[_CACHE_VARIABLE]
+        os.environ |= {_CACHE_VARIABLE: before} if before is not None else {}
     made._mergeable_ranks = {}  # a copy for pickling, of 23 MB
     return made
 
@@ -199,20 +179,15 @@ def batch_price_for(model: str, profile: Profile, base_url: str | None, *, now: 
 
 
 def _published(model: str, url: str, now: datetime | None, context: Mapping[str, str] | None = None) -> Price | None:
-    from genai_prices import Usage as Priced  # start-up time
-    from genai_prices import calc_price
+    import genai_prices  # start-up time
 
-    try:
-        found = calc_price(
-            Priced(),
-            model,
-            provider_api_url=url,
-            genai_request_timestamp=(now or datetime.now(UTC)).astimezone(UTC),
-            price_context=context,
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    with suppress(LookupError):
+        found = genai_prices.calc_price(
+            genai_prices.Usage(), model, provider_api_url=url, genai_request_timestamp=moment, price_context=context
         )
-    except LookupError:
-        return None
-    return _price(found)
+        return _price(found)
+    return None
 
 
 def _price(found: PriceCalculation) -> Price | None:

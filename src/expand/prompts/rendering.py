@@ -24,7 +24,6 @@ from dataclasses import fields, replace
 from functools import cache
 from itertools import product
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 import jinja2
 from jinja2 import meta, nodes
@@ -51,8 +50,6 @@ from expand.prompts.context import (
 from expand.prompts.template_sandbox import MeteredEnvironment, TooMuchError
 from expand.schema.validators import suggestion
 from expand.workspace import read_text
-
-Origin = Literal["chapter", "style", "book", "shipped"]
 
 CHAPTERS, STYLES = "chapters", "styles"
 """Folders of ``prompts/`` that hold those of a chapter and of a house style, and no model's."""
@@ -103,7 +100,7 @@ class TemplateLookup(jinja2.BaseLoader):
         self._book, self._packaged, self._model_style = folder, packaged_folder(), model_style
         roots = [root for root in (folder, self._packaged) if root is not None]
         self._book_is_packaged = folder is not None and folder.resolve() == self._packaged.resolve()
-        places: list[tuple[Origin, Path]] = []
+        places: list[tuple[str, Path]] = []
         if folder is not None and chapter is not None:
             places.append(("chapter", folder / CHAPTERS / chapter))
         if house_style is not None and house_style != PLAIN:
@@ -150,8 +147,8 @@ class TemplateLookup(jinja2.BaseLoader):
         """Whether files are packaged ones, and not a book's own as well: in a checkout of the tool they are both."""
         return not self._book_is_packaged and all(path.is_relative_to(self._packaged) for path in paths)
 
-    def origin(self, path: Path) -> Origin:
-        """Whose a file is."""
+    def origin(self, path: Path) -> str:
+        """Whose a file is: ``chapter``, ``style``, ``book`` or ``shipped``."""
         return next(origin for folder, origin in self.places.items() if path.is_relative_to(folder))
 
     def text(self, path: Path) -> str:
@@ -211,8 +208,7 @@ def _undefined(name: str, kind: type, place: Place) -> InputError:
     """The error for a name that a context of this kind does not declare."""
     other, reason = _ELSEWHERE.get(kind, (kind, ""))
     declared = _names(kind)
-    meant_elsewhere = name not in declared and name in _names(other)
-    remedy = reason if meant_elsewhere else suggestion(name, declared)
+    remedy = reason if name in {*_names(other)} - {*declared} else suggestion(name, declared)
     return InputError(f"template: {name!r} is undefined", remedy=remedy, place=place)
 
 
@@ -240,8 +236,7 @@ class Prompts:
         chapter: str | None = None,
     ) -> None:
         self.lookup = TemplateLookup(folder, model_style=style, house_style=house_style, chapter=chapter)
-        self._folder = folder
-        self._style = style
+        self._folder, self._style = folder, style
         self._environment = _Environment(loader=self.lookup, trim_blocks=True, lstrip_blocks=True, auto_reload=False)
         self.sources = cache(self._sources)
         """The file of a template and all that it takes text from, each once, in order.
