@@ -15,17 +15,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from expand.budget import Balance
 from expand.client.client import BudgetedClient
-from expand.drafting.chapter_requests import FIRST, WHOLE, ChapterRequests, Made, Tried, ask, unreadable
+from expand.drafting.chapter_requests import FIRST, WHOLE, ChapterRequests, Tried, ask, unreadable
 from expand.drafting.dry_run import FirstRequest
 from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
 from expand.drafting.results import balance_json
-from expand.drafting.run_context import RunContext, UsageCounter, open_run
+from expand.drafting.run_context import UsageCounter, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, ExpandError, InputError, Place
 from expand.importers.import_run import (
@@ -160,9 +161,17 @@ class Suggestion:
                     place=Place(path=workspace.relative(workspace.outline_path(chapter))),
                 )
             on_ready(run.client)
-            made = await self._ask(run)
-            written: ImportResult | None = None
-            if made.value is not None and made.stopped_by is None:
+            edition = (ledger.raise_edition if fresh else ledger.edition)(chapter, WHOLE)
+            made = await ask(
+                run, lambda tried: self._order(run.setup, run.run_id, edition, tried), self._read, MAX_REQUESTS
+            )
+            stopped_by, written = made.stopped_by, None
+            if made.value is None and stopped_by is None:
+                stopped_by = AuthorError(
+                    f"chapter {chapter}: none of {MAX_REQUESTS} answers makes an outline: {made.problems[0]}; "
+                    "give another --model, or write the sections yourself"
+                )
+            elif made.value is not None and stopped_by is None:
                 written = self._writer.write([made.value], force=force)
             return SuggestResult(
                 model=run.setup.profile.name,
@@ -170,22 +179,8 @@ class Suggestion:
                 findings=made.problems if written else (),
                 usage=run.usage.of(chapter, WHOLE),
                 balance=ledger.balance("book"),
-                stopped_by=made.stopped_by,
+                stopped_by=stopped_by,
             )
-
-    async def _ask(self, run: RunContext) -> Made[WrittenOutline]:
-        """Asks until an answer makes an outline without findings; else takes the one with the fewest."""
-        edition = (run.ledger.raise_edition if self._options.fresh else run.ledger.edition)(self.target.id, WHOLE)
-        made = await ask(
-            run, lambda tried: self._order(run.setup, run.run_id, edition, tried), self._read, MAX_REQUESTS
-        )
-        if made.value is None and made.stopped_by is None:
-            error = AuthorError(
-                f"chapter {self.target.id}: none of {MAX_REQUESTS} answers makes an outline: {made.problems[0]}; "
-                "give another --model, or write the sections yourself"
-            )
-            return made._replace(stopped_by=error)
-        return made
 
     def _order(self, setup: ModelSetup, run_id: str, edition: int, tried: Tried = FIRST) -> Order:
         """The order for a proposal; a higher ``edition`` asks anew, and each answer that reached its output cap doubles
@@ -200,20 +195,18 @@ class Suggestion:
         requests = ChapterRequests(
             chapter=chapter, purpose="draft", setup=setup, options=self._options, run_id=run_id, edition=edition
         )
-
-        def order_with(context: SuggestionContext) -> Order:
-            return requests.order(
-                (setup.prompts.message("suggest.j2", context),),
-                output_tokens=cap * 2**tried.cut - thinking,
-                question=words,
-                attempt=tried.attempts,
-                parameters=format_parameters(setup.profile, self._wanted, self.target.title),
-            )
-
+        order = partial(
+            requests.order,
+            output_tokens=cap * 2**tried.cut - thinking,
+            question=words,
+            attempt=tried.attempts,
+            parameters=format_parameters(setup.profile, self._wanted, self.target.title),
+        )
         try:
-            return order_with(context)
+            return order((setup.prompts.message("suggest.j2", context),))
         except InputError:  # it does not fit: once more without what can be left out
-            return order_with(replace(context, source_material="", present="", other_chapters=()))
+            bare = replace(context, source_material="", present="", other_chapters=())
+            return order((setup.prompts.message("suggest.j2", bare),))
 
     def _read(self, answer: Answer) -> tuple[WrittenOutline | None, tuple[str, ...]]:
         """The outline that an answer makes, None where it makes none; and what is wrong with it."""
@@ -421,11 +414,8 @@ def _section(entry: object, called: str, faults: list[str]) -> ProposedSection |
     for name, text in (("the title", title), *(("a topic", topic) for topic in topics)):
         if len(text) > LONGEST:
             faults.append(f"{called}: {name} has {len(text)} characters; give a few words")
-    return ProposedSection(
-        title=title,
-        length=Length(round(lines), "lines") if isinstance(lines, int | float) else None,
-        topics=topics[:MAX_TOPICS],
-    )
+    length = Length(round(lines), "lines") if isinstance(lines, int | float) else None
+    return ProposedSection(title=title, length=length, topics=topics[:MAX_TOPICS])
 
 
 def _text(value: object) -> str:

@@ -137,24 +137,19 @@ class ChapterName:
 
 def chapter_name(text: str) -> ChapterName | None:
     """The chapter that the text names; None when it gives neither a number nor a file."""
-    plain = _SYMBOLS.sub("", _MARKUP.sub("", _LINK_WITH_TARGET.sub(_shown_link, text))).strip()
-    plain = _QUOTED_ORDINAL.sub(r"\1 ", plain).lstrip()
-    ordinal = _ORDINAL.match(plain)
-    rest = plain[ordinal.end() :] if ordinal else plain
-    found = _FILE.search(rest)
-    bare = None if ordinal or (found and found.start() == 0) else _BARE.match(rest)
-    number = None
-    if ordinal:
-        said = ordinal["chinese"] or ordinal["word"]
+    bare = _SYMBOLS.sub("", _MARKUP.sub("", _LINK_WITH_TARGET.sub(_shown_link, text))).strip()
+    bare = _QUOTED_ORDINAL.sub(r"\1 ", bare).lstrip()
+    ordinal = _ORDINAL.match(bare)
+    counted = ordinal or (None if _FILE.match(bare) else _BARE.match(bare))
+    rest = bare[counted.end() :] if counted else bare
+    found, stated = _FILE.search(rest), ""
+    if counted:
+        said = next(filter(None, counted.groups()))
         plainly = "十" in said or said.isdecimal() or said.isascii()
-        number = int(number_of(said) if plainly else "".join(str(DIGITS[one]) for one in said))
-    elif bare:
-        number = int(bare["number"])
-        rest = rest[bare.end() :]
-        found = _FILE.search(rest)
-    if number is None and found is None:
+        stated = f"{int(number_of(said) if plainly else ''.join(str(DIGITS[one]) for one in said)):02d}"
+    elif found is None:
         return None
-    file, stated = found[0] if found else None, "" if number is None else f"{number:02d}"
+    file = found[0] if found else None
     said = (rest[: found.start()] + rest[found.end() :]) if found else rest
     title = _SYMBOLS.sub("", re.sub(r"[(（\[【]\s*[)）\]】]", "", said)).strip()
     return ChapterName(
@@ -192,8 +187,7 @@ def title_of_file(file: str) -> str:
     """A title made of a file's name: its number and ending go, ``_`` and ``-`` become spaces."""
     path = PurePosixPath(file)
     named = path.parent.name if path.stem.lower() in ("index", "readme") else path.stem
-    plain = _STEM.sub("", named or path.stem)
-    words = re.sub(r"[\s_-]+", " ", plain).strip() or path.stem
+    words = re.sub(r"[\s_-]+", " ", _STEM.sub("", named or path.stem)).strip() or path.stem
     return words[0].upper() + words[1:]
 
 
