@@ -161,7 +161,7 @@ class _Entry:
     @property
     def is_named(self) -> bool:
         """Whether it is worded as a chapter."""
-        return self.name is not None and self.name.strong
+        return _is_strong(self.name)
 
     def every(self) -> Iterator["_Entry"]:
         """The entry and all below it, in order."""
@@ -180,12 +180,10 @@ class _Entry:
 
     def extent(self) -> Length | None:
         """The same, else the sum of all that is right below it, where each states one in the same unit."""
-        own = self.stated()
-        lengths = [entry.stated() for entry in self.below] if own is None else []
-        units = {length.unit for length in lengths if length}
-        if own is None and lengths and all(lengths) and len(units) == 1:
-            return Length(sum(Decimal(length.amount) for length in lengths if length), units.pop())
-        return own
+        stated = [length for entry in self.below if (length := entry.stated())]
+        if self.stated() or len(stated) < len(self.below) or len({length.unit for length in stated}) != 1:
+            return self.stated()
+        return Length(sum(Decimal(length.amount) for length in stated), stated[0].unit)
 
 
 def read_plan(text: str, *, without_lengths: bool = False, titles: Collection[str] = ()) -> Plan:
@@ -217,9 +215,8 @@ def _left(reader: "_Reader", lines: Sequence[str], unplanned: Mapping[str, str])
     understood. Sums and what is said of other chapters are left out."""
     stating = {row.line for row in reader.rows if row.length}
     lost = {entry.line for entry in reader.passed_over()}
-    others = {
-        one for entry in reader.root.every() if entry.is_named and _id(entry) in unplanned for one in entry.every()
-    }
+    apart = (entry for entry in reader.root.every() if entry.is_named and _id(entry) in unplanned)
+    others = {one for entry in apart for one in entry.every()}
     for entry in reader.root.every():
         yield from entry.facts.get("unread", ())
         whole = ("audience", "examples") if entry.rank < _ITEM else ("audience",)
@@ -236,6 +233,10 @@ def _left(reader: "_Reader", lines: Sequence[str], unplanned: Mapping[str, str])
 
 def _id(entry: _Entry) -> str:
     return entry.name.id if entry.name else ""
+
+
+def _is_strong(name: ChapterName | None) -> bool:
+    return name is not None and name.strong
 
 
 def _label(text: str) -> tuple[str, str, str]:
@@ -290,11 +291,6 @@ def _fact_kind(text: str) -> str:
     return "target" if alone else ""
 
 
-def _is_chapter_line(text: str) -> bool:
-    name = chapter_name(text)
-    return name is not None and name.strong
-
-
 def _ends_with_length(text: str) -> bool:
     """Whether a line is a title and a length, and nothing else."""
     worded = read_line(plain(text))
@@ -313,15 +309,8 @@ def _entry(text: str, *, line: int, rank: int, number: str = "", more: str = "")
         worded = read_line(f"{said} {more}")
     title = _REST.sub("", worded.title).rstrip(":： ")
     name = chapter_name(title) or chapter_name(_title(title)) or chapter_name(f"{number} {title}")
-    entry = _Entry(
-        line=line,
-        rank=rank,
-        title=title,
-        length=worded.length,
-        topics=_topics(worded.rest),
-        numbered=bool(number),
-        name=name or (mentioned_chapter(title) if rank < _ITEM else None),
-    )
+    name = name or (mentioned_chapter(title) if rank < _ITEM else None)
+    entry = _Entry(line, rank, title, worded.length, _topics(worded.rest), bool(number), name)
     for count in filter(None, (examples, further)):
         entry.facts["examples"].append(PlanLine(line, f"examples: {count}"))
     if worded.length and worded.length.unit != "minutes" and hours_in(text) is not None and "课时" not in text:
@@ -386,7 +375,9 @@ class _Tree:
         """Adds the items in some lines, and what lines beside them state of what they stand below."""
         items = items_of(lines, first, keep_apart=lambda text: bool(_fact_kind(text)))
         bare = [item for item in items if item.depth < 0 and not item.indented and not _BOLD_LINE.match(item.text)]
-        stating = {item.line for item in bare if _ends_with_length(item.text) and not _is_chapter_line(item.text)}
+        stating = {
+            item.line for item in bare if _ends_with_length(item.text) and not _is_strong(chapter_name(item.text))
+        }
         for item in items:
             text, more = f"{item.text} {item.more}".strip()[:_MOST], item.more[:_MOST]
             kind, is_item = _fact_kind(text), item.depth >= 0
@@ -418,7 +409,7 @@ class _Tree:
         name = chapter_name(bold[2] if bold else item.text)
         is_bold = bold is not None and read_line(f"x {plain(bold[3])}").title.strip(" :：") == "x"
         ends = item.text.endswith(tuple(".。,，;；:：!！?？"))
-        if name and name.strong and (is_bold or not name.title or (item.alone and not ends)):
+        if name and _is_strong(name) and (is_bold or not name.title or (item.alone and not ends)):
             return self._chapter_rank
         number = re.match(r"\d+(?:\.\d+)*", narrow(bold[2] if bold else item.text))
         is_heading = is_bold or (item.alone and _ends_with_length(item.text))
@@ -445,12 +436,11 @@ class _Tree:
             length = bare_length(named["length"], unit)
             words = [plain(one) for one in cells if re.search(r"[^\W\d]", one)]
             chapter = _row_name(cells)
+            is_chapter = columns["section"] < 0 if columns["chapter"] >= 0 else _is_strong(chapter)
             if any(_SUM.match(word) for word in words[:1]) or (length and not named["section"] and not words):
                 above.facts["sum"].append(PlanLine(line, str(length or "")))
-            elif columns["section"] < 0 <= columns["chapter"] or (
-                columns["chapter"] < 0 and chapter and chapter.strong
-            ):
-                row = _Entry(line=line, rank=_ROW, title=words[0] if words else "", name=chapter)
+            elif is_chapter:
+                row = _Entry(line, _ROW, next(iter(words), ""), name=chapter)
                 row.length = length if length and length.unit != "minutes" else None
                 for kind in ("hours", "priority"):
                     row.facts[kind].append(PlanLine(line, named[kind]))
@@ -479,16 +469,11 @@ def _columns(head: Sequence[str]) -> tuple[dict[str, int], Unit]:
 
     hours = first(_HOURS_COLUMN)
     units = [unit_of(cell) if at != hours else None for at, cell in enumerate(head)]
-    lengths = [
-        at
-        for at, cell in enumerate(head)
-        if (units[at] or _LENGTH_COLUMN.search(cell)) and not _PRESENT_COLUMN.search(cell)
-    ]
+    wanted = [at for at, cell in enumerate(head) if not _PRESENT_COLUMN.search(cell)]
+    lengths = [at for at in wanted if units[at] or _LENGTH_COLUMN.search(head[at])]
     length = min(lengths, key=lambda at: not _TARGET_COLUMN.search(head[at]), default=hours)
-    found = {
-        "hours": hours, "length": length, "priority": first(_PRIORITY_COLUMN), "chapter": first(_CHAPTER_COLUMN),
-        "examples": first(_EXAMPLES_COLUMN),
-    }  # fmt: skip
+    found = {"hours": hours, "length": length, "priority": first(_PRIORITY_COLUMN)}
+    found |= {"chapter": first(_CHAPTER_COLUMN), "examples": first(_EXAMPLES_COLUMN)}
     found["section"] = first(_SECTION_COLUMN, found.values())
     if found["section"] < 0 and "章节" in head:
         found |= {"section": found["chapter"], "chapter": -1}
@@ -500,12 +485,10 @@ def _columns(head: Sequence[str]) -> tuple[dict[str, int], Unit]:
 
 def _row_name(cells: Sequence[str]) -> ChapterName | None:
     """The chapter that a row's first cells name: by its number alone too."""
-    names = [name for name in map(chapter_name, cells[:3]) if name is not None]
-    strong = next((name for name in names if name.strong), None)
-    title = next((plain(text) for text in cells[:3] if re.search(r"[^\W\d]", text)), "")
-    if strong is None and cells and re.fullmatch(r"\d{1,3}", cells[0]):
-        return ChapterName(id=f"{int(cells[0]):02d}", title=title, file=None, strong=False)
-    return strong
+    named = [name for name in map(chapter_name, cells[:3]) if _is_strong(name)]
+    if not named and re.fullmatch(r"\d{1,3}", cells[0]):
+        return ChapterName(id=f"{int(cells[0]):02d}", title="", file=None, strong=False)
+    return next(iter(named), None)
 
 
 def _cells(line: str) -> list[str]:
@@ -623,11 +606,8 @@ class _Reader:
         sections = self._sections(entry)
         if not entry.title and not entry.name:
             entry.title = entry.fact("title") or ""
-            entry.name = (
-                entry.fact("", self._quoted)
-                or entry.fact("", mentioned_chapter)
-                or entry.fact("target", mentioned_chapter)
-            )
+            quoted = entry.fact("", self._quoted) or entry.fact("", mentioned_chapter)
+            entry.name = quoted or entry.fact("target", mentioned_chapter)
         name = entry.name
         title = name.title if name else entry.title
         said = [entry, *(row for row in self.rows if _is_about(row, name, title))][:2]
@@ -652,9 +632,7 @@ class _Reader:
             Proposal(
                 id=_id(entry),
                 title=_title(title) or ("" if file or not name else title),
-                sections=tuple(
-                    self._section(one, title, each, target) for one, title in zip(sections, titles, strict=True)
-                ),
+                sections=tuple(self._section(*one, each, target) for one in zip(sections, titles, strict=True)),
                 file=file,
                 line=entry.line,
                 target=target,
@@ -694,14 +672,9 @@ class _Reader:
         return ProposedSection(title=title, length=length, topics=topics, line=entry.line, examples=examples)
 
     def _use(self, *entries: _Entry) -> None:
-        self.used |= {entry.line for entry in entries}
-        self.used |= {
-            fact.line
-            for one in entries
-            for kind, facts in one.facts.items()
-            if kind not in ("", "audience")
-            for fact in facts
-        }
+        for entry in entries:
+            kinds = entry.facts.keys() - {"", "audience"}
+            self.used |= {entry.line, *(fact.line for kind in kinds for fact in entry.facts[kind])}
 
 
 def _read_bare_lengths(sections: Sequence[_Entry], whole: Length) -> None:
