@@ -210,25 +210,14 @@ def read_headings(text: str, *, file: str, chapter: str | None = None) -> Propos
             continue
         inside = [b for b in rest if block.start < b.start < end]
         deep = min((b.level for b in inside), default=0)
+        topics = tuple(_called(*(b for b in inside if b.level == deep)))
+        length, present = read_line(block.title).length, lines.of_section("".join(rows[block.start : end]))
         sections.append(
-            ProposedSection(
-                title=called,
-                length=read_line(block.title).length,
-                line=block.start + 1,
-                topics=tuple(_called(*(b for b in inside if b.level == deep))),
-                present=lines.of_section("".join(rows[block.start : end])),
-            )
+            ProposedSection(title=called, length=length, topics=topics, present=present, line=block.start + 1)
         )
-    return tidy(
-        Proposal(
-            id=chapter or id_of_file(file),
-            title=name,
-            sections=tuple(sections),
-            file=file,
-            line=headings[0].start + 1 if headings else 1,
-            target=read_line(headings[0].title).length if title and headings else None,
-        )
-    )
+    chapter, target = chapter or id_of_file(file), read_line(headings[0].title).length if title and headings else None
+    line = headings[0].start + 1 if headings else 1
+    return tidy(Proposal(id=chapter, title=name, sections=tuple(sections), file=file, line=line, target=target))
 
 
 def id_of_file(file: str) -> str:

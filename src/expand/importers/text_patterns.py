@@ -62,15 +62,11 @@ def items_of(lines: Sequence[str], first: int = 1, keep_apart: Callable[[str], b
     found: list[Item] = []
     places: list[tuple[int, int]] = []
     marks = [_ITEM.match(narrow(line)) for line in lines]
-    bare = [mark is not None and (mark["bare"] or mark["zh"]) is not None for mark in marks]
-    marks = [
-        mark if not one or read_line(line).title else None for mark, one, line in zip(marks, bare, lines, strict=True)
-    ]
-    if (
-        sum(read_line(mark["text"]).length is not None for mark, one in zip(marks, bare, strict=True) if mark and one)
-        < 2
-    ):
-        marks = [None if one else mark for mark, one in zip(marks, bare, strict=True)]
+    bare = {at: mark for at, mark in enumerate(marks) if mark and (mark["bare"] or mark["zh"])}
+    titled = {at: mark for at, mark in bare.items() if read_line(lines[at]).title}
+    if sum(read_line(mark["text"]).length is not None for mark in titled.values()) < 2:
+        titled = {}
+    marks = [mark if at in titled or at not in bare else None for at, mark in enumerate(marks)]
     for at, (line, mark) in enumerate(zip(lines, marks, strict=True)):
         if not line.strip():
             continue
