@@ -95,7 +95,7 @@ def test_what_cannot_be_set_up_is_no_verdict_on_the_block(kind: str) -> None:
 def test_without_a_sandbox_nothing_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "kind_here", lambda: "")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-key")
-    assert sandbox.run(["/bin/sh", "-c", "true"], {}, seconds=5) is None
+    assert sandbox.run(["/bin/sh", "-c", "true"], {}, seconds=5).status == sandbox.NOT_RUN
     compiled = sandbox.run(["/bin/sh", "-c", "env; cat in.txt"], {"in.txt": "given"}, seconds=5, executes=False)
     assert compiled is not None
     assert "given" in compiled.output

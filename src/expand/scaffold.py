@@ -102,7 +102,7 @@ def page_state(text: str, file: str) -> PageState:
         elif what in ("paragraph", "fence") and _INCLUDE.match(span.text):
             included += 1
         elif what not in ("heading", "fence", "code", "html", "mark", "front-matter", "blank"):
-            words += matching.sizes([span.text])[0][0] + matching.cjk_letters(span.text) // 2
+            words += matching.size(span.text)[0] + matching.cjk_letters(span.text) // 2
             rows += [row for row in span.text.splitlines() if row.strip()]
         other = other or what in ("html", "fence") or (what == "container" and span.text.lstrip().startswith("<"))
     links = sum(_LINK_ITEM.fullmatch(row) is not None for row in rows)

@@ -129,10 +129,10 @@ def habits(text: str) -> Counter[str]:
     or say "we", headings of several words with those in title case, rows of code and of everything."""
     found = Counter(rows=sum(not blocks.is_blank(row) for row in blocks.rows(text)))
     found["code"] = sum(len(blocks.bare_rows(fence.code)) for fence in blocks.fences(text))
-    spoken = [matching.prose(one) for _, one in blocks.sentences(text, without=_NOTHING)]
-    for one, size in zip(spoken, map(sum, matching.sizes(spoken)), strict=True):
+    for _, sentence in blocks.sentences(text, without=_NOTHING):
+        spoken, size = matching.prose(sentence), sum(matching.size(sentence))
         if size > 2:
-            found.update(sentences=1, words=size, you=bool(_YOU.search(one)), we=bool(_WE.search(one)))
+            found.update(sentences=1, words=size, you=bool(_YOU.search(spoken)), we=bool(_WE.search(spoken)))
     for heading in blocks.headings(text):
         if words := re.findall(r"[A-Za-z]{4,}", blocks.without_attributes(heading.title))[1:]:
             found.update({"headings": 1, "title case": all(word[0].isupper() for word in words)})

@@ -55,11 +55,11 @@ class Unit:
 
 def _units(text: str, *, section: int) -> list[Unit]:
     """Everything in a section that is long enough to be called a repetition."""
-    paragraphs = blocks.paragraphs(text)
-    texts = [_NO_WORDS.sub("", paragraph.text) for paragraph in paragraphs]
     found = []
-    for paragraph, tokens, size in zip(paragraphs, map(matching.tokens, texts), matching.sizes(texts), strict=True):
-        if _is_long_enough(size) and not paragraph.text.startswith(":::"):  # a directive of the site's generator
+    for paragraph in blocks.paragraphs(text):
+        said = _NO_WORDS.sub("", paragraph.text)
+        tokens, size = matching.tokens(said), matching.size(said)
+        if _is_long_enough(size) and not said.startswith(":::"):  # a directive of the site's generator
             little = len(tokens) - size[1] < LITTLE * (1 - size[1] / LITTLE_CJK)
             words = () if little else tuple(tokens)
             found.append(Unit(section, paragraph.line + 1, paragraph.text, _runs(tokens), words, little))
@@ -122,8 +122,8 @@ def _looped_sentence(text: str, repeated_lines: set[int]) -> tuple[str, int, int
             found.setdefault(tuple(matching.tokens(sentence)), []).append((sentence, paragraph.line + 1))
     for same in found.values():
         # Code spans and addresses do not count, so a sentence that is mostly code drops out.
-        sizes = matching.sizes([sentence for sentence, _ in same]) if len(same) >= LOOPED else []
-        long_enough = [one for one, size in zip(same, sizes, strict=False) if _is_long_enough(size)]
+        sized = same if len(same) >= LOOPED else []
+        long_enough = [one for one in sized if _is_long_enough(matching.size(one[0]))]
         if len(long_enough) >= LOOPED:
             return long_enough[0][0], len(long_enough), long_enough[1][1]
     return None

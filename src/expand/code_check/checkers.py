@@ -204,7 +204,7 @@ def check_block(
     own = _own_parsers()
     files = {**files, **{f"above/{number:06}": checker.prepare(code) for number, code in enumerate(above)}}
 
-    def ran(program: Path, command: str, text: str, seconds: float, *, executes: bool) -> Outcome | None:
+    def ran(program: Path, command: str, text: str, seconds: float, *, executes: bool) -> Outcome:
         values = {
             "{file}": name,
             "{own-parsers}": shlex.join(map(str, own)),
@@ -231,8 +231,7 @@ def check_block(
         verdict = next((one for one in verdicts if one is not PASSED), PASSED)
         if verdict is PASSED and run and checker.run and not {"no_run", "compile_fail"} & block.flags:
             whole = "\n".join((*map(checker.prepare, above), text))
-            outcome = ran(programs[0], f'/bin/sh -c "{checker.run}"', whole, RUN_SECONDS, executes=True)
-            return PASSED if outcome is None else _of_run(block, outcome)
+            return _of_run(block, ran(programs[0], f'/bin/sh -c "{checker.run}"', whole, RUN_SECONDS, executes=True))
         if verdict.state != "failed" or "compile_fail" in block.flags:
             return verdict
         first = first or verdict
@@ -273,9 +272,7 @@ def needs_of(program: Path) -> tuple[tuple[Path, ...], str]:
     return tuple(folders), ":".join(str(one.parent) for one in found)
 
 
-def _read(checker: Checker, block: CodeBlock, name: str, outcome: Outcome | None) -> Verdict:
-    if outcome is None:
-        return unchecked(f"{block.language}: nothing here can contain the command of its checker")
+def _read(checker: Checker, block: CodeBlock, name: str, outcome: Outcome) -> Verdict:
     if outcome.status in (sandbox.NOT_RUN, *NOT_FOUND):
         return unchecked(f"{block.language}: {outcome.stopped or outcome.output.strip()}")
     if "compile_fail" in block.flags and not outcome.stopped:
@@ -298,7 +295,7 @@ def _read(checker: Checker, block: CodeBlock, name: str, outcome: Outcome | None
 
 def _of_run(block: CodeBlock, ran: Outcome) -> Verdict:
     panics = "should_panic" in block.flags
-    if ran.status == NO_PROGRAM or (not ran.stopped and bool(ran.status) == panics):
+    if ran.status in (NO_PROGRAM, sandbox.NOT_RUN) or (not ran.stopped and bool(ran.status) == panics):
         return PASSED
     said = [row.strip() for row in ran.output.splitlines() if row.strip() and "RUST_BACKTRACE" not in row][-2:]
     why = ran.stopped or (" ".join(said) if ran.status else "it is marked should_panic, and ends well")

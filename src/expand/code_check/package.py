@@ -191,7 +191,7 @@ class Package:
             seconds=SECONDS,
             executes=executes,
         )
-        if outcome is None or outcome.status == sandbox.NOT_RUN:
+        if outcome.status == sandbox.NOT_RUN:
             return [unchecked("rust: nothing here can contain cargo")] * len(self.blocks)
         bought = frozenset(name for name, crate in self._project.crates.items() if crate.path is None)
         if outcome.status and bought and "offline" in outcome.output:

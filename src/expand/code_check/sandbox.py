@@ -80,14 +80,16 @@ def run(
     environment: Mapping[str, str] | None = None,
     seconds: float,
     executes: bool = True,
-) -> Outcome | None:
-    """Run a command in a folder of its own with these files (by relative path); None where that would be unsafe:
+) -> Outcome:
+    """Run a command in a folder of its own with these files (by relative path); ``NOT_RUN`` where that would be unsafe:
     ``executes`` says that it may execute what the files hold, and nothing can contain it.
 
     ``readable`` are the folders and files beyond ``SYSTEM`` that it may read. Its environment is ``environment``, with
     ``PATH``, ``HOME`` and a locale."""
     kind = kind_here()
-    return None if executes and not kind else _run(kind, command, files, environment or {}, readable, seconds)
+    if executes and not kind:
+        return Outcome(NOT_RUN, "", "nothing here can contain it")
+    return _run(kind, command, files, environment or {}, readable, seconds)
 
 
 def _run(

@@ -116,13 +116,11 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text.casefold())
 
 
-def sizes(texts: Iterable[str]) -> list[tuple[int, int]]:
-    """How many words and how many Chinese characters each of several inline texts has, less code and addresses."""
-    found = []
-    for words in map(tokens, map(prose, texts)):
-        cjk = cjk_letters("".join(words))
-        found.append((len(words) - cjk, cjk))
-    return found
+def size(text: str) -> tuple[int, int]:
+    """How many words and how many Chinese characters an inline text has, less code and addresses."""
+    words = tokens(prose(text))
+    cjk = cjk_letters("".join(words))
+    return len(words) - cjk, cjk
 
 
 def sentences(text: str) -> list[str]:
