@@ -11,8 +11,8 @@ import pytest
 from workspaces import expand, small
 
 from expand.code_check import checkers, sandbox
-from expand.code_check.annotations import code_blocks
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
+from expand.code_check.checkers import code_blocks
 
 needs_rust = pytest.mark.skipif(not shutil.which("rustc"), reason="rustc is not on the PATH")
 needs_sandbox = pytest.mark.skipif(not sandbox.kind_here(), reason="nothing here can contain a command")

@@ -10,9 +10,8 @@ import pytest
 from test_code_check import fence, reviewed, states, words
 from workspaces import small
 
-from expand.code_check import package, sandbox
-from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
-from expand.code_check.package import Crate, Project
+from expand.code_check import chapter_code, sandbox
+from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck, Crate, Project
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("cargo") and sandbox.kind_here()), reason="needs cargo, and something to contain it"
@@ -198,7 +197,7 @@ def test_what_is_executed_while_a_package_is_compiled_is_contained_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, which: str
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-key")
-    monkeypatch.setattr(package, "SECONDS", 4.0)
+    monkeypatch.setattr(chapter_code, "SECONDS", 4.0)
     monkeypatch.setattr(sandbox, "MOST_MEMORY_KB", 600_000)
     body, said = HOSTILE[which]
     library = fence("pub fn a() {}", "rust:src/lib.rs")

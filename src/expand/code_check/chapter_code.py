@@ -3,27 +3,375 @@
 A verdict follows from the block, from what it is judged with and from the toolchain. It is kept under the hash of all
 three, so that a block that did not change is not compiled again. What could not be judged for want of something is not
 kept: it may be there the next time.
+
+Rust blocks with a file name (``Cargo.toml``, ``src/lib.rs``, ``src/bin/…``, ``tests/…``, ``benches/…``) are laid out as
+they name themselves, and ``cargo check`` reads them together. A later block of the same name goes on the file, or takes
+its place where it defines the same items again: then the package is read once for each state that it had. A block
+without a name that needs a crate is an example of the package.
+
+The manifest that cargo gets is made here. It holds what outline or brief name, and crates of the chapter itself: a
+model's text names no crate that nobody chose. Crates come from cargo's cache, offline.
 """
 
 import hashlib
 import json
 import os
 import re
+import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import tomli_w
 
 from expand.checks.finding import CodeCounts, Finding, excerpt, finding
 from expand.code_check import checkers, sandbox
-from expand.code_check.annotations import CodeBlock, code_blocks
-from expand.code_check.checkers import Checker, CodeError, Verdict, unchecked
-from expand.code_check.package import Project, belongs, states
+from expand.code_check.checkers import (
+    PASSED,
+    STD_MODULES,
+    Checker,
+    CodeBlock,
+    CodeError,
+    Verdict,
+    code_blocks,
+    unchecked,
+)
 from expand.errors import InputError
+from expand.markdown import code as parsing
 from expand.workspace import write_atomically
+
+SECONDS = 120.0
+"""How long cargo may take for a package with its crates."""
+_FILE = re.compile(r"(?P<root>(?:[\w.-]+/)*?)(?P<file>(?:src|tests|benches|examples)/.+\.rs|build\.rs|Cargo\.toml)")
+_ITEM = re.compile(
+    r"(?m)^(?:pub(?:\([^)]*\))?\s+)?(?:(?:async|const|unsafe)\s+)*(?:fn|struct|enum|trait|mod|type|union|macro_rules!|def|class)\s+(\w+)"
+)
+_TARGET = re.compile(r"src/(?:lib|main)\.rs|(?:src/bin|tests|benches|examples)/(?:[^/]+|[^/]+/main)\.rs|build\.rs")
+_MANIFEST = re.compile(
+    r"failed to parse manifest at `/expand-work/(?P<path>[^`]+)`\s+Caused by:(?P<why>(?:\s+.+)+)"
+    r"|error: (?P<said>.+)\n\s+--> (?P<file>(?:\S+/)?Cargo\.toml):\d"
+)
+_BOUND_MET = re.compile(r"(?i)cannot allocate memory|out of memory|\(signal: (?:9|25), ")
+"""SIGKILL, SIGXFSZ."""
+_EXAMPLE = "examples/block_"
+"""How the names of blocks begin that have none themselves."""
+_TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
+_CHECK = "check --offline --workspace --all-targets --keep-going --message-format=json --quiet"
+_CARGO = {"CARGO_HOME": "/tmp/cargo", "CARGO_TARGET_DIR": "/tmp/target"}
+_LINKED = """\
+mkdir -p "$CARGO_HOME/registry"
+for name in index cache; do [ -e "$1/$name" ] && ln -s "$1/$name" "$CARGO_HOME/registry/$name"; done
+shift
+exec "$@"
+"""
+
+
+class Crate(NamedTuple):
+    """A crate that outline or brief name: its version, or the folder that it is in, and its features."""
+
+    version: str = "*"
+    path: Path | None = None
+    features: tuple[str, ...] = ()
+
+    def stated(self, more: Mapping[str, Any]) -> dict[str, Any]:
+        """The crate as a manifest states it; ``more`` is what a model's manifest says of it."""
+        own = {"path": str(self.path)} if self.path else {"version": self.version}
+        stated = more.get("features")
+        features = sorted({*self.features, *(map(str, stated) if isinstance(stated, list) else ())})
+        kept = {key: more[key] for key in ("default-features", "optional") if key in more}
+        return {**own, **kept, **({"features": features} if features else {})}
+
+    @property
+    def files(self) -> list[tuple[str, int]]:
+        """Its files and when they were changed; none of one from a registry: there a version never changes."""
+        found = sorted((*self.path.rglob("*.rs"), *self.path.rglob("Cargo.toml"))) if self.path else []
+        return [(str(file), file.stat().st_mtime_ns) for file in found]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """What a chapter's code is built with: the edition of blocks that name none, and crates by name."""
+
+    edition: str = ""
+    crates: Mapping[str, Crate] = field(default_factory=dict)
+
+
+def belongs(block: CodeBlock) -> bool:
+    """Whether a block is a file of a package."""
+    return not block.skip and block.language in ("rust", "toml") and bool(_FILE.fullmatch(block.name))
+
+
+def defined(block: CodeBlock) -> set[str]:
+    """The names by which other files know a block of Rust or Python: those of its items and its module."""
+    return {*_ITEM.findall(block.code), PurePosixPath(block.name).stem}
+
+
+class Package:
+    """One state of the packages of a chapter: files by path, each with the blocks that it is made of."""
+
+    def __init__(
+        self,
+        project: Project,
+        parts: Mapping[str, Sequence[CodeBlock]],
+        code: str,
+        absent: frozenset[str] = frozenset(),
+    ) -> None:
+        """``parts`` are the blocks of each file, ``code`` is that of the whole chapter, ``absent`` are crates that were
+        asked for and are not in cargo's cache."""
+        self._project, self._parts, self._code, self._absent = project, parts, code, absent
+        self._errors: dict[str, list[CodeError]] = {}
+        self._done: set[str] = set()
+        """What cargo said: errors by file, and the roots of the targets that were compiled."""
+        self.blocks = [block for blocks in self._parts.values() for block in blocks]
+        self._roots = sorted({_root(name) for name in self._parts}, key=len)
+        self.names: dict[str, str] = {}
+        """The packages' names by the folder that they are in."""
+        self._files = dict(self._laid_out())
+
+    def _laid_out(self) -> Iterator[tuple[str, str]]:
+        for name, blocks in self._parts.items():
+            if not name.endswith("Cargo.toml"):
+                unnamed = name.startswith(_EXAMPLE)
+                code = checkers.rust_source(blocks[0].whole) if unnamed else "".join(block.code for block in blocks)
+                if unnamed and not re.search(r"\bfn\s+main\b", code):
+                    code = f"{code.rstrip()}\nfn main() {{}}\n"
+                yield name, code
+        for root in self._roots:
+            modules = [PurePosixPath(n).stem for n in self._parts if re.fullmatch(rf"{re.escape(root)}src/\w+\.rs", n)]
+            if not {"lib", "main"} & set(modules):
+                yield f"{root}src/lib.rs", "".join(f"pub mod {module};\n" for module in modules)
+            yield f"{root}Cargo.toml", self._manifest(root)
+        if "" not in self._roots:
+            yield "Cargo.toml", tomli_w.dumps({"workspace": {"members": self._members, "resolver": "2"}})
+
+    @property
+    def _members(self) -> list[str]:
+        return [root.rstrip("/") for root in self._roots if root]
+
+    def _manifest(self, root: str) -> str:
+        stated: dict[str, Any] = {}  # what the chapter's manifest says; a block that cannot be read has its own verdict
+        for block in self._parts.get(f"{root}Cargo.toml", ()):
+            read, _ = _loaded(block.code)
+            _merge(stated, {key: value for key, value in read.items() if isinstance(value, dict | list)})
+        own = _table(stated, "package")
+        package = {key: own[key] for key in ("name", "version", "edition") if isinstance(own.get(key), str)}
+        imported = _imported(self._parts, root, {*self._project.crates, *self._absent})
+        name = str(package.get("name") or imported or PurePosixPath(root).name or "chapter")
+        self.names[root] = name.replace("-", "_")
+        edition = str(package.get("edition") or self._project.edition or "2021")
+        made: dict[str, Any] = {"package": {"version": "0.1.0", **package, "name": name, "edition": edition}}
+        made |= {key: stated[key] for key in ("lib", "bin", "test", "bench", "example", "features") if key in stated}
+        for table in _TABLES:
+            given = _table(stated, table)
+            made[table] = {name: spec for name in given if (spec := self._dependency(name, given[name], root))}
+        named = {name for table in _TABLES for name in made[table]}
+        where = "dev-dependencies" if stated else "dependencies"
+        made[where] |= {name: crate.stated({}) for name, crate in self._project.crates.items() if name not in named}
+        return tomli_w.dumps(made if root else {**made, "workspace": {"members": self._members}})
+
+    def _dependency(self, name: str, said: Any, root: str) -> dict[str, Any] | None:
+        """A dependency of the chapter's manifest, None for one that nobody chose."""
+        said = said if isinstance(said, dict) else {}
+        if crate := self._project.crates.get(str(said.get("package", name))):
+            return crate.stated(said) | ({"package": said["package"]} if "package" in said else {})
+        inside = os.path.normpath(root + str(said.get("path", ".."))) + "/"
+        return {"path": said["path"]} if inside in self._roots or (inside == "./" and "" in self._roots) else None
+
+    @property
+    def key(self) -> str:
+        """The hash of all that the verdicts follow from."""
+        cargo = checkers.find_program("cargo")
+        tool = (str(cargo), cargo.stat().st_mtime_ns) if cargo else ()
+        crates = [(name, crate.files) for name, crate in sorted(self._project.crates.items())]
+        blocks = [(block.name, block.code, block.lines_above, self._unused(block)) for block in self.blocks]
+        words = (sorted(self._files.items()), blocks, tool, crates)
+        return hashlib.sha256(repr(words).encode("utf-8", "replace")).hexdigest()
+
+    def judge(self) -> list[Verdict]:
+        """The verdicts on ``blocks``."""
+        cargo = checkers.find_program("cargo")
+        if cargo is None:
+            return [unchecked("rust: cargo is not on the PATH")] * len(self.blocks)
+        registry = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "registry"
+        crates = [crate.path for crate in self._project.crates.values() if crate.path]
+        # Without dependencies, build scripts and macros of its own, a check executes nothing but the compiler.
+        files = "\n".join((*self._files, *self._files.values()))
+        executes = bool(self._project.crates) or bool(re.search(r"build\.rs|proc.macro", files))
+        outcome = sandbox.run(
+            ["/bin/sh", "-c", _LINKED, "sh", str(registry), str(cargo), *_CHECK.split()],
+            self._files,
+            readable=(*checkers.needs_of(cargo)[0], registry, *crates),
+            environment={**_CARGO, "PATH": f"{cargo.parent}:{sandbox.PROGRAMS}"},
+            seconds=SECONDS,
+            executes=executes,
+        )
+        if outcome.status == sandbox.NOT_RUN:
+            return [unchecked("rust: nothing here can contain cargo")] * len(self.blocks)
+        bought = frozenset(name for name, crate in self._project.crates.items() if crate.path is None)
+        if outcome.status and bought and "offline" in outcome.output:
+            lost = frozenset(name for name in bought if f"`{name}" in outcome.output) or bought
+            kept = {name: one for name, one in self._project.crates.items() if name not in lost}
+            project = replace(self._project, crates=kept)
+            return Package(project, self._parts, self._code, self._absent | lost).judge()
+        self._read(outcome.output)
+        why = self._failure(outcome)
+        return [self._verdict(name, block, why) for name, blocks in self._parts.items() for block in blocks]
+
+    def _read(self, output: str) -> None:
+        """Take in cargo's messages."""
+        for row in output.splitlines():
+            try:
+                said = json.loads(row) if row.startswith("{") else {}
+            except ValueError:
+                continue
+            if said.get("reason") == "compiler-artifact":
+                self._done.add(said["target"]["src_path"].removeprefix("/expand-work/"))
+            message = said.get("message", {})
+            if said.get("reason") != "compiler-message" or message.get("level") != "error":
+                continue
+            panic = next((c["message"] for c in message["children"] if c["message"].startswith("message: ")), None)
+            for span in message["spans"]:
+                if span["is_primary"]:
+                    code = f"[{message['code']['code']}]: " if message.get("code") else ""
+                    label = f": {note}" if (note := span["label"] or panic) else ""
+                    file = os.path.normpath(span["file_name"]).removeprefix("/expand-work/")
+                    error = CodeError(span["line_start"] - 1, f"{code}{message['message']}{label}")
+                    self._errors.setdefault(file, []).append(error)
+
+    def _failure(self, outcome: sandbox.Outcome) -> str:
+        """Why cargo ended without an error of a file, "" where it has one or all is well; errors of manifests and of
+        what is executed are taken in."""
+        scripts = (n for n in self._parts if n.endswith("build.rs") or "proc_macro" in self._files[n])
+        script = next(scripts, "")
+        said = next((row for row in outcome.output.splitlines() if row.startswith(("error", "Caused by"))), "")
+        # Which process meets the bound first is chance: cargo, which keeps what is printed, or the script.
+        met = not 0 <= outcome.status < 128 or _BOUND_MET.search(outcome.output)
+        killed = "cargo was killed: too much was printed, or too much memory taken" if met else ""
+        if outcome.stopped or killed or (script and "custom build command" in outcome.output):
+            panic = re.search(r"panicked at [^\n]*\n\s*(.+)", outcome.output)
+            said = f"the build script failed: {panic[1].strip()}" if panic else said
+            self._errors.setdefault(script, []).append(CodeError(0, outcome.stopped or killed or said))
+        elif manifest := _MANIFEST.search(outcome.output):
+            path, reason = manifest["path"] or manifest["file"], manifest["why"] or manifest["said"]
+            self._errors.setdefault(os.path.normpath(path), []).append(CodeError(0, " ".join(reason.split())))
+        elif outcome.status and not self._errors:
+            return said or f"cargo ended with {outcome.status}"
+        return ""
+
+    def _verdict(self, name: str, block: CodeBlock, why: str) -> Verdict:
+        if name.endswith("Cargo.toml"):
+            return self._of_manifest(block, self._errors.get(name, ()))
+        first = sum(one.code.count("\n") for one in self._parts[name][: self._parts[name].index(block)])
+        first += block.lines_above if name.startswith(_EXAMPLE) else 0
+        rows = range(first, first + block.code.count("\n") + 1)
+        own = [error._replace(line=error.line - first) for error in self._errors.get(name, ()) if error.line in rows]
+        known = {*self._project.crates, *self.names.values()}
+        gone = "|".join(re.escape(name.replace("-", "_")) for name in self._absent)
+        if gone and any(re.search(rf"`(?:{gone})`", error.message) for error in own):
+            return unchecked(f"rust: cargo's cache lacks {', '.join(sorted(self._absent))}, or what they need")
+        missing = {found[1] for error in own if (found := re.search(r"unlinked crate `(\w+)`", error.message))}
+        others = {one for one in missing if not re.fullmatch(STD_MODULES, one)}
+        if others := others - {crate.replace("-", "_") for crate in known}:
+            said = f"rust: neither outline nor brief names the crate {', '.join(sorted(others))}"
+            return unchecked(said, lasting=True)
+        if own:
+            return Verdict("failed", tuple(sorted({*own}))[: checkers.MOST_ERRORS])
+        reason = why or self._not_reached(name)
+        return unchecked(f"rust: {reason}", lasting=not why) if reason else PASSED
+
+    def _not_reached(self, name: str) -> str:
+        """Why no compiler has read a file to its end, "" where one has."""
+        root, path = _root(name), PurePosixPath(name)
+        targets = [name]
+        if not _TARGET.fullmatch(name.removeprefix(root)):
+            module = path.parent.name if path.stem == "mod" else path.stem
+            if not any(re.search(rf"\bmod\s+{re.escape(module)}\s*;", text) for text in self._files.values()):
+                return f"no file of its package declares the module {module}"
+            targets = [f"{root}src/lib.rs", f"{root}src/main.rs"]
+        if not self._errors or self._done & {*targets}:
+            return ""
+        first = next(iter(self._errors))
+        return f"{first} of its package does not compile" if first else self._errors[first][0].message
+
+    def _unused(self, block: CodeBlock) -> list[str]:
+        if not block.name.endswith("Cargo.toml") or not self._code.strip():
+            return []
+        named = [name.replace("-", "_") for name in _table(_loaded(block.code)[0], "dependencies")]
+        return [name for name in named if not re.search(rf"\b{re.escape(name)}\b", self._code)]
+
+    def _of_manifest(self, block: CodeBlock, errors: Sequence[CodeError]) -> Verdict:
+        """A manifest can be read, and every crate in it is used somewhere in the chapter."""
+        errors = _loaded(block.code)[1] or errors
+        if not errors and (unused := self._unused(block)):
+            rows = block.code.replace("-", "_").splitlines()
+            line = next((n for n, row in enumerate(rows) if unused[0] in row), 0)
+            errors = [CodeError(line, f"unused crate: no code of the chapter uses {', '.join(unused)}")]
+        return Verdict("failed", tuple(errors)) if errors else PASSED
+
+
+def states(project: Project, blocks: Iterable[CodeBlock], code: str = "") -> list[tuple[Package, set[int]]]:
+    """The states of a chapter's packages, with the identities of the blocks that are judged in each: the first that
+    they are part of. ``blocks`` are files, and examples without a name; ``code`` is all of the chapter's."""
+    found: list[tuple[Package, set[int]]] = []
+    parts: dict[str, list[CodeBlock]] = {}
+    new: set[int] = set()
+    for block in blocks:
+        name = block.name if belongs(block) else f"{_EXAMPLE}{len(new)}.rs"
+        before = parts.get(name, [])
+        if {item for one in before for item in _ITEM.findall(one.code)} & {*_ITEM.findall(block.code)}:
+            found.append((Package(project, parts, code), new))
+            parts, new, before = {n: own for n, own in parts.items() if not n.startswith(_EXAMPLE)}, set(), []
+        parts = {**parts, name: [*before, block]}
+        new.add(id(block))
+    return [*found, (Package(project, parts, code), new)] if new else found
+
+
+def _root(name: str) -> str:
+    found = _FILE.fullmatch(name)
+    return found["root"] if found else ""
+
+
+def _imported(names: Mapping[str, Sequence[CodeBlock]], root: str, crates: set[str]) -> str:
+    """The name by which the other files of a package import its library, "" if none does."""
+    known = {"std", "core", "alloc", "crate", "self", "super", *(name.replace("-", "_") for name in crates)}
+    for name, blocks in names.items():
+        if name.startswith(root) and not name.startswith((f"{root}src/lib", f"{root}build", _EXAMPLE)):
+            for used in re.findall(r"(?m)^\s*use\s+(?:::)?(\w+)::", "\n".join(block.code for block in blocks)):
+                if used not in known:
+                    return str(used)
+    return ""
+
+
+def _loaded(manifest: str) -> tuple[Mapping[str, Any], list[CodeError]]:
+    """What a manifest says, and why it cannot be read. This parser has no time limit, so it gets no long one."""
+    if len(manifest) > parsing.MOST_CHARACTERS:
+        return {}, [CodeError(0, f"it is longer than {parsing.MOST_CHARACTERS:,} characters")]
+    try:
+        return tomllib.loads(manifest), []
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        place = re.search(r"line (\d+)", str(error))
+        return {}, [CodeError(int(place[1]) - 1 if place else 0, str(error))]
+
+
+def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A table of a manifest, an empty one for whatever else a model wrote in its place."""
+    found = data.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _merge(merged: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            _merge(merged[key], value)
+        else:
+            merged[key] = value
+
+
+# --- all blocks of a chapter ------------------------------------------------------------------------------------
 
 MOST_KEPT = 20_000
 """Verdicts in the cache; of more, the oldest go."""

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from expand.checks import not_ignored
-from expand.code_check.annotations import files_named
-from expand.code_check.chapter_code import CodeCheck, Judged
-from expand.code_check.package import Crate, Project, defined
+from expand.code_check.chapter_code import CodeCheck, Crate, Judged, Project, defined
+from expand.code_check.checkers import files_named
 from expand.drafting.chapter import Chapter
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError
