@@ -4,7 +4,6 @@ import io
 import json
 import sys
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +17,6 @@ from expand.drafting.run_options import settings_of
 from expand.errors import InputError, Place
 from expand.ledger import Ledger, State, audit, pauses_in, transfer
 from expand.ledger.attempts import MOST_TOKENS
-from expand.ledger.reconciliation import Cost, reconcile_export
-from expand.ledger.reconciliation import reconcile as settle
 from expand.ledger_location import LedgerPlace, is_server, read_server
 from expand.workspace import read_text, write_atomically
 
@@ -45,8 +42,8 @@ def verify(
     """Recompute every total, key and hash; exit 2 if one is wrong."""
     report = audit.verify(_path(context, ledger))
     if as_json:
-        figures = {name: value for name, value in asdict(report).items() if name != "path"}
-        print_json({"ok": report.ok, **figures, "findings": [*report.findings]})
+        figures = {name: value for name, value in report._asdict().items() if name != "path"}
+        print_json({"ok": report.ok, **figures})
     else:
         verdict = "ok" if report.ok else counted(len(report.findings), "finding")
         typer.echo(
@@ -115,10 +112,17 @@ def reconcile(
     with closing(Ledger.open(place.ledger_place)) as ledger:
         ledger.recover()
         if usage is not None:
-            _from_export(ledger, usage, cost_of(place, settings_of(place)), complete=complete)
+            if not usage.is_file():
+                raise InputError("there is no such file", remedy="check the path", place=Place(path=usage))
+            rows = io.StringIO(read_text(usage, most=MOST_EXPORT_BYTES), newline="")
+            cost = cost_of(place, settings_of(place))
+            done = audit.reconcile_export(ledger, rows, name=str(usage), cost=cost, complete=complete)
+            typer.echo(f"{len(done.settled):,} attempts settled, {done.still_unknown:,} still unknown")
+            for settled in done.differing:
+                warn(f"attempt {settled} was settled before, and the export says otherwise")
         elif attempt is not None:
             tokens = _tokens(outcome)
-            row = settle(ledger, attempt, tokens=tokens, cost=cost_of(place, settings_of(place)))
+            row = audit.reconcile(ledger, attempt, tokens=tokens, cost=cost_of(place, settings_of(place)))
             typer.echo(f"{row.id}: {tokens:,} tokens in the place of {row.used_tokens:,}")
         else:
             _list(ledger)
@@ -164,13 +168,3 @@ def _tokens(outcome: str | None) -> int:
     if tokens > MOST_TOKENS:
         raise InputError(f"{tokens:,} tokens for one attempt", remedy="give what was billed")
     return tokens
-
-
-def _from_export(ledger: Ledger, usage: Path, cost: Cost, *, complete: bool) -> None:
-    if not usage.is_file():
-        raise InputError("there is no such file", remedy="check the path", place=Place(path=usage))
-    rows = io.StringIO(read_text(usage, most=MOST_EXPORT_BYTES), newline="")
-    done = reconcile_export(ledger, rows, name=str(usage), cost=cost, complete=complete)
-    typer.echo(f"{len(done.settled):,} attempts settled, {done.still_unknown:,} still unknown")
-    for attempt in done.differing:
-        warn(f"attempt {attempt} was settled before, and the export says otherwise")

@@ -1,14 +1,12 @@
 """The ledger: budgets, attempts and answers in one database that survives a kill.
 
 ``store`` is the ledger itself, and ``values`` what goes in and out. ``admission_check`` says what stands in an order's
-way; ``attempts`` and ``batches`` are the rows, of budgets too. ``audit`` derives it all again, ``transfer`` moves it to
-another ledger, and ``reconciliation`` settles unknown outcomes. ``database`` keeps it in a file, ``postgres`` on a
-server.
+way; ``attempts`` and ``batches`` are the rows, of budgets too. ``audit`` derives it all again and reconciles unknown
+outcomes, ``transfer`` moves it to another ledger. ``database`` keeps it in a file, ``postgres`` on a server.
 """
 
-from expand.ledger.audit import VerifyReport, verify
+from expand.ledger.audit import Reconciled, VerifyReport, reconcile, reconcile_export, verify
 from expand.ledger.database import LedgerBusyError
-from expand.ledger.reconciliation import Reconciled, reconcile, reconcile_export
 from expand.ledger.store import Ledger, pauses_in
 from expand.ledger.transfer import Imported, export, import_
 from expand.ledger.values import (
