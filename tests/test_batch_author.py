@@ -14,7 +14,7 @@ from openai.types import Batch
 
 from expand.llm.batch_api import BatchAuthor, input_line, remote, result_line
 from expand.llm.endpoint import Endpoint
-from expand.llm.types import AttemptFailedError, Failure, Finish
+from expand.llm.types import Answer, AttemptFailedError, Failure, Finish
 from expand.schema import Json
 
 BODY: dict[str, Json] = {
@@ -45,8 +45,9 @@ async def test_a_batch_from_upload_to_results() -> None:
             good = [result_line(line) async for line in desk.results(done.output_file)]
             bad = [result_line(line) async for line in desk.results(done.error_file)]
     assert {line.custom_id for line in [*good, *bad] if line} == {"a", "b", "c"}
-    assert all(line and line.answer and line.answer.usage and line.billed for line in good)
-    assert [(line.failed.status, line.billed) for line in bad if line and line.failed] == [(400, False)]
+    assert all(line and isinstance(line.outcome, Answer) and line.outcome.usage and line.billed for line in good)
+    failures = [(line.outcome, line.billed) for line in bad if line]
+    assert [(getattr(failed, "status", None), billed) for failed, billed in failures] == [(400, False)]
     assert len(server.books) == 2
 
 
@@ -177,8 +178,8 @@ def test_an_answer_in_a_batch_is_read_letter_for_letter_and_kept_where_an_error_
     for stated in (body, json.dumps(body)):
         read = result_line(result({"status_code": 200, "body": stated, "request_id": "r"}))
         assert read is not None
-        assert read.answer is not None
-        assert (read.answer.text, read.answer.finish, read.answer.provider_request_id) == (text, "cut", "r")
+        assert isinstance(read.outcome, Answer)
+        assert (read.outcome.text, read.outcome.finish, read.outcome.provider_request_id) == (text, "cut", "r")
 
 
 @pytest.mark.parametrize(
@@ -199,9 +200,9 @@ def test_an_answer_in_a_batch_is_read_letter_for_letter_and_kept_where_an_error_
 def test_lines_without_an_answer(line: bytes, failure: str, billed: bool | None, said: str) -> None:
     read = result_line(line)
     assert read is not None
-    assert read.failed is not None
-    assert (read.custom_id, read.failed.failure, read.billed) == ("k", failure, billed)
-    assert said in read.failed.message
+    assert isinstance(read.outcome, AttemptFailedError)
+    assert (read.custom_id, read.outcome.failure, read.billed) == ("k", failure, billed)
+    assert said in read.outcome.message
 
 
 def test_a_line_with_an_answer() -> None:
@@ -213,11 +214,11 @@ def test_a_line_with_an_answer() -> None:
     read = result_line(result({"status_code": 200, "request_id": "req_9", "body": body}))
     assert read is not None
     assert read.billed is True
-    assert read.answer is not None
-    assert (read.answer.text, read.answer.finish) == ("Text", Finish.LENGTH)
-    assert (read.answer.model, read.answer.provider_request_id) == ("m-2", "req_9")
-    assert read.answer.usage is not None
-    assert read.answer.usage.total == 12
+    assert isinstance(read.outcome, Answer)
+    assert (read.outcome.text, read.outcome.finish) == ("Text", Finish.LENGTH)
+    assert (read.outcome.model, read.outcome.provider_request_id) == ("m-2", "req_9")
+    assert read.outcome.usage is not None
+    assert read.outcome.usage.total == 12
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]", b"null", b'{"custom_id": ""}', b'{"custom_id": 3}', b'"\xff"'])

@@ -212,14 +212,14 @@ class LedgerMachine(RuleBasedStateMachine):
         key = order(self.run, text, pico=PICO).request.key
         assert self.batch is not None
         if billed == "answer":
-            result = BatchLine(custom_id=key, answer=answer(f"batched {text}"))
+            result = BatchLine(key, answer(f"batched {text}"))
             self.settled[text] = f"batched {text}"
             self.arrived += 1
             self.used += 45
         else:
             unknown = billed == "unknown"
             kind = Failure.GARBLED if unknown else Failure.SERVER_ERROR
-            result = BatchLine(custom_id=key, failed=failed(kind))
+            result = BatchLine(key, failed(kind))
             assert result.billed is (None if unknown else False)
             if unknown:
                 self.unknown[attempt] = RESERVED

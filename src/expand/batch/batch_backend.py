@@ -36,12 +36,15 @@ from expand.workspace import Workspace
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubmitReport:
     """What a submission came to. ``batches`` are those that the provider took now, first one that an earlier process
-    left unfinished. ``verdicts`` are the ledger's on the orders of this submission. ``problem`` is why the provider
+    left unfinished. ``waiting`` questions are in flight already, ``held`` ones have an earlier outcome that is unknown
+    and to be left alone; ``refused`` are the budget's reasons, each once. ``problem`` is why the provider
     did not take one, "" if it took all."""
 
     batches: tuple[BatchRow, ...]
     sections: tuple[SectionQuestions, ...]
-    verdicts: tuple[tuple[Order, Verdict], ...]
+    waiting: int
+    held: int
+    refused: tuple[str, ...]
     problem: str
     balance: Balance
     dry_run: bool
@@ -50,20 +53,6 @@ class SubmitReport:
     def orders(self) -> tuple[Order, ...]:
         """The orders of all sections."""
         return orders_of(self.sections)
-
-    def left_out(self, verdict: type[InFlight | Held]) -> int:
-        """How many questions are in flight already, or have an earlier outcome that is unknown and to be left alone."""
-        return sum(isinstance(found, verdict) for _, found in self.verdicts)
-
-    @property
-    def refused(self) -> tuple[str, ...]:
-        """The budget's reasons, each once."""
-        found = (
-            f"{order.address.chapter}/{order.address.section}: {verdict.message}"
-            for order, verdict in self.verdicts
-            if isinstance(verdict, Refused)
-        )
-        return tuple(dict.fromkeys(found))
 
     @property
     def reserved_tokens(self) -> int:
@@ -78,11 +67,9 @@ class SubmitReport:
     def as_json(self) -> dict[str, Json]:
         """The submission, section by section."""
         return {
-            **fields_of(self, "dry_run reserved_tokens problem"),
+            **fields_of(self, "dry_run reserved_tokens waiting held problem"),
             "batches": [batch_json(batch) for batch in self.batches],
             "questions": len(self.orders),
-            "waiting": self.left_out(InFlight),
-            "held": self.left_out(Held),
             "refused": [*self.refused],
             "sections": [
                 {**fields_of(section, "chapter number title state"), "questions": len(section.orders)}
@@ -180,8 +167,8 @@ class BatchState:
                     continue
                 if line.billed is not False:
                     self._answered.add(line.custom_id)
-                if line.failed is not None:
-                    self._reasons[line.failed.message] += 1
+                if isinstance(line.outcome, AttemptFailedError):
+                    self._reasons[line.outcome.message] += 1
                 waiting.append(line)
                 if len(waiting) >= AT_ONCE:
                     self.settled += self.batches.settle(self.batch, waiting, cost)
@@ -314,10 +301,17 @@ class BatchBackend:
                     submitted.append(await submission.submit(batch))
             except AuthorError as error:
                 problem = str(error)
+            refused = (
+                f"{order.address.chapter}/{order.address.section}: {verdict.message}"
+                for order, verdict in verdicts
+                if isinstance(verdict, Refused)
+            )
             return SubmitReport(
                 batches=tuple(batch for batch in submitted if batch.stage is Stage.SUBMITTED),
                 sections=sections,
-                verdicts=tuple(verdicts),
+                waiting=sum(isinstance(verdict, InFlight) for _, verdict in verdicts),
+                held=sum(isinstance(verdict, Held) for _, verdict in verdicts),
+                refused=tuple(dict.fromkeys(refused)),
                 problem=problem,
                 balance=ledger.balance("book"),
                 dry_run=dry_run,

@@ -66,8 +66,7 @@ class Submission:
                     batch = await self._find(batch)
                     if batch.stage is Stage.PREPARED and creations >= MOST_CREATIONS:
                         lost = f"the provider failed to make it {creations} times"
-                        self._withdrawn(batch, lost)
-                        raise AuthorError(f"{lost}; nothing was submitted; try again later")
+                        raise self._refused(batch, AttemptFailedError(Failure.SERVER_ERROR, lost))
         return batch
 
     async def withdraw(self, batch: BatchRow) -> BatchRow:
@@ -137,8 +136,7 @@ class Submission:
     async def _listed(self, batch: BatchRow) -> RemoteBatch | None:
         """The batch in the provider's list; None when it is not there."""
         async for remote in self.author.batches():
-            same_file = bool(batch.input_file) and remote.input_file == batch.input_file
-            if same_file or remote.metadata.get(ID_KEY) == batch.id:
+            if remote.input_file == batch.input_file or remote.metadata.get(ID_KEY) == batch.id:
                 return remote
         return None
 

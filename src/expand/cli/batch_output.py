@@ -10,7 +10,6 @@ from expand.cli.run_command import note_author
 from expand.cli.run_output import TableColumn, named, show_result, table_text
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
-from expand.ledger import Held, InFlight
 from expand.ledger.batches import BatchRow
 from expand.workspace import Workspace
 
@@ -50,10 +49,10 @@ def _show_submitted(report: SubmitReport, *, as_json: bool) -> int:
     if report.dry_run:
         print(f"dry run: nothing was sent or reserved; {report.reserved_tokens:,} tokens would be")
         return report.exit_code
-    if waiting := report.left_out(InFlight):
-        print(f"{waiting:,} of the questions are in a batch, or being asked live, already")
-    if held := report.left_out(Held):
-        print(f"{held:,} wait for an unknown outcome to be settled")
+    if report.waiting:
+        print(f"{report.waiting:,} of the questions are in a batch, or being asked live, already")
+    if report.held:
+        print(f"{report.held:,} wait for an unknown outcome to be settled")
     for batch in report.batches:
         print(f"{batch.id}: {batch.requests:,} requests submitted as {batch.remote}")
     if report.batches:

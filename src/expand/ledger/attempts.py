@@ -99,12 +99,15 @@ def exact(text: str | bytes) -> str:
     return text if isinstance(text, str) else bytes(text).decode()
 
 
-def insert(connection: Connection, table: str, values: Mapping[str, Any], *, key: tuple[str, ...] = ()) -> None:
-    """Insert a row; with ``key``, in the place of one that has the same."""
+def insert(
+    connection: Connection, table: str, values: Mapping[str, Any], *, key: tuple[str, ...] = (), once: bool = False
+) -> None:
+    """Insert a row; with ``key``, in the place of one that has the same; ``once``: unless it is there."""
     marks = ", ".join("?" for _ in values)
     others = ", ".join(f"{name} = excluded.{name}" for name in values if name not in key)
-    instead = f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {others}" if key else ""
-    connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks}){instead}", tuple(values.values()))
+    conflict = f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {others}" if key else ""
+    conflict = " ON CONFLICT DO NOTHING" if once else conflict
+    connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks}){conflict}", tuple(values.values()))
 
 
 def stored_answer(reader: Reader, key: str, question: str | None = None) -> StoredAnswer | None:
@@ -138,29 +141,23 @@ def _usage(row: Any) -> Usage:
     return Usage(prompt=row["prompt"], completion=row["completion"], cached=row["cached"], reasoning=row["reasoning"])
 
 
-_AS_THEY_ARE = (
-    *("id", "request_key", "run", "chapter", "section", "purpose", "model", "prompt_estimate", "output_cap"),
-    *("usage_source", "status", "message", "provider_request_id"),
-)
-"""The columns of an attempt that are also the fields of its value."""
-
-
 def read(row: Any) -> AttemptRow:
     """A row of the table ``attempt`` as a value. Raises ``LedgerError`` for a damaged one."""
     try:
-        return AttemptRow(
-            **{name: row[name] for name in _AS_THEY_ARE},
-            scopes=tuple(json.loads(row["scopes"])),
-            state=State(row["state"]),
-            reserved=Amount(tokens=row["reserved_tokens"], pico_usd=row["reserved_pico"]),
-            usage=_usage(row),
-            cost_pico_usd=row["cost_pico"],
-            failure=optional(Failure, row["failure"]),
-            finish=optional(Finish, row["finish"]),
-            reserved_at=parse(row["reserved_at"]),
-            sent_at=optional(parse, row["sent_at"]),
-            ended_at=optional(parse, row["ended_at"]),
-        )
+        converted = {
+            "scopes": tuple(json.loads(row["scopes"])),
+            "state": State(row["state"]),
+            "reserved": Amount(tokens=row["reserved_tokens"], pico_usd=row["reserved_pico"]),
+            "usage": _usage(row),
+            "cost_pico_usd": row["cost_pico"],
+            "failure": optional(Failure, row["failure"]),
+            "finish": optional(Finish, row["finish"]),
+            "reserved_at": parse(row["reserved_at"]),
+            "sent_at": optional(parse, row["sent_at"]),
+            "ended_at": optional(parse, row["ended_at"]),
+        }
+        # Any other field is called like its column.
+        return AttemptRow(**{**{name: row[name] for name in AttemptRow._fields if name not in converted}, **converted})
     except (ValueError, TypeError, RecursionError) as error:
         raise LedgerError(f"attempt {row['id']} is damaged: {error}; `expand ledger verify` says how far") from error
 
@@ -300,7 +297,20 @@ def settle(connection: Connection, row: AttemptRow, answer: Answer, cost_pico_us
         "provider_request_id": clean(answer.provider_request_id),
     }
     _change(connection, row, State.SETTLED, columns=columns, charge=charge)
-    _keep_answer(connection, row, answer)
+    # Lone surrogates cannot be encoded, and some servers send them. Refusing the text would lose what is paid for.
+    text = encodable(answer.text)
+    # An answer that is already there stays: what was handed out once must be handed out again. One whose text was left
+    # out of an import gives way.
+    connection.execute("DELETE FROM answer WHERE request_key = ? AND text IS NULL", (row.request_key,))
+    stored = {
+        "request_key": row.request_key,
+        "attempt": row.id,
+        "text": connection.exact(text),
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "finish": answer.finish,
+        "model": columns["answered_by"],
+    }
+    insert(connection, "answer", stored, once=True)
 
 
 def settle_once(connection: Connection, attempt_id: str, answer: Answer, cost_pico_usd: int | None) -> StoredAnswer:
@@ -325,27 +335,6 @@ def _credible(usage: Usage, cost_pico_usd: int | None) -> bool:
         return False
     figures = (usage.prompt, usage.completion, usage.cached, usage.reasoning)
     return min(figures) >= 0 and usage.total > 0 and max(figures) <= MOST_TOKENS
-
-
-def _keep_answer(connection: Connection, row: AttemptRow, answer: Answer) -> None:
-    """Store the answer's text under its request. An answer that is already there stays: what was handed out once must
-    be handed out again. One whose text was left out of an import gives way."""
-    # Lone surrogates cannot be encoded, and some servers send them. Refusing the text would lose what is paid for.
-    text = encodable(answer.text)
-    connection.execute(
-        "INSERT INTO answer (request_key, attempt, text, sha256, finish, model)"
-        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (request_key) DO UPDATE SET"
-        " attempt = excluded.attempt, text = excluded.text, sha256 = excluded.sha256,"
-        " finish = excluded.finish, model = excluded.model WHERE answer.text IS NULL",
-        (
-            row.request_key,
-            row.id,
-            connection.exact(text),
-            hashlib.sha256(text.encode()).hexdigest(),
-            answer.finish,
-            clean(answer.model),
-        ),
-    )
 
 
 def _change(
@@ -382,9 +371,7 @@ def _change(
 
 
 def _record(connection: Connection, attempt_id: str, state: State, at: str, detail: str) -> None:
-    connection.execute(
-        "INSERT INTO event (attempt, state, at, detail) VALUES (?, ?, ?, ?)", (attempt_id, state, at, detail)
-    )
+    insert(connection, "event", {"attempt": attempt_id, "state": state, "at": at, "detail": detail})
 
 
 # --- what scopes have used -------------------------------------------------------------------------
@@ -393,7 +380,7 @@ def _record(connection: Connection, attempt_id: str, state: State, at: str, deta
 def ensure_scopes(connection: Connection, scopes: Iterable[str]) -> None:
     """Open an account, unlimited and empty, for every scope that has none."""
     for scope in scopes:
-        connection.execute("INSERT INTO budget (scope) VALUES (?) ON CONFLICT DO NOTHING", (scope,))
+        insert(connection, "budget", {"scope": scope}, once=True)
 
 
 def set_columns(connection: Connection, scope: str, **columns: int | None) -> None:

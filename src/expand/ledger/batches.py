@@ -214,14 +214,12 @@ class Batches:
                 ).fetchone()
                 if found is None:
                     continue
-                row, done = attempts.read(found), done + 1
-                if line.answer is not None:
-                    pico = None if line.answer.usage is None else cost(line.answer.usage)
-                    attempts.settle(connection, row, line.answer, pico)
-                elif line.failed is not None:
-                    attempts.fail(connection, row, line.failed, unbilled=line.billed is False)
+                row, outcome, done = attempts.read(found), line.outcome, done + 1
+                if isinstance(outcome, AttemptFailedError):
+                    attempts.fail(connection, row, outcome, unbilled=line.billed is False)
                 else:
-                    raise ValueError(f"{line.custom_id}: neither an answer nor a failure")
+                    pico = None if outcome.usage is None else cost(outcome.usage)
+                    attempts.settle(connection, row, outcome, pico)
         return done
 
     def end(

@@ -142,11 +142,7 @@ def _open(connection: Connection, record: Mapping[str, Any]) -> None:
     """Write the attempt into a ledger that does not know it: it went out, and will be billed."""
     row = record["attempt"]
     ended = {"began_at": row["reserved_at"], "ended_at": attempts.timestamp(connection.now())}
-    for table, values in (
-        ("owner", {"id": row["owner"], "pid": os.getpid(), **ended}),
-        ("run", {"id": row["run"], "owner": row["owner"], **ended}),
-    ):
-        if connection.execute(f"SELECT 1 FROM {table} WHERE id = ?", (values["id"],)).fetchone() is None:
-            attempts.insert(connection, table, values)
+    attempts.insert(connection, "owner", {"id": row["owner"], "pid": os.getpid(), **ended}, once=True)
+    attempts.insert(connection, "run", {"id": row["run"], "owner": row["owner"], **ended}, once=True)
     attempts.ensure_scopes(connection, json.loads(row["scopes"]))
     attempts.open_row(connection, row, form=record["request"], question=record["question"])

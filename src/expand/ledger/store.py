@@ -126,11 +126,8 @@ class Ledger:
                 raise LedgerError(f"{figure:,} is more than a ledger can hold; {most}")
         with self.writing() as connection:
             now = attempts.timestamp(connection.now())
-            connection.execute(
-                "INSERT INTO owner (id, pid, began_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (run.owner, os.getpid(), now),
-            )
-            connection.execute("INSERT INTO run (id, owner, began_at) VALUES (?, ?, ?)", (run.id, run.owner, now))
+            attempts.insert(connection, "owner", {"id": run.owner, "pid": os.getpid(), "began_at": now}, once=True)
+            attempts.insert(connection, "run", {"id": run.id, "owner": run.owner, "began_at": now})
             # Limits are written at the start of each run, not read from the book at each reservation: every process
             # that shares the ledger then checks against the same figures, whichever checkout of the book it has.
             attempts.ensure_scopes(connection, ["book"])

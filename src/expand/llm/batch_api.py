@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from expand.llm.completion import answer_from
 from expand.llm.failures import one_line, refused, said_in
@@ -30,54 +29,43 @@ MOST_REQUESTS = 50_000
 MOST_BYTES = 200_000_000
 """What one input file may hold."""
 
-ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
-"""The statuses of a batch that nothing more comes of."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RemoteBatch:
-    """A batch in its provider's words. Times are Unix seconds.
-
-    ``completed`` counts the requests that were answered, which are those that are billed. A file
-    that is not there is None, whether the provider wrote null or ""."""
+class RemoteBatch(NamedTuple):
+    """A batch in its provider's words. ``completed`` counts the requests that were answered, which are those that are
+    billed. A file that is not there is None, whether the provider wrote null or "". ``expires_at`` is in Unix seconds.
+    ``errors`` say why the input file was not accepted."""
 
     id: str
     status: str
-    input_file: str = ""
-    output_file: str | None = None
-    error_file: str | None = None
-    total: int = 0
-    completed: int = 0
-    failed: int = 0
-    expires_at: int | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    errors: tuple[str, ...] = ()
-    """Why the input file was not accepted."""
+    input_file: str | None
+    output_file: str | None
+    error_file: str | None
+    total: int
+    completed: int
+    failed: int
+    expires_at: int | None
+    metadata: Mapping[str, str]
+    errors: tuple[str, ...]
 
     @property
     def ended(self) -> bool:
         """Whether nothing more comes of it."""
-        return self.status in ENDED
+        return self.status in ("completed", "failed", "expired", "cancelled")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatchLine:
-    """What became of one request: an answer, or why there is none.
-
-    ``billed`` is unknown (None) where a success was reported and its body cannot be read; what
-    did not succeed is not billed."""
+class BatchLine(NamedTuple):
+    """What became of one request: its answer, or why there is none."""
 
     custom_id: str
-    answer: Answer | None = None
-    failed: AttemptFailedError | None = None
+    outcome: Answer | AttemptFailedError
 
     @property
     def billed(self) -> bool | None:
-        """Whether the provider charges for it."""
-        if self.answer is not None:
+        """Whether the provider charges for it. What did not succeed is not billed; None, unknown, is a success whose
+        body cannot be read."""
+        if isinstance(self.outcome, Answer):
             return True
-        garbled = self.failed is not None and self.failed.failure is Failure.GARBLED
-        return None if garbled else False
+        return None if self.outcome.failure is Failure.GARBLED else False
 
 
 def input_line(custom_id: str, body: Mapping[str, Json]) -> bytes:
@@ -102,23 +90,17 @@ def result_line(line: bytes) -> BatchLine | None:
     error = data.get("error")
     status = response.get("status_code") if isinstance(response, dict) else None
     if error or not isinstance(response, dict) or not isinstance(status, int):
-        return BatchLine(custom_id=custom_id, failed=_not_run(error))
+        code = error.get("code") if isinstance(error, dict) else None
+        said = said_in(error) or "no response and no reason"
+        failure = Failure.CANCELLED if code in ("batch_expired", "batch_cancelled") else Failure.BAD_REQUEST
+        return BatchLine(custom_id, AttemptFailedError(failure, one_line(f"{code}: {said}" if code else said)))
+    if status != 200:
+        return BatchLine(custom_id, refused(status, {}, b"" if body == b"null" else body, now=0))
     request_id = response.get("request_id")
     try:
-        if status != 200:
-            raise refused(status, {}, b"" if body == b"null" else body, now=0)
-        answer = answer_from(body, request_id=request_id if isinstance(request_id, str) else "")
+        return BatchLine(custom_id, answer_from(body, request_id=request_id if isinstance(request_id, str) else ""))
     except AttemptFailedError as failed:
-        return BatchLine(custom_id=custom_id, failed=failed)
-    return BatchLine(custom_id=custom_id, answer=answer)
-
-
-def _not_run(error: object) -> AttemptFailedError:
-    code = error.get("code") if isinstance(error, dict) else None
-    said = said_in(error) or "no response and no reason"
-    ended = isinstance(code, str) and code in ("batch_expired", "batch_cancelled")
-    failure = Failure.CANCELLED if ended else Failure.BAD_REQUEST
-    return AttemptFailedError(failure, one_line(f"{code}: {said}" if code else said))
+        return BatchLine(custom_id, failed)
 
 
 class BatchAuthor(OpenAIClient):
@@ -194,17 +176,19 @@ class BatchAuthor(OpenAIClient):
 
 def remote(batch: Batch) -> RemoteBatch:
     """The SDK's batch as ours. Whatever a server leaves out is nothing, not an error."""
-    counts = batch.request_counts
+    total, completed, failed = (
+        getattr(batch.request_counts, name, None) or 0 for name in ("total", "completed", "failed")
+    )
     data = (batch.errors.data if batch.errors else None) or []
     return RemoteBatch(
         id=batch.id,
         status=str(batch.status),
-        input_file=batch.input_file_id or "",
+        input_file=batch.input_file_id or None,
         output_file=batch.output_file_id or None,
         error_file=batch.error_file_id or None,
-        total=counts.total or 0 if counts else 0,
-        completed=counts.completed or 0 if counts else 0,
-        failed=counts.failed or 0 if counts else 0,
+        total=total,
+        completed=completed,
+        failed=failed,
         expires_at=batch.expires_at,
         metadata=dict(batch.metadata or {}),
         errors=tuple(one_line(f"{e.code}: {e.message}") for e in data),
