@@ -84,11 +84,9 @@ class FusedBatches(Batches):
         FUSE.step("prepared")
         return prepared
 
-    def creating(self, batch: BatchRow, input_file: str) -> BatchRow:
-        return self._done("marked sent", super().creating(batch, input_file))
-
-    def submitted(self, batch: BatchRow, **more: Any) -> BatchRow:
-        return self._done("noted the batch", super().submitted(batch, **more))
+    def move(self, batch: BatchRow, stage: Stage, **columns: Any) -> BatchRow:
+        done = "marked sent" if stage is Stage.CREATING else "noted the batch"
+        return self._done(done, super().move(batch, stage, **columns))
 
     def settle(self, batch: BatchRow, lines: Iterable[BatchLine], cost: Callable[[Usage], int | None]) -> int:
         done = super().settle(batch, lines, cost)

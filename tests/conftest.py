@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from ledgers import postgres, server_address, site  # noqa: F401 - fixtures
 
 from expand import redaction
@@ -17,6 +18,10 @@ from expand.prompts.template_sandbox import MeteredEnvironment
 from expand.testing import this_machine_only
 
 _NUMBERS = itertools.count()
+
+# For an example of a property. The usual 0.2 s are passed where other processes have the machine's cores.
+settings.register_profile("expand", deadline=5000)
+settings.load_profile("expand")
 
 
 @pytest.fixture(autouse=True, scope="session")

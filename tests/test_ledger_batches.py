@@ -35,7 +35,7 @@ def opened(ledger: Ledger, run: Run, *texts: str) -> BatchRow:
 def test_only_what_is_in_flight_is_settled(ledger: Ledger) -> None:
     run, batches = begin(ledger), Batches(ledger)
     one = order(run, "one").request.key
-    batch = batches.creating(opened(ledger, run, "one"), "file-1")
+    batch = batches.move(opened(ledger, run, "one"), Stage.CREATING, input_file="file-1")
     assert batches.settle(batch, [BatchLine("nobody's", answer())], lambda _: None) == 0
     assert ledger.balance("book").reserved_tokens == RESERVED
     assert batches.settle(batch, [BatchLine(one, answer("kept"))], lambda _: None) == 1
@@ -58,9 +58,9 @@ def test_a_step_out_of_turn_names_where_the_batch_is(ledger: Ledger) -> None:
     run, batches = begin(ledger), Batches(ledger)
     batch = opened(ledger, run, "one")
     assert batch.requests == 1
-    assert batches.creating(batch, "file-1").stage is Stage.CREATING
+    assert batches.move(batch, Stage.CREATING, input_file="file-1").stage is Stage.CREATING
     with pytest.raises(LedgerError, match="is creating, not prepared; another process went on with it"):
-        batches.creating(batch, "file-1")
+        batches.move(batch, Stage.CREATING, input_file="file-1")
     with pytest.raises(LedgerError, match="batch-none: not in this ledger; check its id"):
         batches.get("batch-none")
     batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), unbilled=True)

@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 
 import pytest
-from buying import CAP, PROMPT, RESERVED, Clock, answer, failed, order
+from buying import CAP, PROMPT, RESERVED, Clock, answer, failed, order, recovered
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -201,8 +201,8 @@ class LedgerMachine(RuleBasedStateMachine):
     def submit_the_batch(self) -> None:
         batch = self.batches.unfinished(self.run)  # of this process, or of one that is gone
         assert batch is not None
-        batch = self.batches.creating(batch, "file-1")
-        self.batch = self.batches.submitted(batch, remote="batch_1", status="validating", expires_at=None)
+        batch = self.batches.move(batch, Stage.CREATING, input_file="file-1")
+        self.batch = self.batches.move(batch, Stage.SUBMITTED, remote="batch_1", remote_status="validating")
 
     @precondition(lambda self: self.batched and self.batch.stage is Stage.SUBMITTED)
     @rule(data=st.data(), billed=st.sampled_from(["answer", "no", "unknown"]))
@@ -241,8 +241,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def crash(self) -> None:
+        released = len(self.ledger.attempts(state=State.RELEASED))
         self.site.die(self.ledger)
         self._open()
+        recovered_by_the_run = {row.id for row in self.ledger.attempts(state=State.UNKNOWN)} - set(self.unknown)
+        assert recovered_by_the_run == set(self.sent), "every live call, and nothing of the batch"
+        assert len(self.ledger.attempts(state=State.RELEASED)) == released
+        assert recovered(self.ledger) == (0, 0), "there is no more"
         self._gone()
 
     @rule()

@@ -13,11 +13,13 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import BinaryIO
 
 from expand.client.retry_policy import RULES
 from expand.errors import AuthorError
 from expand.ledger import Order
+from expand.ledger.attempts import timestamp
 from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.llm.batch_api import MOST_BYTES, MOST_REQUESTS, BatchAuthor, RemoteBatch, input_line
 from expand.llm.types import AttemptFailedError, Failure, Message, Request, RequestForm
@@ -61,7 +63,7 @@ class Submission:
                 case Stage.PREPARED:
                     file_id = await self._upload(batch)
                     creations += 1
-                    batch = await self._create(self.batches.creating(batch, file_id))
+                    batch = await self._create(self.batches.move(batch, Stage.CREATING, input_file=file_id))
                 case Stage.CREATING:
                     batch = await self._find(batch)
                     if batch.stage is Stage.PREPARED and creations >= MOST_CREATIONS:
@@ -131,7 +133,7 @@ class Submission:
         if found is not None:
             return self._taken(batch, found)
         self.tell("it was not made, and its file is deleted: making it anew is safe")
-        return self.batches.not_created(batch)
+        return self.batches.move(batch, Stage.PREPARED, input_file="")
 
     async def _listed(self, batch: BatchRow) -> RemoteBatch | None:
         """The batch in the provider's list; None when it is not there."""
@@ -142,7 +144,8 @@ class Submission:
 
     def _taken(self, batch: BatchRow, remote: RemoteBatch) -> BatchRow:
         self.tell(f"the provider has it: {remote.id}")
-        return self.batches.submitted(batch, remote=remote.id, status=remote.status, expires_at=remote.expires_at)
+        ends = None if remote.expires_at is None else timestamp(datetime.fromtimestamp(remote.expires_at, UTC))
+        return self.batches.move(batch, Stage.SUBMITTED, remote=remote.id, remote_status=remote.status, expires_at=ends)
 
     def _withdrawn(self, batch: BatchRow, why: str) -> BatchRow:
         rest = AttemptFailedError(Failure.CANCELLED, why)

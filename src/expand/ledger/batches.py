@@ -18,7 +18,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from expand.errors import LedgerError
@@ -113,9 +113,9 @@ class Batches:
         hold_unknown: bool = False,
     ) -> tuple[BatchRow, list[tuple[Order, Verdict]]]:
         """Write down a batch that this run will submit: reserve a place in the budget for each order, or say what
-        stands in its way. Nothing is marked as sent before ``creating``. Limits per minute are for live calls, and do
-        not count here. It has no ``requests`` before all are reserved, so what a kill leaves is withdrawn by the next
-        submission. Raises ``SubmittingError``."""
+        stands in its way. Nothing is marked as sent before it is ``CREATING``. Limits per minute are for live calls,
+        and do not count here. It has no ``requests`` before all are reserved, so what a kill leaves is withdrawn by the
+        next submission. Raises ``SubmittingError``."""
         batch = f"batch-{attempts.new_id(8)}"
         stated = json.dumps(dict(terms), ensure_ascii=False, sort_keys=True)
         values = {"run": run.id, "submitter": run.owner, "submitting": 1, "stage": Stage.PREPARED}
@@ -137,7 +137,9 @@ class Batches:
                     opened = objection or attempts.open_attempt(connection, order, owner=batch, state=state)
                     verdicts.append((order, opened))
         reserved = sum(isinstance(verdict, Reservation) for _, verdict in verdicts)
-        return self._move(batch, Stage.PREPARED, requests=reserved), verdicts
+        with self._step(batch, Stage.PREPARED) as connection:
+            _set(connection, batch, requests=reserved)
+        return self.get(batch), verdicts
 
     def unfinished(self, run: Run) -> BatchRow | None:
         """What a submitter that is gone left on its way; this run goes on with it. None when there is nothing. Raises
@@ -154,40 +156,22 @@ class Batches:
             connection.execute("UPDATE batch SET submitter = ? WHERE id = ?", (run.owner, found["id"]))
         return read(found)
 
-    def creating(self, batch: BatchRow, input_file: str) -> BatchRow:
-        """Its input file is with the provider, which is about to be asked to make it: from now on it may cost
-        something."""
-        with self._step(batch.id, Stage.PREPARED) as connection:
-            # Marked before the call that may cost something, in one transaction with the stage. After the call, a crash
-            # in between would give back what the provider is about to work on.
-            for row in attempts.in_flight(connection, batch.id):
-                if row.state is State.RESERVED:
-                    attempts.mark_sent(connection, row)
-            _set(connection, batch.id, stage=Stage.CREATING, input_file=input_file)
+    def move(self, batch: BatchRow, stage: Stage, **columns: str | int | None) -> BatchRow:
+        """Take a batch on to a ``stage``, and set ``columns`` of it. To ``CREATING``: the provider has its input file
+        and is about to be asked to make it; from now on it may cost something. To ``SUBMITTED``: the provider has it,
+        under an id of its own. Back to ``PREPARED``: it is certain that the provider has not made it and cannot any
+        more."""
+        with self._step(batch.id, batch.stage) as connection:
+            if stage is Stage.CREATING:
+                # Marked before the call that may cost something, in one transaction with the stage. After the call, a
+                # crash in between would give back what the provider is about to work on.
+                for row in attempts.in_flight(connection, batch.id):
+                    if row.state is State.RESERVED:
+                        attempts.mark_sent(connection, row)
+            if stage is Stage.SUBMITTED:
+                columns |= {"submitting": None, "submitted_at": timestamp(connection.now())}
+            _set(connection, batch.id, stage=stage, **columns)
         return self.get(batch.id)
-
-    def not_created(self, batch: BatchRow) -> BatchRow:
-        """It is certain that the provider has not made it and cannot any more: once again."""
-        return self._move(batch.id, Stage.CREATING, stage=Stage.PREPARED, input_file="")
-
-    def submitted(self, batch: BatchRow, *, remote: str, status: str, expires_at: int | None) -> BatchRow:
-        """The provider has it, under an id of its own; ``expires_at`` in Unix seconds."""
-        return self._move(
-            batch.id,
-            Stage.CREATING,
-            stage=Stage.SUBMITTED,
-            submitting=None,
-            remote=remote,
-            remote_status=status,
-            submitted_at=timestamp(self.ledger.database.now()),
-            expires_at=None if expires_at is None else timestamp(datetime.fromtimestamp(expires_at, UTC)),
-        )
-
-    def _move(self, batch: str, at: Stage, **columns: str | int | None) -> BatchRow:
-        """Write a step that changes nothing but the batch itself."""
-        with self._step(batch, at) as connection:
-            _set(connection, batch, **columns)
-        return self.get(batch)
 
     @contextmanager
     def _step(self, batch: str, stage: Stage) -> Iterator[Connection]:
