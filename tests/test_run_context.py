@@ -11,7 +11,7 @@ import pytest
 from buying import begin, order
 from buying import place as a_ledger
 
-from expand.batch.open_questions import NoAuthor
+from expand.batch.batch_backend import NoAuthor
 from expand.client.client import Event as ClientEvent
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
 from expand.drafting.run_context import UsageCounters

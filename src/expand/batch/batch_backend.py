@@ -1,36 +1,54 @@
 """The back end of ``expand chapter --batch``: submit, status, collect, cancel. Each opens the ledger and closes it.
 
-What a provider returns is settled here: answers by their usage, the rest released or left unknown. A provider bills the
-requests that it answered, and reports how many those are. So an answer is settled by its usage, and a line that reports
-a failure is released. A request that is in neither file is released only where every answer that the provider counts
-was read, so that it cannot be one of them; in any other case it stays charged. Reading is idempotent: what was settled
-before is left as it is, and a file that breaks off concludes nothing.
+Each section is worked through on the answers that are there, up to the first question without one; what it would ask
+next depends on the answer. Repairs of different topics do not depend on each other, and go together. The length
+contract holds as it does live: the answers are drafted by the same loop, whose questions are known by what they ask and
+not by their exact words.
 """
 
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from expand.batch.open_questions import NoAuthor, SectionQuestions, open_questions, orders_of
-from expand.batch.submission import Submission, split, with_remedy
+from expand.batch.submission import BatchState, Submission, batch_json, split
 from expand.budget import Balance
-from expand.drafting.model_setup import endpoint_of, model_setup_for, profile_of, require_language
+from expand.client.client import BudgetedClient, StoppedError
+from expand.drafting.draft_file import DraftStore
+from expand.drafting.length_loop import Ask
+from expand.drafting.model_setup import ModelSetup, endpoint_of, model_setup_for, profile_of, require_language
 from expand.drafting.results import RunResult, balance_json, fields_of
 from expand.drafting.run import Run as DraftRun
-from expand.drafting.run_context import open_ledger
+from expand.drafting.run_context import RunContext, UsageCounters, open_ledger
 from expand.drafting.run_options import RunOptions
+from expand.drafting.section_run import SectionRun
+from expand.drafting.section_state import check_sections
 from expand.errors import AuthorError, InputError
-from expand.ledger import Held, InFlight, Ledger, Order, Refused, Run
-from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Stage
+from expand.ledger import Held, InFlight, Ledger, Order, Refused, Run, StoredAnswer
+from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.ledger.values import Verdict
-from expand.llm.batch_api import BatchAuthor, BatchLine, RemoteBatch, result_line
+from expand.llm.batch_api import BatchAuthor
 from expand.llm.tokens import batch_price_for
-from expand.llm.types import AttemptFailedError, Failure, RequestForm, Usage
+from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, RequestForm, Usage, ignore_text
 from expand.outline import Plan
 from expand.schema import Json
 from expand.settings import Settings, require_author
 from expand.workspace import Workspace
+
+QuestionState = Literal["current", "edited", "complete", "open"]
+"""Its draft is current; a person edited it; all its answers are there and only the draft is to be written; or it has
+questions to ask."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SectionQuestions:
+    """What one section needs next: ``orders`` in the order of its questions."""
+
+    chapter: str
+    number: int
+    title: str
+    state: QuestionState
+    orders: tuple[Order, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,124 +97,6 @@ class SubmitReport:
         }
 
 
-Cost = Callable[[Usage], int | None]
-"""What an answer's usage costs in a batch, in pico-dollars; None without a price."""
-
-
-@dataclass(eq=False)
-class BatchState:
-    """One batch, as the ledger has it and as its provider sees it.
-
-    ``remote`` is None where the provider has none of it or was not asked; then ``problem`` says why, "" if there was no
-    reason to. ``in_flight`` and ``reserved_tokens`` are what it still holds; ``age_seconds`` is since it was submitted,
-    or else begun, ``left_seconds`` until it expires, None when that is not known or it has ended. ``settled`` counts
-    the requests that a collection settled, ``unreadable`` the lines that it could not read."""
-
-    batches: Batches
-    batch: BatchRow
-    remote: RemoteBatch | None = None
-    problem: str = ""
-    in_flight: int = 0
-    reserved_tokens: int = 0
-    age_seconds: float = 0.0
-    left_seconds: float | None = None
-    settled: int = 0
-    unreadable: int = 0
-    _reasons: Counter[str] = field(default_factory=Counter)
-    _answered: set[str] = field(default_factory=set)
-
-    @property
-    def reasons(self) -> list[str]:
-        """Why requests brought no answer: each reason once, with how often."""
-        ordered = sorted(self._reasons.items(), key=lambda item: (-item[1], item[0]))
-        return [f"{count:,} x {reason}" for reason, count in ordered]
-
-    def as_json(self) -> dict[str, Json]:
-        """The batch, what its provider says of it, and what was taken in."""
-        remote, left = self.remote, self.left_seconds
-        provider: dict[str, Json] | None = None
-        if remote is not None:
-            provider = {**fields_of(remote, "status total completed failed"), "errors": [*remote.errors]}
-        return {
-            **batch_json(self.batch),
-            **fields_of(self, "in_flight reserved_tokens settled problem"),
-            "age_seconds": round(self.age_seconds, 1),
-            "left_seconds": None if left is None else round(left, 1),
-            "provider": provider,
-            "unreadable_lines": self.unreadable,
-            "reasons": [*self.reasons],
-        }
-
-    async def look(self, author: BatchAuthor, cost: Cost | None = None) -> None:
-        """Ask the provider. With the ``cost`` of usage, take in what it has of a batch that has ended; what was settled
-        before something failed stays settled."""
-        try:
-            remote = await author.retrieve(self.batch.remote)
-            if cost is not None and remote.ended:
-                files = [file_id for file_id in (remote.output_file, remote.error_file) if file_id is not None]
-                found = [await self._read(author.results(file_id), cost) for file_id in files]
-                self._end(remote, file_missing=not all(found))
-            self.remote = remote
-        except AttemptFailedError as failed:
-            self.problem = with_remedy(failed)
-            if failed.failure is Failure.NOT_FOUND:
-                self.problem = (
-                    f"the provider knows no batch {self.batch.remote} ({failed.message}); use the key and the "
-                    "project that submitted it, or give it up with `expand chapter --batch cancel`"
-                )
-
-    def measure(self) -> None:
-        """Look into the ledger for what the batch holds now."""
-        batch, now = self.batch, self.batches.ledger.database.now()
-        held = self.batches.in_flight(batch)
-        self.in_flight, self.reserved_tokens = len(held), sum(row.reserved.tokens for row in held)
-        self.age_seconds = (now - (batch.submitted_at or batch.began_at)).total_seconds()
-        if batch.expires_at and batch.stage is Stage.SUBMITTED:
-            self.left_seconds = (batch.expires_at - now).total_seconds()
-
-    async def _read(self, lines: AsyncIterator[bytes], cost: Cost) -> bool:
-        """Settle the lines of a file; False where the provider has it no more. ``AT_ONCE`` at a time: a large file is
-        never in memory as a whole, and others who write to the ledger are not kept waiting."""
-        waiting: list[BatchLine] = []
-        found = True
-        try:
-            async for raw in lines:
-                line = result_line(raw)
-                if line is None:
-                    self.unreadable += 1
-                    continue
-                if line.billed is not False:
-                    self._answered.add(line.custom_id)
-                if isinstance(line.outcome, AttemptFailedError):
-                    self._reasons[line.outcome.message] += 1
-                waiting.append(line)
-                if len(waiting) >= AT_ONCE:
-                    self.settled += self.batches.settle(self.batch, waiting, cost)
-                    waiting = []
-        except AttemptFailedError as failed:
-            if failed.failure is not Failure.NOT_FOUND:
-                raise
-            found = False
-        self.settled += self.batches.settle(self.batch, waiting, cost)
-        return found
-
-    def _end(self, remote: RemoteBatch, *, file_missing: bool) -> None:
-        """End the batch, and with it whatever neither file mentions."""
-        if remote.status == "failed" and not self._answered and not remote.completed:
-            certain = True  # the provider rejected the input file: nothing ran
-            said = f"the batch was refused: {'; '.join(remote.errors) or 'no reason given'}"
-            rest = AttemptFailedError(Failure.BAD_REQUEST, said)
-        else:
-            counted = remote.total >= self.batch.requests and len(self._answered) == remote.completed
-            certain = counted and not file_missing and not self.unreadable
-            lost = " and its files are gone" if file_missing else ""
-            said = f"the batch is {remote.status}{lost} without a word of it"
-            rest = AttemptFailedError(Failure.CANCELLED, said)
-        if left := len(self.batches.in_flight(self.batch)):
-            self._reasons[said] = left
-        self.batch = self.batches.end(self.batch, Stage.COLLECTED, rest=rest, unbilled=certain, status=remote.status)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CollectReport:
     """What a collection came to. ``drafted`` is the run that drafted the chapters from the answers that are there, None
@@ -233,20 +133,6 @@ class CollectReport:
             "missing": [{"chapter": chapter, "section": number} for chapter, number in self.missing],
             "budget": balance_json(self.balance),
         }
-
-
-def batch_json(batch: BatchRow) -> dict[str, Json]:
-    """One batch as every operation shows it."""
-    times = {name: getattr(batch, name) for name in ("began_at", "submitted_at", "expires_at", "ended_at")}
-    return {
-        "id": batch.id,
-        "provider_id": batch.remote or None,
-        "stage": batch.stage.value,
-        "provider_status": batch.remote_status or None,
-        **{name: batch.terms[name] for name in ("chapters", "language", "plan")},
-        **fields_of(batch, "model requests answered unbilled unknown note"),
-        **{name: time and time.isoformat(timespec="seconds") for name, time in times.items()},
-    }
 
 
 @dataclass(eq=False)
@@ -411,7 +297,7 @@ class BatchBackend:
     def _form(self, model: str) -> RequestForm:
         return profile_of(self.workspace, replace(self.settings, model=model)).form
 
-    def _cost(self, model: str) -> Cost:
+    def _cost(self, model: str) -> Callable[[Usage], int | None]:
         settings = replace(self.settings, model=model)
         price = batch_price_for(model, profile_of(self.workspace, settings), settings.base_url)
         return lambda usage: price.cost(usage) if price else None
@@ -452,3 +338,84 @@ def _chapters(batch: BatchRow) -> list[str]:
     named = batch.terms["chapters"]
     assert isinstance(named, list)  # as ``submit`` wrote it
     return [str(chapter) for chapter in named]
+
+
+# --- what sections can ask now ------------------------------------------------------------------------
+
+
+class NoAuthor:
+    """The author of a run that must not send anything."""
+
+    async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
+        """Refuse."""
+        raise AttemptFailedError(Failure.UNREACHABLE, "nothing is sent live when drafts are assembled")
+
+
+async def open_questions(
+    workspace: Workspace, setup: ModelSetup, ledger: Ledger, run: Run, options: RunOptions, *, dry_run: bool
+) -> tuple[SectionQuestions, ...]:
+    """The questions that every section of a run can ask now. Sends and reserves nothing."""
+    book = workspace.book()
+    context = RunContext(
+        workspace=workspace,
+        book=book,
+        options=options,
+        setup=setup,
+        ledger=ledger,
+        run_id=run.id,
+        client=BudgetedClient(ledger=ledger, author=NoAuthor()),
+        usage=UsageCounters(ledger),
+    )
+    questions: list[SectionQuestions] = []
+    drafts = DraftStore(workspace, book, options=options, setup=setup)
+    for chapter, check in check_sections(drafts, ledger, dry_run=dry_run):
+        state: QuestionState = "edited" if check.state == "edited" else "current"
+        orders: tuple[Order, ...] = ()
+        if check.state == "due":
+            section = _OpenQuestions(context, chapter, check)
+            ended_by = await section.draft()
+            if isinstance(ended_by, InputError):
+                raise ended_by
+            orders = tuple(section.found.values())
+            state = "open" if orders else "complete"
+        number = check.section.number
+        title = chapter.skeletons[number].title
+        questions.append(SectionQuestions(chapter=chapter.id, number=number, title=title, state=state, orders=orders))
+    return tuple(questions)
+
+
+def orders_of(sections: Sequence[SectionQuestions]) -> tuple[Order, ...]:
+    """All orders, those that finish what was begun first: they come first where the budget is short."""
+    every = (order for section in sections for order in section.orders)
+    return tuple(sorted(every, key=lambda order: order.rank))
+
+
+class _OpenQuestionError(Exception):
+    """A question has no answer in the ledger."""
+
+
+@dataclass(eq=False)
+class _OpenQuestions(SectionRun):
+    """A section worked through without buying: ``found`` gathers its open questions by name."""
+
+    found: dict[str, Order] = field(default_factory=dict)
+
+    async def _usable(self, ask: Ask) -> Answer | None:
+        """The stored answer to a question; None for a repair without one."""
+        try:
+            return await super()._usable(ask)
+        except _OpenQuestionError:
+            if ask.purpose == "repair":
+                return None
+            raise StoppedError("what is asked next depends on the answer") from None
+
+    async def _buy(self, order: Order) -> StoredAnswer:
+        """The stored answer. An order without one is noted."""
+        stored = self.context.ledger.known(order)
+        if stored is None:
+            self.found[order.question or order.request.key] = order
+            raise _OpenQuestionError
+        return stored
+
+    def _show(self) -> None:
+        """Show nothing: nobody watches."""

@@ -1,4 +1,4 @@
-"""Submit a batch to its provider exactly once, whatever happens in between.
+"""Submit a batch to its provider exactly once, whatever happens in between; take in what comes back.
 
 Each step is in the ledger before the next one begins, so a start after a kill goes on where the last one stopped. Only
 one step can cost anything, the creation, and only its outcome can be in doubt. Then the provider is asked for its
@@ -6,23 +6,38 @@ batches: the one that carries our id in its metadata, or our input file, is it. 
 deleted, so that no creation that is still under way can find it, and the provider is asked again: if it still has
 none, none will come, and it is safe to create it anew. Where a provider can do neither, the batch is given up as lost,
 and its requests stay charged as unknown.
+
+A provider bills the requests that it answered, and reports how many those are. So an answer is settled by its usage,
+and a line that reports a failure is released. A request that is in neither file is released only where every answer
+that the provider counts was read, so that it cannot be one of them; in any other case it stays charged. Reading is
+idempotent: what was settled before is left as it is, and a file that breaks off concludes nothing.
 """
 
 import asyncio
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import BinaryIO
 
 from expand.client.retry_policy import RULES
+from expand.drafting.results import fields_of
 from expand.errors import AuthorError
 from expand.ledger import Order
 from expand.ledger.attempts import timestamp
-from expand.ledger.batches import Batches, BatchRow, Stage
-from expand.llm.batch_api import MOST_BYTES, MOST_REQUESTS, BatchAuthor, RemoteBatch, input_line
-from expand.llm.types import AttemptFailedError, Failure, Message, Request, RequestForm
+from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Stage
+from expand.llm.batch_api import (
+    MOST_BYTES,
+    MOST_REQUESTS,
+    BatchAuthor,
+    BatchLine,
+    RemoteBatch,
+    input_line,
+    result_line,
+)
+from expand.llm.types import AttemptFailedError, Failure, Message, Request, RequestForm, Usage
 from expand.schema import Json
 
 MOST_CREATIONS = 3
@@ -193,3 +208,137 @@ def write_input(file: BinaryIO, forms: Iterator[tuple[str, str, int]], form: Req
 def with_remedy(failed: AttemptFailedError) -> str:
     """What went wrong, and what helps."""
     return f"{failed.message}; {failed.remedy or RULES[failed.failure].remedy}"
+
+
+# --- what comes back ----------------------------------------------------------------------------------
+
+Cost = Callable[[Usage], int | None]
+"""What an answer's usage costs in a batch, in pico-dollars; None without a price."""
+
+
+@dataclass(eq=False)
+class BatchState:
+    """One batch, as the ledger has it and as its provider sees it.
+
+    ``remote`` is None where the provider has none of it or was not asked; then ``problem`` says why, "" if there was no
+    reason to. ``in_flight`` and ``reserved_tokens`` are what it still holds; ``age_seconds`` is since it was submitted,
+    or else begun, ``left_seconds`` until it expires, None when that is not known or it has ended. ``settled`` counts
+    the requests that a collection settled, ``unreadable`` the lines that it could not read."""
+
+    batches: Batches
+    batch: BatchRow
+    remote: RemoteBatch | None = None
+    problem: str = ""
+    in_flight: int = 0
+    reserved_tokens: int = 0
+    age_seconds: float = 0.0
+    left_seconds: float | None = None
+    settled: int = 0
+    unreadable: int = 0
+    _reasons: Counter[str] = field(default_factory=Counter)
+    _answered: set[str] = field(default_factory=set)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why requests brought no answer: each reason once, with how often."""
+        ordered = sorted(self._reasons.items(), key=lambda item: (-item[1], item[0]))
+        return [f"{count:,} x {reason}" for reason, count in ordered]
+
+    def as_json(self) -> dict[str, Json]:
+        """The batch, what its provider says of it, and what was taken in."""
+        remote, left = self.remote, self.left_seconds
+        provider: dict[str, Json] | None = None
+        if remote is not None:
+            provider = {**fields_of(remote, "status total completed failed"), "errors": [*remote.errors]}
+        return {
+            **batch_json(self.batch),
+            **fields_of(self, "in_flight reserved_tokens settled problem"),
+            "age_seconds": round(self.age_seconds, 1),
+            "left_seconds": None if left is None else round(left, 1),
+            "provider": provider,
+            "unreadable_lines": self.unreadable,
+            "reasons": [*self.reasons],
+        }
+
+    async def look(self, author: BatchAuthor, cost: Cost | None = None) -> None:
+        """Ask the provider. With the ``cost`` of usage, take in what it has of a batch that has ended; what was settled
+        before something failed stays settled."""
+        try:
+            remote = await author.retrieve(self.batch.remote)
+            if cost is not None and remote.ended:
+                files = [file_id for file_id in (remote.output_file, remote.error_file) if file_id is not None]
+                found = [await self._read(author.results(file_id), cost) for file_id in files]
+                self._end(remote, file_missing=not all(found))
+            self.remote = remote
+        except AttemptFailedError as failed:
+            self.problem = with_remedy(failed)
+            if failed.failure is Failure.NOT_FOUND:
+                self.problem = (
+                    f"the provider knows no batch {self.batch.remote} ({failed.message}); use the key and the "
+                    "project that submitted it, or give it up with `expand chapter --batch cancel`"
+                )
+
+    def measure(self) -> None:
+        """Look into the ledger for what the batch holds now."""
+        batch, now = self.batch, self.batches.ledger.database.now()
+        held = self.batches.in_flight(batch)
+        self.in_flight, self.reserved_tokens = len(held), sum(row.reserved.tokens for row in held)
+        self.age_seconds = (now - (batch.submitted_at or batch.began_at)).total_seconds()
+        if batch.expires_at and batch.stage is Stage.SUBMITTED:
+            self.left_seconds = (batch.expires_at - now).total_seconds()
+
+    async def _read(self, lines: AsyncIterator[bytes], cost: Cost) -> bool:
+        """Settle the lines of a file; False where the provider has it no more. ``AT_ONCE`` at a time: a large file is
+        never in memory as a whole, and others who write to the ledger are not kept waiting."""
+        waiting: list[BatchLine] = []
+        found = True
+        try:
+            async for raw in lines:
+                line = result_line(raw)
+                if line is None:
+                    self.unreadable += 1
+                    continue
+                if line.billed is not False:
+                    self._answered.add(line.custom_id)
+                if isinstance(line.outcome, AttemptFailedError):
+                    self._reasons[line.outcome.message] += 1
+                waiting.append(line)
+                if len(waiting) >= AT_ONCE:
+                    self.settled += self.batches.settle(self.batch, waiting, cost)
+                    waiting = []
+        except AttemptFailedError as failed:
+            if failed.failure is not Failure.NOT_FOUND:
+                raise
+            found = False
+        self.settled += self.batches.settle(self.batch, waiting, cost)
+        return found
+
+    def _end(self, remote: RemoteBatch, *, file_missing: bool) -> None:
+        """End the batch, and with it whatever neither file mentions."""
+        if remote.status == "failed" and not self._answered and not remote.completed:
+            certain = True  # the provider rejected the input file: nothing ran
+            said = f"the batch was refused: {'; '.join(remote.errors) or 'no reason given'}"
+            rest = AttemptFailedError(Failure.BAD_REQUEST, said)
+        else:
+            counted = remote.total >= self.batch.requests and len(self._answered) == remote.completed
+            certain = counted and not file_missing and not self.unreadable
+            lost = " and its files are gone" if file_missing else ""
+            said = f"the batch is {remote.status}{lost} without a word of it"
+            rest = AttemptFailedError(Failure.CANCELLED, said)
+        if left := len(self.batches.in_flight(self.batch)):
+            self._reasons[said] = left
+        self.batch = self.batches.end(self.batch, Stage.COLLECTED, rest=rest, unbilled=certain, status=remote.status)
+
+
+def batch_json(batch: BatchRow) -> dict[str, Json]:
+    """One batch as every operation shows it."""
+    times = {name: getattr(batch, name) for name in ("began_at", "submitted_at", "expires_at", "ended_at")}
+    return {
+        "id": batch.id,
+        "provider_id": batch.remote or None,
+        "stage": batch.stage.value,
+        "provider_status": batch.remote_status or None,
+        **{name: batch.terms[name] for name in ("chapters", "language", "plan")},
+        **fields_of(batch, "model requests answered unbilled unknown note"),
+        **{name: time and time.isoformat(timespec="seconds") for name, time in times.items()},
+    }

@@ -4,7 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-from expand.batch.batch_backend import BatchBackend, BatchState, CollectReport, SubmitReport, batch_json
+from expand.batch.batch_backend import BatchBackend, CollectReport, SubmitReport
+from expand.batch.submission import BatchState, batch_json
 from expand.cli.output import print_json, warn
 from expand.cli.run_command import note_author
 from expand.cli.run_output import TableColumn, named, show_result, table_text
