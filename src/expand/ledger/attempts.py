@@ -180,15 +180,6 @@ def note_question(connection: Connection, question: str | None, key: str) -> Non
         insert(connection, "question", {"key": question, "request_key": key}, key=("key",))
 
 
-def keep_request(connection: Connection, key: str, form: str) -> None:
-    """Keep the canonical form of a request under its key, once."""
-    connection.execute(
-        "INSERT INTO request (key, form) VALUES (?, ?) ON CONFLICT (key) DO UPDATE"
-        " SET form = excluded.form WHERE request.form IS NULL",
-        (key, zlib.compress(form.encode(), 1)),
-    )
-
-
 def new_row(order: Order, attempt_id: str, *, owner: str, at: str, state: State) -> dict[str, str | int | None]:
     """The columns of a new attempt, reserved or sent ``at`` a time."""
     return {
@@ -224,7 +215,11 @@ def open_row(connection: Connection, row: Mapping[str, Any], *, form: str, quest
     """Write an attempt that ``new_row`` made, with history, request and question; take its amount from its scopes."""
     # The request's form is kept with its first attempt, before it is sent: the audit derives the key from it, and a
     # batch that is submitted after a crash needs the words.
-    keep_request(connection, row["request_key"], form)
+    connection.execute(
+        "INSERT INTO request (key, form) VALUES (?, ?) ON CONFLICT (key) DO UPDATE"
+        " SET form = excluded.form WHERE request.form IS NULL",
+        (row["request_key"], zlib.compress(form.encode(), 1)),
+    )
     note_question(connection, question, row["request_key"])
     insert(connection, "attempt", row)
     # Two lines of history although there is one transaction: the audit checks the same path of states for live attempts
@@ -381,11 +376,6 @@ def ensure_scopes(connection: Connection, scopes: Iterable[str]) -> None:
     """Open an account, unlimited and empty, for every scope that has none."""
     for scope in scopes:
         insert(connection, "budget", {"scope": scope}, once=True)
-
-
-def set_columns(connection: Connection, scope: str, **columns: int | None) -> None:
-    """Set limits or opening balances of a scope, which gets an account where it has none."""
-    insert(connection, "budget", {"scope": scope, **columns}, key=("scope",))
 
 
 def add_totals(connection: Connection, scopes: tuple[str, ...], changes: Mapping[str, int]) -> None:

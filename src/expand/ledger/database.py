@@ -257,9 +257,19 @@ class SqliteDatabase:
         """Write one transaction: all of it or nothing, durable when it ends. Raises ``LedgerError``, also for a file
         that is no longer the one that was opened."""
         with self.mapped():
-            with transaction(self.connection):
+            # IMMEDIATE takes the write lock now. A plain BEGIN takes it at the first write: what was read before may
+            # then be out of date, and SQLite refuses the upgrade with BUSY, whatever the timeout.
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
                 self._check_in_place()
                 yield self.connection
+                self.connection.execute("COMMIT")
+            # BaseException, since Ctrl-C may arrive between two statements: a transaction left open would lock out
+            # every other process until this one exits.
+            except BaseException:
+                if self.connection.in_transaction:  # a full disk has ended it already
+                    self.connection.execute("ROLLBACK")
+                raise
             # Again, since a file that went away meanwhile took what was committed with it.
             self._check_in_place()
 
@@ -312,9 +322,8 @@ class SqliteDatabase:
             # a request was sent. It costs half a millisecond a commit.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
-            if version == VERSION:
-                return
-            with transaction(connection):
+        if version < VERSION:
+            with self.writing():
                 # Looked at again under the lock: several processes may open an old ledger at the same time, and only
                 # one may run the statements.
                 for statement in itertools.chain.from_iterable(MIGRATIONS[self.version() :]):
@@ -405,23 +414,6 @@ class SqliteDatabase:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # No soft lock, which outlives its process and so would say nothing.
         return FileLock(path, timeout=0, mode=0o600, thread_local=False, fallback_to_soft=False)
-
-
-@contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write all of it or nothing."""
-    # IMMEDIATE takes the write lock now. A plain BEGIN takes it at the first write: what was read before may then be
-    # out of date, and SQLite refuses the upgrade with BUSY, whatever the timeout.
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    # BaseException, since Ctrl-C may arrive between two statements: a transaction left open would lock out every other
-    # process until this one exits.
-    except BaseException:
-        if connection.in_transaction:  # a full disk has ended it already
-            connection.execute("ROLLBACK")
-        raise
 
 
 class Tables(NamedTuple):

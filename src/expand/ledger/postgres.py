@@ -221,9 +221,7 @@ class PostgresDatabase:
         # Never within a transaction: a new session would not have its lock, and half of the writes would be gone.
         if self._pipeline is None and _lost(self._session.raw):
             self._session.raw.close()
-            self._session = self._reconnect()
-            for owner in self._owners:
-                self._return(owner)
+            self._reconnect()
         return self._session
 
     def _connect(self) -> Session:
@@ -267,26 +265,24 @@ class PostgresDatabase:
             raw.execute(f"SELECT {calls}", [text for pair in settings.items() for text in pair], prepare=False)
         return Session(raw)
 
-    def _reconnect(self) -> Session:
-        """A new session, as soon as there can be one: a server may be starting again."""
+    def _reconnect(self) -> None:
+        """Begin a new session, as soon as there can be one, and take up the marks of life again. Whoever put an owner's
+        attempts in order meanwhile has done so, and it lives on without them."""
         # A server that is restarted, say by its provider's maintenance, is back in seconds. Failing at once would end a
         # run of hours with everything in flight unknown.
         deadline = time.monotonic() + self._patience
-        while True:
+        while self._session.raw.closed:
             try:
-                return self._connect()
+                self._session = self._connect()
             except LedgerBusyError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(RECONNECT_SECONDS)
-
-    def _return(self, owner: str) -> None:
-        """Take up a mark of life again; whoever put the owner's attempts in order meanwhile has done so, and it lives
-        on without them."""
         with self.mapped():
-            self._session.execute("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))
-            for table, column in (("owner", "id"), ("run", "owner")):
-                self._session.execute(f"UPDATE {table} SET ended_at = NULL WHERE {column} = ?", (owner,))
+            for owner in self._owners:
+                self._session.execute("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))
+                for table, column in (("owner", "id"), ("run", "owner")):
+                    self._session.execute(f"UPDATE {table} SET ended_at = NULL WHERE {column} = ?", (owner,))
 
     def discard(self) -> None:
         """End the session; remove the schema if opening it made it."""

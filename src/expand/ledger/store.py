@@ -132,10 +132,11 @@ class Ledger:
             # that shares the ledger then checks against the same figures, whichever checkout of the book it has.
             attempts.ensure_scopes(connection, ["book"])
             for scope, limit in stated.items():
-                attempts.set_columns(connection, scope, limit_tokens=limit.tokens, limit_pico=limit.pico_usd)
+                columns = {"scope": scope, "limit_tokens": limit.tokens, "limit_pico": limit.pico_usd}
+                attempts.insert(connection, "budget", columns, key=("scope",))
             if opening is not None:
-                columns = {"opening_tokens": opening.tokens, "opening_pico": opening.pico_usd or 0}
-                attempts.set_columns(connection, "book", **columns)
+                columns = {"scope": "book", "opening_tokens": opening.tokens, "opening_pico": opening.pico_usd or 0}
+                attempts.insert(connection, "budget", columns, key=("scope",))
         return run
 
     def recover(self) -> None:
