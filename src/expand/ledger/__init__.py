@@ -5,10 +5,10 @@ way; ``attempts`` and ``batches`` are the rows, of budgets too. ``audit`` derive
 outcomes, ``transfer`` moves it to another ledger. ``database`` keeps it in a file, ``postgres`` on a server.
 """
 
-from expand.ledger.audit import Reconciled, VerifyReport, reconcile, reconcile_export, verify
+from expand.ledger.audit import reconcile, reconcile_export, verify
 from expand.ledger.database import LedgerBusyError
 from expand.ledger.store import Ledger, pauses_in
-from expand.ledger.transfer import Imported, export, import_
+from expand.ledger.transfer import export, import_
 from expand.ledger.values import (
     AttemptRow,
     Held,
@@ -26,8 +26,7 @@ from expand.ledger.values import (
 )
 
 __all__ = [
-    "AttemptRow", "Held", "Imported", "InFlight", "Ledger", "LedgerBusyError", "ModelLimits", "Order",
-    "OutputHistory", "Pause", "Paused", "Reconciled", "Refused", "Reservation", "Run", "State",
-    "StoredAnswer", "VerifyReport", "export", "import_", "pauses_in", "reconcile", "reconcile_export",
-    "verify",
+    "AttemptRow", "Held", "InFlight", "Ledger", "LedgerBusyError", "ModelLimits", "Order", "OutputHistory", "Pause",
+    "Paused", "Refused", "Reservation", "Run", "State", "StoredAnswer", "export", "import_", "pauses_in", "reconcile",
+    "reconcile_export", "verify",
 ]  # fmt: skip
