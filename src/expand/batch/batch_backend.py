@@ -157,9 +157,8 @@ class BatchBackend:
         sections: tuple[SectionQuestions, ...] = ()
         verdicts: list[tuple[Order, Verdict]] = []
         problem = ""
-        async with self._opened(options) as (batches, run, author):
-            ledger = batches.ledger
-            submission = Submission(batches, author, form=self._form, tell=self.tell)
+        async with self._opened(options) as (submission, run):
+            batches, ledger = submission.batches, submission.batches.ledger
             try:
                 left = None if dry_run else batches.unfinished(run)
                 if left is not None:
@@ -227,7 +226,8 @@ class BatchBackend:
         """Settle what came back of every batch and draft their chapters, or only ``chapters``, from the answers that
         are there."""
         found: list[BatchState] = []
-        async with self._opened() as (batches, _, author):
+        async with self._opened() as (submission, _):
+            batches = submission.batches
             for batch in batches.living():
                 if batch.stage is not Stage.SUBMITTED:
                     self.tell(
@@ -237,7 +237,7 @@ class BatchBackend:
                     continue
                 self._require_same_provider(batch)
                 found.append(state := BatchState(batches, batch))
-                await state.look(author, self._cost(batch.model))
+                await state.look(submission.author, self._cost(batch.model))
                 state.measure()
             wanted = options_of(batches.all(), chapters)
             balance = batches.ledger.balance("book")
@@ -261,18 +261,18 @@ class BatchBackend:
         requests are charged as unknown. Returns them as they stand then.
 
         Raises ``AuthorError`` when the provider cannot be asked."""
-        async with self._opened() as (batches, run, author):
+        async with self._opened() as (submission, run):
+            batches = submission.batches
             batches.unfinished(run)  # raises while another process submits one, and takes over what was left
             every = batches.living()
             chosen = [one for one in every if chapters is None or not set(chapters).isdisjoint(_chapters(one))]
-            submission = Submission(batches, author, form=self._form, tell=self.tell)
             for found in chosen:
                 self._require_same_provider(found)
                 batch = await submission.withdraw(found)
                 if batch.stage.ended:
                     continue
                 try:
-                    await author.cancel(batch.remote)
+                    await submission.author.cancel(batch.remote)
                 except AttemptFailedError as failed:
                     if failed.failure is Failure.NOT_FOUND:
                         lost = AttemptFailedError(failed.failure, f"given up: {failed.message}")
@@ -282,14 +282,14 @@ class BatchBackend:
             return tuple(batches.get(batch.id) for batch in chosen)
 
     @asynccontextmanager
-    async def _opened(self, options: RunOptions | None = None) -> AsyncIterator[tuple[Batches, Run, BatchAuthor]]:
+    async def _opened(self, options: RunOptions | None = None) -> AsyncIterator[tuple[Submission, Run]]:
         """Ledger and provider, with a run begun under the limits of the book and of the chapters of ``options``."""
         self._require_batches()
         workspace, options = self.workspace, options or RunOptions()
         outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters}
         with open_ledger(workspace, workspace.book(), outlines, budget=options.budget) as (ledger, run):
             async with self._author() as author:
-                yield Batches(ledger), run, author
+                yield Submission(Batches(ledger), author, form=self._form, tell=self.tell), run
 
     def _author(self) -> BatchAuthor:
         return BatchAuthor(endpoint_of(self.settings))

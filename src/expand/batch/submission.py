@@ -14,13 +14,13 @@ idempotent: what was settled before is left as it is, and a file that breaks off
 """
 
 import asyncio
+import contextlib
 import json
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import BinaryIO
 
 from expand.client.retry_policy import RULES
 from expand.drafting.results import fields_of
@@ -99,7 +99,17 @@ class Submission:
         self.tell(f"uploading {batch.requests:,} requests")
         try:
             with tempfile.TemporaryFile() as file:
-                write_input(file, self.batches.forms(batch), self.form(batch.model))
+                form = self.form(batch.model)
+                for key, canonical, cap in self.batches.forms(batch):
+                    asked = json.loads(canonical)
+                    request = Request(
+                        model=asked["model"],
+                        messages=tuple(Message(role=role, content=text) for role, text in asked["messages"]),
+                        max_output_tokens=cap,
+                        parameters=asked["parameters"],
+                    )
+                    messages: list[Json] = [{**one} for one in form.messages(request)]
+                    file.write(input_line(key, {**form.body(request), "model": request.model, "messages": messages}))
                 file.seek(0)
                 return await self.author.upload(file, name=f"expand-{batch.id}.jsonl")
         except AttemptFailedError as failed:
@@ -115,10 +125,8 @@ class Submission:
                 self.tell(f"{failed.message}: looking whether the batch was made")
                 return batch
             refused = self._refused(batch, failed)
-            try:  # nobody needs the file any more
-                await self.author.forget(batch.input_file)
-            except AttemptFailedError as left:
-                self.tell(f"file {batch.input_file} was left at the provider: {left.message}")
+            with contextlib.suppress(AttemptFailedError):
+                await self.author.forget(batch.input_file)  # nobody needs the file any more
             raise refused from failed
         return self._taken(batch, made)
 
@@ -185,24 +193,6 @@ def split(orders: Sequence[Order]) -> Iterator[tuple[Order, ...]]:
         size += length
     if part:
         yield tuple(part)
-
-
-def write_input(file: BinaryIO, forms: Iterator[tuple[str, str, int]], form: RequestForm) -> None:
-    """Write an input file from keys, canonical forms and output caps."""
-    for key, canonical, cap in forms:
-        asked = json.loads(canonical)
-        request = Request(
-            model=asked["model"],
-            messages=tuple(Message(role=role, content=text) for role, text in asked["messages"]),
-            max_output_tokens=cap,
-            parameters=asked["parameters"],
-        )
-        body: dict[str, Json] = {
-            **form.body(request),
-            "model": request.model,
-            "messages": [{**one} for one in form.messages(request)],
-        }
-        file.write(input_line(key, body))
 
 
 def with_remedy(failed: AttemptFailedError) -> str:
