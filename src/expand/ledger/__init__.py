@@ -1,7 +1,7 @@
 """The ledger: budgets, attempts and answers in one database that survives a kill.
 
-``store`` is the ledger itself, and ``values`` what goes in and out. ``admission_check`` says what stands in an order's
-way; ``attempts`` and ``batches`` are the rows, of budgets too. ``audit`` derives it all again and reconciles unknown
+``store`` is the ledger itself, and says what stands in an order's way; ``values`` go in and out. ``attempts`` and
+``batches`` are the rows, of budgets too. ``audit`` derives it all again and reconciles unknown
 outcomes, ``transfer`` moves it to another ledger. ``database`` keeps it in a file, ``postgres`` on a server.
 """
 

@@ -22,10 +22,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from expand.errors import LedgerError
-from expand.ledger import admission_check, attempts
+from expand.ledger import attempts
 from expand.ledger.attempts import insert, optional, parse, timestamp
 from expand.ledger.database import Connection, ConstraintError
-from expand.ledger.store import Ledger
+from expand.ledger.store import Ledger, objection
 from expand.ledger.values import AttemptRow, Order, Reservation, Run, State, Verdict
 from expand.llm.types import AttemptFailedError, Usage
 from expand.schema import Json
@@ -132,10 +132,10 @@ class Batches:
         for part in (orders[first : first + AT_ONCE] for first in range(0, len(orders), AT_ONCE)):
             with self._step(batch, Stage.PREPARED) as connection:
                 for order in part:
-                    objection = admission_check.objection(connection, order, hold_unknown=hold_unknown)
-                    state = State.RESERVED
-                    opened = objection or attempts.open_attempt(connection, order, owner=batch, state=state)
-                    verdicts.append((order, opened))
+                    verdict = objection(connection, order, hold_unknown=hold_unknown) or attempts.open_attempt(
+                        connection, order, owner=batch, state=State.RESERVED
+                    )
+                    verdicts.append((order, verdict))
         reserved = sum(isinstance(verdict, Reservation) for _, verdict in verdicts)
         with self._step(batch, Stage.PREPARED) as connection:
             _set(connection, batch, requests=reserved)
