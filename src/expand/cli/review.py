@@ -13,9 +13,17 @@ from expand.cli.output import counted, note, print_json, print_text, warn
 from expand.cli.run_command import note_author, run, show_notice, stop_with_signals
 from expand.cli.run_output import Locations, review_markdown, review_table
 from expand.client.client import StoppedError
-from expand.drafting.accept import AcceptResult, accept_drafts, open_draft, undo_acceptance
+from expand.drafting.accept import (
+    AcceptResult,
+    accept_drafts,
+    commit_chapter,
+    open_draft,
+    require_repository,
+    require_tracked,
+    standing_commit,
+    undo_acceptance,
+)
 from expand.drafting.accept import review as review_draft
-from expand.drafting.commit import commit_chapter, require_repository, require_tracked, standing_commit
 from expand.drafting.results import chapter_json
 from expand.drafting.run_options import RunOptions, settings_of
 from expand.errors import AuthorError, BudgetExceededError, InputError
