@@ -147,8 +147,6 @@ def test_the_last_line_is_hidden_and_names_keys_and_hashes() -> None:
     assert draft.source_hash == "abc"
     assert document_text(text) == "# T\n\n## 1. One\n\nText.\n"
     assert document_text("No draft of ours.") == "No draft of ours."
-    assert draft.without(1).sections == {}
-    assert draft.without(2) == draft
     assert (draft.language, draft.plan) == ("zh", "lean")
 
 

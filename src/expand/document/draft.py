@@ -90,10 +90,6 @@ class Draft:
     damaged: bool = False
     """Whether the last line is missing, damaged or there twice, and what it said was kept elsewhere."""
 
-    def without(self, number: int) -> Draft:
-        """The draft without one section."""
-        return replace(self, sections={n: text for n, text in self.sections.items() if n != number})
-
     def having(self, number: int, text: str, stamp: Stamp | None) -> Draft:
         """The draft with this text of a section, and its stamp."""
         stamps = {n: other for n, other in self.stamps.items() if n != number}

@@ -197,9 +197,9 @@ def with_topics_moved(
             former = carried.get(number, Carried({}, False, draft.stamps.get(other)))
             edited = former.edited or draft.edited(other)
             carried[number] = former._replace(texts={**former.texts, slot: text}, edited=edited)
-    for number, text in draft.sections.items():
-        if number > len(sections) and not bodies(text, (), authors).texts:
-            draft = draft.without(number)
+    texts = draft.sections.items()
+    kept = {n: text for n, text in texts if n <= len(sections) or bodies(text, (), authors).texts}
+    draft = replace(draft, sections=kept)
     return draft, {number: one for number, one in carried.items() if any(map(str.strip, one.texts.values()))}
 
 

@@ -206,7 +206,10 @@ class DraftFile:
 
     def edited(self, number: int) -> bool:
         """Whether a person edited the section since the tool wrote it."""
-        return self._former is not None and self._former.edited(number)
+        if number not in self.texts or number in self._overwritten:
+            return False
+        stamp = self._stamps.get(number)
+        return stamp is None or stamp.text != document.text_hash(self.texts[number])
 
     @property
     def unfinished(self) -> tuple[int, ...]:
@@ -379,10 +382,8 @@ class DraftFile:
 
     def overwrite(self, number: int) -> None:
         """Let the tool replace a section that a person edited, as they asked for by name."""
-        if self._former is not None:
-            if self.edited(number):
-                self._overwritten.add(number)
-            self._former = self._former.without(number)
+        if self.edited(number):
+            self._overwritten.add(number)
 
     def restore(self, number: int) -> None:
         """Bring back the text that was replaced last, as a person's edit, and write it. The present one is kept in its
@@ -444,10 +445,7 @@ class DraftFile:
             if first or edited or number not in self._unwritten:
                 self.texts[number] = text
                 self._stamps.pop(number, None)
-                if stamp is not None:
-                    self._stamps[number] = stamp
-        for number in self._overwritten:
-            former = former.without(number)
+                self._stamps |= {} if stamp is None else {number: stamp}
         self._former = former
         self._note_retitled()
 
