@@ -19,8 +19,7 @@ from pathlib import Path
 
 from benchmarks.pages import changes_outside, markdown_files, parts_of
 from expand.document.layout import Named, Wanted, arrange, assembled, untouched
-from expand.document.page import Page
-from expand.document.source import footer_line
+from expand.document.page import Page, footer_line
 from expand.errors import ExpandError
 
 FOLDERS = (sys.prefix, "/usr/share", "/usr/lib", "~/.pyenv", "~/.cargo", "~/.rustup", "~/.cache/uv")

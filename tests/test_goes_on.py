@@ -117,7 +117,7 @@ def test_questions_are_told_apart_by_the_text_that_they_go_on_from(place: Path) 
     workspace = Workspace.open(place)
     draft_file = open_draft(workspace, RunOptions().settings(workspace, own_author=True), workspace.book(), "07")
     chapter = draft_file.chapter
-    check = check_section_state(draft_file, chapter.outline.sections[0], RunOptions(), {})
+    check = check_section_state(draft_file, chapter.outline.sections[0], {})
 
     def question(slot: int, *begun: str) -> str | None:
         here = replace(check, begun=Begun(begun))

@@ -11,8 +11,7 @@ from workspaces import expand
 from expand.checks import check_text
 from expand.document.draft import document_text, read
 from expand.document.layout import Named, Wanted, arrange, assembled, fill, is_placeholder
-from expand.document.page import Page, first_fault
-from expand.document.source import footer_line
+from expand.document.page import Page, first_fault, footer_line
 from expand.markdown.blocks import blocks
 from expand.testing.server import ScriptedServer
 

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from report_books import NOW
 
 from expand.budget import Balance, Limit
-from expand.drafting.draft_counts import DraftSummary
 from expand.ledger.values import Aggregates, Day
 from expand.llm.profile import Price
 from expand.outline import Allowance, Book, Opening, PlanSpec, Priority, Text
 from expand.reports.budget_report import burn_down
-from expand.reports.data import BookData, ChapterData, SectionData
+from expand.reports.data import BookData, ChapterData, DraftSummary, SectionData
 from expand.reports.estimates import STEPS, Basis, Rate, Sample, best_fit, full_plan, list_price, rate, scenarios
 from expand.reports.formats import as_json
 from expand.reports.plan_report import plan_report, plans_of

@@ -11,7 +11,8 @@ from markdown_texts import markdown_texts, titles_alike
 
 from expand.checks import source_findings
 from expand.checks.links import broken_incoming
-from expand.document.source import PlacedBlocks, place, read_source, relinked
+from expand.document.numbered import PlacedBlocks, place, read_source
+from expand.document.page import relinked
 from expand.markdown import blocks
 from expand.outline import Layout, Outline, Section, Text
 from expand.outline.reading import read_outline

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from dataclasses import dataclass, field
 
 from expand.checks.finding import Finding, Severity, excerpt, finding
-from expand.document.source import fragments
+from expand.document.page import fragments
 from expand.markdown import blocks, matching, names
 from expand.markdown.blocks import anchor
 

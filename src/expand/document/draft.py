@@ -17,8 +17,7 @@ from itertools import accumulate, zip_longest
 from operator import itemgetter
 
 from expand.document.layout import extents, retitled
-from expand.document.page import BYTE_ORDER_MARK, Heading, Page
-from expand.document.source import footer_line
+from expand.document.page import BYTE_ORDER_MARK, Heading, Page, footer_line
 from expand.markdown import blocks
 from expand.markdown.blocks import newline_of
 from expand.outline import Layout

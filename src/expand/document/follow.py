@@ -8,7 +8,6 @@ in another section goes there with its text: so sections are merged and split, a
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
-from types import MappingProxyType
 from typing import NamedTuple
 
 from expand.document.draft import Draft, Stamp, text_hash
@@ -20,11 +19,10 @@ from expand.markdown.blocks import anchor
 from expand.markdown.matching import unnumbered
 
 
-def followed(draft: Draft, sections: Sequence[Named], drafted: Mapping[int, int] = MappingProxyType({})) -> Draft:
+def followed(draft: Draft, sections: Sequence[Named]) -> Draft:
     """The draft with the numbers of the outline's sections. Headings that the tool wrote take on what the outline says.
-    An edited section stays known as edited. ``drafted`` are the sections, by their numbers in the draft, that the
-    outline has as they were drafted, whatever a person calls them in the draft."""
-    numbers = new_numbers(draft, sections, drafted)
+    An edited section stays known as edited."""
+    numbers = new_numbers(draft, sections)
     texts: dict[int, str] = {}
     stamps: dict[int, Stamp] = {}
     for former, number in sorted(numbers.items(), key=lambda pair: pair[1]):
@@ -36,20 +34,15 @@ def followed(draft: Draft, sections: Sequence[Named], drafted: Mapping[int, int]
     return replace(draft, sections=texts, stamps=stamps, pieces=pieces)
 
 
-def new_numbers(
-    draft: Draft, sections: Sequence[Named], drafted: Mapping[int, int] = MappingProxyType({})
-) -> Mapping[int, int]:
-    """The outline's number of each of the draft's sections; for ``drafted`` see ``followed``."""
+def new_numbers(draft: Draft, sections: Sequence[Named]) -> Mapping[int, int]:
+    """The outline's number of each of the draft's sections: by its title, by the outline's title when it was drafted,
+    whatever a person calls it, or by its topics."""
     own = sorted(draft.sections)
     texts = [draft.sections[number] for number in own]
-    found = located([_heading_of(text) for text in texts], [section.wanted for section in sections])
-
-    def is_drafted(index: int, at: int) -> bool:
-        stamp = draft.stamps.get(own[at], Stamp(key="", text=""))
-        keys = {matching.title_key(title) for title in sections[index].wanted.titles}
-        return drafted.get(own[at]) == index + 1 or matching.title_key(stamp.title or stamp.name) in keys - {""}
-
-    _renamed(found, len(sections), len(own), is_drafted, anywhere=True)
+    stamps = [draft.stamps.get(number, Stamp(key="", text="")) for number in own]
+    headings, wanted = [_heading_of(text) for text in texts], [section.wanted for section in sections]
+    drafted = [Heading(level=2, title=(one.title or one.name).replace("-", " ")) for one in stamps]
+    found = located(drafted, wanted, located(headings, wanted))
     _renamed(found, len(sections), len(own), lambda index, at: _follows(texts[at], sections[index]))
     # Anywhere, one topic in common is chance: many sections have one on errors, or a summary.
     several = {index for index, section in enumerate(sections) if len(section.topics) > 1}

@@ -7,12 +7,14 @@ in it parts no document.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Literal, NamedTuple
+from urllib.parse import quote, unquote
 
-from expand.markdown import blocks
+from expand.markdown import blocks, names
 from expand.markdown.blocks import Block, anchor, rows
 
 SpanKind = Literal["mark", "front-matter", "blank", "block", "container"]
@@ -47,6 +49,24 @@ _KNOWN_DIRECTIVE = re.compile(
 _INNER_HEADING = re.compile(r"(?m)^[ \t>]*#{1,6}[ \t]+(?P<title>\S.*?)[ \t#]*$")
 _CODE_SPAN = re.compile(r"(?P<tick>`+)(?:(?!`).)+(?P=tick)", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}", re.DOTALL)
+_META = re.compile(
+    r"""(?x)\s*(?:[>*_-]\s*)*(?:
+      (\*\*|__)[^*_\n]{1,40}(?:\1\s*[:：]|[:：]\s*\1)      # **Audience**: …
+    | \[?!\[                                               # badges
+    | <!--
+    | \[[^\]]+\]\([^)]*\)\s*$                              # a link alone
+    )"""
+)
+_CLOSING_WORDS = re.compile(
+    r"(?i)^[\s*_>]*(?:last (?:updated|modified)|maintain|references?\b|see also|参考|维护|更新|"
+    r"文档|作者|版权|copyright|licen[cs]e|back to|返回|上一[章篇]|下一[章篇]|next:|previous:)"
+)
+_FRAGMENT = re.compile(
+    r"""(?:\]\(\s*<?|\]:[ \t]*<?|\bhref\s*=\s*["']?)(?P<page>[^\s#()<>"']*)#(?P<id>[^\s()<>"']+)""", re.IGNORECASE
+)
+LABEL = re.compile(r"[:：][*_\s]*$")
+CLOSING_LINES = 8
+"""A longer block at the end of a document is text of its last section, not of the footer."""
 
 
 class Span(NamedTuple):
@@ -274,3 +294,104 @@ def _expressions(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
                 break
         if depth == 0 and last > first:
             yield first, last
+
+
+# The header and the footer of a document
+
+
+def outer_blocks(page: Page) -> list[Block]:
+    """The blocks of a document, each container as one."""
+    return [
+        span.block or Block(kind="other", start=span.start, end=span.end, text=span.text.rstrip("\r\n"))
+        for span in page.spans
+        if span.kind not in ("mark", "blank")
+    ]
+
+
+def footer_line(page: Page) -> int:
+    """The line where a document's footer begins; the number of its lines without one."""
+    every = outer_blocks(page)
+    start = footer_start(every, header_end(every))
+    return every[start].start if start < len(every) else len(page.lines)
+
+
+def _is_meta(block: Block) -> bool:
+    if block.kind == "quote":
+        return True
+    if block.kind == "html":
+        return "<!--" in block.text or "<img" in block.text
+    first = block.text.lstrip()
+    return block.kind == "paragraph" and bool(_META.match(first)) and not LABEL.search(first)
+
+
+def header_end(every: Sequence[Block]) -> int:
+    """The number of blocks that make the header: front matter, title, quotes and meta lines."""
+    at = 0
+    if every and every[0].kind == "other" and blocks.front_matter_lines(rows(every[0].text)):
+        at = 1
+    while at < len(every) and every[at].kind == "html":
+        at += 1
+    top = section_level(every)
+    if at < len(every) and every[at].kind == "heading" and every[at].level < top:
+        at += 1
+    while at < len(every) and _is_meta(every[at]):
+        at += 1
+    return at
+
+
+def section_level(every: Sequence[Block]) -> int:
+    """The heading level that parts a document into sections: the shallowest below its title."""
+    levels = [block.level for block in every if block.kind == "heading"]
+    if levels and levels[0] == 1 and levels.count(1) == 1:
+        levels = levels[1:]
+    return min(levels, default=2)
+
+
+def footer_start(every: Sequence[Block], after: int) -> int:
+    """The index of the block with which the footer begins; the number of blocks without one.
+
+    A footer begins with a rule and holds only references and maintenance lines."""
+    start = len(every)
+    for at in range(len(every) - 1, after - 1, -1):
+        block = every[at]
+        short = block.kind in ("paragraph", "list", "html", "other") and block.end - block.start <= CLOSING_LINES
+        said = short and (_is_meta(block) or _CLOSING_WORDS.match(block.text))
+        if not (block.kind == "rule" or _is_definition(block) or said):
+            break
+        if (block.kind == "rule" and at + 1 < len(every)) or all(map(_is_definition, every[at:])):
+            start = at
+    return start
+
+
+def _is_definition(block: Block) -> bool:
+    return block.kind in ("other", "paragraph") and bool(re.match(r" {0,3}\[[^\]\n]+\]:", block.text))
+
+
+class Fragment(NamedTuple):
+    """A link with an anchor: the page that it names ("" for its own), the anchor, and its place in the text."""
+
+    page: str
+    anchor: str
+    place: tuple[int, int]
+
+
+def fragments(text: str) -> Iterator[Fragment]:
+    """The links of a text that name an anchor: inline, in definitions, and as ``href``; code is left alone."""
+    for found in _FRAGMENT.finditer(names.without_code(text)) if "#" in text else ():
+        yield Fragment(unquote(found["page"]), unquote(found["id"]).lower(), found.span("id"))
+
+
+def relinked(
+    text: str, anchors: Mapping[str, str], file: str, titles: Mapping[str, tuple[str, str]] = MappingProxyType({})
+) -> str:
+    """The text with other anchors in its links to the document itself, which is named ``file``. A link that says just
+    the former one of the two ``titles`` of an anchor says the other one then."""
+    for fragment in reversed([*fragments(text)] if anchors else []):
+        new = anchors.get(fragment.anchor)
+        if new is not None and fragment.page.removeprefix("./") in ("", file):
+            start, end = fragment.place
+            before, (former, title) = text[:start], titles.get(fragment.anchor, ("", ""))
+            if former and before.endswith(said := f"[{former}]({fragment.page}#"):
+                before = f"{before.removesuffix(said)}[{title}]({fragment.page}#"
+            text = before + (quote(new) if "%" in text[start:end] else new) + text[end:]
+    return text

@@ -12,8 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 from typing import Literal, NamedTuple
 
-from expand.document.page import BYTE_ORDER_MARK, Page
-from expand.document.source import relinked
+from expand.document.page import BYTE_ORDER_MARK, Page, relinked
 from expand.markdown import blocks, languages, matching, names
 from expand.markdown.blocks import rows
 

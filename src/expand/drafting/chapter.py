@@ -24,8 +24,7 @@ from expand.document.draft import Draft
 from expand.document.follow import known_by_draft
 from expand.document.layout import Arrangement, Named, Wanted, arrange, own_texts
 from expand.document.numbered import NumberedSource, numbered_source, with_title
-from expand.document.page import BYTE_ORDER_MARK, Page, first_fault
-from expand.document.source import footer_line
+from expand.document.page import BYTE_ORDER_MARK, Page, first_fault, footer_line
 from expand.drafting.brief import Brief, SectionBrief, topic_examples
 from expand.drafting.memory import NO_OTHERS, OtherChapters, terms_of, told
 from expand.drafting.model_setup import ModelSetup

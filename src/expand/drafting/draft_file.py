@@ -28,9 +28,8 @@ from expand.document.draft import Draft, Stamp
 from expand.document.follow import Carried, bodies, followed, inserted, title_of, with_topics_moved
 from expand.document.layout import Added, Arrangement, Assembled, assembled, retitled_headings
 from expand.document.numbered import renumbered
-from expand.document.page import BYTE_ORDER_MARK, Heading, Page
+from expand.document.page import BYTE_ORDER_MARK, Heading, Page, relinked
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
-from expand.document.source import relinked
 from expand.drafting.acceptance_record import (
     Acceptances,
     ReplacedText,
@@ -427,9 +426,7 @@ class DraftFile:
                 place=Place(path=self.path),
             )
         self._damaged = read.damaged
-        drafted = {section.number: chapter.outline_digest(section) for section in chapter.outline.sections}
-        same = {n: m for n, stamp in read.stamps.items() for m, own in drafted.items() if stamp.key.startswith(own)}
-        former = followed(read, chapter.named, same)
+        former = followed(read, chapter.named)
         # A topic that is missing in a section whose outline is as it was, a person took out or put elsewhere.
         keys = {section.number: chapter.key(section, NO_REVISION) for section in chapter.outline.sections}
         changed = frozenset(

@@ -303,7 +303,7 @@ class Run:
     def _expected(self, due: DueSection) -> Amounts:
         draft_file = self._drafts.look(due.chapter)
         section = draft_file.chapter.outline.sections[due.section - 1]
-        check = check_section_state(draft_file, section, self._options, self._revisions)
+        check = check_section_state(draft_file, section, self._revisions)
         return expected_amounts(draft_file.chapter, check, self._context.ledger)
 
     async def _draft(self) -> None:
@@ -483,7 +483,7 @@ class Run:
         """Draft a section if it is due; its status, and what the run has to say of it."""
         chapter, number = draft_file.chapter, section.number
         work = self._chapters[chapter.id]
-        check = check_section_state(draft_file, section, self._options, self._revisions)
+        check = check_section_state(draft_file, section, self._revisions)
         if check.state == "edited":
             return "edited", ()
         if check.state != "due":

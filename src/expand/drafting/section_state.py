@@ -4,7 +4,7 @@ The one place where that is decided: for the run, for what it announces, for the
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from expand.drafting.chapter import NO_REVISION, Chapter, Revision
@@ -58,30 +58,22 @@ class SectionCheck:
         )
 
 
-def check_section_state(
-    draft_file: DraftFile, section: Section, options: RunOptions, revisions: Revisions
-) -> SectionCheck:
+def check_section_state(draft_file: DraftFile, section: Section, revisions: Revisions) -> SectionCheck:
     """The state of a section in its draft as it is now."""
     chapter, number, revision = draft_file.chapter, section.number, revision_of(draft_file, section, revisions)
     if draft_file.edited(number):
         return SectionCheck(section=section, state="edited", reason="edited", revision=revision)
-    present: Mapping[int, str] = {}
-    if revision.instruction:
-        skeleton = chapter.skeletons[number]
-        topics = assemble.by_topic(draft_file.texts[number], skeleton.topics)
-        present = {slot: with_ids(said, skeleton.passages) for slot, said in topics.items()}
-    reason = draft_file.reason(section, revision)
-    check = SectionCheck(
+    reason, skeleton = draft_file.reason(section, revision), chapter.skeletons[number]
+    topics = assemble.by_topic(draft_file.texts[number], skeleton.topics) if revision.instruction else {}
+    return SectionCheck(
         section=section,
-        state="due",
+        state="due" if reason else "current",
         reason=reason,
         revision=revision,
         key=chapter.key(section, revision),
-        present=present,
+        present={slot: with_ids(said, skeleton.passages) for slot, said in topics.items()},
+        begun=draft_file.begun(section, revision) if reason else NOT_BEGUN,
     )
-    if not reason:
-        return replace(check, state="current")
-    return replace(check, begun=draft_file.begun(section, revision))
 
 
 def revision_of(draft_file: DraftFile, section: Section, revisions: Revisions) -> Revision:
@@ -101,7 +93,7 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
             remedy=f"renew it with `expand translate {chapter.id} --to {chapter.language}`, or delete it",
             place=Place(path=draft_file.path),
         )
-    checks = [check_section_state(draft_file, one, options, revisions) for one in options.chosen(chapter.outline)]
+    checks = [check_section_state(draft_file, one, revisions) for one in options.chosen(chapter.outline)]
     due = next((check for check in checks if check.state == "due" and not check.begun.whole), None)
     if due is not None:
         chapter.require_sound_source()
@@ -139,17 +131,16 @@ def raised_revisions(drafts: DraftStore, ledger: Ledger | None, *, dry_run: bool
             number = section.number
             if draft_file.edited(number) and (not overwrite or options.sections is None):
                 continue
-            if ledger and not dry_run:
-                raise_revision(ledger, draft_file, number, options.instruction)
-                continue
-            draft_file.overwrite(number)
             place = draft_file.chapter.name, draft_file.ledger_id(number)
             revisions[place] = revisions.get(place, (0, ""))[0] + 1, options.instruction
+            if ledger and not dry_run:
+                raise_revision(ledger, draft_file, number, options.instruction)
+            else:
+                draft_file.overwrite(number)
     return dict(ledger.editions()) if ledger and not dry_run else revisions
 
 
 def raise_revision(ledger: Ledger, draft_file: DraftFile, number: int, instruction: str) -> None:
     """Have a section bought anew, also one that a person edited."""
-    if draft_file.edited(number):
-        draft_file.overwrite(number)
+    draft_file.overwrite(number)
     ledger.raise_edition(draft_file.chapter.name, draft_file.ledger_id(number), instruction=instruction)
