@@ -11,12 +11,12 @@ import struct
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from expand.errors import InputError, Place
 
 SUFFIX = ".gguf"
 
-_VERSIONS = (2, 3)
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
 _MOST_PAIRS, _MOST_TENSORS, _MOST_DIMENSIONS = 65_536, 1_048_576, 4
@@ -64,9 +64,9 @@ def _refused(path: Path, what: str) -> InputError:
 
 def _described(path: Path, data: mmap.mmap) -> ModelFile:
     """Goes through the header once, from its first byte on."""
-    if _bytes(data, 4) != b"GGUF":
+    if _number(data, "4s") != b"GGUF":
         raise _refused(path, "is not a GGUF file")
-    if (version := _number(data, "<I")) not in _VERSIONS:
+    if (version := _number(data, "<I")) not in (2, 3):
         raise _refused(path, f"has GGUF version {version:,}, and only 2 and 3 can be read")
     tensors, pairs = _number(data), _number(data)
     if pairs > _MOST_PAIRS or tensors > _MOST_TENSORS:
@@ -91,10 +91,13 @@ def _described(path: Path, data: mmap.mmap) -> ModelFile:
     # Adapters, projectors and voices are GGUF files too.
     if not weights or not isinstance(window, int) or not 0 < window <= _MOST_WINDOW:
         raise _refused(path, "is a GGUF file, but not of a model that writes text")
-    return ModelFile(path=path, name=_name(path), context_window=window, parameters=weights)
+    # It is called as its file, which the user knows and which says how it was quantized. The name inside is the same
+    # for all of its quantizations, and often left over from the training.
+    name = " ".join("".join(c if c.isprintable() else " " for c in path.stem).split()) or "model"
+    return ModelFile(path=path, name=name, context_window=window, parameters=weights)
 
 
-def _value(data: mmap.mmap, kind: int) -> str | int | None:
+def _value(data: mmap.mmap, kind: int) -> Any:
     """A value; None for an array, which is passed over."""
     if kind == _STRING:
         return _text(data)
@@ -110,21 +113,10 @@ def _value(data: mmap.mmap, kind: int) -> str | int | None:
 
 
 def _text(data: mmap.mmap) -> str:
-    return _bytes(data, _number(data)).decode("utf-8", "replace")
-
-
-def _number(data: mmap.mmap, form: str = "<Q") -> int:
-    number: int = struct.unpack(form, data.read(struct.calcsize(form)))[0]
-    return number
-
-
-def _bytes(data: mmap.mmap, size: int) -> bytes:
-    if size > len(data) - data.tell():
+    if (size := _number(data)) > len(data) - data.tell():
         raise ValueError(size)
-    return data.read(size)
+    return data.read(size).decode("utf-8", "replace")
 
 
-def _name(path: Path) -> str:
-    """What the model is called in settings and ledger: as its file, which the user knows and which says how it was
-    quantized. The name inside is the same for all of its quantizations, and often left over from the training."""
-    return " ".join("".join(c if c.isprintable() else " " for c in path.stem).split()) or "model"
+def _number(data: mmap.mmap, form: str = "<Q") -> Any:
+    return struct.unpack(form, data.read(struct.calcsize(form)))[0]

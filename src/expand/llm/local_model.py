@@ -24,7 +24,7 @@ from expand.llm.endpoint import Endpoint
 from expand.llm.gguf import ModelFile
 from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.profile import EMBEDDED_MODEL, Profile, profile_for
-from expand.llm.types import AttemptFailedError, Failure, RequestForm
+from expand.llm.types import AttemptFailedError, Failure
 
 if TYPE_CHECKING:
     from expand.llm.openai_sdk import Connection
@@ -131,10 +131,9 @@ class EmbeddedAuthor(OpenAIAuthor):
         profile: Profile | None = None,
         start: Callable[[ServedModel], ServerProcess] = ServerProcess,
     ) -> None:
-        super().__init__(Endpoint(api_key=None, for_openai=False), RequestForm(output_cap_name="max_tokens"))
-        self._file = file
         self._profile = profile or profile_for(EMBEDDED_MODEL)
-        self._start = start
+        super().__init__(Endpoint(api_key=None, for_openai=False), self._profile.form)
+        self._file, self._start = file, start
         self._server: ServerProcess | None = None
 
     async def aclose(self) -> None:

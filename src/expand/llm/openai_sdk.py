@@ -88,7 +88,7 @@ class Connection:
         # now, in a thread, and not within the first request: its head start over the others is about as short.
         with suppress(ImportError):
             import_module("anyio._backends._asyncio")
-        self.completions = self.client.chat.completions
+        self._completions = self.client.chat.completions
 
     async def complete(self, request: Request, form: RequestForm, *, client_request_id: str, on_text: OnText) -> Answer:
         """Send one chat completion request, put in a form."""
@@ -137,17 +137,16 @@ class Connection:
             error.usage, error.model, error.provider_request_id = answer.final_usage, answer.model, request_id
             if cancelled is not None:
                 raise cancelled from error
-            _forget_cause_with_key(error)
-            raise error from error.__cause__
+            raise
 
     async def _sent(self, sent: dict[str, Any], answer: StreamedAnswer) -> AsyncGenerator[object]:
         """Send the request; a step for each piece of a stream that has passed."""
         with self.mapped():
             if not sent["stream"]:
                 with suppress(ValueError, openai.APIResponseValidationError):  # the answer reads the body by itself
-                    await self.completions.create(**sent)
+                    await self._completions.create(**sent)
                 return
-            stream = await self.completions.create(**sent)
+            stream = await self._completions.create(**sent)
             if type(stream) is not openai.AsyncStream:
                 # What traces the SDK has put an object of its own in this place, and reads the SDK's chunks.
                 async for chunk in stream:
@@ -177,14 +176,12 @@ class Connection:
 
     @contextmanager
     def mapped(self) -> Iterator[None]:
-        """Raises errors of the SDK as ``AttemptFailedError``, without the key: the provider may repeat it."""
+        """Raises errors of the SDK as ``AttemptFailedError``; a cause that repeats the key is in no traceback."""
         try:
             yield
         except SDK_ERRORS as error:
-            failed = failure_of(error, now=time.time())
-            failed.__cause__ = error
-            _forget_cause_with_key(failed)
-            raise failed from failed.__cause__
+            repeats_key = any(hidden(said) != said for said in (f"{cause!r} {cause}" for cause in chain(error)))
+            raise failure_of(error, now=time.time()) from (None if repeats_key else error)
 
 
 class _Exchange:
@@ -229,12 +226,6 @@ async def _note(response: httpx2.Response) -> None:
     SDK's own tell less than the bytes do, also of where a body broke off."""
     if (exchange := _current_exchange.get()) is not None:
         exchange.follow(response)
-
-
-def _forget_cause_with_key(failed: AttemptFailedError) -> None:
-    """Keep the key out of the failure's traceback: leave a cause out that repeats it."""
-    if any(hidden(said) != said for said in (f"{cause!r} {cause}" for cause in chain(failed))):
-        failed.__cause__ = None  # which leaves out its context, too
 
 
 def failure_of(error: BaseException, *, now: float) -> AttemptFailedError:

@@ -3,8 +3,7 @@
 Ready profiles of models stand in ``data/profiles.toml``, matched by model name: an exact name comes first, then the
 pattern with the most literal characters; ``openai/gpt-5`` also matches by its last part. What holds of the provider's
 server is laid over the ready profile, and the settings' ``[models."name-or-pattern"]`` tables over that, the most
-specific one last. Tokens are whole; prices are US dollars per million tokens there, and whole pico-dollars a token
-(1 USD = 10**12) here.
+specific one last. Prices are US dollars per million tokens there, and whole pico-dollars a token (10**-12 USD) here.
 
 Ready providers stand in ``data/providers.toml``; the settings' ``[providers.NAME]`` tables are laid over them, or are
 new ones. A provider that is not named is recognised by its base URL: by a host that is its own, or by a port of this

@@ -24,11 +24,10 @@ from dataclasses import fields, replace
 from functools import cache
 from itertools import product
 from pathlib import Path, PurePosixPath
+from traceback import walk_tb
 
 import jinja2
 from jinja2 import meta, nodes
-from jinja2.compiler import CodeGenerator
-from jinja2.parser import Parser
 
 from expand.errors import InputError, InputErrors, Place
 from expand.llm.types import Message
@@ -184,14 +183,16 @@ _TEMPLATE_ERRORS = (
 """What reading, compiling or rendering a template may raise because of what it says."""
 
 
-_CHANGING = (
-    "it changes from request to request, and system.j2 is the same for a whole chapter, so that it can be cached; "
-    "say it in section.j2, continue.j2 or repair.j2"
-)
-_SAME = "it is the same for a whole chapter: say it in system.j2, which is sent first"
 _ELSEWHERE: Mapping[type, tuple[type, str]] = {
-    ChapterContext: (RequestContext, _CHANGING),
-    RequestContext: (ChapterContext, _SAME),
+    ChapterContext: (
+        RequestContext,
+        "it changes from request to request, and system.j2 is the same for a whole chapter, so that it can be cached; "
+        "say it in section.j2, continue.j2 or repair.j2",
+    ),
+    RequestContext: (
+        ChapterContext,
+        "it is the same for a whole chapter: say it in system.j2, which is sent first",
+    ),
 }
 """For a context another one that its names are mistaken for, and why they are not in it."""
 _ITEMS = {"sections": SectionContext, "changes": ChangeContext}
@@ -319,14 +320,13 @@ class Prompts:
         known = {"caller", "varargs", *_names(kind)}
         for tree in trees.values():  # what is set, and what it is asked of whether it is defined
             known.update(name.name for name in tree.find_all(nodes.Name) if name.ctx == "store")
-            tests = (test for test in tree.find_all(nodes.Test) if test.name in ("defined", "undefined"))
-            known.update(test.node.name for test in tests if isinstance(test.node, nodes.Name))
+            tests = (test.node for test in tree.find_all(nodes.Test) if test.name in ("defined", "undefined"))
+            known.update(node.name for node in tests if isinstance(node, nodes.Name))
         for path, tree in trees.items():
             with self._faults_named(path):  # it may name a filter or a block that there is not
                 unknown = meta.find_undeclared_variables(tree) - known
             uses = sorted((name.lineno, name.name) for name in tree.find_all(nodes.Name) if name.name in unknown)
-            for name in dict.fromkeys(name for _, name in uses):
-                line = next(line for line, used in uses if used == name)
+            for name, line in {name: line for line, name in reversed(uses)}.items():
                 yield _undefined(name, kind, Place(path=path, line=line))
 
     def message(self, template: str, context: _Context) -> Message:
@@ -361,12 +361,15 @@ class Prompts:
             named = Path(error.filename or path)  # jinja2's own <introspection> is no file
             place = Place(path=named if named in self.lookup.texts else path, line=error.lineno)
             return InputError(f"template syntax: {error.message}", remedy="mend the template", place=place)
-        place, rendering = self._traced(error, path)
+        # Jinja2 rewrites tracebacks to template lines; the innermost one counts, of an included template too.
+        frames = ((Path(frame.f_code.co_filename), line) for frame, line in walk_tb(error.__traceback__))
+        rendered = [Place(path=file, line=line) for file, line in frames if file in self.lookup.texts]
+        place = rendered[-1] if rendered else Place(path=path)
         remedy = f"it may use: {', '.join(_names(kind))}"
         if isinstance(error, jinja2.TemplateNotFound):
             what = f"the template takes text from {error.name}, which does not exist"
             remedy = "add that file, or name another"
-        elif isinstance(error, RecursionError | SyntaxError | MemoryError) and rendering:
+        elif isinstance(error, RecursionError | SyntaxError | MemoryError) and rendered:
             what = "the template takes text from itself, without end"
             remedy = "a template that extends its own name gets the next one in the order; see `expand prompt list`"
         elif isinstance(error, RecursionError | SyntaxError | MemoryError):
@@ -381,25 +384,6 @@ class Prompts:
             what = f"template: {error}"
             remedy = "repeat less, and join shorter texts" if isinstance(error, TooMuchError) else remedy
         return InputError(what, remedy=remedy, place=place)
-
-    def _traced(self, error: BaseException, path: Path) -> tuple[Place, bool]:
-        """Where an error arose, and whether in a template that was already read: jinja2 rewrites tracebacks to template
-        lines. An error in an included template is that template's. One that arose while a template was read or
-        compiled stands where that had got to."""
-        place, rendering = Place(path=path), False
-        trace = error.__traceback__
-        while trace is not None:
-            frame = trace.tb_frame
-            file = Path(frame.f_code.co_filename)
-            reader, node = frame.f_locals.get("self"), frame.f_locals.get("node")
-            if file in self.lookup.texts:
-                place, rendering = Place(path=file, line=trace.tb_lineno), True
-            elif isinstance(reader, Parser):
-                place = Place(path=path, line=reader.stream.current.lineno)
-            elif isinstance(node, nodes.Expr | nodes.Stmt) and isinstance(reader, CodeGenerator):
-                place = Place(path=Path(reader.filename or path), line=node.lineno)
-            trace = trace.tb_next
-        return place, rendering
 
 
 def _require_length(text: str, context: RequestContext, path: Path) -> None:
