@@ -1,5 +1,6 @@
 """``expand prompt``: shows what would be sent; lists and copies templates."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -67,10 +68,13 @@ def list_(opened: Workspace, chapter: ChapterOption = None, model: options.Model
     if chapter is not None:
         _list_chapter(opened, chapter, model)
         return
-    files = template_files(opened)
-    names, origins = (max(map(len, column)) for column in zip(*((one.name, one.origin) for one in files), strict=True))
-    for file in files:
-        typer.echo(f"{file.name:<{names}}  {file.origin:<{origins}}  {file.state}")
+    _print_columns([(file.name, file.origin, file.state) for file in template_files(opened)])
+
+
+def _print_columns(rows: Sequence[tuple[str, str, str]]) -> None:
+    names, origins, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
+    for name, origin, rest in rows:
+        typer.echo(f"{name:<{names}}  {origin:<{origins}}  {rest}")
 
 
 def _list_chapter(workspace: Workspace, chapter: str, model: str | None) -> None:
@@ -78,19 +82,18 @@ def _list_chapter(workspace: Workspace, chapter: str, model: str | None) -> None
     profile = profile_of(workspace, settings_of(workspace, model=model))
     style = workspace.outline(chapter).style or workspace.book().style
     prompts = Prompts(workspace.prompts_folder, style=profile.style).of(chapter, style)
-    words = {"chapter": f"chapter {chapter}", "style": f"style {style.name if style else PLAIN}"}
 
     def shown(path: Path) -> str:
         inside = path.is_relative_to(workspace.prompts_folder)
         return workspace.relative(path) if inside else f"shipped/{path.relative_to(packaged_folder())}"
 
-    typer.echo(f"chapter {chapter}, {words['style']}, model {profile.name}")
-    files = {name: prompts.sources(name) for name in DRAFTING_TEMPLATES}
-    origins = {name: prompts.lookup.origin(path) for name, (path, *_) in files.items()}
-    width = max(len(words.get(origin, origin)) for origin in origins.values())
-    for name, (path, *taken) in files.items():
+    typer.echo(f"chapter {chapter}, style {style.name if style else PLAIN}, model {profile.name}")
+    rows = []
+    for name in DRAFTING_TEMPLATES:
+        path, *taken = prompts.sources(name)
         takes = f", takes {', '.join(map(shown, taken))}" if taken else ""
-        typer.echo(f"{name:<11}  {words.get(origins[name], origins[name]):<{width}}  {shown(path)}{takes}")
+        rows.append((name, prompts.lookup.origin(path), f"{shown(path)}{takes}"))
+    _print_columns(rows)
 
 
 def eject(

@@ -119,13 +119,9 @@ def _failure_in(data: object, status: int, headers: Mapping[str, str], now: floa
     if failure is Failure.TOO_LONG and (window := _WINDOW.search(text)):
         tokens = window[1].replace(",", "")
         remedy = f"set context_window = {tokens} for the model in expand.toml, or shorten the prompt"
-    return AttemptFailedError(
-        failure,
-        f"HTTP {status}: {one_line(said)}" if status >= 300 else f"an error instead of an answer: {one_line(said)}",
-        status=status,
-        retry_after_seconds=asked_wait(headers, data, now=now) if failure in WAITING else None,
-        remedy=remedy,
-    )
+    message = f"{f'HTTP {status}' if status >= 300 else 'an error instead of an answer'}: {one_line(said)}"
+    wait = asked_wait(headers, data, now=now) if failure in WAITING else None
+    return AttemptFailedError(failure, message, status=status, retry_after_seconds=wait, remedy=remedy)
 
 
 def request_id_in(headers: Mapping[str, str]) -> str:

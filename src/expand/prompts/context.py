@@ -219,7 +219,6 @@ class TranslationContext:
 
 
 _DECOY = "It is said here in 7 lines, 80 words. 这里有 7 行、80 字。"
-_SAMPLE_LINES = 4_217
 _SAMPLE = RequestContext(
     language="en",
     audience=_DECOY,
@@ -228,7 +227,7 @@ _SAMPLE = RequestContext(
     section_number=2,
     section_title="Sample",
     topics=("One",),
-    lines=_SAMPLE_LINES,
+    lines=4_217,
 )
 _EVERYTHING: Mapping[str, Any] = {
     **{field.name: _DECOY for field in fields(_SAMPLE) if field.default == ""},

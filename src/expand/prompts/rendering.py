@@ -1,17 +1,13 @@
 """Render templates as messages for the author model. No decisions about drafting are taken here.
 
-Templates are Jinja2 files, rendered in a sandbox with every undefined name an error;
-``TemplateLookup`` says which file a name means. Two things hold of what is rendered: ``system.j2``
-sees nothing that changes between the requests of a chapter, neither chance nor the clock, so that a
-provider's cache can serve it; and a request's last figure of lines or words is the number wanted.
+Templates are Jinja2 files, rendered in a sandbox with every undefined name an error. Two things hold of what is
+rendered: ``system.j2`` sees nothing that changes between the requests of a chapter, neither chance nor the clock, so
+that a provider's cache can serve it; and a request's last figure of lines or words is the number wanted.
 
-``TemplateLookup`` has the order of folders. In each of them a file may be meant for a kind of model:
-``brief/section.j2`` is for models whose profile says ``style = "brief"``. For such a model it comes before every plain
-``section.j2``, in whatever place that stands: a small model cannot follow what was written for a large one.
-
-A template that extends or includes its own name gets the next file in this order; any other name is
-looked for from the top. ``book/NAME`` and ``shipped/NAME`` mean a file as the book has it (else the
-packaged one) and the packaged one.
+``TemplateLookup`` says which file a name means. A file for a kind of model, such as ``brief/section.j2``, comes before
+every plain one, in whatever place that stands: a small model cannot follow what was written for a large one. A template
+that extends or includes its own name gets the next file in the order; any other name is looked for from the top.
+``book/NAME`` is the file as the book has it (else the packaged one), ``shipped/NAME`` the packaged one.
 """
 
 from __future__ import annotations
@@ -101,9 +97,9 @@ class TemplateLookup(jinja2.BaseLoader):
         self._book_is_packaged = folder is not None and folder.resolve() == self._packaged.resolve()
         places: list[tuple[str, Path]] = []
         if folder is not None and chapter is not None:
-            places.append(("chapter", folder / CHAPTERS / chapter))
+            places.append((f"chapter {chapter}", folder / CHAPTERS / chapter))
         if house_style is not None and house_style != PLAIN:
-            places += [("style", root / STYLES / house_style) for root in roots]
+            places += [(f"style {house_style}", root / STYLES / house_style) for root in roots]
         if folder is not None and not self._book_is_packaged:
             places.append(("book", folder))
         places.append(("shipped", self._packaged))
@@ -147,7 +143,7 @@ class TemplateLookup(jinja2.BaseLoader):
         return not self._book_is_packaged and all(path.is_relative_to(self._packaged) for path in paths)
 
     def origin(self, path: Path) -> str:
-        """Whose a file is: ``chapter``, ``style``, ``book`` or ``shipped``."""
+        """Whose a file is, in words: ``chapter 04``, ``style tutorial``, ``book`` or ``shipped``."""
         return next(origin for folder, origin in self.places.items() if path.is_relative_to(folder))
 
     def text(self, path: Path) -> str:

@@ -15,7 +15,6 @@ from expand.prompts.rendering import CHAPTERS, STYLES, packaged_folder
 from expand.schema.validators import suggestion
 from expand.workspace import Workspace, read_text, write_atomically
 
-ENDING = ".j2"
 _BLOCK = re.compile(r"\{%[-+]?\s*block\s+(?P<name>\w+)[^%]*%\}\n?(?P<body>.*?)\{%[-+]?\s*endblock\b[^%]*%\}", re.DOTALL)
 _PARTICULAR = re.compile(rf"(?P<kind>{CHAPTERS[:-1]}|{STYLES[:-1]})s/(?P<whose>[^/]+)/(?P<plain>.+)")
 
@@ -63,10 +62,10 @@ def select_templates(files: Sequence[TemplateFile], names: Sequence[str]) -> tup
     """The templates of these names, or in folders of these names; all if none is given. Raises ``InputError``."""
     found: dict[str, TemplateFile] = {}
     for name in (given.rstrip("/") for given in names):
-        meant = {file.name: file for file in files if file.name in (name, name + ENDING)}
+        meant = {file.name: file for file in files if file.name in (name, f"{name}.j2")}
         meant = meant or {file.name: file for file in files if file.name.startswith(f"{name}/")}
         if not meant:
-            wanted = name if name.endswith(ENDING) else name + ENDING
+            wanted = f"{name.removesuffix('.j2')}.j2"
             raise InputError(f"there is no template {wanted}", remedy=suggestion(wanted, [file.name for file in files]))
         found |= meant
     return tuple(found.values()) if names else tuple(files)
@@ -127,4 +126,4 @@ def blocks_of(text: str) -> Mapping[str, str]:
 
 
 def _found(folder: Path) -> dict[str, Path]:
-    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob(f"*{ENDING}")) if path.is_file()}
+    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.j2")) if path.is_file()}
