@@ -27,8 +27,7 @@ from expand.prompts.context import (
     TranslationContext,
     context_of,
 )
-from expand.prompts.rendering import packaged_folder
-from expand.prompts.template_files import blocks_of, eject_templates, template_files
+from expand.prompts.rendering import blocks_of, eject_templates, packaged_folder, template_files
 from expand.workspace import Workspace
 
 

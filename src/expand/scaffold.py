@@ -39,7 +39,7 @@ from expand.markdown import blocks, lines, matching
 from expand.markdown.languages import detected
 from expand.outline.reading import BOOK, OUTLINE, is_language, source_mistake
 from expand.paths import DATA
-from expand.prompts.template_files import eject_templates, template_files
+from expand.prompts.rendering import eject_templates, template_files
 from expand.settings import SETTINGS
 from expand.workspace import MARKER, STATE, Workspace, read_text, write_atomically
 

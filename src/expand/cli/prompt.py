@@ -13,8 +13,7 @@ from expand.drafting.dry_run import FirstRequest, first_request
 from expand.drafting.model_setup import profile_of
 from expand.drafting.run_options import RunOptions, settings_of
 from expand.errors import InputError
-from expand.prompts.rendering import DRAFTING_TEMPLATES, PLAIN, Prompts, packaged_folder
-from expand.prompts.template_files import eject_templates, select_templates, template_files
+from expand.prompts import rendering
 from expand.workspace import Workspace
 
 TemplatesArgument = Annotated[
@@ -68,7 +67,7 @@ def list_(opened: Workspace, chapter: ChapterOption = None, model: options.Model
     if chapter is not None:
         _list_chapter(opened, chapter, model)
         return
-    _print_columns([(file.name, file.origin, file.state) for file in template_files(opened)])
+    _print_columns([(file.name, file.origin, file.state) for file in rendering.template_files(opened)])
 
 
 def _print_columns(rows: Sequence[tuple[str, str, str]]) -> None:
@@ -81,15 +80,15 @@ def _list_chapter(workspace: Workspace, chapter: str, model: str | None) -> None
     """The templates that a chapter uses, and those that they extend or include."""
     profile = profile_of(workspace, settings_of(workspace, model=model))
     style = workspace.outline(chapter).style or workspace.book().style
-    prompts = Prompts(workspace.prompts_folder, style=profile.style).of(chapter, style)
+    prompts = rendering.Prompts(workspace.prompts_folder, style=profile.style).of(chapter, style)
 
     def shown(path: Path) -> str:
         inside = path.is_relative_to(workspace.prompts_folder)
-        return workspace.relative(path) if inside else f"shipped/{path.relative_to(packaged_folder())}"
+        return workspace.relative(path) if inside else f"shipped/{path.relative_to(rendering.packaged_folder())}"
 
-    typer.echo(f"chapter {chapter}, style {style.name if style else PLAIN}, model {profile.name}")
+    typer.echo(f"chapter {chapter}, style {style.name if style else rendering.PLAIN}, model {profile.name}")
     rows = []
-    for name in DRAFTING_TEMPLATES:
+    for name in rendering.DRAFTING_TEMPLATES:
         path, *taken = prompts.sources(name)
         takes = f", takes {', '.join(map(shown, taken))}" if taken else ""
         rows.append((name, prompts.lookup.origin(path), f"{shown(path)}{takes}"))
@@ -110,7 +109,7 @@ def eject(
         raise InputError("--block needs the template that the block is in", remedy="give its name")
     if chapter is not None and not templates:
         raise InputError("--chapter needs a template", remedy="name the templates to copy")
-    files = select_templates(template_files(opened), templates or ())
-    copies = eject_templates(opened, files, chapter=chapter, block=block, force=force)
+    files = rendering.select_templates(rendering.template_files(opened), templates or ())
+    copies = rendering.eject_templates(opened, files, chapter=chapter, block=block, force=force)
     for name, written in copies.items():
         typer.echo(f"{'written' if written else 'kept':<7}  {name}")

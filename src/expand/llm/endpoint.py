@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -88,28 +89,25 @@ def other_url(url: str) -> str | None:
 
 def host_of(base_url: str | None) -> str:
     """The URL's host in lower case; "" where there is none."""
-    try:
-        return urlsplit(base_url).hostname or "" if base_url else ""
-    except ValueError:
-        return ""
+    with suppress(ValueError):
+        return urlsplit(base_url or "").hostname or ""
+    return ""
 
 
 def port_of(base_url: str) -> int | None:
     """The URL's port, as stated or as its scheme has it; None where it has none."""
-    try:
+    with suppress(ValueError):
         parts = urlsplit(base_url)
         return parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return None
+    return None
 
 
 def is_loopback(base_url: str | None) -> bool:
     """Whether the URL is a server on this machine, which needs no key."""
     host = host_of(base_url)
-    try:
+    with suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return host == "localhost" or host.endswith(".localhost")
 
 
 def is_openai(base_url: str | None) -> bool:
@@ -121,10 +119,9 @@ def is_openai(base_url: str | None) -> bool:
 def is_private(base_url: str) -> bool:
     """Whether the URL is on this machine or a private network, so that no price is published."""
     host = host_of(base_url)
-    try:
+    with suppress(ValueError):
         return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return is_loopback(base_url) or not host or host.endswith((".local", ".internal"))
+    return is_loopback(base_url) or not host or host.endswith((".local", ".internal"))
 
 
 def checked_url(url: str | None) -> str:
@@ -133,19 +130,14 @@ def checked_url(url: str | None) -> str:
         return OPENAI_URL
     try:
         parts = urlsplit(url.strip())
-        host = parts.hostname or ""
         usable = parts.scheme in ("http", "https") and (parts.port is None or parts.port > 0)
-        # The resolver takes no label that is empty or too long. For a host in ASCII, as most are, the tables of Unicode
-        # need not be loaded.
-        labels = host.removesuffix(".").split(".")
-        usable = usable and (all(0 < len(one) < 64 for one in labels) if host.isascii() else bool(host.encode("idna")))
+        # The resolver takes no label that is empty or too long.
+        usable = usable and bool((parts.hostname or "").encode("idna"))
     except ValueError:
         usable = False
     if not usable:
-        raise InputError(
-            f"base URL {url!r} is not an http or https address",
-            remedy="give one such as http://127.0.0.1:8080/v1",
-        )
+        remedy = "give one such as http://127.0.0.1:8080/v1"
+        raise InputError(f"base URL {url!r} is not an http or https address", remedy=remedy)
     return url.strip()
 
 
@@ -182,9 +174,7 @@ def headers_of_environment(environment: Mapping[str, str]) -> dict[str, str | No
     custom = {name.strip(): text.strip() for name, colon, text in lines if colon}
     for name, text in custom.items():
         if not (_HEADER_NAME.fullmatch(name) and text.isascii() and text.isprintable()):
-            raise InputError(
-                f"{_CUSTOM_HEADERS} holds a header that cannot be sent: {name!r}",
-                remedy="write one in a line, as name: text, in ASCII",
-            )
+            remedy = "write one in a line, as name: text, in ASCII"
+            raise InputError(f"{_CUSTOM_HEADERS} holds a header that cannot be sent: {name!r}", remedy=remedy)
     named = {header: checked_key(environment.get(name), variable=name) for name, header in _NAMED_HEADERS.items()}
     return {**custom, **named}

@@ -160,22 +160,18 @@ def price_for(model: str, profile: Profile, base_url: str | None, *, now: dateti
     if base_url is None and model == EMBEDDED_MODEL:
         return Price(prompt=0, cached=0, completion=0)
     url = base_url or OPENAI_URL
-    if is_private(url):
-        return None
-    return _published(profile.like or model, url, now)
+    return None if is_private(url) else _published(profile.like or model, url, now)
 
 
 def batch_price_for(model: str, profile: Profile, base_url: str | None, *, now: datetime | None = None) -> Price | None:
     """The price of ``model`` in a batch: the profile's discount off its price, else the published
     price for batches, else half."""
-    live = price_for(model, profile, base_url, now=now)
-    if live is None:
-        return None
-    if profile.prices is None and profile.batch_discount is None:
+    live, discount = price_for(model, profile, base_url, now=now), profile.batch_discount
+    if live is not None and profile.prices is None and discount is None:
         published = _published(profile.like or model, base_url or OPENAI_URL, now, {"processing": "batch"})
-        if published is not None and published != live:
+        if published not in (None, live):
             return published
-    return live.less(HALF if profile.batch_discount is None else profile.batch_discount)
+    return live and live.less(HALF if discount is None else discount)
 
 
 def _published(model: str, url: str, now: datetime | None, context: Mapping[str, str] | None = None) -> Price | None:
