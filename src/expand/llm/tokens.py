@@ -31,7 +31,7 @@ from expand.paths import DATA
 
 if TYPE_CHECKING:
     import tiktoken
-    from genai_prices.types import ModelPrice, PriceCalculation, TieredPrices
+    from genai_prices.types import PriceCalculation, TieredPrices
 
 RANKS_FOLDER = DATA / "tiktoken"
 
@@ -41,11 +41,9 @@ ESTIMATE = "o200k_base"
 PIECE = 50_000
 """The characters that are counted at a time."""
 
-TOKENS_PER_MESSAGE = 3
-TOKENS_PER_ROLE = 1
-TOKENS_FOR_REPLY = 3
-"""What the chat format adds around the text: three tokens and the role for each message, and three
-that prime the reply (OpenAI Cookbook, "How to count tokens with tiktoken")."""
+TOKENS_PER_MESSAGE, TOKENS_FOR_REPLY = 4, 3
+"""What the chat format adds around the text: three tokens and the role for each message, and three that prime the reply
+(OpenAI Cookbook, "How to count tokens with tiktoken")."""
 
 LONGEST_TOKEN = 16
 """Characters: ordinary text has hardly a token that is longer."""
@@ -93,8 +91,7 @@ class TokenCounter:
 
     def count_messages(self, messages: Iterable[Message]) -> int:
         """The prompt tokens of ``messages``, the chat format's own included."""
-        counts = [self.count(message.content) for message in messages]
-        return TOKENS_FOR_REPLY + sum(counts) + len(counts) * (TOKENS_PER_MESSAGE + TOKENS_PER_ROLE)
+        return TOKENS_FOR_REPLY + sum(self.count(message.content) + TOKENS_PER_MESSAGE for message in messages)
 
     @cached_property
     def _loaded(self) -> tiktoken.Encoding:
@@ -187,26 +184,20 @@ def _published(model: str, url: str, now: datetime | None, context: Mapping[str,
 
 
 def _price(found: PriceCalculation) -> Price | None:
-    prices: ModelPrice = found.model_price
+    prices = found.model_price
     if prices.input_mtok is None or prices.output_mtok is None:
         return None
     # OpenAI writes its cache by itself and bills it: then a fresh prompt token may cost that much.
     written = prices.cache_write_mtok if found.provider.id == "openai" else None
-    parts = (prices.input_mtok, prices.output_mtok, prices.cache_read_mtok, written)
+    read = prices.input_mtok if prices.cache_read_mtok is None else prices.cache_read_mtok
+    parts = (prices.input_mtok, written, read, prices.output_mtok)
     starts = {tier.start for part in parts if part is not None and not isinstance(part, Decimal) for tier in part.tiers}
-    base, *steps = (_rates(prices, written, above) for above in (0, *sorted(starts)))
-    return replace(base, steps=tuple(steps))
 
+    def rates(above: int) -> Price:
+        fresh, writing, cached, completion = (pico_per_token(_at(part, above)) for part in parts)
+        return Price(above=above, prompt=max(fresh, writing), cached=cached, completion=completion)
 
-def _rates(prices: ModelPrice, written: Decimal | TieredPrices | None, above: int) -> Price:
-    fresh = _at(prices.input_mtok, above)
-    cached = fresh if prices.cache_read_mtok is None else _at(prices.cache_read_mtok, above)
-    return Price(
-        above=above,
-        prompt=pico_per_token(max(fresh, _at(written, above))),
-        cached=pico_per_token(cached),
-        completion=pico_per_token(_at(prices.output_mtok, above)),
-    )
+    return replace(rates(0), steps=tuple(map(rates, sorted(starts))))
 
 
 def _at(value: Decimal | TieredPrices | None, above: int) -> Decimal:

@@ -241,6 +241,7 @@ class Prompts:
         """The file of a template and all that it takes text from, each once, in order.
 
         Where a template names another only while it renders, all that it may mean are in it."""
+        self._trees: dict[Path, nodes.Template] = {}
         self._checked: set[tuple[str, ...]] = set()
         self._of_chapters: dict[tuple[str, str], Prompts] = {}
 
@@ -275,7 +276,8 @@ class Prompts:
                 continue
             found[path] = None
             with self._faults_named(path):
-                references = list(meta.find_referenced_templates(self._parsed(path)))
+                self._trees[path] = self._environment.parse(self.lookup.text(path), filename=str(path))
+                references = list(meta.find_referenced_templates(self._trees[path]))
             for reference in references:
                 if reference is None:
                     anywhere = (file for folder in self.lookup.places for file in folder.glob("*.j2"))
@@ -314,7 +316,7 @@ class Prompts:
     def _unknown_names(self, template: str) -> Iterator[InputError]:
         """An error for each name that nothing declares or sets, in any branch of a template."""
         kind = context_of(template)
-        trees = {path: self._parsed(path) for path in self.sources(template)}
+        trees = {path: self._trees[path] for path in self.sources(template)}
         known = {"caller", "varargs", *_names(kind)}
         for tree in trees.values():  # what is set, and what it is asked of whether it is defined
             known.update(name.name for name in tree.find_all(nodes.Name) if name.ctx == "store")
@@ -341,10 +343,6 @@ class Prompts:
         if template in LAST_MESSAGES and isinstance(context, RequestContext):
             _require_length(text, context, path)
         return Message(role="system" if isinstance(context, ChapterContext) else "user", content=text)
-
-    def _parsed(self, path: Path) -> nodes.Template:
-        with self._faults_named(path):
-            return self._environment.parse(self.lookup.text(path), filename=str(path))
 
     @contextmanager
     def _faults_named(self, path: Path, kind: type = RequestContext) -> Iterator[None]:
