@@ -55,9 +55,9 @@ def test_the_order_is_chapter_style_book_shipped(tmp_path: Path) -> None:
         FOLDER / "section.j2",
     )
     assert [lookup.origin(path) for path in found] == [
-        "chapter",
-        "style",
-        "style",
+        "chapter 04",
+        "style tutorial",
+        "style tutorial",
         "book",
         "shipped",
     ]

@@ -326,7 +326,8 @@ class Prompts:
             with self._faults_named(path):  # it may name a filter or a block that there is not
                 unknown = meta.find_undeclared_variables(tree) - known
             uses = sorted((name.lineno, name.name) for name in tree.find_all(nodes.Name) if name.name in unknown)
-            for name, line in {name: line for line, name in reversed(uses)}.items():
+            for name in dict.fromkeys(name for _, name in uses):
+                line = next(line for line, used in uses if used == name)
                 yield _undefined(name, kind, Place(path=path, line=line))
 
     def message(self, template: str, context: _Context) -> Message:
