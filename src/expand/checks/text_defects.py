@@ -84,26 +84,23 @@ def _prose_row(block: Block) -> int | None:
 def broken_code(text: str, *, section: int) -> Iterator[Finding]:
     """Code blocks that do not parse, read as any excerpt that they may be, or whose brackets do not match."""
     for block in blocks.fences(text):
-        if fault := _fault(block):
+        fault = _fault(block)
+        if fault and not _ELIDED.search(block.code):  # else the author says that it goes on
             line, why = fault
             rows = blocks.bare_rows(block.code)
             shown = excerpt(rows[line]) if line < len(rows) else ""
-            what = f"the {block.language} block of {len(rows)} lines does not parse at its line {line + 1}{why}"
-            yield finding("broken-code", section, block.start + line + 2, f"{what}: {shown}")
+            what = f"the {block.language} block of {len(rows)} lines does not parse at its line {line + 1}"
+            yield finding("broken-code", section, block.start + line + 2, f"{what}{why and f' ({why})'}: {shown}")
 
 
 def _fault(block: Block) -> tuple[int, str] | None:
-    """The line (from 0) of the first mistake in a block, and what it is in brackets."""
+    """The line (from 0) of the first mistake in a block, and what it is, as far as that is known."""
     if _UNJUDGED.search(block.info) or _INCLUDES.search(block.code):
         return None
-    line = code.broken_code(block.language, block.code)
-    fault = (line, "") if line is not None else None
     if block.language == "mermaid":
-        fault = code.broken_diagram(block.code)
-    fault = fault or code.bracket_mismatch(block.language, block.code)
-    if fault is None or _ELIDED.search(block.code):  # the author says that it goes on
-        return None
-    return fault[0], fault[1] and f" ({fault[1]})"
+        return code.broken_diagram(block.code)
+    line = code.broken_code(block.language, block.code)
+    return (line, "") if line is not None else code.bracket_mismatch(block.language, block.code)
 
 
 # --- lines that carry next to nothing

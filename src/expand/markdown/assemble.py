@@ -140,8 +140,7 @@ def _last_piece(every: tuple[Block, ...]) -> tuple[str, list[str]]:
 
 
 def _is_long(piece: str, share: float = 1.0) -> bool:
-    cjk = sum(matching.is_cjk(character) for character in piece)
-    return cjk >= LEAST_CJK * share or len(piece.split()) >= LEAST_WORDS * share
+    return matching.cjk_letters(piece) >= LEAST_CJK * share or len(piece.split()) >= LEAST_WORDS * share
 
 
 # --- going on from a text -----------------------------------------------------------------------------------

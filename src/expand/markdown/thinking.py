@@ -76,13 +76,8 @@ def _marks(text: str) -> list[_Mark]:
     return found
 
 
-def _without_spans(text: str) -> str:
-    """The text with code spans blanked out, character for character."""
-    return _CODE_SPAN.sub(lambda found: "\0" * len(found[0]), text)
-
-
 def _without_code(text: str, start: int, opened: str) -> str:
-    """The same with all code, from ``start`` on, where the fence ``opened`` is open, "" for none."""
+    """The text with all code blanked out, from ``start`` on, where the fence ``opened`` is open, "" for none."""
     fence = f"{opened}\n" if opened else ""
     return text[:start] + names.without_code(fence + text[start:])[len(fence) :]
 
@@ -98,7 +93,7 @@ def take_off(answer: str, *, inside: str = "") -> tuple[str, tuple[Removed, ...]
     Also what was taken off, in order; what remains is in the answer's own words and order. Thinking that never ends
     leaves "": the text did not begin. ``inside`` opens the fence that the answer goes on in, "" for none."""
     removed: list[Removed] = []
-    marks = _marks(_without_spans(answer))
+    marks = _marks(_CODE_SPAN.sub(lambda found: "\0" * len(found[0]), answer))
     prefix, start = _after_leading(answer, marks, removed)
     plain = _without_code(answer, start, prefix.strip() or inside)
     marks = [mark for mark in _marks(plain) if mark.start >= start]
