@@ -16,6 +16,7 @@ from scripted_server import ScriptedServer
 from workspaces import OUTLINE, ROOT, draft_of, expand, shipped, small
 
 from expand import RunResult, Workspace, expand_chapter
+from expand.doctor.outline_check import check_outlines
 from expand.ledger import verify
 from expand.llm.tokens import TokenCounter
 from expand.llm.types import Answer, Finish
@@ -259,6 +260,25 @@ def test_claims_have_to_be_cited(tmp_path: Path) -> None:
         )
     }
     assert found(run(place, author(says), fresh=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "other"),
+    [
+        ("mkdocs.yml", "docs_dir: chapters\n", "docs_dir: chapters\nmarkdown_extensions: [footnotes]\n"),
+        (".vitepress/config.mts", "export default {}\n", "import footnote from 'markdown-it-footnote'\n"),
+    ],
+)
+def test_a_site_that_shows_no_footnotes_is_named(tmp_path: Path, file: str, text: str, other: str) -> None:
+    workspace = Workspace.open(cited(tmp_path))
+    assert check_outlines(workspace, ["07"]).findings == ()
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(text, encoding="utf-8")
+    (warning,) = check_outlines(workspace, ["07"]).findings
+    assert "shows none as it is set up here; add" in warning.sentence
+    assert warning.level == "warning"
+    (tmp_path / file).write_text(other, encoding="utf-8")
+    assert check_outlines(workspace, ["07"]).findings == ()
 
 
 def test_a_section_quotes_its_own_references(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from expand import __version__
 from expand.document import layout
 from expand.document.page import Page
+from expand.document.site import site_of
 from expand.drafting.brief import brief_warnings, read_brief
 from expand.errors import InputError, InputErrors, Place
 from expand.markdown import matching
@@ -117,6 +118,11 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
                 from expand.references.reference_files import read_references  # start-up time
 
                 read_references(workspace, book, outline)
+                site = site_of(workspace.source_path(outline.source), root)
+                if not site.shows_footnotes:
+                    message = f"citations become footnotes, and {site.generator.name} shows none as it is set up here"
+                    remedy = f"add {site.generator.footnotes.partition('|')[0]} to its configuration"
+                    findings.append(_finding("warning", Place(path=path), message, remedy, root))
     return OutlineCheck(findings=tuple(findings), errors=tuple(errors), read=read)
 
 

@@ -44,7 +44,8 @@ class Generator:
     without an ending is one to a page; ``html``: one that ends in .html too; ``folders``: a page's address is a folder,
     so that other links start from there; ``rooted``: a link that begins with / starts from the documents' folder, or
     from one in ``served``. ``complete``: the listing names documents by their paths, written ones or not. ``exclude``
-    is the setting that keeps files out of the site."""
+    is the setting that keeps files out of the site. ``footnotes`` is a pattern that its configuration has where pages
+    show footnotes, "" where they always do."""
 
     name: GeneratorName
     marks: tuple[str, ...] = ()
@@ -56,6 +57,7 @@ class Generator:
     served: tuple[str, ...] = ()
     complete: bool = False
     exclude: str = ""
+    footnotes: str = ""
 
 
 _SCRIPT_ENDINGS = ("ts", "js", "mts", "mjs", "cts", "cjs")
@@ -107,6 +109,12 @@ class Site(NamedTuple):
         parent."""
         read = _READERS.get(self.generator.name)
         return read(self.folder) if read else Configuration(self.folder)
+
+    @property
+    def shows_footnotes(self) -> bool:
+        """Whether its pages show footnotes as such, and not the marks of them."""
+        pattern, files = self.generator.footnotes, (self.folder / mark for mark in self.generator.marks)
+        return not pattern or any(re.search(pattern, _text(file)) for file in files if file.is_file())
 
 
 def site_at(folder: Path) -> Site | None:
