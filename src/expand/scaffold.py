@@ -250,10 +250,8 @@ def _site(root: Path) -> tuple[Site, Sequence[Site]]:
 def _plain_folder(root: Path) -> Path:
     """The folder that has most of the documents of a tree without a site generator."""
     every = [file for file in _documents(root)[0] if not _NO_CHAPTERS.match(PurePosixPath(file).name)]
-    for name in _FOLDERS:
-        if 2 * sum(file.startswith(f"{name}/") for file in every) >= max(1, len(every)):
-            return root / name
-    return root
+    counts = {name: sum(file.startswith(f"{name}/") for file in every) for name in _FOLDERS}
+    return next((root / name for name in _FOLDERS if 2 * counts[name] >= max(1, len(every))), root)
 
 
 def _documents(folder: Path) -> tuple[list[str], int]:
@@ -491,10 +489,8 @@ def _first(chapters: tuple[TreeChapter, ...]) -> TreeChapter:
     """The chapter to start with: the first stub that is more than a title page, else the first that is."""
     real = [c for c in chapters if c.state.kind == "chapter" and Path(c.source).stem.lower() not in _FIRST_PAGES]
     stubs = [c for c in real if not c.state.finished]
-    for some in (stubs, real, chapters):
-        if some:
-            return next((c for c in some if len(c.sections) > 1), some[0])
-    return _FIRST
+    some = stubs or real or chapters
+    return next((c for c in some if len(c.sections) > 1), some[0])
 
 
 def _common_files(

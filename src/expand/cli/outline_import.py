@@ -168,14 +168,8 @@ def _entries(reading: DocumentReading) -> Iterator[dict[str, Json]]:
         entries = [(proposal.line, 0, proposal.title, proposal.target, len(proposal.sections))]
         entries += [(s.line, n, s.title, s.length, len(s.topics)) for n, s in enumerate(proposal.sections, 1)]
         for line, section, title, length, below in entries:
-            yield {
-                "line": line,
-                "chapter": proposal.id,
-                "section": section,
-                "title": title,
-                "length": str(length) if length else None,
-                "below": below,
-            }
+            row: dict[str, Json] = {"line": line, "chapter": proposal.id, "section": section, "title": title}
+            yield row | {"length": str(length) if length else None, "below": below}
 
 
 _COLUMNS: tuple[TableColumn[dict[str, Json]], ...] = (

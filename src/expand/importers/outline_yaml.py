@@ -23,7 +23,7 @@ from expand.markdown.matching import title_key
 # Letters first; then nothing that means something in YAML, in brackets or out of them.
 _SAFE = re.compile(r"[^\W\d_][^\n:#{}\[\],&*!|>'\"%@`\\]*(?<!\s)")
 _NO_TEXT = re.compile(r"(?i)y|n|yes|no|on|off|true|false|null")
-SCHEMA_LINE = "# yaml-language-server: $schema={schema}\n"
+_SCHEMA_LINE = "# yaml-language-server: $schema={schema}\n"
 
 
 class OutlineLanguage(NamedTuple):
@@ -46,7 +46,7 @@ def new_outline(proposal: Proposal, *, source: str, language: OutlineLanguage, s
     root = CommentedMap(id=_id(proposal.id), title=language.node(proposal.title), source=_text(source))
     _state(root, proposal, language)
     root["sections"] = [_new_section(section, language) for section in proposal.sections]
-    return (SCHEMA_LINE.format(schema=schema) if schema else "") + _dumped(root)
+    return (_SCHEMA_LINE.format(schema=schema) if schema else "") + _dumped(root)
 
 
 def updated_outline(
@@ -61,15 +61,13 @@ def updated_outline(
     former = _yaml().load(changed)
     dash = _dash(former, "sections")
     titles = [section.title for section in sections]
-    order = _order(titles, [_words(node.get("title")) for node in former["sections"]])
-    dropped = tuple(_words(node.get("title"))[0] for at, node in enumerate(former["sections"]) if at not in order)
+    kept = _order(titles, former["sections"])
+    dropped = tuple(_words(node)[0] for at, node in enumerate(former["sections"]) if at not in kept)
     fresh = [_new_section(section, language) for section in settled(proposal, lines=lines).sections]
-    changed = _relisted(changed, ("sections",), order, fresh, dash)
+    changed = _relisted(changed, ("sections",), titles, fresh, dash)
     for at, section in enumerate(sections):
-        present = _yaml().load(changed)["sections"][at].get("topics") or []
-        order = _order(section.topics, [_words(item) for item in present])
-        fresh = [language.node(topic) for topic in section.topics]
-        changed = _relisted(changed, ("sections", at, "topics"), order, fresh, dash)
+        topics = [language.node(topic) for topic in section.topics]
+        changed = _relisted(changed, ("sections", at, "topics"), section.topics, topics, dash)
     root = _yaml().load(changed)
     _say(root, "title", proposal.title, language)
     _state(root, proposal, language)
@@ -89,7 +87,7 @@ def new_book(*, title: str, language: str, tokens: int, chapters: Sequence[Mappi
     ]
     return "".join(
         [
-            SCHEMA_LINE.format(schema=schema),
+            _SCHEMA_LINE.format(schema=schema),
             _dumped({"title": _text(title), "language": language}),
             "layout: keep # documents keep their form; numbered: expand sets headings, header and contents\n",
             "# audience: Whom it is written for, and what they know already.\n",
@@ -215,28 +213,28 @@ def _say(node: CommentedMap, key: str, text: str, language: OutlineLanguage) -> 
 
 
 def _words(node: Any) -> list[str]:
+    """A text in all of its languages; of what has more keys, the title."""
     if isinstance(node, dict):
-        return [str(text) for text in node.values()]
+        return _words(node["title"]) if "title" in node else [str(text) for text in node.values()]
     return [] if node is None else [str(node)]
 
 
-def _order(wanted: Sequence[str], present: Sequence[Sequence[str]]) -> list[int | None]:
+def _order(wanted: Sequence[str], present: Sequence[Any]) -> list[int | None]:
     """For each wanted text the number of the present item that says it, None where none does."""
-    keys = [{title_key(word) for word in words} for words in present]
+    keys = [{title_key(word) for word in _words(item)} for item in present]
     order: list[int | None] = []
     for text in wanted:
         order.append(next((at for at, own in enumerate(keys) if at not in order and title_key(text) in own), None))
     return order
 
 
-def _relisted(
-    text: str, path: tuple[str | int, ...], order: Sequence[int | None], fresh: Sequence[Any], dash: int
-) -> str:
-    """The text with the items of the list at a path in this order; where it is None, the fresh one at that place."""
+def _relisted(text: str, path: tuple[str | int, ...], wanted: Sequence[str], fresh: Sequence[Any], dash: int) -> str:
+    """The text with the items of the list at a path that say what is wanted, in this order; fresh ones for the rest."""
     root = node = _yaml().load(text)
     for step in path[:-1]:
         node = node[step]
     present: Any = node.get(path[-1]) or []
+    order = _order(wanted, present)
     if order == list(range(len(present))):
         return text
     rows = text.splitlines(keepends=True)
@@ -272,13 +270,12 @@ def _with_comments(rows: Sequence[str], line: int, column: int) -> int:
 
 def _end(rows: Sequence[str], line: int, column: int) -> int:
     """The line after the last one of the list; what comments on the next key is not of it."""
-    last = line
-    for at, row in enumerate(rows[line:], line):
-        if row.strip() and _indent(row) <= column and not row.lstrip().startswith("#"):
-            break
-        if row.strip() and _indent(row) > column:
-            last = at + 1
-    return last
+    end = line
+    while end < len(rows) and (_indent(rows[end]) > column or not rows[end].strip() or rows[end].lstrip()[0] == "#"):
+        end += 1
+    while end > line and (_indent(rows[end - 1]) <= column or not rows[end - 1].strip()):
+        end -= 1
+    return end
 
 
 def _indent(row: str) -> int:
