@@ -83,11 +83,8 @@ class ServerProcess:
 
     def close(self) -> None:
         """End the process."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        with self._process:  # at its end its pipes are closed, and it is waited for
+            self._process.kill()
 
 
 def is_installed(file: ModelFile | None = None) -> bool:

@@ -394,7 +394,10 @@ def providers(overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[
     """All known providers by name: the ready ones with the settings' tables, which have been validated, laid over."""
     known = {COMPATIBLE.name: COMPATIBLE}
     for name, table in (*ready_tables("providers").items(), *(overrides or {}).items()):
-        known[name] = _provider_laid_over(known.get(name) or Provider(name=name, title=name), table)
+        provider = known.get(name) or Provider(name=name, title=name)
+        # A profile is read where it is laid over the model's.
+        merged = {part: {**getattr(provider, part), **table[part]} for part in ("headers", "profile") if part in table}
+        known[name] = replace(provider, **{**_frozen(table), **merged})
     return known
 
 
@@ -420,9 +423,3 @@ def recognised(base_url: str, known: Mapping[str, Provider]) -> Provider:
         if provider.port is not None and provider.port == port and base_url.startswith("http:"):
             return replace(provider, recognised_by=f"port {port}")
     return COMPATIBLE
-
-
-def _provider_laid_over(provider: Provider, table: Mapping[str, Any]) -> Provider:
-    # A profile is read where it is laid over the model's.
-    under = {name: {**getattr(provider, name), **table[name]} for name in ("headers", "profile") if name in table}
-    return replace(provider, **{**_frozen(table), **under})
