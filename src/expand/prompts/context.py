@@ -49,9 +49,7 @@ class _ChapterFields:
 class _BookFields(_ChapterFields):
     language_name: Annotated[str, "The same in words.", "English"]
     book_title: Annotated[str, "The book's title.", "C07 Process Management"]
-    audience: Annotated[
-        str, "Whom it is written for: the outline's, else the book's, else \"\".", "Experienced Rust programmers"
-    ]
+    audience: Annotated[str, 'Whom it is written for; "" if nobody says.', "Experienced Rust programmers"]
     house_rules: Annotated[tuple[str, ...], "The book's house rules.", ("Name every version.",)]
 
 
@@ -65,25 +63,17 @@ class ChapterContext(_BookFields):
     sections: Annotated[tuple[SectionContext, ...], "All sections of the chapter, in their order.", (_EXAMPLE_SECTION,)]
     code_check: Annotated[bool, "Whether toolchains judge the code blocks.", True] = False
     numbered: Annotated[bool, "Whether the headings of its sections have numbers.", True] = True
-    units: Annotated[
-        tuple[Unit, ...], "What its requests count: `lines`, `words`, `characters` or several.", ("lines",)
-    ] = ("lines",)
-    brief: Annotated[
-        str, 'What the chapter\'s brief says for all sections, as YAML; "" without one.', "edition: '2024'"
-    ] = ""
+    units: Annotated[tuple[Unit, ...], "What its requests count: `lines`, `words`, `characters`.", ("lines",)] = (
+        "lines",
+    )
+    brief: Annotated[str, "What the brief says for all sections, as YAML.", "edition: '2024'"] = ""
     cites: Annotated[bool, "Whether requests quote passages of references, to be cited.", True] = False
     references: Annotated[
-        str, "Passages of the references, each behind its name.", "[R1] src/lib.rs:10-12 pub fn stop() {}"
+        str, "Passages of the references, each behind its name.", "[R1] lib.rs:10 pub fn stop() {}"
     ] = ""
-    memory: Annotated[
-        str, 'What the book\'s other chapters have settled, line by line; "" for nothing.', "- work queue: jobs"
-    ] = ""
-    voice: Annotated[
-        str, 'Excerpts of the finished chapters to write like; "" for none.', "You start a worker first."
-    ] = ""
-    beside: Annotated[
-        str, 'What the document says beside the outline\'s sections; "" for nothing.', "# Signals\n\nRead on."
-    ] = ""
+    memory: Annotated[str, "What the book's other chapters have settled, line by line.", "- work queue: jobs"] = ""
+    voice: Annotated[str, "Excerpts of the finished chapters to write like.", "You start a worker first."] = ""
+    beside: Annotated[str, "What the document says beside the outline's sections.", "# Signals\n\nRead on."] = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,53 +84,29 @@ class RequestContext(_ChapterFields):
     section_number: Annotated[int, "The section's number, from 1.", 2]
     section_title: Annotated[str, "The section's title.", "Profiling tools"]
     topics: Annotated[tuple[str, ...], "The topics that this request is about.", ("The perf tool",)]
-    lines: Annotated[
-        int,
-        "How many lines it asks for, or words or characters; the last figure in front of the unit is taken.",
-        45,
-    ]
-    topic_lines: Annotated[
-        tuple[int, ...], "How much of it each topic gets, where outline or brief says so.", (30, 15)
-    ] = ()
+    lines: Annotated[int, "How much it asks for, in `unit`; the last figure in front of the unit is taken.", 45]
+    topic_lines: Annotated[tuple[int, ...], "How much of it each topic gets, if anybody says.", (30, 15)] = ()
     unit: Annotated[Unit, "What it counts: `lines`, `words` or `characters`.", "lines"] = "lines"
     previous_section: Annotated[str, 'The title of the section before, "" for the first.', "Methods"] = ""
     section_note: Annotated[str, "The outline's instruction for the section.", "Say what needs root."] = ""
     source_material: Annotated[str, "The author's own text that stands in this place already.", "Measure first."] = ""
     revises_source: Annotated[bool, "Whether that text gives way to what is asked for.", False] = False
     before: Annotated[str, "The end of what the section says so far.", "It needs no recompilation."] = ""
-    standing: Annotated[
-        str, 'What the section has defined so far, "" if nothing.', "types Sample; functions record"
-    ] = ""
-    open_fence: Annotated[
-        str, 'The opening line of a code block that the text breaks off in, "" if none.', "```rust"
-    ] = ""
-    cut: Annotated[
-        bool, "Whether the text was cut: then the answer is to begin with its last line, from the start.", True
-    ] = False
+    standing: Annotated[str, "What the section has defined so far.", "types Sample; functions record"] = ""
+    open_fence: Annotated[str, "The opening line of a code block that the text breaks off in.", "```rust"] = ""
+    cut: Annotated[bool, "Whether the text was cut: the answer is to begin with its last line again.", True] = False
     aspect: Annotated[str, 'The side of a topic to look at, "" for the whole.', "common mistakes"] = ""
     code_examples: Annotated[int, "How many code examples this request is to bring.", 2] = 0
     instruction: Annotated[str, "What an editor wants of a new version.", "more on perf c2c"] = ""
     present: Annotated[str, "The text that is to be replaced.", "perf samples the stack."] = ""
-    problems: Annotated[
-        tuple[str, ...], "What a repair is to mend.", ("line 3: the code does not parse; mend it",)
-    ] = ()
+    problems: Annotated[tuple[str, ...], "What a repair is to mend.", ("line 3: the code does not parse",)] = ()
     code_only: Annotated[bool, "Whether a repair is of code blocks alone, which are all of `present`.", True] = False
     opens_section: Annotated[bool, "Whether the section's first topic begins with this request.", True] = False
-    opening: Annotated[
-        str,
-        "What stands above the section's topics already: the author's text, else the brief's first sentences.",
-        "With the goals set, …",
-    ] = ""
-    section_brief: Annotated[
-        str, "What the brief says for this section and these topics, as YAML.", "relies_on: [Worker]"
-    ] = ""
+    opening: Annotated[str, "What stands above the topics: the author's or the brief's.", "With the goals set, …"] = ""
+    section_brief: Annotated[str, "What the brief says for these topics, as YAML.", "relies_on: [Worker]"] = ""
     closes_section: Annotated[bool, "Whether the section's last topic is among this request's.", True] = False
-    section_references: Annotated[
-        str, "Further passages of the references, for this section.", "[R7] docs/stop.md:3 It waits."
-    ] = ""
-    must_cite: Annotated[
-        tuple[str, ...], "Claims that this request's text has to make and to cite.", ("It stops within 5 s.",)
-    ] = ()
+    section_references: Annotated[str, "Further passages of the references.", "[R7] docs/stop.md:3 It waits."] = ""
+    must_cite: Annotated[tuple[str, ...], "Claims that the text has to make and cite.", ("It stops within 5 s.",)] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,9 +133,7 @@ class BriefContext(_ChapterFields):
     code_examples: Annotated[int, "How many code examples it is to have; 0 if nobody says.", 28]
     code_language: Annotated[str, 'The language of its code, "" if nobody says.', "rust"]
     sections: Annotated[tuple[SectionContext, ...], "Its sections, in their order.", (_EXAMPLE_SECTION,)]
-    references: Annotated[
-        str, "Passages of the references that sections will be given.", "[R7] docs/stop.md:3 It waits."
-    ] = ""
+    references: Annotated[str, "Passages of the references for sections.", "[R7] docs/stop.md:3 It waits."] = ""
     present: Annotated[str, "The former answer, where it could not be used.", "sections: []"] = ""
     problems: Annotated[tuple[str, ...], "What was wrong with it.", ("there are no sections",)] = ()
 
@@ -192,14 +156,10 @@ class ReviewContext:
     """What ``review.j2`` and ``second_look.j2`` may use: a drafted chapter that is read through."""
 
     language_name: Annotated[str, "The language of the draft in words.", "English"]
-    kinds: Annotated[
-        Mapping[str, str], "The kinds of findings and what each says.", {"seam": "a passage does not follow"}
-    ]
+    kinds: Annotated[Mapping[str, str], "The kinds of findings and what each says.", {"seam": "it does not follow"}]
     most: Annotated[int, "How many findings are taken.", 14]
     sections: Annotated[tuple[SectionContext, ...], "The sections; their text is `material`.", (_EXAMPLE_SECTION,)] = ()
-    references: Annotated[
-        str, "Passages of the references that sections were given.", "[R7] docs/stop.md:3 It waits."
-    ] = ""
+    references: Annotated[str, "Passages of the references for sections.", "[R7] docs/stop.md:3 It waits."] = ""
     changes: Annotated[tuple[ChangeContext, ...], "What a second look is to confirm or reject.", ()] = ()
 
 
@@ -213,9 +173,7 @@ class TranslationContext:
     original_language_name: Annotated[str, "The language of the passages, in words.", "Chinese"]
     passages: Annotated[tuple[str, ...], "The passages, each on one line.", ("剖析之前先定目标。",)]
     glossary: Annotated[Mapping[str, str], "Terms in the passages, and how they are translated.", {"热点": "hot spot"}]
-    problems: Annotated[
-        tuple[str, ...], "What was wrong with the former answer, by passage.", ("[[1]] lacks `perf`",)
-    ] = ()
+    problems: Annotated[tuple[str, ...], "What was wrong with the former answer.", ("[[1]] lacks `perf`",)] = ()
 
 
 _DECOY = "It is said here in 7 lines, 80 words. 这里有 7 行、80 字。"
