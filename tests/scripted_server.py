@@ -4,7 +4,7 @@ and under the name that the tests know it by. It lives in ``expand.testing``.
 
 from __future__ import annotations
 
-from expand.testing.behaviours import Behaviour
+from expand.testing.scripted_author import Behaviour
 from expand.testing.server import Received, ScriptedServer, main
 
 __all__ = ["Behaviour", "Received", "ScriptedServer", "main"]

@@ -672,7 +672,7 @@ async def test_text_comes_piece_by_piece_and_the_usage_at_the_end(server: Script
 async def test_a_profile_can_ask_for_plain_answers(server: ScriptedServer) -> None:
     streamed = await asked(server)
     server.requests.clear()
-    server._generator.written.clear()
+    server._sentences.clear()
     pieces: list[str] = []
     plain = await asked(server, pieces, stream=False)
     assert not server.requests[0].streamed
@@ -749,7 +749,7 @@ async def test_an_answer_that_breaks_off_leaves_its_pieces(
     server: ScriptedServer, behaviour: Any, failure: Failure
 ) -> None:
     whole = (await asked(server)).text
-    server._generator.written.clear()
+    server._sentences.clear()
     server.behaviour = behaviour
     pieces: list[str] = []
     with pytest.raises(AttemptFailedError) as caught:

@@ -22,7 +22,7 @@ from expand.ledger import verify
 from expand.llm.types import Answer, Finish, Usage
 from expand.outline import Outline, Quality, Section, Text, too_many_examples
 from expand.testing import ScriptedAuthor, SentRequest
-from expand.testing.behaviours import TextGenerator, written
+from expand.testing.scripted_author import Script
 
 BRIEF = """\
 Here is the plan:
@@ -56,12 +56,12 @@ sections:
 def author(brief: str | Callable[[int], str | Answer] = BRIEF) -> ScriptedAuthor:
     """Answers the request for a brief with ``brief``, by its number from 0, and writes sections to order."""
 
-    generator = TextGenerator()
+    script = Script()
 
     def write(sent: SentRequest) -> str | Answer:
         if sent.purpose == "brief":
             return brief if isinstance(brief, str) else brief(sum(s.purpose == "brief" for s in made.requests) - 1)
-        return written(sent.question, "normal", generator=generator, ratio=1.0)[0]
+        return script.written(sent)[0]
 
     made = ScriptedAuthor(write=write)
     return made

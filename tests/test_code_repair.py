@@ -15,7 +15,7 @@ from expand.api import expand_chapter
 from expand.code_check import sandbox
 from expand.drafting.results import RunResult
 from expand.testing import ScriptedAuthor, SentRequest
-from expand.testing.behaviours import TextGenerator, written
+from expand.testing.scripted_author import Script
 
 pytestmark = pytest.mark.skipif(not sandbox.kind_here(), reason="nothing here can contain a command")
 
@@ -39,7 +39,7 @@ def author(
 ) -> ScriptedAuthor:
     """An author whose first section has these blocks, the ``second`` those, and who answers repairs of topics by their
     round, or by the blocks that a request shows."""
-    generator, drafted, rounds = TextGenerator(), set[int](), [0]
+    script, drafted, rounds = Script(), set[int](), [0]
     of_section = {1: blocks, 2: second}
 
     def write(sent: SentRequest) -> str:
@@ -48,7 +48,7 @@ def author(
             if not isinstance(repairs, dict):
                 return repairs(sent.last_user_message.partition("<<<\n")[2].partition("\n>>>")[0])
             return repairs[rounds[0]].pop(0) if repairs.get(rounds[0]) else "I cannot."
-        text, _ = written(sent.question, "normal", generator=generator)
+        text, _ = script.written(sent)
         own = () if sent.section in drafted else of_section.get(sent.section, ())
         drafted.add(sent.section)
         if not own:

@@ -17,8 +17,8 @@ from expand.drafting.section_text import SectionText, Skeleton
 from expand.llm.types import Finish
 from expand.markdown import assemble, blocks
 from expand.testing import Behaviour, ScriptedAuthor
-from expand.testing.behaviours import GoesOn
 from expand.testing.runs import drafted
+from expand.testing.scripted_author import GoesOn
 
 TEXT = """Intro says **bold words**, `a code span` and [a link](https://example.org/a_b) that goes on.
 

@@ -22,10 +22,18 @@ from typer.testing import CliRunner
 
 from expand.budget import Amount, Limit
 from expand.cli import app
-from expand.doctor import CheckResult, from_error
-from expand.doctor.environment import Terminal, check_environment
-from expand.doctor.model_checks import EndpointReply, ask_endpoint, endpoint_from
-from expand.doctor.run_checks import CHAPTER, DoctorReport, run_checks
+from expand.doctor.checks import (
+    CHAPTER,
+    CheckResult,
+    DoctorReport,
+    EndpointReply,
+    Terminal,
+    ask_endpoint,
+    check_environment,
+    endpoint_from,
+    from_error,
+    run_checks,
+)
 from expand.errors import AuthorError, InputError
 from expand.ledger import Ledger, State
 from expand.llm import local_model

@@ -52,7 +52,7 @@ class Author:
         return [(sent.purpose, self.topic(sent)) for sent in self.scripted.requests]
 
     def topic(self, sent: SentRequest) -> str:
-        return "+".join(sent.question.subjects)
+        return "+".join(sent.subjects)
 
     def write(self, sent: SentRequest) -> Written:
         topic, number = self.topic(sent), len(self.scripted.requests)

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+import expand.doctor as shell_command_module
 from expand.cli import app
-from expand.doctor import environment as shell_command_module
-from expand.doctor.environment import shell_command
+from expand.doctor import shell_command
 from expand.doctor.outline_check import check_outlines
 from expand.errors import InputError
 from expand.scaffold import MOST_DOCUMENTS, DocsTree, create_workspace, find_tree

@@ -20,7 +20,7 @@ from expand.checks.requirements import wrong_length
 from expand.markdown import lines
 from expand.outline import Plan, Section, Text, under
 from expand.testing import ScriptedAuthor, SentRequest
-from expand.testing.behaviours import TextGenerator, written
+from expand.testing.scripted_author import Script
 
 STATED = re.compile(r"(\d+)\s*(lines|行|words|字)")
 
@@ -228,10 +228,10 @@ def _is_prose(part: str) -> bool:
 
 def wrapping(prose: Rows | None) -> ScriptedAuthor:
     """The usual author, whose prose is wrapped otherwise."""
-    generator = TextGenerator()
+    script = Script()
 
     def write(sent: SentRequest) -> str:
-        text = written(sent.question, "normal", generator=generator)[0]
+        text = script.written(sent)[0]
         return text if prose is None or sent.purpose == "brief" else rewritten(text, prose)
 
     return ScriptedAuthor(write=write)
@@ -260,8 +260,8 @@ def padding(rows: Callable[[int, int], list[str]]) -> ScriptedAuthor:
 
     def write(sent: SentRequest) -> str:
         if sent.purpose == "brief":
-            return written(sent.question, "normal", generator=TextGenerator())[0]
-        heads = sent.question.headings or ("",)
+            return Script().written(sent)[0]
+        heads = sent.headings or ("",)
         size = max(3, sent.asked_lines // len(heads) - 2)
         text = ""
         for head in heads:

@@ -18,7 +18,7 @@ from expand.drafting.memory import MOST_TYPES, Remembered, memorable, read_memor
 from expand.outline import Outline, Text
 from expand.schema import Json
 from expand.testing import ScriptedAuthor, SentRequest
-from expand.testing.behaviours import TextGenerator, written
+from expand.testing.scripted_author import Script
 
 FIRST = """\
 id: 01
@@ -50,10 +50,10 @@ pub enum Outcome {{ Done, Failed }}
 
 def author(*answers: tuple[str, str]) -> ScriptedAuthor:
     """Writes sections to order, and what ``answers`` say in front of the text of the sections that they name."""
-    generator, told = TextGenerator(), dict(answers)
+    script, told = Script(), dict(answers)
 
     def write(sent: SentRequest) -> str:
-        text = written(sent.question, "normal", generator=generator, ratio=1.0)[0]
+        text = script.written(sent)[0]
         title = next((title for title in told if f": {title}\n" in sent.last_user_message), "")
         return f"{told.pop(title)}\n{text}" if title and sent.purpose == "draft" else text
 

@@ -101,8 +101,8 @@ def outline(sections: list[Section]) -> str:
 
 def written(sent: SentRequest) -> str:
     """Lines that name the topic they are for, none twice."""
-    topics = [t for _, topics, _ in [*FIRST, NEW] for t in topics if t in sent.question.headings]
-    named = topics if len(topics) > 1 else [*sent.question.subjects, f"section {sent.section}"][:1]
+    topics = [t for _, topics, _ in [*FIRST, NEW] for t in topics if t in sent.headings]
+    named = topics if len(topics) > 1 else [*sent.subjects, f"section {sent.section}"][:1]
     edition = crc32(sent.last_user_message.encode()) % 10**6
     each = max(1, sent.asked_lines // len(named) - 2 * (len(named) > 1))
     return "\n\n".join(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from expand.cli import app
-from expand.doctor.environment import shell_command
+from expand.doctor import shell_command
 from expand.doctor.outline_check import check_outlines
 from expand.document.site import SummaryEntry, read_summary
 from expand.errors import InputError, InputErrors

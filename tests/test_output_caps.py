@@ -9,7 +9,7 @@ from workspaces import small
 
 from expand import RunResult, Workspace, expand_chapter
 from expand.testing import ScriptedAuthor, SentRequest
-from expand.testing.behaviours import TextGenerator, billed, written
+from expand.testing.scripted_author import Script, billed
 
 MODEL = "gpt-4o-mini"
 
@@ -26,10 +26,10 @@ def used_share(author: ScriptedAuthor, texts: list[str]) -> float:
 
 
 def noting(texts: list[str]) -> ScriptedAuthor:
-    generator = TextGenerator()
+    script = Script()
 
     def write(request: SentRequest) -> str:
-        texts.append(written(request.question, "normal", generator=generator)[0])
+        texts.append(script.written(request)[0])
         return texts[-1]
 
     return ScriptedAuthor(write=write)

@@ -35,7 +35,7 @@ from expand.document import draft as document
 from expand.drafting.read_through import MOST_FINDINGS, MOST_SAID, READ_KINDS, parsed
 from expand.ledger import verify
 from expand.testing import ScriptedAuthor, SentRequest
-from expand.testing.behaviours import TextGenerator, written
+from expand.testing.scripted_author import Script
 
 PLANTED: Mapping[int, Sequence[str]] = {
     1: (
@@ -92,11 +92,11 @@ def reader(
     planted: Mapping[int, Sequence[str]] = PLANTED,
 ) -> ScriptedAuthor:
     """Writes sections with planted lines at their ends, reports ``findings``, and confirms all but ``rejects``."""
-    generator = TextGenerator()
+    script = Script()
 
     def write(sent: SentRequest) -> str | Answer | AttemptFailedError:
         if sent.purpose != "review":
-            text = written(sent.question, "normal", generator=generator)[0]
+            text = script.written(sent)[0]
             own = "\n".join(planted.get(sent.section, ())).split("\n")
             return "\n".join([*text.rstrip("\n").split("\n")[: -2 * len(own)], *("\n\n".join(own)).split("\n"), ""])
         if "Finding 1 (" in sent.last_user_message:
@@ -650,7 +650,7 @@ def test_what_was_bought_before_a_kill_is_not_bought_again(tmp_path: Path) -> No
     look = threading.Event()
 
     def reply(call: Call) -> Reply:
-        if "Finding 1 (" not in call.question.text:
+        if "Finding 1 (" not in call.last_user_message:
             return answer(call, json.dumps({"findings": FIVE}))
         first, verdicts = not look.is_set(), [{"finding": number, "confirmed": True} for number in range(1, 6)]
         look.set()
@@ -743,7 +743,7 @@ def test_review_reads_and_prints(tmp_path: Path) -> None:
     place = drafted(small(tmp_path))
 
     def reply(call: Call) -> Reply:
-        looks = "Finding 1 (" in call.question.text
+        looks = "Finding 1 (" in call.last_user_message
         verdicts = [{"finding": number, "confirmed": True} for number in range(1, 6)]
         return answer(call, json.dumps({"verdicts": verdicts} if looks else {"findings": FIVE}))
 
@@ -776,7 +776,8 @@ def test_a_run_prints_what_was_read(tmp_path: Path) -> None:
         if call.purpose != "review":
             return answer(call, call.good_text())
         verdicts = json.dumps({"verdicts": [{"finding": 1, "confirmed": True}]})
-        return answer(call, verdicts if "Finding 1 (" in call.question.text else json.dumps({"findings": [finding]}))
+        looks = "Finding 1 (" in call.last_user_message
+        return answer(call, verdicts if looks else json.dumps({"findings": [finding]}))
 
     with BehaviourServer((Behaviour(name="reads", does="", reply=reply),)) as server:
         words = ("chapter", "07", "--json", "--model", "reads", "--base-url", server.base_url)

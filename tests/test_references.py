@@ -24,7 +24,7 @@ from expand.references.citations import citation_findings, with_footnotes, with_
 from expand.references.passages import MOST_CHARACTERS, MOST_LINES, passages_of, rankings, within_tokens
 from expand.references.passages import shown as shown_passage
 from expand.testing import ScriptedAuthor, SentRequest
-from expand.testing.behaviours import TextGenerator, written
+from expand.testing.scripted_author import Script
 
 RUST = """\
 //! Workers and how they end.
@@ -89,13 +89,13 @@ Says = Callable[[SentRequest], str]
 
 def author(says: dict[int, Says], repairs: Says | None = None) -> ScriptedAuthor:
     """Writes sections to order, each with a sentence of its own in its first request."""
-    generator = TextGenerator()
+    script = Script(ratio=0.85)
     said: set[int] = set()
 
     def write(sent: SentRequest) -> str:
         if sent.purpose == "repair" and repairs is not None:
             return repairs(sent)
-        text = written(sent.question, "normal", generator=generator, ratio=0.85)[0]
+        text = script.written(sent)[0]
         if sent.section in says and sent.section not in said:
             said.add(sent.section)
             first, _, rest = text.partition("\n\n") if text.startswith("### ") else ("", "", text)
@@ -619,13 +619,13 @@ def test_most_of_the_prompts_is_one_prefix_with_brief_and_references(tmp_path: P
 
 def test_a_citation_may_be_cut_in_two(tmp_path: Path) -> None:
     place = cited(tmp_path)
-    generator = TextGenerator()
+    script = Script(ratio=0.6)
 
     def write(sent: SentRequest) -> Answer | str:
         text = f"It waits [{name_of(sent, 'fn stop_worker')}], then it ends.\n"
         if "It waits [R\n>>>" in sent.last_user_message:
             return text
-        some = written(sent.question, "normal", generator=generator, ratio=0.6)[0]
+        some = script.written(sent)[0]
         if (sent.section, sent.purpose) == (3, "draft"):
             return Answer(text=f"{some}\n\n{text[:11]}", finish=Finish.LENGTH, usage=None, model="gpt-4.1")
         return some

@@ -222,9 +222,9 @@ async def test_an_author_of_ones_own_is_asked_for_every_model(place: Path) -> No
 def test_a_model_that_brings_fewer_lines_is_asked_for_fewer(place: Path, server: BehaviourServer) -> None:
     settings(place, 'fallback = ["good"]\n[author]\nmodel = "no-quota"\n[models.good]\nlines_per_request = 5\n')
     assert chapter(place, server).code in (0, 5)
-    asked = [call.question.asked[0] for call in server.calls["good"]]
+    asked = [call.asked[0] for call in server.calls["good"]]
     assert max(asked) == 5
-    assert max(call.question.asked[0] for call in server.calls["no-quota"]) > 5
+    assert max(call.asked[0] for call in server.calls["no-quota"]) > 5
 
 
 def test_doctor_looks_at_every_model(place: Path) -> None:

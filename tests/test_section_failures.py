@@ -49,8 +49,8 @@ def looping_in(*sections: int, times: int = 99) -> ScriptedAuthor:
         if sent.section in sections and seen.count(sent.section) < times:
             seen.append(sent.section)
             return LOOP
-        count, language = sent.question.asked
-        return "\n".join(author._generator.lines(sent.question, count, language)) + "\n"
+        count, language = sent.asked_lines, sent.language
+        return "\n".join(author.lines(sent, count, language)) + "\n"
 
     author.write = write
     return author
@@ -184,8 +184,8 @@ def test_a_draft_that_cannot_be_written_is_tried_again_and_told_at_the_end(place
         if draft.is_file():
             draft.unlink()
             draft.mkdir()
-        count, language = sent.question.asked
-        return "\n".join(author._generator.lines(sent.question, count, language)) + "\n"
+        count, language = sent.asked_lines, sent.language
+        return "\n".join(author.lines(sent, count, language)) + "\n"
 
     author.write = write
     result = run(place, author)

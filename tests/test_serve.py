@@ -269,7 +269,7 @@ def test_a_brief_and_a_length_that_is_off_are_decided_on_too(place: Path) -> Non
 
     class Long(ScriptedServer):
         def write(self, received: Any) -> tuple[str, str]:
-            return "\n".join(f"Sentence {n} of section {received.question.section}." for n in range(60)), "stop"
+            return "\n".join(f"Sentence {n} of section {received.section}." for n in range(60)), "stop"
 
     with Long() as server, serving(place, "--base-url", server.base_url) as page:
         page.act("/start", chapter="07")

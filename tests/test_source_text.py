@@ -12,7 +12,7 @@ from expand import RunResult, Workspace, expand_chapter
 from expand.checks import source_findings
 from expand.markdown import blocks
 from expand.testing import ScriptedAuthor, SentRequest
-from expand.testing.behaviours import TextGenerator, written
+from expand.testing.scripted_author import Script
 
 SENTENCE = "A named pipe outlives the processes that opened it, unlike an anonymous one."
 CARRIES = "Unlike an anonymous pipe, a named one outlives the processes that opened it: open it as a file."
@@ -43,10 +43,10 @@ TODO
 
 
 def run(place: Path, carried: str = "", **options: object) -> tuple[RunResult, ScriptedAuthor]:
-    generator = TextGenerator()
+    script = Script()
 
     def write(sent: SentRequest) -> str:
-        text = written(sent.question, "normal", generator=generator, ratio=1.0)[0]
+        text = script.written(sent)[0]
         if SENTENCE not in sent.last_user_message or not carried:
             return text
         return f"{carried}\n\n```rust\nfn open(path: &str) -> std::io::Result<std::fs::File> {{}}\n```\n\n{text}"

@@ -11,10 +11,8 @@ from workspaces import small
 
 from expand import AttemptFailedError, Failure, Finish, Message, Request, Workspace
 from expand.testing import Behaviour, ScriptedAuthor, this_machine_only
-from expand.testing.behaviours import INTERRUPTED
-from expand.testing.network import NetworkForbiddenError
-from expand.testing.runs import copy_workspace, drafted
-from expand.testing.scripted_author import FAILURES
+from expand.testing.runs import NetworkForbiddenError, copy_workspace, drafted
+from expand.testing.scripted_author import FAILURES, INTERRUPTED
 from expand.testing.server import ScriptedServer
 
 PASSING = """

@@ -19,7 +19,7 @@ from expand.llm.types import Finish
 from expand.markdown.lines import effective
 from expand.references.passages import Passage
 from expand.testing import ScriptedAuthor, SentRequest
-from expand.testing.behaviours import TextGenerator, written
+from expand.testing.scripted_author import Script
 
 
 def run(place: Path, author: ScriptedAuthor, **options: Any) -> RunResult:
@@ -53,12 +53,12 @@ def topics_of(workspace: Workspace, number: int) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("over", "condensed"), [(1.15, False), (1.25, True)])
 def test_a_section_that_runs_far_over_is_sent_back_once(tmp_path: Path, over: float, condensed: bool) -> None:
-    generator, first = TextGenerator(), [""]
+    script, first = Script(ratio=over), [""]
 
     def write(sent: SentRequest) -> str:
         if sent.purpose == "repair":
             return _shortened(first[0], most=150)
-        first[0] = written(sent.question, "normal", generator=generator, ratio=over)[0]
+        first[0] = script.written(sent)[0]
         return first[0]
 
     author = ScriptedAuthor(write=write)
@@ -109,12 +109,12 @@ def _shortened(text: str, *, most: int) -> str:
 
 
 def test_a_shorter_text_that_lost_an_example_is_not_taken(tmp_path: Path) -> None:
-    generator = TextGenerator()
+    script = Script()
 
     def write(sent: SentRequest) -> str:
         if sent.purpose != "repair":
-            return written(sent.question, "normal", generator=generator, ratio=1.5)[0]
-        lines = written(sent.question, "normal", generator=generator, ratio=1.0)[0]
+            return replace(script, ratio=1.5).written(sent)[0]
+        lines = script.written(sent)[0]
         return re.sub(r"(?s)```.*?```", "No code.", lines, count=1)
 
     author = ScriptedAuthor(write=write)
@@ -203,11 +203,11 @@ def test_what_may_be_chance_corrects_nothing(samples: list[tuple[int, int]], lea
 
 
 def test_an_author_who_varies_by_chance_is_asked_for_what_is_wanted(tmp_path: Path) -> None:
-    generator = TextGenerator()
+    script = Script()
     ratios = {1: 0.95, 2: 1.08, 3: 0.95, 4: 1.08}
 
     def write(sent: SentRequest) -> str:
-        return written(sent.question, "normal", generator=generator, ratio=ratios[sent.section])[0]
+        return replace(script, ratio=ratios[sent.section]).written(sent)[0]
 
     author = ScriptedAuthor(write=write)
     run(shipped(tmp_path), author, sections=[*ratios], concurrency=1, brief=False)

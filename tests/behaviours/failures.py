@@ -27,7 +27,7 @@ def _first(count: int, refusal: Callable[[], Reply]) -> Callable[[Call], Reply]:
 
 def _in_section(section: int, refusal: Reply) -> Callable[[Call], Reply]:
     """Refuses whatever is asked for one section."""
-    return lambda call: refusal if call.question.section == section else _good(call)
+    return lambda call: refusal if call.section == section else _good(call)
 
 
 def _page(status: int, text: str) -> Reply:

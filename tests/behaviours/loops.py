@@ -66,7 +66,7 @@ def _once(call: Call) -> Reply:
 
 
 def _in_one_section(call: Call) -> Reply:
-    if call.question.section != 2:
+    if call.section != 2:
         return answer(call, call.good_text())
     return _loops(call, piece=lambda _: "The scheduler decides. ")
 

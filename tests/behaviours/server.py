@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from expand.testing.behaviours import LineRequest, TextGenerator
+from expand.testing.scripted_author import Asked, Script
 
 HANG_UP = object()
 """As a part of a reply: close the connection here, before the response is whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class Call(Asked):
     """One request as it arrived. ``number`` counts the requests under its model from 1, ``path`` is the URL's."""
 
     body: Mapping[str, Any]
     headers: Mapping[str, str]
     path: str
     number: int
-    generator: TextGenerator
+    script: Script
 
     @property
     def streamed(self) -> bool:
@@ -38,13 +38,16 @@ class Call:
         """What the request is for: ``draft``, ``continue``, ``repair`` …, from its header."""
         return [*self.headers.get("X-Client-Request-Id", "").split("/"), "", "", ""][2]
 
-    @property
-    def question(self) -> LineRequest:
-        """The lines asked for, and the section that the request's header names."""
-        said = next((str(m["content"]) for m in reversed(self.body["messages"]) if m["role"] == "user"), "")
+    def __post_init__(self) -> None:
+        """Take the chapter and the section from the request's header."""
         address = [*self.headers.get("X-Client-Request-Id", "").split("/"), "", ""]
-        section = int(address[1]) if address[1].isdecimal() else 1
-        return LineRequest(text=said, chapter=address[0], section=section)
+        object.__setattr__(self, "chapter", address[0])
+        object.__setattr__(self, "section", int(address[1]) if address[1].isdecimal() else 1)
+
+    @property
+    def messages(self) -> list[tuple[str, str]]:
+        """Role and text of each message."""
+        return [(message["role"], str(message["content"])) for message in self.body["messages"]]
 
     @property
     def prompt_tokens(self) -> int:
@@ -53,8 +56,7 @@ class Call:
 
     def good_text(self, *, share: float = 1.0) -> str:
         """A text of the lines asked for, or of that share of them, that no check has anything against."""
-        count, language = self.question.asked
-        return "\n".join(self.generator.lines(self.question, max(1, round(count * share)), language)) + "\n"
+        return "\n".join(self.script.lines(self, max(1, round(self.asked_lines * share)), self.language)) + "\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +194,7 @@ class BehaviourServer:
     sent: dict[str, list[Reply]] = field(default_factory=dict)
     written_bytes: dict[str, int] = field(default_factory=dict)
     port: int = 0
-    _generators: dict[str, TextGenerator] = field(default_factory=dict)
+    _scripts: dict[str, Script] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     stopped: threading.Event = field(default_factory=threading.Event)
     _listener: ThreadingHTTPServer | None = None
@@ -224,8 +226,8 @@ class BehaviourServer:
             return error(404, f"The model `{name}` does not exist", code="model_not_found")
         with self._lock:
             calls = self.calls.setdefault(name, [])
-            generator = self._generators.setdefault(name, TextGenerator())
-            call = Call(body=body, headers=headers, path=path, number=len(calls) + 1, generator=generator)
+            script = self._scripts.setdefault(name, Script())
+            call = Call(body=body, headers=headers, path=path, number=len(calls) + 1, script=script)
             calls.append(call)
             reply = behaviour.reply(call)
             self.sent.setdefault(name, []).append(reply)

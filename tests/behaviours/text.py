@@ -62,7 +62,7 @@ def _lines_of(line: str, around: str = "{}") -> Callable[[Call], Reply]:
     """A reply of the lines asked, each with its number ``n`` in the answer and that of the ``call``."""
 
     def reply(call: Call) -> Reply:
-        rows = [line.format(n=number, call=call.number) for number in range(1, call.question.asked[0] + 1)]
+        rows = [line.format(n=number, call=call.number) for number in range(1, call.asked[0] + 1)]
         return answer(call, around.format("\n".join(rows)))
 
     return reply

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from expand.cli.output import counted, warn
-from expand.doctor.environment import shell_command
+from expand.doctor import shell_command
 from expand.errors import InputError
 from expand.outline.reading import is_language
 from expand.reports.estimates import DEFAULT_TOKENS_PER_LINE

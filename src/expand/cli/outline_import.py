@@ -14,7 +14,7 @@ from expand.cli.output import counted, note, print_json, warn, write_data
 from expand.cli.prompt import show_request
 from expand.cli.run_command import note_author, show_notice, stop_with_signals
 from expand.cli.run_output import TableColumn, spent, table_text
-from expand.doctor.environment import shell_command
+from expand.doctor import shell_command
 from expand.drafting.results import fields_of
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError

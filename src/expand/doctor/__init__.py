@@ -1,34 +1,48 @@
-"""Checks what is installed, reachable, priced and writable, and names a remedy for each problem.
+"""``expand doctor`` and ``expand outline check``; which command runs this tool in the user's shell."""
 
-``environment`` checks the machine and the workspace, ``model_checks`` the author model; ``run_checks`` runs them all.
-"""
-
-from functools import partial
-from typing import Literal, NamedTuple
-
-from expand.errors import ExpandError, InputErrors
-
-Status = Literal["ok", "note", "warning", "failure"]
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 
-class CheckResult(NamedTuple):
-    """``subject`` is what was checked, ``message`` what was found, ``remedy`` what to do.
+class ShellCommand(NamedTuple):
+    """``name`` runs this tool; ``found`` is the ``expand`` on the path, ``ours`` whether that is this tool: coreutils
+    has a program of this name too, which turns tabs into spaces."""
 
-    A ``failure`` keeps the tool from working and has an ``exit_code``: 2 for what the user mends here, 4 for an author
-    that cannot be reached or refuses. A ``warning`` works, but badly; a ``note`` is good to know."""
-
-    status: Status
-    subject: str
-    message: str
-    remedy: str = ""
-    exit_code: int = 0
+    name: str
+    found: Path | None
+    ours: bool
 
 
-ok, note, warning = partial(CheckResult, "ok"), partial(CheckResult, "note"), partial(CheckResult, "warning")
-failure = partial(CheckResult, "failure", exit_code=2)
+def shell_command(environment: Mapping[str, str] | None = None) -> ShellCommand:
+    """The command that runs this tool in a shell with this environment."""
+    path = (os.environ if environment is None else environment).get("PATH", "")
+    first, second = (shutil.which(name, path=path) for name in ("expand", "chapter-expand"))
+    found = Path(first) if first else None
+    if found is not None and _is_ours(found):
+        return ShellCommand("expand", found, ours=True)
+    if second is not None and _is_ours(Path(second)):
+        return ShellCommand("chapter-expand", found, ours=False)
+    if found is None:
+        return ShellCommand(f"{Path(sys.executable).name} -m expand", None, ours=False)
+    # `uv run expand` in this environment's project, else the command's path: the environment is not activated.
+    here, project = Path.cwd().resolve(), Path(sys.prefix).resolve().parent
+    command = Path(sys.executable).parent / "chapter-expand"
+    inside = (project == here or project in here.parents) and (project / "pyproject.toml").is_file()
+    name = shlex.quote(str(command)) if command.is_file() and not inside else "uv run expand"
+    return ShellCommand(name, found, ours=False)
 
 
-def from_error(subject: str, error: ExpandError) -> list[CheckResult]:
-    """The failure that an error means, or one for each of several that were found in one go."""
-    texts = [str(one).partition("; ") for one in (error.errors if isinstance(error, InputErrors) else [error])]
-    return [failure(subject, message, remedy, exit_code=error.exit_code) for message, _, remedy in texts]
+_MARK = b"expand.__main__"
+"""The module that an installer's launcher names: that of ``[project.scripts]``."""
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return _MARK in path.read_bytes()
+    except OSError:
+        return False

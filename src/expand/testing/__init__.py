@@ -5,11 +5,9 @@ fixtures for pytest (see ``plugin``). Nothing but the fixtures needs pytest.
 from importlib import import_module
 
 _NAMES = {
-    "behaviours": "Behaviour",
-    "network": "NetworkForbiddenError this_machine_only",
     "plugin": "ExpandDraft ExpandRun",
-    "runs": "CommandRun DraftTrial copy_workspace drafted run_command",
-    "scripted_author": "ScriptedAuthor SentRequest",
+    "runs": "CommandRun DraftTrial NetworkForbiddenError copy_workspace drafted run_command this_machine_only",
+    "scripted_author": "Behaviour ScriptedAuthor SentRequest",
     "server": "Received ScriptedServer",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -1,15 +1,15 @@
 # What type checkers see of the names that are imported when they are first used. A test holds the two together.
 
-from expand.testing.behaviours import Behaviour as Behaviour
-from expand.testing.network import NetworkForbiddenError as NetworkForbiddenError
-from expand.testing.network import this_machine_only as this_machine_only
 from expand.testing.plugin import ExpandDraft as ExpandDraft
 from expand.testing.plugin import ExpandRun as ExpandRun
 from expand.testing.runs import CommandRun as CommandRun
 from expand.testing.runs import DraftTrial as DraftTrial
+from expand.testing.runs import NetworkForbiddenError as NetworkForbiddenError
 from expand.testing.runs import copy_workspace as copy_workspace
 from expand.testing.runs import drafted as drafted
 from expand.testing.runs import run_command as run_command
+from expand.testing.runs import this_machine_only as this_machine_only
+from expand.testing.scripted_author import Behaviour as Behaviour
 from expand.testing.scripted_author import ScriptedAuthor as ScriptedAuthor
 from expand.testing.scripted_author import SentRequest as SentRequest
 from expand.testing.server import Received as Received

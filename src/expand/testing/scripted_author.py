@@ -1,43 +1,277 @@
-"""An author in the process that writes to order: no network, no key, the same text every time."""
+"""How a scripted author or server behaves, well or badly, and the author: it writes in the process, to order, without
+network or key, the same text every time."""
 
 import asyncio
+import json
+import random
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 from urllib.parse import unquote
 
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Request, Usage, ignore_text
-from expand.testing.behaviours import (
-    ERRORS,
-    INTERRUPTED,
-    Asked,
-    LineRequest,
-    Script,
-    billed,
-    pieces_of,
-)
+from expand.markdown.lines import words as count_words
+from expand.paths import packaged_table
 
-_KINDS = {
-    "rate_limited": Failure.RATE_LIMITED,
-    "unauthorized": Failure.UNAUTHORIZED,
-    "insufficient_quota": Failure.QUOTA,
-    "bad_request": Failure.BAD_REQUEST,
-    "server_error": Failure.SERVER_ERROR,
-}
+Behaviour = Literal[
+    "normal", "half", "preamble", "heading", "cut_code", "cut_off", "open_fence", "placeholder", "refusal", "empty",
+    "wrong_language", "same_sentence", "no_usage", "bills_more",
+    "rate_limited", "unauthorized", "insufficient_quota", "bad_request", "server_error", "timeout", "drop",
+    "not_json", "html", "error_in_success",
+    "broken_stream", "broken_stream_with_usage", "stalled_stream", "unfinished_stream", "error_in_stream",
+    "ignores_stream", "streams_only", "refuses_stream", "refuses_stream_options",
+]  # fmt: skip
+"""``half`` delivers half of what was asked; ``cut_off`` and ``cut_code`` stop at the output cap, in a sentence and in
+code; ``same_sentence`` repeats itself; ``no_usage`` reports no tokens and ``bills_more`` more than was reserved.
+
+Failures of the provider are 429, 401, 429 without quota, 400, 500, a read timeout, a dropped connection, and three
+answers that are no chat completion.
+
+Behaviours of a stream: the connection breaks after half of the text, without or with the usage reported before; it
+stalls there until the client gives up; it ends there as if complete, without a finish reason; it sends an error there.
+``ignores_stream`` answers plain JSON, ``streams_only`` refuses a request for plain JSON with a 400, and two refuse the
+body fields ``stream`` and ``stream_options`` with a 400. They are ``normal`` where the request does not touch them.
+"""
+
+ERRORS: Mapping[str, tuple[int, str, str]] = MappingProxyType(
+    {
+        "rate_limited": (429, "Rate limit reached", "rate_limit_exceeded"),
+        "unauthorized": (401, "Incorrect API key provided", "invalid_api_key"),
+        "insufficient_quota": (429, "You exceeded your current quota", "insufficient_quota"),
+        "bad_request": (400, "Invalid type for 'messages': expected an array", "invalid_type"),
+        "server_error": (500, "The server had an error", "server_error"),
+        "refuses_stream": (400, "Unsupported value: 'stream' does not support true", "unsupported_value"),
+        "refuses_stream_options": (400, "Unknown parameter: 'stream_options'", "unknown_parameter"),
+        "streams_only": (400, "This model can only be streamed: set 'stream' to true", "invalid_value"),
+    }
+)
+"""HTTP status, message and code of the behaviours that answer with an error."""
+
+INTERRUPTED = ("broken_stream", "broken_stream_with_usage", "stalled_stream", "unfinished_stream", "error_in_stream")
+"""Behaviours that leave half of the text."""
+
+_LOST, _LATE = (Failure.DISCONNECTED, "the connection was lost"), (Failure.TIMEOUT, "no answer in time")
+_UPSTREAM = (Failure.GARBLED, "upstream failed")
 FAILURES: Mapping[str, tuple[Failure, str]] = MappingProxyType(
     {
-        **{name: (failure, ERRORS[name][1]) for name, failure in _KINDS.items()},
-        **dict.fromkeys(("timeout", "stalled_stream"), (Failure.TIMEOUT, "no answer in time")),
-        **dict.fromkeys(
-            ("drop", "broken_stream", "broken_stream_with_usage"), (Failure.DISCONNECTED, "the connection was lost")
-        ),
-        **dict.fromkeys(("error_in_success", "error_in_stream"), (Failure.GARBLED, "upstream failed")),
+        "rate_limited": (Failure.RATE_LIMITED, ERRORS["rate_limited"][1]),
+        "unauthorized": (Failure.UNAUTHORIZED, ERRORS["unauthorized"][1]),
+        "insufficient_quota": (Failure.QUOTA, ERRORS["insufficient_quota"][1]),
+        "bad_request": (Failure.BAD_REQUEST, ERRORS["bad_request"][1]),
+        "server_error": (Failure.SERVER_ERROR, ERRORS["server_error"][1]),
+        "timeout": _LATE,
+        "stalled_stream": _LATE,
+        "drop": _LOST,
+        "broken_stream": _LOST,
+        "broken_stream_with_usage": _LOST,
+        "error_in_success": _UPSTREAM,
+        "error_in_stream": _UPSTREAM,
         "not_json": (Failure.GARBLED, "the answer is not JSON"),
         "html": (Failure.GARBLED, "the answer is a web page"),
         "unfinished_stream": (Failure.DISCONNECTED, "the stream ended before the answer"),
     }
 )
-"""The failure and message of each behaviour that brings no whole answer."""
+"""The failure and message of each behaviour that brings the author no whole answer."""
+
+_AROUND = {
+    "preamble": ("Sure! Here is the section you asked for:\n\n", "\n\nLet me know if you want me to go on!"),
+    "heading": ("## 3. My own heading\n\n### Overview\n\n", ""),
+    "open_fence": ("", "\n\n```rust\nfn open() {}"),
+    "placeholder": ("", "\n\n```rust\nfn main() {\n    // ... rest omitted\n}\n```"),
+    "cut_code": ("", "\n\n```rust\nfn sum(values: &[u64]) -> u64 {\n    let mut total = 0;"),
+}
+"""What a behaviour puts before and behind the text."""
+
+GoesOn = Literal["anew", "verbatim", "aside"]
+"""How an author goes on from a text that was cut: it begins the last line anew, goes on from its last character, or
+writes something else.
+"""
+_WORDS: Mapping[str, Mapping[str, Sequence[str]]] = packaged_table("scripted_words")
+ROUND = 2_000
+"""After so many sentences the words come round again, and the sentence says so."""
+APART = 500
+"""The sections of a chapter begin so many sentences apart."""
+_EXAMPLES = re.compile(r"Include (\d+) complete code example")
+_ASKED = re.compile(r"(\d+)\s*(lines|行|words|字)")
+_UNFINISHED = re.compile(r"<<<\n(.*?)\n>>>\s+It was cut off", re.DOTALL)
+_TOPIC = re.compile(r"(?:topic|主题)[^:：\n]*[:：] *(.+)$", re.MULTILINE)
+_PLANNED = re.compile(r"^- (?P<title>.+?): \d+ lines(?:\. Topics: (?P<topics>.+))?$", re.MULTILINE)
+
+
+class Asked:
+    """What a request for a section of a chapter says, in the process or over HTTP."""
+
+    chapter: str
+    section: int
+
+    @property
+    def messages(self) -> Sequence[tuple[str, str]]:
+        """Role and text of each message."""
+        raise NotImplementedError
+
+    @property
+    def prompt_text(self) -> str:
+        """All messages, one after the other."""
+        return "\n".join(text for _, text in self.messages)
+
+    @property
+    def last_user_message(self) -> str:
+        """The section's own request, which says how many lines are wanted."""
+        return next((text for role, text in reversed(self.messages) if role == "user"), "")
+
+    @property
+    def asked(self) -> tuple[int, str]:
+        """How many are asked for last, and of what: lines, words or Chinese characters."""
+        count, unit = (_ASKED.findall(self.last_user_message) or [("10", "lines")])[-1]
+        return int(count), unit
+
+    @property
+    def asked_lines(self) -> int:
+        """The number of lines that the request asks for."""
+        return self.asked[0]
+
+    @property
+    def language(self) -> str:
+        """The language of the request, by its word for what it asks for."""
+        return "en" if self.asked[1].isascii() else "zh"
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The headings that the request has."""
+        return tuple(re.findall(r"^#{2,4} (.+)$", self.last_user_message, flags=re.MULTILINE))
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The headings or the topics that the request names."""
+        return self.headings or tuple(_TOPIC.findall(self.last_user_message))
+
+
+def brief_of(asked: Asked) -> list[str]:
+    """The lines of a brief, where the request asks for one: an entry with an opening for each section that it lists; or
+    an answer without findings, where it asks for a draft to be read through."""
+    text = asked.last_user_message
+    if not asked.section and "Answer with one JSON object" in text and '"findings"' in text:
+        return [json.dumps({"findings": []})]
+    if asked.section or "Answer with one YAML mapping" not in text:
+        return []
+    titles = [found["title"] for found in _PLANNED.finditer(text)]
+    entries = [{"title": title, "opening": f"This part is about {title}."} for title in titles]
+    return [json.dumps({"sections": entries}, ensure_ascii=False)]
+
+
+def pieces_of(text: str, size: int) -> list[str]:
+    """The text in pieces of ``size`` characters, as a stream brings it."""
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def billed(prompt: str, text: str, behaviour: str) -> tuple[int, int]:
+    """Prompt and completion tokens of an answer, at four characters a token."""
+    prompt_tokens, completion = len(prompt) // 4 + 8, max(1, len(text.encode()) // 4)
+    if behaviour == "bills_more":
+        return 3 * prompt_tokens, 10 * completion + 5_000
+    return prompt_tokens, completion
+
+
+@dataclass
+class Script:
+    """What an author or a server does.
+
+    ``ratio`` of the lines asked is delivered, and a text that was cut gone on from as ``goes_on`` says. ``script`` has
+    one behaviour for each of the first requests, ``by_section`` one for every request of a section, and ``behaviour``
+    is for all others. An answer takes ``latency_seconds`` and comes in pieces of ``chunk_characters``,
+    ``chunk_seconds`` apart."""
+
+    ratio: float = 1.0
+    goes_on: GoesOn = "anew"
+    behaviour: Behaviour = "normal"
+    script: Sequence[Behaviour] = ()
+    by_section: Mapping[int, Behaviour] = field(default_factory=dict)
+    latency_seconds: float = 0.0
+    chunk_characters: int = 40
+    chunk_seconds: float = 0.0
+    _sentences: Counter[tuple[str, int]] = field(default_factory=Counter, repr=False)
+    """How many sentences each section has: it is gone on with there, whatever comes in between."""
+
+    def behaviour_of(self, index: int, section: int) -> Behaviour:
+        """The behaviour that request number ``index``, from 0, meets."""
+        return self.script[index] if index < len(self.script) else self.by_section.get(section, self.behaviour)
+
+    def written(self, asked: Asked, behaviour: str = "normal") -> tuple[str, Literal["stop", "length"]]:
+        """The text that the behaviour gives for a request, and why it ends."""
+        count = max(1, round(asked.asked_lines * (self.ratio / 2 if behaviour == "half" else self.ratio)))
+        language = asked.language
+        if behaviour == "refusal":
+            return "I'm sorry, but I can't help with that.", "stop"
+        if behaviour == "empty":
+            return "", "stop"
+        if behaviour == "same_sentence":
+            return "\n".join(["The scheduler decides."] * count), "stop"
+        if behaviour == "wrong_language":
+            language = "en" if language == "zh" else "zh"
+        lines = brief_of(asked) or self.lines(asked, count, language)
+        if behaviour == "cut_off":
+            return "\n".join(lines)[: -len(lines[-1]) // 2].rstrip(), "length"
+        before, after = _AROUND.get(behaviour, ("", ""))
+        text = before + "\n".join(lines) + after
+        return (text, "length") if behaviour == "cut_code" else (text + "\n", "stop")
+
+    def lines(self, asked: Asked, count: int, language: str) -> list[str]:
+        """``count`` lines that were never written before in the chapter, naming the subjects; before them the rest of
+        what was cut. Where the request counts words, so many lines as hold that many."""
+        if asked.asked[1] in ("lines", "行"):
+            return self._lines(asked, count, language)
+        text = self._lines(asked, count // (25 if language == "zh" else 15), language)
+        while count_words("\n".join(text)) < count:
+            text.append(self._sentence(asked, language))
+        return text
+
+    def _lines(self, asked: Asked, count: int, language: str) -> list[str]:
+        request, heads, named = asked.last_user_message, asked.headings, asked.subjects
+        lines: list[str] = []
+        if (cut := _UNFINISHED.search(request)) and self.goes_on != "aside":
+            in_code = "breaks off inside a code block" in request
+            end = ["", "}", "```", ""] if in_code else ["。" if language == "zh" else " and ends.", ""]
+            lines = [(cut[1].rpartition("\n")[2] if self.goes_on == "anew" else "") + end[0], *end[1:]]
+            count -= 1
+        parts = max(1, len(heads))
+        examples = int((_EXAMPLES.findall(request) or [0])[-1])
+        for part in range(parts):
+            size = count // parts + (part < count % parts)
+            block = [f"### {heads[part]}", ""] if len(heads) > 1 and size > 4 else []
+            if part < len(named):
+                block.append(f"{named[part]}是这里的主题。" if language == "zh" else f"About {named[part]}.")
+            for _ in range(max(examples // parts + (part < examples % parts), 1)):
+                if size - len(block) >= 12:
+                    block += ["", *self._code(asked), ""]
+            while len(block) < size:
+                block.append(self._sentence(asked, language))
+            lines += block[:size] if size else []
+        return lines
+
+    def _next(self, asked: Asked) -> int:
+        place = (asked.chapter, asked.section)
+        self._sentences[place] += 1
+        return APART * max(0, asked.section - 1) + self._sentences[place] - 1
+
+    def _code(self, asked: Asked) -> list[str]:
+        number = self._next(asked)
+        head, scaled = f"fn step_{number}(input: u64) -> u64 {{", f"    let scaled = input * {number + 2};"
+        return ["```rust", head, scaled, "    scaled + 1", "}", "```"]
+
+    def _sentence(self, asked: Asked, language: str) -> str:
+        number = self._next(asked)
+        words, turn = _WORDS[language], number // ROUND
+        said = [words[kind][number % len(words[kind])] for kind in ("subjects", "verbs", "objects", "ends")]
+        # By chance, but the same in every run: sentences that differ in one place only would repeat each other.
+        chance = random.Random(f"{asked.chapter}/{number}")
+        if language == "zh":
+            more = f"，{chance.choice(words['others'])}{chance.choice(words['do'])}。"
+            return (f"第{turn}轮里，" if turn else "") + "".join(said).removesuffix("。") + more
+        text = " ".join(said) + f", and {chance.choice(words['others'])} {chance.choice(words['manners'])}"
+        return f"{text} {chance.choice(words['do'])}" + (f" in round {turn}." if turn else ".")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,16 +289,6 @@ class SentRequest(Asked):
     def messages(self) -> list[tuple[str, str]]:
         """Role and text of each message."""
         return [(message.role, message.content) for message in self.request.messages]
-
-    @property
-    def question(self) -> LineRequest:
-        """The lines asked for, and the section."""
-        return LineRequest(text=self.last_user_message, chapter=self.chapter, section=self.section)
-
-    @property
-    def asked_lines(self) -> int:
-        """The number of lines that the request asks for."""
-        return self.question.asked[0]
 
 
 Written = str | Answer | AttemptFailedError
@@ -88,24 +312,23 @@ class ScriptedAuthor(Script):
         index = len(self.requests)
         chapter, section, purpose, attempt_id = client_request_id.split("/")
         own = self.write is not None or index < len(self.answers)
-        behaviour = "own" if own else self.behaviour_of(index, int(section))
         sent = SentRequest(
             chapter=unquote(chapter),
             section=int(section),
             purpose=purpose,
             attempt_id=attempt_id,
             request=request,
-            behaviour=behaviour,
+            behaviour="own" if own else self.behaviour_of(index, int(section)),
         )
         self.requests.append(sent)
         await asyncio.sleep(self.latency_seconds)
-        if behaviour != "own":
-            answer, failure = self._scripted(sent)
-        else:
+        if own:
             said = self.answers[index] if index < len(self.answers) or self.write is None else self.write(sent)
             if isinstance(said, AttemptFailedError):
                 raise said
             answer, failure = said if isinstance(said, Answer) else _answer(sent, said, Finish.STOP), None
+        else:
+            answer, failure = self._scripted(sent)
         if answer.finish is not Finish.REFUSAL:
             for piece in pieces_of(answer.text, self.chunk_characters):
                 on_text(piece)
@@ -118,14 +341,12 @@ class ScriptedAuthor(Script):
     def _scripted(self, sent: SentRequest) -> tuple[Answer, AttemptFailedError | None]:
         """The text that arrives, and the failure that ends it."""
         behaviour = sent.behaviour
-        text, why = "", "stop"
-        if behaviour not in FAILURES or behaviour in INTERRUPTED:
-            text, why = self.written(sent.question, behaviour)
         if behaviour not in FAILURES:
+            text, why = self.written(sent, behaviour)
             return _answer(sent, text, Finish.REFUSAL if behaviour == "refusal" else Finish(why)), None
-        whole = _answer(sent, text, Finish.CUT)
+        whole = _answer(sent, self.written(sent, behaviour)[0] if behaviour in INTERRUPTED else "", Finish.CUT)
         failure, message = FAILURES[behaviour]
-        return _answer(sent, text[: len(text) // 2], Finish.CUT), AttemptFailedError(
+        return _answer(sent, whole.text[: len(whole.text) // 2], Finish.CUT), AttemptFailedError(
             failure,
             message,
             status=ERRORS[behaviour][0] if behaviour in ERRORS else None,

@@ -7,7 +7,6 @@ By itself: ``python -m expand.testing --port 8099 --behaviour preamble``.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import socket
 import sys
@@ -16,22 +15,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from os.path import commonprefix
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self, cast, get_args
 from urllib.parse import unquote
 
-from expand.testing.behaviours import (
-    ERRORS,
-    INTERRUPTED,
-    Asked,
-    Behaviour,
-    LineRequest,
-    Script,
-    billed,
-    pieces_of,
-)
+from expand.testing.scripted_author import ERRORS, INTERRUPTED, Asked, Behaviour, Script, billed, pieces_of
 
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 UPSTREAM_FAILED: Mapping[str, Any] = MappingProxyType({"error": {"message": "upstream failed", "code": 502}})
 NO_COMPLETION: Mapping[str, str | Mapping[str, Any]] = MappingProxyType(
     {
@@ -45,25 +35,22 @@ NO_COMPLETION: Mapping[str, str | Mapping[str, Any]] = MappingProxyType(
 
 @dataclass
 class Received(Asked):
-    """One request as it arrived, and what was billed for it."""
+    """One request as it arrived, for the chapter and section that its header names, and what was billed for it."""
 
     headers: Mapping[str, str]
     body: dict[str, Any]
-    behaviour: str
+    behaviour: str = "unauthorized"
     billed_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        address = self.headers.get("X-Client-Request-Id", "").split("/")
+        known = len(address) == 4 and address[1].isdecimal()
+        self.chapter, self.section = (unquote(address[0]), int(address[1])) if known else ("", 1)
 
     @property
     def messages(self) -> list[tuple[str, str]]:
         """Role and text of each message."""
         return [(message["role"], str(message["content"])) for message in self.body["messages"]]
-
-    @property
-    def question(self) -> LineRequest:
-        """The lines asked for, and the section that the request's header names."""
-        address = self.headers.get("X-Client-Request-Id", "").split("/")
-        if len(address) != 4 or not address[1].isdecimal():
-            return LineRequest(text=self.last_user_message)
-        return LineRequest(text=self.last_user_message, chapter=unquote(address[0]), section=int(address[1]))
 
     @property
     def streamed(self) -> bool:
@@ -106,15 +93,15 @@ class ScriptedServer(Script):
 
     def write(self, received: Received) -> tuple[str, str]:
         """The text of an answer and its finish reason. Override it for answers of your own."""
-        return self.written(received.question, received.behaviour)
+        return self.written(received, received.behaviour)
 
     def receive(self, headers: Mapping[str, str], body: dict[str, Any]) -> tuple[int, Received]:
         """Enters a request into the log. Returns its number."""
         with self._lock:
             index = len(self.requests)
-            received = Received(headers=headers, body=body, behaviour="unauthorized")
+            received = Received(headers, body)
             if self.key is None or headers.get("Authorization") == f"Bearer {self.key}":
-                received.behaviour = self.behaviour_of(index, received.question.section)
+                received.behaviour = self.behaviour_of(index, received.section)
             self.requests.append(received)
         return index, received
 
@@ -123,10 +110,10 @@ class ScriptedServer(Script):
         said = received.prompt_text
         prompt, completion = billed(said, text, received.behaviour)
         with self._lock:
-            before = [r.prompt_text for r in self.requests[max(0, index - 4) : index]]
+            before = [earlier.prompt_text for earlier in self.requests[max(0, index - 4) : index]]
             received.billed_tokens = prompt + completion
             self.billed_tokens += prompt + completion
-        shared = max((_shared_prefix(said, earlier) for earlier in before), default=0)
+        shared = max((len(commonprefix([said, earlier])) for earlier in before), default=0)  # noqa: RUF071 (letters)
         return {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
@@ -180,24 +167,31 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Lists the models."""
         if self.path == "/v1/models":
-            self._reply({"object": "list", "data": [{"id": "scripted"}]})
+            self._reply(200, {"object": "list", "data": [{"id": "scripted"}]})
         else:
-            self._reply("Not found", status=404)
+            self._reply(404, "Not found")
 
     def do_POST(self) -> None:
         """Answers one chat completion request."""
         scripted = self.server.scripted
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != "/v1/chat/completions":
-            return self._reply("Not found", status=404)
+            return self._reply(404, "Not found")
         index, received = scripted.receive(cast("Mapping[str, str]", self.headers), body)
         behaviour = received.behaviour
-        if scripted.latency_seconds:
-            scripted.released.wait(scripted.latency_seconds)
-        status, error = _error(received)
+        scripted.released.wait(scripted.latency_seconds)
+        touched = {
+            "refuses_stream": received.streamed,
+            "refuses_stream_options": "stream_options" in body,
+            "streams_only": not received.streamed,
+        }
+        fails = behaviour in ERRORS and touched.get(behaviour, True)
+        status, message, code = ERRORS[behaviour] if fails else (200, "", "")
+        error = {"error": {"message": message, "type": code, "param": None, "code": code}}
         if 400 <= status < 500:
-            headers = {"Retry-After": scripted.retry_after} if behaviour == "rate_limited" else {}
-            return self._reply(error, status=status, headers=headers)
+            return self._reply(
+                status, error, {"Retry-After": scripted.retry_after} if behaviour == "rate_limited" else {}
+            )
         text, finish = scripted.write(received)
         usage = scripted.bill(index, received, text)
         if behaviour in ("drop", "timeout"):
@@ -206,16 +200,16 @@ class _Handler(BaseHTTPRequestHandler):
             return self._hang_up()
         answer = _Answer(index, received, text, finish, None if behaviour == "no_usage" else usage)
         headers = {"x-request-id": f"req_{index}"}
-        if not error and behaviour not in NO_COMPLETION and received.streamed and behaviour != "ignores_stream":
+        if fails or behaviour in NO_COMPLETION:
+            return self._reply(status, error if fails else NO_COMPLETION[behaviour], headers)
+        if received.streamed and behaviour != "ignores_stream":
             return self._stream(answer, headers)
-        return self._reply(error or NO_COMPLETION.get(behaviour) or answer.completion(), status=status, headers=headers)
+        return self._reply(200, answer.completion(), headers)
 
-    def _reply(
-        self, body: str | Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] = NO_HEADERS
-    ) -> None:
+    def _reply(self, status: int, body: str | Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
         payload = (body if isinstance(body, str) else json.dumps({**body}, ensure_ascii=False)).encode()
         kind = "text/html" if payload.startswith(b"<") else "application/json"
-        self._begin(status, {"Content-Type": kind, **headers, "Content-Length": str(len(payload))})
+        self._begin(status, {"Content-Type": kind, **(headers or {}), "Content-Length": str(len(payload))})
         self.wfile.write(payload)
 
     def _begin(self, status: int, headers: Mapping[str, str]) -> None:
@@ -230,8 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
         for event in answer.events(scripted.chunk_characters):
             payload = f"data: {event}\n\n".encode()
             self.wfile.write(b"%x\r\n%b\r\n" % (len(payload), payload))
-            if scripted.chunk_seconds:
-                scripted.released.wait(scripted.chunk_seconds)
+            scripted.released.wait(scripted.chunk_seconds)
         if behaviour == "stalled_stream":
             scripted.released.wait()
         if behaviour in ("broken_stream", "broken_stream_with_usage", "stalled_stream"):
@@ -262,45 +255,25 @@ class _Answer(NamedTuple):
         """The data of each event of a stream, ``size`` characters of text in each."""
         behaviour, interrupted = self.received.behaviour, self.received.behaviour in INTERRUPTED
         key = "refusal" if behaviour == "refusal" else "content"
-        usage = json.dumps(self._object("chat.completion.chunk", [], self.usage))
         pieces = pieces_of(self.text[: len(self.text) // 2] if interrupted else self.text, size)
-        deltas: list[dict[str, str]] = [{"role": "assistant", key: ""}, *({key: piece} for piece in pieces)]
-        if not interrupted:
-            deltas.append({})
+        deltas = [{"role": "assistant", key: ""}, *({key: piece} for piece in pieces), *([] if interrupted else [{}])]
         for delta in deltas:
             choice = {"index": 0, "delta": delta, "finish_reason": None if delta else self.finish}
-            yield json.dumps(self._object("chat.completion.chunk", [choice], None), ensure_ascii=False)
+            yield json.dumps(self._object("chat.completion.chunk", [choice]), ensure_ascii=False)
         if behaviour == "error_in_stream":
             yield json.dumps({**UPSTREAM_FAILED})
-        if behaviour == "broken_stream_with_usage":
-            yield usage
+        wanted = self.usage and (self.received.body.get("stream_options") or {}).get("include_usage")
+        if behaviour == "broken_stream_with_usage" or (wanted and not interrupted):
+            yield json.dumps(self._object("chat.completion.chunk", [], self.usage))
         if not interrupted:
-            if self.usage and (self.received.body.get("stream_options") or {}).get("include_usage"):
-                yield usage
             yield "[DONE]"
 
-    def _object(self, kind: str, choices: list[dict[str, Any]], usage: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _object(
+        self, kind: str, choices: list[dict[str, Any]], usage: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         head = {"id": f"chatcmpl-{self.number}", "object": kind, "created": 1_700_000_000 + self.number}
         said = {**head, "model": self.received.body["model"], "choices": choices}
         return {**said, "usage": usage} if usage else said
-
-
-def _error(received: Received) -> tuple[int, dict[str, Any]]:
-    """Status and body of the error that the behaviour gives to a request; 200 and nothing where it answers."""
-    applies = {
-        "refuses_stream": received.streamed,
-        "refuses_stream_options": "stream_options" in received.body,
-        "streams_only": not received.streamed,
-    }
-    if received.behaviour not in ERRORS or not applies.get(received.behaviour, True):
-        return 200, {}
-    status, message, code = ERRORS[received.behaviour]
-    return status, {"error": {"message": message, "type": code, "param": None, "code": code}}
-
-
-def _shared_prefix(one: str, other: str) -> int:
-    pairs = zip(one, other, strict=False)
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _hang_up(connection: socket.socket) -> None:
