@@ -19,9 +19,10 @@ from browser import CHROMIUM, Tab, browser
 from scripted_server import ScriptedServer
 from workspaces import SOURCE, draft_of, expand, finished, small, start
 
-from expand import Workspace, live_page
+from expand import Workspace
+from expand.cli import serve as live_page
+from expand.cli.serve import MOST_BYTES, LiveBook
 from expand.drafting.run_options import RunOptions
-from expand.live_page import MOST_BYTES, MOST_STREAMS, LiveBook
 
 
 class Page:
@@ -63,16 +64,17 @@ class Page:
 
     def states(self) -> Iterator[dict[str, Any]]:
         """The states as one tab gets them."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.request("GET", "/events", headers={"Cookie": self.cookie})
-        answer = connection.getresponse()
-        assert answer.status == 200
-        try:
-            while line := answer.readline().decode():
-                if line.startswith("data: "):
-                    yield json.loads(line[6:])
-        finally:
-            connection.close()
+        seen = None
+        while True:
+            try:
+                status, said, headers = self.ask("GET", "/state", If_None_Match=seen)
+            except OSError:
+                return
+            assert status in (200, 304)
+            if status == 200:
+                seen = headers["ETag"]
+                yield json.loads(said)
+            time.sleep(0.02)
 
     def until(self, holds: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         end = time.monotonic() + 40
@@ -145,7 +147,7 @@ def test_the_token_opens_the_page_once_and_then_the_cookie_does(idle: Page) -> N
     assert idle.ask("GET", "/?token=wrong", cookie=False)[0] == 403
 
 
-PATHS = ("/", "/page.js", "/events", "/start", "/stop", "/decide", "/show", "/nothing")
+PATHS = ("/", "/page.js", "/state", "/start", "/stop", "/decide", "/show", "/nothing")
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -174,7 +176,7 @@ def test_another_sites_page_cannot_act(idle: Page, origin: str) -> None:
     origin = origin.format(port=idle.port)
     assert idle.ask("POST", "/start", b'{"chapter": "07"}', Origin=origin)[0] == 403 or origin == ""
     if origin:
-        assert idle.ask("GET", "/events", Origin=origin)[0] == 403
+        assert idle.ask("GET", "/state", Origin=origin)[0] == 403
     assert idle.ask("POST", "/stop", b"{}", Origin=None)[0] == 403
     assert idle.ask("GET", "/", Origin=idle.origin)[0] == 200
     assert idle.ask("GET", "/", Host=f"localhost:{idle.port}", Origin=f"http://localhost:{idle.port}")[0] == 200
@@ -182,7 +184,7 @@ def test_another_sites_page_cannot_act(idle: Page, origin: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/../../expand.toml", "/page/../page.js", "/%2e%2e/expand.toml", "//etc/passwd", "/events/..",
+    ["/../../expand.toml", "/page/../page.js", "/%2e%2e/expand.toml", "//etc/passwd", "/state/..",
      "/page.html", "/data/page/page.js", "/start", "/briefs/07.yaml"],
 )  # fmt: skip
 def test_no_path_leads_to_a_file(idle: Page, path: str) -> None:
@@ -360,7 +362,7 @@ async def test_a_defect_is_shown_and_raised_at_the_end(place: Path, monkeypatch:
     book.stop()
     with pytest.raises(RuntimeError, match="a defect"):
         await book.finished()
-    state = json.loads(book.wait(-1)[1])
+    state = json.loads(book.shown[1])
     assert (state["notices"], state["running"]) == (["a defect"], False)
 
 
@@ -373,12 +375,31 @@ def test_many_connections_at_once_are_taken(idle: Page) -> None:
         one.close()
 
 
-def test_more_tabs_than_a_browser_has_connections_take_turns(idle: Page) -> None:
-    tabs = [idle.states() for _ in range(MOST_STREAMS + 2)]
+def test_many_tabs_are_served_at_once(idle: Page) -> None:
+    tabs = [idle.states() for _ in range(12)]
     assert all(next(tab)["chapters"] for tab in tabs)
-    for old in tabs[:2]:
-        assert len(list(old)) <= len(tabs), "its stream ends"
-    assert next(tabs[2])["chapters"]
+
+
+def test_a_tab_gets_a_state_once(idle: Page) -> None:
+    status, _, headers = idle.ask("GET", "/state")
+    assert status == 200
+    status, said, _ = idle.ask("GET", "/state", If_None_Match=headers["ETag"])
+    assert (status, said) == (304, "")
+
+
+def test_a_section_in_words_is_shown_in_words(place: Path, server: ScriptedServer) -> None:
+    outline = place / "outlines" / "07.yaml"
+    outline.write_text(outline.read_text(encoding="utf-8").replace("lines: 40", "words: 400", 1), encoding="utf-8")
+    with serving(place, "--base-url", server.base_url) as page:
+        page.act("/start", chapter="07")
+        question = page.asked(1)
+        assert page.act("/decide", id=question["id"], choice="take")[0] == 200
+        page.asked(2)
+        first = next(page.states())["sections"]["1"]
+        assert page.act("/stop")[0] == 200
+        again = page.until(lambda state: not state["running"])["sections"]["1"]
+    assert (first["target"], first["unit"]) == (400, "words")
+    assert first["extent"] == again["extent"] > first["lines"]
 
 
 # --- the end of a server ---------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ const WORDS = {
   take: "Approve", back: "Send back with the note", skip: "Leave for later", quit: "Stop here",
   length: "Take the length as it is", again: "Ask again", outline: "Change the outline to this length",
 };
-let state = {}, chosen = 0, asked = 0, failures = 0;
+let state = {}, chosen = 0, asked = 0, seen = "";
 
 const put = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 const make = (name, text, className = "") => {
@@ -53,7 +53,7 @@ function stateOf(number, section) {
   if (state.running && state.section === number) return "being written";
   const warnings = section.findings.filter((one) => one.severity !== "note").length;
   const found = warnings ? `, ${warnings} finding${warnings > 1 ? "s" : ""}` : "";
-  return (section.approved ? "approved" : section.status || (section.lines ? "not approved yet" : "not drafted")) + found;
+  return (section.approved ? "approved" : section.lines ? "not approved yet" : "not drafted") + found;
 }
 
 function render() {
@@ -79,9 +79,10 @@ function render() {
   listed(at("sections"), Object.entries(state.sections).map(([key, one]) => {
     const number = Number(key), said = stateOf(number, one);
     const className = state.question?.section === number ? "asked" : one.approved ? "approved" : "";
-    return [[number, one.title, one.lines, one.target, said, number === current], () => row(
-      [make("span", `${number}. ${one.title}`), make("small", `${figure(one.lines)} / ${figure(one.target)}`),
-        bar(one.lines, one.target), make("small", said, "state")],
+    const unit = one.unit === "lines" ? "" : ` ${one.unit}`;
+    return [[number, one.title, one.extent, one.target, said, number === current], () => row(
+      [make("span", `${number}. ${one.title}`), make("small", `${figure(one.extent)} / ${figure(one.target)}${unit}`),
+        bar(one.extent, one.target), make("small", said, "state")],
       number === current, className, () => { chosen = number; render(); })];
   }));
   listed(at("notices"), state.notices.map((one, number) => [[number, one], () => make("li", one)]));
@@ -126,16 +127,18 @@ at("controls").addEventListener("submit", (event) => {
 });
 at("question").addEventListener("submit", (event) => event.preventDefault());
 at("stop").addEventListener("click", () => act("/stop", {}));
-const events = new EventSource("/events");
-events.addEventListener("message", (event) => {
-  at("lost").hidden = true;
-  failures = 0;
-  const before = state.question?.id;
-  state = JSON.parse(event.data);
-  if (state.question && state.question.id !== before) chosen = 0;
-  render();
-});
-events.addEventListener("error", () => {  // once is no failure: with many tabs the server ends the oldest stream
-  failures += 1;
-  if (failures > 1 || events.readyState === EventSource.CLOSED) at("lost").hidden = false;
-});
+async function look() {
+  try {
+    const answer = await fetch("/state", { headers: { "If-None-Match": seen }, cache: "no-store" });
+    at("lost").hidden = answer.status !== 403;  // another server has taken the port
+    if (answer.status === 200) {
+      seen = answer.headers.get("ETag");
+      const before = state.question?.id;
+      state = await answer.json();
+      if (state.question && state.question.id !== before) chosen = 0;
+      render();
+    }
+  } catch { at("lost").hidden = false; }
+  setTimeout(look, 500);
+}
+look();
