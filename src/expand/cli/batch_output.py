@@ -8,7 +8,7 @@ from expand.batch.batch_backend import BatchBackend, CollectReport, SubmitReport
 from expand.batch.submission import BatchState, batch_json
 from expand.cli.output import print_json, warn
 from expand.cli.run_command import note_author
-from expand.cli.run_output import TableColumn, named, show_result, table_text
+from expand.cli.run_output import named, show_result, table_text
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.ledger.batches import BatchRow
@@ -69,14 +69,11 @@ def _show_status(found: Sequence[BatchState], *, as_json: bool) -> int:
     elif not found:
         print("no batch was ever submitted")
     else:
-        columns: Sequence[TableColumn[BatchState]] = (
-            TableColumn("Batch", lambda one: one.batch.id),
-            TableColumn("State", _state, figure=False),
-            TableColumn("Requests", lambda one: one.batch.requests),
-            TableColumn("Hours", lambda one: f"{one.age_seconds / 3600:.1f}"),
-            TableColumn("Left", lambda one: "" if one.left_seconds is None else f"{one.left_seconds / 3600:.1f}"),
-        )
-        print(table_text(columns, found))
+        rows = []
+        for one in found:
+            left = "" if one.left_seconds is None else f"{one.left_seconds / 3600:.1f}"
+            rows.append((one.batch.id, _state(one), one.batch.requests, f"{one.age_seconds / 3600:.1f}", left))
+        print(table_text(("Batch", "State", "Requests", "Hours", "Left"), rows, words=("State",)))
         if any(status.remote is not None and status.remote.ended for status in found):
             print("some have ended: expand chapter --batch collect")
     return 4 if any(status.problem for status in found) else 0

@@ -13,7 +13,7 @@ from expand.cli.options import require_choice, workspace_of
 from expand.cli.output import counted, note, print_json, warn, write_data
 from expand.cli.prompt import show_request
 from expand.cli.run_command import note_author, show_notice, stop_with_signals
-from expand.cli.run_output import TableColumn, spent, table_text
+from expand.cli.run_output import spent, table_text
 from expand.doctor import shell_command
 from expand.drafting.results import fields_of
 from expand.drafting.run_options import RunOptions
@@ -172,23 +172,19 @@ def _entries(reading: DocumentReading) -> Iterator[dict[str, Json]]:
             yield row | {"length": str(length) if length else None, "below": below}
 
 
-_COLUMNS: tuple[TableColumn[dict[str, Json]], ...] = (
-    TableColumn("line", lambda row: str(row["line"] or "")),
-    TableColumn("chapter", lambda row: "" if row["section"] else str(row["chapter"]), figure=False),
-    TableColumn("section", lambda row: str(row["section"] or "")),
-    TableColumn("title", lambda row: str(row["title"]), figure=False),
-    TableColumn("length", lambda row: str(row["length"] or ("shared out" if row["section"] else "")), figure=False),
-    TableColumn("topics", lambda row: str(row["below"]) if row["section"] else ""),
-)
-
-
 def _show_reading(reading: DocumentReading) -> None:
     """What was understood, as a table, and what was not, by line: on stderr, as nothing may be written yet."""
     what = {"plan": "a plan", "summary": "a list of chapters"}.get(reading.kind, "the chapter itself, by its headings")
     other = "; if it is a plan, take --from plan" if reading.kind == "headings" else ""
     note(f"{reading.document.name} is read as {what}{other}")
     if reading.kind == "plan":
-        print(table_text(_COLUMNS, _entries(reading), stream=sys.stderr), file=sys.stderr)
+        heads, rows = ("line", "chapter", "section", "title", "length", "topics"), []
+        for row in _entries(reading):
+            chapter, section, below = ("", row["section"], row["below"]) if row["section"] else (row["chapter"], "", "")
+            length = row["length"] or ("shared out" if section else "")
+            rows.append([*map(str, (row["line"] or "", chapter, section, row["title"], length, below))])
+        table = table_text(heads, rows, words=("chapter", "title", "length"), stream=sys.stderr)
+        print(table, file=sys.stderr)
     if reading.plan.unplanned:
         names = ", ".join(f"{chapter} {title}" for chapter, title in reading.plan.unplanned.items())
         warn(f"not imported, because no length is planned for them: {names}")

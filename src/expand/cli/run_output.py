@@ -4,10 +4,10 @@ places as editors name them, ``drafts/03.md:162``."""
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Generic, NamedTuple, TextIO, TypeVar
+from typing import TextIO
 
 from expand.budget import Balance, usd_from_pico
 from expand.checks import Finding
@@ -20,17 +20,6 @@ from expand.reports.messages import Texts
 from expand.reports.text_table import PIPE_WIDTH, fold, table_lines
 from expand.workspace import Workspace, read_text
 
-Row = TypeVar("Row")
-
-
-class TableColumn(NamedTuple, Generic[Row]):
-    """A column: its heading, and what it shows of a row; a number gets its thousands separated. ``figure`` says that
-    its cells are set right and never broken."""
-
-    name: str
-    cell: Callable[[Row], str | int]
-    figure: bool = True
-
 
 def _width(stream: TextIO) -> int:
     """The columns of a terminal, or of a pipe, where there is room for whole tables."""
@@ -38,17 +27,27 @@ def _width(stream: TextIO) -> int:
     return shutil.get_terminal_size().columns if narrow else PIPE_WIDTH
 
 
+Cells = Sequence[str | int]
+
+
 def table_text(
-    columns: Sequence[TableColumn[Row]], rows: Iterable[Row], *, total: Row | None = None, stream: TextIO | None = None
+    heads: Sequence[str],
+    rows: Iterable[Cells],
+    *,
+    words: Collection[str] = ("Section",),
+    total: Cells | None = None,
+    stream: TextIO | None = None,
 ) -> str:
-    """The rows in the width of a stream, else of stdout, in parts where it is narrow; ``total`` is set off below."""
+    """The rows in the width of a stream, else of stdout, in parts where it is narrow; ``total`` is set off below.
 
-    def shown(row: Row) -> list[str]:
-        values = (column.cell(row) for column in columns)
-        return [printable(value) if isinstance(value, str) else f"{value:,}" for value in values]
+    Columns of ``words`` fold; the others are figures, at the right and never broken. Numbers get their thousands
+    separated."""
 
-    names, figures = [column.name for column in columns], [column.figure for column in columns]
-    table = Texts(names, figures, [*map(shown, rows)], None if total is None else shown(total))
+    def shown(row: Cells) -> list[str]:
+        return [printable(cell) if isinstance(cell, str) else f"{cell:,}" for cell in row]
+
+    figures = [head not in words for head in heads]
+    table = Texts(heads, figures, [*map(shown, rows)], None if total is None else shown(total))
     return "\n".join(table_lines(table, _width(stream or sys.stdout)))
 
 
@@ -98,56 +97,48 @@ def named(sections: Iterable[tuple[str, int]]) -> str:
 MOST_FINDINGS = 12
 UNFINISHED = ("refused", "failed")
 
-_NAMED: TableColumn[SectionResult] = TableColumn("Section", lambda s: f"{s.number}. {s.title}", figure=False)
-# A section that is planned in words or characters is shown in them.
-_LINES: TableColumn[SectionResult] = TableColumn("Lines", lambda s: _in_its_unit(s, s.lines, s.counted))
-_TARGET: TableColumn[SectionResult] = TableColumn("Target", lambda s: _in_its_unit(s, s.target_lines, s.target))
-_COLUMNS: Sequence[TableColumn[SectionResult]] = (
-    _NAMED,
-    _LINES,
-    _TARGET,
-    TableColumn("Tokens", lambda s: s.usage.total),
-    TableColumn("Answers", lambda s: s.answers),
-    TableColumn("Findings", lambda s: sum(finding.severity != "note" for finding in s.findings)),
-    TableColumn("Status", lambda s: s.outcome, figure=False),
-)
-_REVIEW_COLUMNS: Sequence[TableColumn[SectionResult]] = (
-    _NAMED,
-    _LINES,
-    _TARGET,
-    TableColumn("Findings", lambda s: len(s.findings)),
-    TableColumn("By", lambda s: "hand" if s.status == "edited" else "tool", figure=False),
-)
-
 
 def review_table(chapter: ChapterResult, workspace: Workspace) -> str:
     """A review for a terminal: the sections, and every finding."""
     places = Locations(workspace, chapter.draft)
+    rows = [(*_extent(s), len(s.findings), "hand" if s.status == "edited" else "tool") for s in chapter.sections]
+    table = table_text(("Section", "Lines", "Target", "Findings", "By"), rows, words=("Section", "By"))
     prose = folded([*map(places.line, chapter.every_finding), _score(chapter)])
-    return f"\n{_title(chapter)}\n{table_text(_REVIEW_COLUMNS, chapter.sections)}\n{prose}\n"
+    return f"\n{_title(chapter)}\n{table}\n{prose}\n"
 
 
 def review_markdown(chapter: ChapterResult, workspace: Workspace) -> str:
     """A review as Markdown."""
     places = Locations(workspace, chapter.draft)
-    lines = [
-        f"## {escaped(_title(chapter))}",
-        "",
-        "| Section | Lines | Target | Status |",
-        "| --- | ---: | ---: | --- |",
-    ]
-    for s in chapter.sections:
-        has, target = _in_its_unit(s, s.lines, s.counted), _in_its_unit(s, s.target_lines, s.target)
-        lines.append(f"| {s.number}. {escaped(s.title)} | {has} | {target} | {s.status} |")
+    rows = [" | ".join((*map(escaped, _extent(s)), s.status)) for s in chapter.sections]
     found = [f"- {escaped(places.line(finding))}" for finding in chapter.every_finding]
-    return "\n".join([*lines, "", *(found or ["No findings."]), "", escaped(_score(chapter)), ""])
+    return "\n".join(
+        [
+            f"## {escaped(_title(chapter))}",
+            "",
+            "| Section | Lines | Target | Status |",
+            "| --- | ---: | ---: | --- |",
+            *(f"| {row} |" for row in rows),
+            "",
+            *(found or ["No findings."]),
+            "",
+            escaped(_score(chapter)),
+            "",
+        ]
+    )
 
 
 def show_result(result: RunResult, workspace: Workspace) -> None:
     """Prints what became of each chapter, what is missing, and where the budget stands."""
     for chapter in result.chapters:
+        heads = ("Section", "Lines", "Target", "Tokens", "Answers", "Findings", "Status")
+        rows = []
+        for s in chapter.sections:
+            misses = sum(finding.severity != "note" for finding in s.findings)
+            rows.append((*_extent(s), s.usage.total, s.answers, misses, s.outcome))
         prose = [_score(chapter), *_findings(chapter, Locations(workspace, chapter.draft))]
-        print(f"\n{_title(chapter)}\n{table_text(_COLUMNS, chapter.sections)}\n{folded(prose)}")
+        table = table_text(heads, rows, words=("Section", "Status"))
+        print(f"\n{_title(chapter)}\n{table}\n{folded(prose)}")
     extent = f"{result.tokens:,} tokens, {result.seconds:.1f} s"
     print(folded([spent(result.attempts, result.answers, extent, result.balance)]))
 
@@ -185,8 +176,10 @@ def refusals(refused: Iterable[Refusal]) -> Iterator[str]:
         yield f"the budget refused {what}: {reason}"
 
 
-def _in_its_unit(section: SectionResult, lines: int, counted: int) -> str:
-    return f"{lines:,}" if section.unit == "lines" else f"{counted:,} {section.unit}"
+def _extent(section: SectionResult) -> tuple[str, str, str]:
+    """A section's name, what it has and what it is to have, in its unit."""
+    unit = "" if section.unit == "lines" else f" {section.unit}"
+    return f"{section.number}. {section.title}", f"{section.counted:,}{unit}", f"{section.target:,}{unit}"
 
 
 def _title(chapter: ChapterResult) -> str:
@@ -223,25 +216,12 @@ def _findings(chapter: ChapterResult, places: Locations) -> Iterator[str]:
             yield f"{which} {said}; run again to go on from there"
 
 
-def _planned(p: DryRun) -> str:
-    """The section, and why nothing would be sent for it."""
+def _planned(p: DryRun) -> Cells:
+    """The section, with why nothing would be sent for it, and what it would take."""
     reason = " (edited)" if p.edited else " (current)" if p.reused else ""
-    return f"{p.chapter}/{p.section} {p.title}{reason}" if p.chapter else "Sum"
-
-
-def _usd(p: DryRun) -> str:
-    return "unknown" if p.cost_pico_usd is None else f"{usd_from_pico(p.cost_pico_usd):.4f}"
-
-
-_DRY_RUN_COLUMNS: Sequence[TableColumn[DryRun]] = (
-    TableColumn("Section", _planned, figure=False),
-    TableColumn("Lines", lambda p: p.lines),
-    TableColumn("Requests", lambda p: p.requests),
-    TableColumn("Prompt tokens", lambda p: p.prompt_tokens),
-    TableColumn("Answer tokens", lambda p: p.completion_tokens),
-    TableColumn("Reserved at most", lambda p: p.reserved_tokens),
-    TableColumn("USD at most", _usd),
-)
+    name = f"{p.chapter}/{p.section} {p.title}{reason}" if p.chapter else "Sum"
+    usd = "unknown" if p.cost_pico_usd is None else f"{usd_from_pico(p.cost_pico_usd):.4f}"
+    return (name, p.lines, p.requests, p.prompt_tokens, p.completion_tokens, p.reserved_tokens, usd)
 
 
 def show_dry_run(planned: Sequence[DryRun], *, as_json: bool) -> int:
@@ -256,5 +236,7 @@ def show_dry_run(planned: Sequence[DryRun], *, as_json: bool) -> int:
     ]
     if total.cost_pico_usd is None:
         prose.append("The model has no known price, so the cost is unknown.")
-    print(f"\nDry run: nothing was sent\n{table_text(_DRY_RUN_COLUMNS, planned, total=total)}\n{folded(prose)}")
+    heads = ("Section", "Lines", "Requests", "Prompt tokens", "Answer tokens", "Reserved at most", "USD at most")
+    table = table_text(heads, map(_planned, planned), total=_planned(total))
+    print(f"\nDry run: nothing was sent\n{table}\n{folded(prose)}")
     return 0
