@@ -41,8 +41,6 @@ WIDEST_BAR = 40
 HEARTBEAT_SECONDS = 20.0
 """How long plain lines are silent while sections grow: a log of a long run stays short, and nobody takes it for
 dead."""
-
-
 Key = tuple[str, int]
 """A chapter's id and a section's number."""
 MOST_REASONS = 12
@@ -92,7 +90,7 @@ class RunProgress:
                 if self._all or event.status == "drafted":
                     planned = self.sections[event.chapter, event.section]
                     has = event.lines if planned.unit == "lines" else event.counted
-                    extent = f"{has:,} of {in_unit(length(planned, planned.unit), planned.unit)}"
+                    extent = f"{has:,} of {counted(length(planned, planned.unit), planned.unit[:-1])}"
                     said = [f"{event.chapter}/{event.section}: {event.status}, {extent}: {planned.title}"]
             case AttemptChanged():
                 if event.section == 0 and event.usage:
@@ -202,18 +200,13 @@ def length(planned: SectionPlanned, unit: Unit) -> int:
     return planned.lines if unit == "lines" else planned.target
 
 
-def in_unit(count: int, unit: Unit) -> str:
-    """``1 line``, ``1,200 words``."""
-    return counted(count, unit.removesuffix("s"))
-
-
 def plan_lines(event: RunPlanned) -> list[str]:
     """What a run is about to do and why: one line, and one for each section that changed."""
     drafted = [planned for planned in event.sections if planned.reason not in ("", "edited")]
     edited = sum(planned.reason == "edited" for planned in event.sections)
     current = len(event.sections) - len(drafted) - edited
     unit = unit_of(drafted)
-    extent = in_unit(sum(length(planned, unit) for planned in drafted), unit)
+    extent = counted(sum(length(planned, unit) for planned in drafted), unit[:-1])
     parts = [f"{len(drafted):,} to draft ({extent})"] if drafted else []
     parts += [f"{current:,} current"] if current else []
     parts += [f"{edited:,} edited by hand, left alone"] if edited else []
@@ -243,7 +236,7 @@ def progress(
         yield PlainProgress(lambda line: print(line, file=stream, flush=True), verbosity)
 
 
-class PlainProgress:
+class PlainProgress(RunProgress):
     """A line for what happens, and now and then one for where the run stands; ``say`` writes it."""
 
     def __init__(
@@ -253,30 +246,27 @@ class PlainProgress:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``clock`` gives seconds."""
+        super().__init__(verbosity, clock=clock)
         self._say = say
-        self._run = RunProgress(verbosity, clock=clock)
-        self._clock = clock
         self._said_at = clock()
 
     def __call__(self, event: Event) -> None:
         """Says what there is to say of an event."""
-        lines = self._run.take(event)
+        lines = self.take(event)
         if not lines and isinstance(event, SectionGrew) and self._clock() - self._said_at >= HEARTBEAT_SECONDS:
-            lines = [self._run.summary()]
+            lines = [self.summary()]
         for line in lines:
             self._say(line)
             self._said_at = self._clock()
 
 
-class BarProgress:
+class BarProgress(RunProgress):
     """Bars below, what happens above them. Call it from one thread; it draws in another."""
 
     def __init__(
         self, console: Console, verbosity: Verbosity = Verbosity.NORMAL, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """``clock`` gives seconds."""
-        self._run = RunProgress(verbosity, clock=clock)
+        super().__init__(verbosity, clock=clock)
         self._working: dict[Key, str] = {}
         self._lock = threading.Lock()
         self.live = Live(self, console=console, refresh_per_second=4, transient=True, redirect_stdout=False)
@@ -284,10 +274,10 @@ class BarProgress:
     def __call__(self, event: Event) -> None:
         """Shows an event: a line above the bars, its end cut off rather than folded; notices fold."""
         with self._lock:
-            lines = self._run.take(event)
+            lines = self.take(event)
             if isinstance(event, SectionStarted):
                 key = (event.chapter, event.section)
-                self._working[key] = printable(self._run.sections[key].title)
+                self._working[key] = printable(self.sections[key].title)
             elif isinstance(event, SectionDone):
                 self._working.pop((event.chapter, event.section), None)
         above = self.live.console
@@ -298,37 +288,30 @@ class BarProgress:
                 above.print(Text(line), no_wrap=True, overflow=_cut(above.options))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The bars at this moment."""
+        """The bars at this moment: each row's name, its bar where there is room for one, and how much it has."""
+        width = options.max_width
+        grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        grid.add_column(no_wrap=True, overflow=_cut(options), ratio=1)
+        if width >= WITHOUT_BARS:
+            grid.add_column(width=min(WIDEST_BAR, width // 4))
+        grid.add_column(no_wrap=True, justify="right")
         with self._lock:
-            run = self._run
-            if not run.sections:
+            if not self.sections:
                 return
-            width = options.max_width
             room = max(1, min(MOST_ROWS, options.size.height - 5))
-            rows = [(f"{len(run.finished):,} of {len(run.sections):,} sections", run.done, run.total)]
+            rows = [(f"{len(self.finished):,} of {len(self.sections):,} sections", self.done, self.total)]
             for key, title in list(self._working.items())[:room]:
-                rows.append((f"{key[0]}/{key[1]} {title}", run.grown_to(key), run.lengths[key]))
-            more = len(self._working) - room
-            summary = run.summary(width - 1, counts=False)
-        yield _grid(rows, width, options)
-        if more > 0:
-            yield Text(f"and {more:,} more at work", no_wrap=True, overflow="crop")
-        yield Text(summary, no_wrap=True, overflow="crop")
+                rows.append((f"{key[0]}/{key[1]} {title}", self.grown_to(key), self.lengths[key]))
+            below = [f"and {more:,} more at work"] if (more := len(self._working) - room) > 0 else []
+            below.append(self.summary(width - 1, counts=False))
+        for name, done, target in rows:
+            bar = [ProgressBar(total=max(1, target), completed=min(done, target))] if width >= WITHOUT_BARS else []
+            grid.add_row(Text(name), *bar, Text(f"{done:,}/{target:,}"))
+        yield grid
+        for line in below:
+            yield Text(line, no_wrap=True, overflow="crop")
 
 
 def _cut(options: ConsoleOptions) -> OverflowMethod:
     """How a text is cut short: with an ellipsis if the terminal can show it."""
     return "crop" if options.ascii_only else "ellipsis"
-
-
-def _grid(rows: list[tuple[str, int, int]], width: int, options: ConsoleOptions) -> Table:
-    """Each row's name, its bar where there is room for one, and its length of that which it is to have."""
-    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    grid.add_column(no_wrap=True, overflow=_cut(options), ratio=1)
-    if width >= WITHOUT_BARS:
-        grid.add_column(width=min(WIDEST_BAR, width // 4))
-    grid.add_column(no_wrap=True, justify="right")
-    for name, done, target in rows:
-        bar = [ProgressBar(total=max(1, target), completed=min(done, target))] if width >= WITHOUT_BARS else []
-        grid.add_row(Text(name), *bar, Text(f"{done:,}/{target:,}"))
-    return grid
