@@ -1,13 +1,12 @@
 """``expand brief``: what the sections of a chapter share."""
 
-import asyncio
 from typing import Annotated
 
 import typer
 
 from expand.cli import options
 from expand.cli.output import print_json, print_text, warn
-from expand.cli.run_command import note_author, show_notice, stop_with_signals
+from expand.cli.run_command import attended, note_author
 from expand.drafting.brief import read_brief
 from expand.drafting.brief_request import write_brief
 from expand.drafting.run_options import RunOptions
@@ -30,7 +29,7 @@ def brief(
     if fresh or not path.is_file():
         run_options = RunOptions.of(place, chapter, language=language, fresh=fresh, **buying._asdict())
         note_author(run_options.settings(place))
-        made = asyncio.run(write_brief(place, run_options, on_event=show_notice, on_ready=stop_with_signals))
+        made = attended(write_brief, place, run_options)
         for problem in made.problems:
             warn(f"briefs/{chapter}.yaml: {problem}" if made.value else f"the answer makes no brief: {problem}")
         if made.stopped_by is not None:

@@ -1,6 +1,5 @@
 """``expand outline import``: outlines from documents, and from what the author model proposes."""
 
-import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from expand.cli import options
 from expand.cli.options import require_choice, workspace_of
 from expand.cli.output import counted, note, print_json, warn, write_data
 from expand.cli.prompt import show_request
-from expand.cli.run_command import note_author, show_notice, stop_with_signals
+from expand.cli.run_command import attended, note_author
 from expand.cli.run_output import spent, table_text
 from expand.doctor import shell_command
 from expand.drafting.results import fields_of
@@ -113,7 +112,7 @@ def import_(
         show_request(suggestion.first_request(settings), as_json=as_json)
         return
     note_author(settings)
-    result = asyncio.run(suggestion.buy(settings, on_event=show_notice, on_ready=stop_with_signals))
+    result = attended(suggestion.buy, settings)
     _show_suggestion(opened, result, as_json=as_json)
     raise typer.Exit(result.exit_code)
 

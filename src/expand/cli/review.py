@@ -1,6 +1,5 @@
 """``expand review``, ``expand revise`` and ``expand accept``: from a draft to the document."""
 
-import asyncio
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +9,7 @@ from expand.checks.finding import KINDS
 from expand.cli import options
 from expand.cli.options import require_choice
 from expand.cli.output import counted, note, print_json, print_text, warn
-from expand.cli.run_command import note_author, run, show_notice, stop_with_signals
+from expand.cli.run_command import attended, note_author, run
 from expand.cli.run_output import Locations, review_markdown, review_table
 from expand.client.client import StoppedError
 from expand.drafting.accept import (
@@ -90,9 +89,7 @@ def _read(place: Workspace, chapters: list[str], *, code: bool, **changes: Any) 
     note_author(RunOptions(**changes).settings(place), "review")
     for chapter in chapters:
         try:
-            said = asyncio.run(
-                read_draft(place, chapter, code=code, on_event=show_notice, on_ready=stop_with_signals, **changes)
-            )
+            said = attended(read_draft, place, chapter, code=code, **changes)
         except (BudgetExceededError, AuthorError, StoppedError) as error:
             warn(f"{chapter}: not read through: {error}")
             return error.exit_code

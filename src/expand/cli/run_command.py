@@ -5,10 +5,11 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from expand import __version__
 from expand.cli.output import VERBOSITY, Verbosity, counted, note, print_json, warn
@@ -25,6 +26,8 @@ from expand.paths import private_folder
 from expand.redaction import printable
 from expand.settings import ModelRole, Settings
 from expand.workspace import Workspace
+
+Made = TypeVar("Made")
 
 
 def run(workspace: Workspace, options: RunOptions, *, as_json: bool) -> int:
@@ -145,9 +148,14 @@ def stop_on_signals(stop: Callable[[signal.Signals], None]) -> None:
             signal.signal(number, lambda number, _: loop.call_soon_threadsafe(received, signal.Signals(number)))
 
 
-def stop_with_signals(client: BudgetedClient) -> None:
-    """Stops a client on Ctrl-C and SIGTERM, as ``stop_on_signals``."""
-    stop_on_signals(lambda _: client.stop())
+def attended(sending: Callable[..., Coroutine[None, None, Made]], *given: object, **named: object) -> Made:
+    """What a function that sends requests comes to. Its notices are said on stderr, and Ctrl-C and SIGTERM stop its
+    client as ``stop_on_signals``."""
+
+    def on_ready(client: BudgetedClient) -> None:
+        stop_on_signals(lambda _: client.stop())
+
+    return asyncio.run(sending(*given, on_event=show_notice, on_ready=on_ready, **named))
 
 
 def show_notice(event: Event) -> None:

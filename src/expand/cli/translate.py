@@ -1,13 +1,12 @@
 """``expand translate``: a finished chapter in another of the book's languages."""
 
-import asyncio
 from typing import Annotated
 
 import typer
 
 from expand.cli import options
 from expand.cli.output import counted, print_json, warn
-from expand.cli.run_command import note_author, show_notice, stop_with_signals
+from expand.cli.run_command import attended, note_author
 from expand.cli.run_output import Locations, show_dry_run
 from expand.drafting.run_options import RunOptions
 from expand.drafting.translation import dry_run as plan_translation
@@ -31,14 +30,7 @@ def translate(
         planned = plan_translation(place, run_options)
         raise typer.Exit(show_dry_run([planned], as_json=as_json))
     note_author(settings_of(place, run_options))
-    result = asyncio.run(
-        translate_chapter(
-            place,
-            run_options,
-            on_event=show_notice,
-            on_ready=stop_with_signals,
-        )
-    )
+    result = attended(translate_chapter, place, run_options)
     if result.findings:
         places = Locations(place, result.work.path)
         for finding in result.findings:
@@ -48,10 +40,8 @@ def translate(
     if as_json:
         print_json(result.as_json())
     else:
-        work, kept = (
-            result.work,
-            sum((one.kind, one.severity) == ("untranslated", "warning") for one in result.findings),
-        )
+        work = result.work
+        kept = sum((one.kind, one.severity) == ("untranslated", "warning") for one in result.findings)
         said = f"{work.path}: {counted(len(work.passages), 'passage')} of {work.original_path}"
         left = f", {kept} left as they are" if kept else ""
         asked = counted(result.usage.attempts, "request")
