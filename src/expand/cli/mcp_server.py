@@ -225,7 +225,7 @@ async def serve(workspace: Workspace, options: RunOptions, budget: int | None) -
         await drafting.ended()
         os._exit(130)  # a thread of the SDK's waits for a line of stdin, and `sys.exit` would wait for it
 
-    def on_signal(_: object) -> None:
+    def on_signal() -> None:
         if ending:
             os._exit(130)
         drafting.stop()

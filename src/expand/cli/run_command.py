@@ -15,7 +15,6 @@ from expand import __version__
 from expand.cli.output import VERBOSITY, Verbosity, counted, note, print_json, warn
 from expand.cli.progress import PlainProgress, progress
 from expand.cli.run_output import refusals, show_result
-from expand.client.client import BudgetedClient
 from expand.drafting.events import Event, Notice
 from expand.drafting.model_setup import other_roles
 from expand.drafting.results import RunResult
@@ -91,7 +90,7 @@ async def _run(workspace: Workspace, settings: Settings, options: RunOptions) ->
                 show_event(event)
 
         async with Run(workspace, options, settings=settings, on_event=on_event) as run:
-            stop_on_signals(lambda _: run.stop())
+            stop_on_signals(run.stop)
             result = await run.result()
         if say is not None:
             attempts, answers = counted(result.attempts, "attempt"), counted(result.answers, "answer")
@@ -131,31 +130,26 @@ def log_into(folder: Path, *, now: Callable[[], datetime]) -> Iterator[tuple[Pat
         yield path, say
 
 
-def stop_on_signals(stop: Callable[[signal.Signals], None]) -> None:
+def stop_on_signals(stop: Callable[[], object]) -> None:
     """Calls ``stop`` in the running event loop on each Ctrl-C and SIGTERM, after a message.
 
     The first call is to end the work once the requests in flight have finished, the second at once."""
     loop = asyncio.get_running_loop()
 
-    def received(number: signal.Signals) -> None:
+    def received() -> None:
         warn("stopping: what is in flight arrives first; once more leaves it unknown")
-        stop(number)
+        stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
-            loop.add_signal_handler(number, received, number)
+            loop.add_signal_handler(number, received)
         except NotImplementedError:  # Windows
-            signal.signal(number, lambda number, _: loop.call_soon_threadsafe(received, signal.Signals(number)))
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(received))
 
 
 def attended(sending: Callable[..., Coroutine[None, None, Made]], *given: object, **named: object) -> Made:
-    """What a function that sends requests comes to. Its notices are said on stderr, and Ctrl-C and SIGTERM stop its
-    client as ``stop_on_signals``."""
-
-    def on_ready(client: BudgetedClient) -> None:
-        stop_on_signals(lambda _: client.stop())
-
-    return asyncio.run(sending(*given, on_event=show_notice, on_ready=on_ready, **named))
+    """What a function that sends requests comes to. Its notices are said on stderr, and signals stop its client."""
+    return asyncio.run(sending(*given, on_event=show_notice, on_ready=lambda it: stop_on_signals(it.stop), **named))
 
 
 def show_notice(event: Event) -> None:

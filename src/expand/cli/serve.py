@@ -75,7 +75,7 @@ async def _serve(workspace: Workspace, given: RunOptions, port: int, *, open_pag
     book = LiveBook(workspace, given)
     server = PageServer(book, port)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    stop_on_signals(lambda _: book.stop())
+    stop_on_signals(book.stop)
     typer.echo(server.url)
     if open_page:
         webbrowser.open(server.url)
