@@ -13,11 +13,11 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "api": "accept dry_run expand_chapter expand_chapters expanding read_draft render_report review undo",
+    "api": "accept dry_run expand_chapter expand_chapters expanding read_draft render_report review",
     "budget": "Balance Limit",
     "checks": "Finding",
     "drafting.acceptance_record": "Acceptance",
-    "drafting.accept": "Accepted AcceptResult",
+    "drafting.accept": "Accepted AcceptResult undo",
     "drafting.approval": "Decision Question",
     "drafting.dry_run": "DryRun",
     "drafting.events": ("Event Notice RunPlanned SectionDone SectionGrew SectionPlanned SectionStarted"),

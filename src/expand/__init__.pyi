@@ -8,12 +8,12 @@ from expand.api import expanding as expanding
 from expand.api import read_draft as read_draft
 from expand.api import render_report as render_report
 from expand.api import review as review
-from expand.api import undo as undo
 from expand.budget import Balance as Balance
 from expand.budget import Limit as Limit
 from expand.checks import Finding as Finding
 from expand.drafting.accept import Accepted as Accepted
 from expand.drafting.accept import AcceptResult as AcceptResult
+from expand.drafting.accept import undo as undo
 from expand.drafting.acceptance_record import Acceptance as Acceptance
 from expand.drafting.approval import Decision as Decision
 from expand.drafting.approval import Question as Question

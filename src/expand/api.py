@@ -19,7 +19,6 @@ from expand.client.client import BudgetedClient
 from expand.doctor import outline_check
 from expand.drafting import accept as accepting
 from expand.drafting import dry_run as planning
-from expand.drafting.acceptance_record import Acceptance
 from expand.drafting.draft_file import DraftStore
 from expand.drafting.dry_run import DryRun, FirstRequest
 from expand.drafting.events import Event
@@ -173,11 +172,6 @@ def diff(
     return accepting.accept_drafts(
         workspace, settings_of(workspace), (chapter,), language=language, sections=sections, force=True, dry_run=True
     )
-
-
-def undo(workspace: Workspace, chapter: str) -> Acceptance:
-    """Takes the last acceptance of a chapter back. Raises ``InputError`` when there is none."""
-    return accepting.undo_acceptance(workspace, chapter)
 
 
 def render_report(

@@ -20,7 +20,7 @@ from expand.drafting.accept import (
     require_repository,
     require_tracked,
     standing_commit,
-    undo_acceptance,
+    undo,
 )
 from expand.drafting.accept import review as review_draft
 from expand.drafting.results import chapter_json
@@ -202,7 +202,7 @@ def _undo(place: Workspace, chapters: list[str], language: str | None, *, as_jso
     undone: list[Json] = []
     for chapter in chapters:
         source = place.outline(chapter, language).source if language else None
-        restored = undo_acceptance(place, chapter, source)
+        restored = undo(place, chapter, source)
         undone.append({"chapter": chapter, "source": restored.source, "existed": bool(restored.former)})
         if not as_json:
             done = "the former text is back" if restored.former else "taken away: there was none"

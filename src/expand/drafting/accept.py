@@ -237,7 +237,7 @@ def accept_drafts(
     except BaseException:
         for accepted in reversed(done):
             if accepted.changed:
-                undo_acceptance(workspace, accepted.chapter, accepted.source)
+                undo(workspace, accepted.chapter, accepted.source)
         raise
     return AcceptResult(accepted=tuple(done))
 
@@ -269,7 +269,7 @@ def _remember(workspace: Workspace, outline: Outline, text: str, language: str) 
     return remember(workspace, outline.id, memorable(text, outline, brief, language))
 
 
-def undo_acceptance(workspace: Workspace, chapter: str, source: str | None = None) -> Acceptance:
+def undo(workspace: Workspace, chapter: str, source: str | None = None) -> Acceptance:
     """Take the last acceptance of a chapter, or that of one of its documents, back, and what it left in the book's
     memory. Raises ``InputError``."""
     acceptances = Acceptances(workspace)
