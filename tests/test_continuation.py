@@ -246,7 +246,7 @@ def test_a_chapter_whose_answers_are_cut(
     goes_on: GoesOn, severities: list[str], behaviour: Behaviour, tmp_path: Path
 ) -> None:
     author = ScriptedAuthor(script=[behaviour], goes_on=goes_on)
-    chapter = drafted(Workspace.open(small(tmp_path)), "07", author, {"sections": [3], "concurrency": 1})
+    chapter = drafted(Workspace.open(small(tmp_path)), author, "07", sections=[3], concurrency=1)
     assert "once more" in chapter.requests_for(3, "continue")[0].last_user_message
     cut = [one for one in chapter.chapter.sections[0].findings if one.kind == "cut"]
     assert [one.severity for one in cut] == severities

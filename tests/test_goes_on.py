@@ -160,12 +160,12 @@ def warnings(result: Any) -> list[str]:
 def test_what_only_a_run_can_tell_is_kept_with_the_text(tmp_path: Path) -> None:
     place = small(tmp_path)
     author = ScriptedAuthor(script=["cut_off"], goes_on="aside")
-    first = drafted(Workspace.open(place), "07", author, {"sections": [3], "concurrency": 1})
+    first = drafted(Workspace.open(place), author, "07", sections=[3], concurrency=1)
     (told,) = [one for one in first.chapter.sections[0].findings if one.kind == "cut"]
     assert told.severity == "warning"
     assert warnings(expand(place, "review", "07", "--json")) == [told.message]
     for _ in range(2):
-        again = drafted(Workspace.open(place), "07", ScriptedAuthor(), {})
+        again = drafted(Workspace.open(place), ScriptedAuthor(), "07")
         assert [one.message for one in again.chapter.sections[2].findings].count(told.message) == 1
     assert again.chapter.sections[2].status == "reused"
 
@@ -180,7 +180,7 @@ def test_what_only_a_run_can_tell_is_kept_with_the_text(tmp_path: Path) -> None:
 def test_what_was_told_of_a_text_is_not_said_of_an_edit(tmp_path: Path) -> None:
     place = small(tmp_path)
     author = ScriptedAuthor(script=["cut_off"], goes_on="aside")
-    drafted(Workspace.open(place), "07", author, {"sections": [3], "concurrency": 1})
+    drafted(Workspace.open(place), author, "07", sections=[3], concurrency=1)
     assert len(warnings(expand(place, "review", "07", "--json"))) == 1
     draft = place / "drafts" / "07.md"
     text = draft.read_text(encoding="utf-8")

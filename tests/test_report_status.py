@@ -52,7 +52,7 @@ def test_the_plans_of_the_shipped_book(book: Path) -> None:
     assert (plans["none"]["added"], plans["none"]["left"]) == (0, 835_000)
 
 
-def test_a_plan_for_some_chapters_leaves_the_others_alone(book: Path) -> None:
+def test_a_plan_for_some_chapters_leaves_the_others_alone(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = expand(book, "plan", "03", "--json").json
 
     assert {row["id"] for row in shown["plan_chapters"]} == {"03"}
@@ -60,6 +60,9 @@ def test_a_plan_for_some_chapters_leaves_the_others_alone(book: Path) -> None:
     wrong = expand(book, "plan", "33")
     assert (wrong.code, wrong.out) == (2, "")
     assert "has no chapter '33'; did you mean 03? it has 01, 02, 03" in wrong.err
+    for most, listed in ((5, "01, 02, 03, 04, 05"), (4, "01, 02, 03, 04 and 1 more")):
+        monkeypatch.setattr("expand.cli.reports.MOST_NAMED", most)
+        assert expand(book, "plan", "zzz").err.endswith(f"'zzz'; it has {listed}\n")
 
 
 def test_says_where_lines_were_counted(book: Path) -> None:

@@ -327,7 +327,7 @@ def test_a_copy_has_what_a_run_needs_and_nothing_else(tmp_path: Path) -> None:
 def test_errors_of_a_trial_are_raised_where_it_was_asked_for(tmp_path: Path) -> None:
     workspace = Workspace.open(small(tmp_path))
     with pytest.raises(TypeError, match="no option 'sektions'"):
-        drafted(workspace, "07", ScriptedAuthor(), {"sektions": [1]})
+        drafted(workspace, ScriptedAuthor(), "07", sektions=[1])
 
 
 def test_the_network_is_back_afterwards() -> None:

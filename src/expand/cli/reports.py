@@ -26,6 +26,8 @@ from expand.workspace import Workspace, meant, write_atomically
 
 Form = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json, markdown, csv or html.")]
 ReportLanguage = Annotated[str | None, typer.Option("--language", help="The report's language: en or zh.")]
+MOST_NAMED = 12
+"""Chapters that the message about an unknown one names."""
 REPORT_FILES: dict[str, Format] = {
     "README.md": "markdown",
     "status.html": "html",
@@ -71,9 +73,10 @@ def plan(place: Workspace, shown: Shown, author: options.Author, chapters: optio
     known = [chapter.id for chapter in data.chapters]
     for chapter in chapters or []:
         if chapter not in known:
-            near = meant(chapter, known)
+            near, more = meant(chapter, known), len(known) - MOST_NAMED
+            listed = ", ".join(known[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
             hint = f"did you mean {near}? it has" if near else "it has"
-            raise InputError(f"the book has no chapter {chapter!r}", remedy=f"{hint} {', '.join(known)}")
+            raise InputError(f"the book has no chapter {chapter!r}", remedy=f"{hint} {listed}")
     shown.print(plan_report(data, shown.spoken(data), frozenset(chapters) if chapters else None))
 
 

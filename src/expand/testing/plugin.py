@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -76,11 +77,7 @@ def scripted_server() -> Iterator[ScriptedServer]:
 @pytest.fixture
 def expand_draft(expand_workspace: Workspace, scripted_author: ScriptedAuthor, expand_no_network: None) -> ExpandDraft:
     """Drafts chapters of the copied workspace with the scripted author, or with ``author=…``."""
-
-    def draft(chapter: str, **options: Any) -> DraftTrial:
-        return testing.drafted(expand_workspace, chapter, scripted_author, options)
-
-    return draft
+    return partial(testing.drafted, expand_workspace, scripted_author)
 
 
 @pytest.fixture
@@ -92,8 +89,4 @@ def expand_run(
 ) -> ExpandRun:
     """Runs command lines in the copied workspace; the scripted server is their provider."""
     monkeypatch.setenv("OPENAI_BASE_URL", scripted_server.base_url)
-
-    def run(*arguments: str) -> CommandRun:
-        return testing.run_command(expand_workspace, scripted_server, *arguments)
-
-    return run
+    return partial(testing.run_command, expand_workspace, scripted_server)

@@ -7,7 +7,7 @@ import ipaddress
 import json
 import shutil
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def copy_workspace(workspace: Workspace, folder: Path) -> Workspace:
     return Workspace.open(folder)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class DraftTrial:
     """One chapter drafted. ``text`` is the draft as it is on disk; ``requests`` are those
     that a scripted author got for this run."""
@@ -102,30 +102,30 @@ class DraftTrial:
                 self.assert_asked(each.number, *(topic.say(language) for topic in each.topics))
 
 
-def drafted(workspace: Workspace, chapter: str, author: ScriptedAuthor, options: Mapping[str, Any]) -> DraftTrial:
+def drafted(
+    workspace: Workspace,
+    scripted: ScriptedAuthor,
+    chapter: str,
+    *,
+    on_event: Callable[[Event], None] = lambda _: None,
+    **options: Any,
+) -> DraftTrial:
     """Drafts a chapter with a scripted author, also from within a running event loop."""
-    before = len(author.requests)
+    before = len(scripted.requests)
     events: list[Event] = []
-    listener = options.get("on_event")
 
-    def on_event(event: Event) -> None:
+    def noted(event: Event) -> None:
         events.append(event)
-        if listener is not None:
-            listener(event)
+        on_event(event)
 
-    given = {"unpriced": True, "author": author, **options, "on_event": on_event}
+    given = {"unpriced": True, "author": scripted, **options, "on_event": noted}
     with ThreadPoolExecutor(max_workers=1) as thread:  # a loop of its own, as the test may run in one
         result = thread.submit(lambda: asyncio.run(expand_chapter(workspace, chapter, **given))).result()
-    return DraftTrial(
-        workspace=workspace,
-        result=result,
-        text=read_text(workspace.inside(result.chapter.draft)),
-        requests=tuple(author.requests[before:]),
-        events=tuple(events),
-    )
+    text = read_text(workspace.inside(result.chapter.draft))
+    return DraftTrial(workspace, result, text, tuple(scripted.requests[before:]), tuple(events))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class CommandRun:
     """A command line that has run: exit code, stdout, stderr, and what the server got from it."""
 
@@ -149,12 +149,8 @@ def run_command(workspace: Workspace, server: ScriptedServer, *arguments: str) -
             main(["--workspace", str(workspace.root), *arguments])
         except SystemExit as ended:
             code = ended.code
-    return CommandRun(
-        code=code if isinstance(code, int) else 1,
-        out=out.getvalue(),
-        err=err.getvalue(),
-        requests=tuple(server.requests[before:]),
-    )
+    code = code if isinstance(code, int) else 1
+    return CommandRun(code, out.getvalue(), err.getvalue(), tuple(server.requests[before:]))
 
 
 class NetworkForbiddenError(AssertionError):

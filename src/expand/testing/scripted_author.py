@@ -36,19 +36,20 @@ stalls there until the client gives up; it ends there as if complete, without a 
 body fields ``stream`` and ``stream_options`` with a 400. They are ``normal`` where the request does not touch them.
 """
 
-ERRORS: Mapping[str, tuple[int, str, str]] = MappingProxyType(
+ERRORS: Mapping[str, tuple[int, str, str, Failure | None]] = MappingProxyType(
     {
-        "rate_limited": (429, "Rate limit reached", "rate_limit_exceeded"),
-        "unauthorized": (401, "Incorrect API key provided", "invalid_api_key"),
-        "insufficient_quota": (429, "You exceeded your current quota", "insufficient_quota"),
-        "bad_request": (400, "Invalid type for 'messages': expected an array", "invalid_type"),
-        "server_error": (500, "The server had an error", "server_error"),
-        "refuses_stream": (400, "Unsupported value: 'stream' does not support true", "unsupported_value"),
-        "refuses_stream_options": (400, "Unknown parameter: 'stream_options'", "unknown_parameter"),
-        "streams_only": (400, "This model can only be streamed: set 'stream' to true", "invalid_value"),
+        "rate_limited": (429, "Rate limit reached", "rate_limit_exceeded", Failure.RATE_LIMITED),
+        "unauthorized": (401, "Incorrect API key provided", "invalid_api_key", Failure.UNAUTHORIZED),
+        "insufficient_quota": (429, "You exceeded your current quota", "insufficient_quota", Failure.QUOTA),
+        "bad_request": (400, "Invalid type for 'messages': expected an array", "invalid_type", Failure.BAD_REQUEST),
+        "server_error": (500, "The server had an error", "server_error", Failure.SERVER_ERROR),
+        "refuses_stream": (400, "Unsupported value: 'stream' does not support true", "unsupported_value", None),
+        "refuses_stream_options": (400, "Unknown parameter: 'stream_options'", "unknown_parameter", None),
+        "streams_only": (400, "This model can only be streamed: set 'stream' to true", "invalid_value", None),
     }
 )
-"""HTTP status, message and code of the behaviours that answer with an error."""
+"""HTTP status, message and code of the behaviours that answer with an error, and what that is for an author, which
+streams whatever is asked."""
 
 INTERRUPTED = ("broken_stream", "broken_stream_with_usage", "stalled_stream", "unfinished_stream", "error_in_stream")
 """Behaviours that leave half of the text."""
@@ -57,11 +58,7 @@ _LOST, _LATE = (Failure.DISCONNECTED, "the connection was lost"), (Failure.TIMEO
 _UPSTREAM = (Failure.GARBLED, "upstream failed")
 FAILURES: Mapping[str, tuple[Failure, str]] = MappingProxyType(
     {
-        "rate_limited": (Failure.RATE_LIMITED, ERRORS["rate_limited"][1]),
-        "unauthorized": (Failure.UNAUTHORIZED, ERRORS["unauthorized"][1]),
-        "insufficient_quota": (Failure.QUOTA, ERRORS["insufficient_quota"][1]),
-        "bad_request": (Failure.BAD_REQUEST, ERRORS["bad_request"][1]),
-        "server_error": (Failure.SERVER_ERROR, ERRORS["server_error"][1]),
+        **{name: (failure, message) for name, (_, message, _, failure) in ERRORS.items() if failure},
         "timeout": _LATE,
         "stalled_stream": _LATE,
         "drop": _LOST,
@@ -274,7 +271,7 @@ class Script:
         return f"{text} {chance.choice(words['do'])}" + (f" in round {turn}." if turn else ".")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class SentRequest(Asked):
     """One request as it was sent: its section and purpose, the request, and the behaviour it met."""
 
@@ -312,14 +309,8 @@ class ScriptedAuthor(Script):
         index = len(self.requests)
         chapter, section, purpose, attempt_id = client_request_id.split("/")
         own = self.write is not None or index < len(self.answers)
-        sent = SentRequest(
-            chapter=unquote(chapter),
-            section=int(section),
-            purpose=purpose,
-            attempt_id=attempt_id,
-            request=request,
-            behaviour="own" if own else self.behaviour_of(index, int(section)),
-        )
+        behaviour = "own" if own else self.behaviour_of(index, int(section))
+        sent = SentRequest(unquote(chapter), int(section), purpose, attempt_id, request, behaviour)
         self.requests.append(sent)
         await asyncio.sleep(self.latency_seconds)
         if own:

@@ -186,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
             "streams_only": not received.streamed,
         }
         fails = behaviour in ERRORS and touched.get(behaviour, True)
-        status, message, code = ERRORS[behaviour] if fails else (200, "", "")
+        status, message, code, _ = ERRORS[behaviour] if fails else (200, "", "", None)
         error = {"error": {"message": message, "type": code, "param": None, "code": code}}
         if 400 <= status < 500:
             return self._reply(
@@ -287,10 +287,6 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ratio", type=float, default=1.0)
     parser.add_argument("--behaviour", choices=get_args(Behaviour), default="normal")
-    parser.add_argument(
-        "--script", type=lambda names: tuple(names.split(",")), default=(), help="the first behaviours, with commas"
-    )
-    parser.add_argument("--latency", dest="latency_seconds", type=float, default=0.0, help="seconds before each answer")
     given = parser.parse_args()
     try:
         with ScriptedServer(**vars(given)) as server:
