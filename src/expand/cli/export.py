@@ -56,40 +56,31 @@ def export(
             place=Place(path=outline.source),
         )
     path = output or Path(f"{name}.{known}")
-    title = outline.title.say(written, book.language)
-    folder = source.parent if source.parent.is_dir() else place.root
-    _export(text, path, known, folder=folder, title=title, language=written)
-    typer.echo(path)
-
-
-def _export(text: str, path: Path, form: str, *, folder: Path, title: str, language: str) -> None:
-    """Writes a document's text as a file of a format, whole or not at all. ``folder`` is where its links begin.
-
-    Raises ``InputError`` with what pandoc says."""
+    title, heads = outline.title.say(written, book.language), blocks.headings(text)
+    titled = bool(heads) and heads[0].level == 1 and sum(head.level == 1 for head in heads) == 1
     with tempfile.TemporaryDirectory() as made:
-        output = Path(made) / f"chapter.{form}"
-        heads = blocks.headings(text)
-        titled = bool(heads) and heads[0].level == 1 and sum(head.level == 1 for head in heads) == 1
+        result = Path(made) / f"chapter.{known}"
         ran = subprocess.run(
             [
-                "pandoc", "--from", _READ, "--to", "html5" if form == "html" else form, "--standalone",
+                "pandoc", "--from", _READ, "--to", "html5" if known == "html" else known, "--standalone",
                 # The only heading of the first level is the title, which pandoc sets by itself.
                 *(["--shift-heading-level-by=-1"] if titled else []),
                 # Pictures and style in the file, by the one name that pandoc before and behind 2.19 has for it.
-                *(["--self-contained"] if form == "html" else []),
-                "--metadata", f"title={title}", "--metadata", f"lang={language}", "--output", str(output),
+                *(["--self-contained"] if known == "html" else []),
+                "--metadata", f"title={title}", "--metadata", f"lang={written}", "--output", str(result),
             ],
-            input=_for_pandoc(text), capture_output=True, encoding="utf-8", errors="replace", cwd=folder, check=False,
+            input=_for_pandoc(text), capture_output=True, encoding="utf-8", errors="replace", check=False,
+            cwd=source.parent if source.parent.is_dir() else place.root,
         )  # fmt: skip
-        if ran.returncode or not output.is_file():
+        if ran.returncode or not result.is_file():
             said = " ".join(ran.stderr.split()) or f"it ended with {ran.returncode}"
             raise InputError(
                 f"pandoc failed: {said}",
                 remedy="mend the document, or take a newer pandoc",
                 place=Place(path=path),
             )
-        data = output.read_bytes()
-    write_atomically(path, data)
+        write_atomically(path, result.read_bytes())
+    typer.echo(path)
 
 
 def _for_pandoc(text: str) -> str:

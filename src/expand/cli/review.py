@@ -10,7 +10,7 @@ from expand.cli import options
 from expand.cli.options import require_choice
 from expand.cli.output import counted, note, print_json, print_text, warn
 from expand.cli.run_command import attended, note_author, run
-from expand.cli.run_output import Locations, review_markdown, review_table
+from expand.cli.run_output import located, review_markdown, review_table
 from expand.client.client import StoppedError
 from expand.drafting.accept import (
     AcceptResult,
@@ -185,9 +185,8 @@ def accept(
 def _show_findings(place: Workspace, handover: AcceptResult) -> None:
     """Says what refused drafts have to mend, and of all how many findings they have."""
     for refused in handover.refused:
-        places = Locations(place, refused.draft)
-        for finding in refused.blocking:
-            warn(places.line(finding))
+        for line in map(located(place, refused.draft), refused.blocking):
+            warn(line)
         count = counted(len(refused.blocking), "blocking finding")
         warn(f"chapter {refused.id} has {count}; mend them, or give --force")
     for result in (*(accepted.result for accepted in handover.accepted), *handover.refused):

@@ -4,7 +4,7 @@ places as editors name them, ``drafts/03.md:162``."""
 import os
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import TextIO
@@ -58,27 +58,25 @@ def folded(lines: Iterable[str]) -> str:
     return "\n".join(part for line in lines for part in fold(printable(line), _width(sys.stdout)))
 
 
-class Locations:
-    """The locations of a draft's findings, in lines of the file on the disk."""
+def located(workspace: Workspace, path: str) -> Callable[[Finding], str]:
+    """Says findings of a draft after their places in the file on the disk, ``drafts/03.md:162``; one about the whole
+    chapter is at its first line. ``path`` is the draft's name in the workspace."""
+    file = workspace.inside(path)
+    text = read_text(file) if file.is_file() else ""
+    starts: dict[int, int] = {}
+    at = line = 0
+    for number, section in draft.read(text).sections.items():
+        found = text.find(section, at)
+        if found >= 0:
+            line += text.count("\n", at, found)
+            at = found
+            starts[number] = line
 
-    def __init__(self, workspace: Workspace, path: str) -> None:
-        """``path`` is the draft's name in the workspace and in messages."""
-        file = workspace.inside(path)
-        text = read_text(file) if file.is_file() else ""
-        self._path = path
-        self._starts: dict[int, int] = {}
-        at = line = 0
-        for number, section in draft.read(text).sections.items():
-            found = text.find(section, at)
-            if found >= 0:
-                line += text.count("\n", at, found)
-                at = found
-                self._starts[number] = line
+    def say(finding: Finding) -> str:
+        place = starts.get(finding.section, 0) + finding.line
+        return f"{path}:{place}: {finding.severity}: {finding.kind}: {finding.message}; {finding.remedy}"
 
-    def line(self, finding: Finding) -> str:
-        """A finding after its location, ``drafts/03.md:162``; one about the whole chapter is at its first line."""
-        at = self._starts.get(finding.section, 0) + finding.line
-        return f"{self._path}:{at}: {finding.severity}: {finding.kind}: {finding.message}; {finding.remedy}"
+    return say
 
 
 def named(sections: Iterable[tuple[str, int]]) -> str:
@@ -100,18 +98,18 @@ UNFINISHED = ("refused", "failed")
 
 def review_table(chapter: ChapterResult, workspace: Workspace) -> str:
     """A review for a terminal: the sections, and every finding."""
-    places = Locations(workspace, chapter.draft)
+    place = located(workspace, chapter.draft)
     rows = [(*_extent(s), len(s.findings), "hand" if s.status == "edited" else "tool") for s in chapter.sections]
     table = table_text(("Section", "Lines", "Target", "Findings", "By"), rows, words=("Section", "By"))
-    prose = folded([*map(places.line, chapter.every_finding), _score(chapter)])
+    prose = folded([*map(place, chapter.every_finding), _score(chapter)])
     return f"\n{_title(chapter)}\n{table}\n{prose}\n"
 
 
 def review_markdown(chapter: ChapterResult, workspace: Workspace) -> str:
     """A review as Markdown."""
-    places = Locations(workspace, chapter.draft)
+    place = located(workspace, chapter.draft)
     rows = [" | ".join((*map(escaped, _extent(s)), s.status)) for s in chapter.sections]
-    found = [f"- {escaped(places.line(finding))}" for finding in chapter.every_finding]
+    found = [f"- {escaped(place(finding))}" for finding in chapter.every_finding]
     return "\n".join(
         [
             f"## {escaped(_title(chapter))}",
@@ -136,7 +134,7 @@ def show_result(result: RunResult, workspace: Workspace) -> None:
         for s in chapter.sections:
             misses = sum(finding.severity != "note" for finding in s.findings)
             rows.append((*_extent(s), s.usage.total, s.answers, misses, s.outcome))
-        prose = [_score(chapter), *_findings(chapter, Locations(workspace, chapter.draft))]
+        prose = [_score(chapter), *_findings(chapter, located(workspace, chapter.draft))]
         table = table_text(heads, rows, words=("Section", "Status"))
         print(f"\n{_title(chapter)}\n{table}\n{folded(prose)}")
     extent = f"{result.tokens:,} tokens, {result.seconds:.1f} s"
@@ -198,7 +196,7 @@ def _score(chapter: ChapterResult) -> str:
     return f"{chapter.draft}: {extent}, length score {chapter.length_score}{judged}"
 
 
-def _findings(chapter: ChapterResult, places: Locations) -> Iterator[str]:
+def _findings(chapter: ChapterResult, place: Callable[[Finding], str]) -> Iterator[str]:
     """The findings of what was finished; of the rest, that it was not, or not even begun."""
     unfinished = {s.number: s.outcome == "not begun" for s in chapter.sections if s.status in UNFINISHED}
     found = [
@@ -208,7 +206,7 @@ def _findings(chapter: ChapterResult, places: Locations) -> Iterator[str]:
         and (finding.section not in unfinished or finding.kind == "not-asked")
     ]
     for finding in found[:MOST_FINDINGS]:
-        yield places.line(finding)
+        yield place(finding)
     if len(found) > MOST_FINDINGS:
         yield f"and {len(found) - MOST_FINDINGS:,} more: expand review {chapter.id}"
     for not_begun, said in ((False, "not finished"), (True, "not begun")):

@@ -7,7 +7,7 @@ import typer
 from expand.cli import options
 from expand.cli.output import counted, print_json, warn
 from expand.cli.run_command import attended, note_author
-from expand.cli.run_output import Locations, show_dry_run
+from expand.cli.run_output import located, show_dry_run
 from expand.drafting.run_options import RunOptions
 from expand.drafting.translation import dry_run as plan_translation
 from expand.drafting.translation import settings_of
@@ -31,10 +31,8 @@ def translate(
         raise typer.Exit(show_dry_run([planned], as_json=as_json))
     note_author(settings_of(place, run_options))
     result = attended(translate_chapter, place, run_options)
-    if result.findings:
-        places = Locations(place, result.work.path)
-        for finding in result.findings:
-            warn(places.line(finding))
+    for line in map(located(place, result.work.path), result.findings):
+        warn(line)
     if result.stopped_by is not None:
         warn(f"{result.stopped_by}; {counted(result.missing, 'passage')} not translated yet")
     if as_json:
