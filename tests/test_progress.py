@@ -247,6 +247,8 @@ def test_quiet_says_nothing_and_verbose_every_attempt() -> None:
             show(event)
     assert quiet.getvalue() == ""
     with progress(verbose, Verbosity.VERBOSE) as show:
+        assert isinstance(show, PlainProgress)
+        show._clock = Clock()  # however long the machine takes
         for event in [*STORY, SENT, FAILED, done(2, 9, "reused")]:
             show(event)
     said = verbose.getvalue().splitlines()
