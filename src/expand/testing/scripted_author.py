@@ -24,17 +24,7 @@ Behaviour = Literal[
     "broken_stream", "broken_stream_with_usage", "stalled_stream", "unfinished_stream", "error_in_stream",
     "ignores_stream", "streams_only", "refuses_stream", "refuses_stream_options",
 ]  # fmt: skip
-"""``half`` delivers half of what was asked; ``cut_off`` and ``cut_code`` stop at the output cap, in a sentence and in
-code; ``same_sentence`` repeats itself; ``no_usage`` reports no tokens and ``bills_more`` more than was reserved.
-
-Failures of the provider are 429, 401, 429 without quota, 400, 500, a read timeout, a dropped connection, and three
-answers that are no chat completion.
-
-Behaviours of a stream: the connection breaks after half of the text, without or with the usage reported before; it
-stalls there until the client gives up; it ends there as if complete, without a finish reason; it sends an error there.
-``ignores_stream`` answers plain JSON, ``streams_only`` refuses a request for plain JSON with a 400, and two refuse the
-body fields ``stream`` and ``stream_options`` with a 400. They are ``normal`` where the request does not touch them.
-"""
+"""What each does is in docs/testing.md. Those of streams are ``normal`` where a request does not touch them."""
 
 ERRORS: Mapping[str, tuple[int, str, str, Failure | None]] = MappingProxyType(
     {
