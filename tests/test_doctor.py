@@ -429,6 +429,14 @@ async def test_how_much_room_is_enough(workspace: Workspace, free: int, status: 
     assert on(await look(workspace, free_bytes=lambda _: free), "disk").status == status
 
 
+@pytest.mark.parametrize(
+    ("free", "said"), [(999_400_000, "999 MB"), (1_000_000_000, "1.0 GB"), (76_330_000_000, "76.3 GB")]
+)
+async def test_room_is_said_in_a_unit_that_fits(workspace: Workspace, free: int, said: str) -> None:
+    found = await look(workspace, free_bytes=lambda _: free)
+    assert on(found, "disk").message == f"{said} free at {workspace.root}"
+
+
 @pytest.mark.parametrize(("columns", "status"), [(59, "warning"), (60, "ok")])
 def test_how_wide_a_terminal_has_to_be(columns: int, status: str) -> None:
     found = check_environment(OURS, Terminal(columns=columns, encoding="utf-8"))
