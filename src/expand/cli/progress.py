@@ -9,7 +9,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -63,9 +63,7 @@ class RunProgress:
         self._noticed: dict[str, float] = {}
         self._failed = ""
         self.sections: dict[Key, SectionPlanned] = {}
-        self.unit: Unit = "lines"
-        self.lengths: dict[Key, int] = {}
-        """What sections are to have, in lines unless all of them are planned in another unit."""
+        self.unit, self.lengths = lengths_of(())
         self.grown: dict[Key, SectionGrew] = {}
         self.finished: dict[Key, SectionDone] = {}
         self.whole_chapters = 0
@@ -79,8 +77,7 @@ class RunProgress:
         match event:
             case RunPlanned():
                 self.sections = {(planned.chapter, planned.section): planned for planned in event.sections}
-                self.unit = unit_of(event.sections)
-                self.lengths = {key: length(planned, self.unit) for key, planned in self.sections.items()}
+                self.unit, self.lengths = lengths_of(event.sections)
                 said = plan_lines(event)
             case SectionGrew():
                 self.grown[event.chapter, event.section] = event
@@ -89,8 +86,9 @@ class RunProgress:
                 self.finished[event.chapter, event.section] = event
                 if self._all or event.status == "drafted":
                     planned = self.sections[event.chapter, event.section]
-                    has = event.lines if planned.unit == "lines" else event.counted
-                    extent = f"{has:,} of {counted(length(planned, planned.unit), planned.unit[:-1])}"
+                    in_lines = planned.unit == "lines"
+                    has, target = (event.lines, planned.lines) if in_lines else (event.counted, planned.target)
+                    extent = f"{has:,} of {counted(target, planned.unit[:-1])}"
                     said = [f"{event.chapter}/{event.section}: {event.status}, {extent}: {planned.title}"]
             case AttemptChanged():
                 if event.section == 0 and event.usage:
@@ -141,16 +139,11 @@ class RunProgress:
         """Where the run stands, on one line of at most ``width`` cells, as long as any part fits.
 
         What matters least is left out first. ``counts``: with the extent and the number of sections."""
-        sections = f"{len(self.finished):,} of {len(self.sections):,} sections" if counts else ""
-        parts = [
-            (4, self.extent if counts else ""),
-            (3, sections),
-            (2, f"{self.tokens:,} tokens"),
-            (0, "" if self.remaining is None else f"{self.remaining:,} left of the allowance"),
-            (1, f"{duration(self._clock() - self._began)} gone"),
-            (5, f"{self.left} to go"),
-        ]
-        parts = [part for part in parts if part[1]]
+        finished = f"{len(self.finished):,} of {len(self.sections):,} sections"
+        parts = [(4, self.extent), (3, finished)] if counts else []
+        parts += [(2, f"{self.tokens:,} tokens")]
+        parts += [(0, f"{self.remaining:,} left of the allowance")] if self.remaining is not None else []
+        parts += [(1, f"{duration(self._clock() - self._began)} gone"), (5, f"{self.left} to go")]
         while width is not None and len(parts) > 1 and len(", ".join(text for _, text in parts)) > width:
             parts.remove(min(parts))
         return ", ".join(text for _, text in parts)
@@ -189,15 +182,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def unit_of(sections: Iterable[SectionPlanned]) -> Unit:
-    """The unit in which sections are counted together: that of all of them, else lines."""
-    units = {planned.unit for planned in sections}
-    return units.pop() if len(units) == 1 else "lines"
-
-
-def length(planned: SectionPlanned, unit: Unit) -> int:
-    """What a section is to have, in its own unit or in lines."""
-    return planned.lines if unit == "lines" else planned.target
+def lengths_of(sections: Sequence[SectionPlanned]) -> tuple[Unit, dict[Key, int]]:
+    """The unit in which sections are counted together, that of all of them or else lines, and what each is to have."""
+    units = {one.unit for one in sections}
+    unit = units.pop() if len(units) == 1 else "lines"
+    return unit, {(one.chapter, one.section): one.lines if unit == "lines" else one.target for one in sections}
 
 
 def plan_lines(event: RunPlanned) -> list[str]:
@@ -205,8 +194,8 @@ def plan_lines(event: RunPlanned) -> list[str]:
     drafted = [planned for planned in event.sections if planned.reason not in ("", "edited")]
     edited = sum(planned.reason == "edited" for planned in event.sections)
     current = len(event.sections) - len(drafted) - edited
-    unit = unit_of(drafted)
-    extent = counted(sum(length(planned, unit) for planned in drafted), unit[:-1])
+    unit, lengths = lengths_of(drafted)
+    extent = counted(sum(lengths.values()), unit[:-1])
     parts = [f"{len(drafted):,} to draft ({extent})"] if drafted else []
     parts += [f"{current:,} current"] if current else []
     parts += [f"{edited:,} edited by hand, left alone"] if edited else []
