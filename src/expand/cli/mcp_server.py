@@ -147,11 +147,7 @@ def drafted(result: RunResult, balance: Mapping[str, int | None]) -> CallToolRes
     """What drafting a section came to: the object that ``expand chapter --json`` prints, and the server's budget."""
     refusals = [{**(asdict(one.shortfall) if one.shortfall else {}), "message": one.message} for one in result.refused]
     problems = [{"message": text} for text in (result.stopped_by, *result.problems) if text]
-    lines = [
-        f"{chapter.draft}, {one.title}: {one.outcome}, {one.extent}"
-        for chapter in result.chapters
-        for one in chapter.sections
-    ]
+    lines = [f"{c.draft}, {one.title}: {one.outcome}, {one.extent}" for c in result.chapters for one in c.sections]
     lines += [one["message"] for one in (*refusals, *problems)]
     lines.append(f"this server's budget: {json.dumps(balance)}")
     told = {"exit_code": result.exit_code, "session": balance, "problems": problems, "refusals": refusals}

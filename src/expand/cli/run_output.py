@@ -108,22 +108,10 @@ def review_table(chapter: ChapterResult, workspace: Workspace) -> str:
 def review_markdown(chapter: ChapterResult, workspace: Workspace) -> str:
     """A review as Markdown."""
     place = located(workspace, chapter.draft)
-    rows = [" | ".join((*map(escaped, _extent(s)), s.status)) for s in chapter.sections]
-    found = [f"- {escaped(place(finding))}" for finding in chapter.every_finding]
-    return "\n".join(
-        [
-            f"## {escaped(_title(chapter))}",
-            "",
-            "| Section | Lines | Target | Status |",
-            "| --- | ---: | ---: | --- |",
-            *(f"| {row} |" for row in rows),
-            "",
-            *(found or ["No findings."]),
-            "",
-            escaped(_score(chapter)),
-            "",
-        ]
-    )
+    rows = "".join(f"| {' | '.join((*map(escaped, _extent(s)), s.status))} |\n" for s in chapter.sections)
+    found = "".join(f"- {escaped(place(finding))}\n" for finding in chapter.every_finding) or "No findings.\n"
+    table = f"| Section | Lines | Target | Status |\n| --- | ---: | ---: | --- |\n{rows}"
+    return f"## {escaped(_title(chapter))}\n\n{table}\n{found}\n{escaped(_score(chapter))}\n"
 
 
 def show_result(result: RunResult, workspace: Workspace) -> None:
