@@ -20,7 +20,6 @@ from expand.cli import main
 from expand.document.draft import read
 from expand.drafting.events import Event
 from expand.drafting.results import ChapterResult, RunResult
-from expand.outline import Outline
 from expand.testing.scripted_author import ScriptedAuthor, SentRequest
 from expand.testing.server import Received, ScriptedServer
 from expand.workspace import Workspace, read_text
@@ -60,11 +59,6 @@ class DraftTrial:
         """The chapter's result: lines, findings, sections."""
         return self.result.chapter
 
-    @property
-    def outline(self) -> Outline:
-        """The chapter's outline."""
-        return self.workspace.outline(self.chapter.id)
-
     def section(self, number: int) -> str:
         """A section's text in the draft, from its heading on."""
         found = read(self.text).sections
@@ -93,13 +87,12 @@ class DraftTrial:
             listed = "\n  ".join(missing)
             raise AssertionError(f"none of the {len(prompts)} requests for section {section} says:\n  {listed}")
 
-    def assert_topics_asked(self, section: int | None = None) -> None:
-        """Fails unless each topic of the section, or of every section of the run, was asked for."""
-        language = self.chapter.language
-        done = [result.number for result in self.chapter.sections]
-        for each in self.outline.sections:
-            if each.number in ([section] if section is not None else done):
-                self.assert_asked(each.number, *(topic.say(language) for topic in each.topics))
+    def assert_topics_asked(self) -> None:
+        """Fails unless each topic of each section of the run was asked for."""
+        done = {result.number for result in self.chapter.sections}
+        for each in self.workspace.outline(self.chapter.id).sections:
+            if each.number in done:
+                self.assert_asked(each.number, *(topic.say(self.chapter.language) for topic in each.topics))
 
 
 def drafted(
