@@ -133,8 +133,6 @@ async def test_what_is_wrong_is_said_before_anything_is_sent(place: Workspace) -
         await expand_chapter(place, "07", sections=[9], author=writer)
     with pytest.raises(InputError, match="plan is 'thin'"):
         await expand_chapter(place, "07", plan="thin", author=writer)
-    with pytest.raises(InputError, match="context is 'all'"):
-        await expand_chapter(place, "07", context="all", author=writer)
     with pytest.raises(InputError, match="no chapter named"):
         await expand_chapters(place, [], author=writer)
     with pytest.raises(TypeError, match="there is no option 'section'"):
