@@ -16,9 +16,9 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from expand.doctor.outline_check import lint
 from expand.errors import InputError, InputErrors
 from expand.outline import Allowance, Outline, PlanSpec, Quality, Text
-from expand.outline.lint import lint
 from expand.outline.reading import BOOK, OUTLINE, read_book, read_outline
 from expand.schema import input_file
 from expand.schema.input_file import parse_yaml
@@ -605,7 +605,7 @@ def test_what_is_odd_is_a_warning_with_its_place(tmp_path: Path) -> None:
     path.unlink()
     gone = lint(outline, book, path, root=tmp_path)
     assert len(gone) == 9
-    assert {str(warning.place) for warning in gone} == {"03.yaml:1:1"}
+    assert {(warning.file, warning.line, warning.column) for warning in gone} == {("03.yaml", 1, 1)}
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import yaml
 from tree_sitter import Language, Parser
 from tree_sitter_rust import language as rust
 
+from expand.doctor.outline_check import lint
 from expand.outline import Allowance, Book, Outline
-from expand.outline.lint import lint
 from expand.outline.reading import BOOK, OUTLINE, read_book, read_outline
 
 ROOT = Path(__file__).parent.parent

@@ -20,10 +20,9 @@ from expand.document.site import site_of
 from expand.drafting.brief import brief_warnings, read_brief
 from expand.errors import InputError, InputErrors, Place
 from expand.markdown import matching
-from expand.outline import Book, Outline, Style
-from expand.outline.lint import lint
+from expand.outline import LINES_A_TOPIC, Book, Outline, Style, Text, too_many_examples
 from expand.schema import Json
-from expand.schema.input_file import read_yaml, shown_path
+from expand.schema.input_file import DataPath, quoted, read_yaml, shown_path
 from expand.schema.validators import folded
 from expand.settings import check_settings
 from expand.workspace import Workspace, read_text
@@ -104,12 +103,13 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
             read += 1
             if book is None:
                 continue
-            same_name = next((other for other in by_name.get(folded(chapter), ()) if other != chapter), "")
-            same_source = by_source.setdefault(posixpath.normpath(outline.source), chapter)
-            same_source = same_source if same_source != chapter else ""
-            path = workspace.outline_path(chapter)
-            odd = lint(outline, book, path, root=root, same_name=same_name, same_source=same_source)
-            findings += [_finding("warning", one.place, one.message, "", root) for one in odd]
+            more: list[tuple[DataPath, str]] = []
+            if other := next((other for other in by_name.get(folded(chapter), ()) if other != chapter), ""):
+                alike = f'chapter "{other}" differs in letter case only; where file names ignore it, both have one'
+                more.append((("id",), f"{alike} outline and one draft; rename one"))
+            if (other := by_source.setdefault(posixpath.normpath(outline.source), chapter)) != chapter:
+                more.append((("source",), f'chapter "{other}" has the same source; accepting one undoes the other'))
+            findings += lint(outline, book, workspace.outline_path(chapter), root=root, more=more)
             if (brief := workspace.brief_path(outline.id)).is_file():
                 messages = brief_warnings(read_brief(brief, root=root), outline)
                 findings += [_finding("warning", Place(path=brief), message, "", root) for message in messages]
@@ -124,6 +124,90 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
                     remedy = f"add {site.generator.footnotes.partition('|')[0]} to its configuration"
                     findings.append(_finding("warning", Place(path=path), message, remedy, root))
     return OutlineCheck(findings=tuple(findings), errors=tuple(errors), read=read)
+
+
+def lint(
+    outline: Outline, book: Book, path: Path, *, root: Path, more: Iterable[tuple[DataPath, str]] = ()
+) -> list[OutlineFinding]:
+    """The warnings about the outline and ``more``, in the order of its file ``path``. It is read again for the places;
+    should it have gone meanwhile, all of them are its beginning."""
+    file = read_yaml(path, root)
+    odd = [*_oddities(outline, book, root), *_missing_languages(outline, book), *more]
+    found = (_finding("warning", file.value(where), message, "", root) for where, message in odd)
+    return sorted(found, key=lambda warning: (warning.line, warning.column))
+
+
+def _oddities(outline: Outline, book: Book, root: Path) -> Iterator[tuple[DataPath, str]]:
+    chapters = {chapter.id: chapter for chapter in book.chapters}
+    if outline.id not in chapters:
+        yield ("id",), f'the book has no chapter "{outline.id}"; add it to book.yaml'
+    elif chapters[outline.id].source not in (None, outline.source):
+        theirs = quoted(chapters[outline.id].source or "")
+        yield ("source",), f"book.yaml names another source, {theirs}; this one is used"
+    if not os.path.isfile(root / outline.source):  # noqa: PTH113 - any text is an answer to it
+        yield ("source",), f'there is no file "{outline.source}"; nothing can be kept of it'
+    stated = outline.stated_lines
+    if stated is not None and stated != outline.target_lines:
+        yield (
+            ("target_lines",),
+            f"the sections add up to {outline.target_lines:,} lines, target_lines says "
+            f"{stated:,}; {outline.target_lines:,} are drafted",
+        )
+    entry, planned = chapters.get(outline.id), stated or outline.target_lines
+    if entry is not None and not entry.finished and entry.target_lines not in (None, planned):
+        yield (
+            ("id",),
+            f"book.yaml says {entry.target_lines:,} lines, the outline {planned:,}; the reports count against "
+            f"{entry.target_lines:,}: state {planned:,} there, or leave target_lines out",
+        )
+    for unit, whole in (("words", outline.stated_words), ("characters", outline.stated_characters)):
+        together = sum(getattr(section, unit) for section in outline.sections)
+        if whole and abs(whole - together) > len(outline.sections):  # shares are rounded
+            yield (unit,), f"the sections add up to {together:,} {unit}, the chapter says {whole:,}; those are drafted"
+    demanded = max(outline.quality.code_examples, sum(section.code_examples or 0 for section in outline.sections))
+    if message := too_many_examples(demanded, outline.target_lines):
+        yield ("quality", "code_examples"), message
+    for section in outline.sections:
+        if len(section.topics) * LINES_A_TOPIC > section.lines:
+            yield (
+                ("sections", section.number - 1, "lines"),
+                f"section {section.number} has {len(section.topics)} topics in {section.lines} "
+                "lines; give it more lines or fewer topics",
+            )
+        if sum(section.topic_lines) > section.lines:
+            yield (
+                ("sections", section.number - 1, "topics"),
+                f"the topics of section {section.number} add up to {sum(section.topic_lines)} lines, it has "
+                f"{section.lines}; they share those in proportion",
+            )
+
+
+def _missing_languages(outline: Outline, book: Book) -> Iterator[tuple[DataPath, str]]:
+    """The languages in which texts are missing, or given though the book does not have them."""
+    texts: list[tuple[DataPath, str, Text | None]] = [
+        (("title",), "title", outline.title),
+        (("source",), "source", Text(by_language=outline.sources) if outline.sources else None),
+        (("audience",), "audience", outline.audience),
+        *((("glossary", term), f"the term {quoted(term)}", text) for term, text in outline.glossary.items()),
+    ]
+    for section in outline.sections:
+        here: DataPath = ("sections", section.number - 1)
+        called = f"section {section.number}"
+        texts += [
+            ((*here, "title"), f"{called}: title", section.title),
+            ((*here, "note"), f"{called}: note", section.note),
+        ]
+        topics = enumerate(section.topics)
+        texts += [((*here, "topics", number), f"{called}: topic {number + 1}", topic) for number, topic in topics]
+    for where, called, text in texts:
+        if text is None or text.plain is not None:
+            continue
+        missing = [language for language in book.languages if language not in text.by_language]
+        if missing:
+            yield where, f"{called} is missing in {', '.join(missing)}; another language stands in"
+        for language in text.by_language:
+            if language not in book.languages:
+                yield where, f"{called} is given in {language}, which the book does not have; nobody reads it"
 
 
 def _heading_warnings(workspace: Workspace, book: Book, outline: Outline) -> Iterator[tuple[Place, str, str]]:

@@ -47,7 +47,7 @@ from expand.llm.profile import Profile, quoted, strict_object, subject
 from expand.llm.types import Answer
 from expand.markdown import sanitize
 from expand.markdown.matching import title_key, unnumbered
-from expand.outline.lint import LINES_A_TOPIC
+from expand.outline import LINES_A_TOPIC
 from expand.prompts.context import LANGUAGE_NAMES, SuggestionContext
 from expand.schema import Json
 from expand.settings import Settings

@@ -27,6 +27,8 @@ CHARACTERS_A_WORD = Fraction(8, 5)
 CHARACTERS_A_LINE = WORDS_A_LINE * CHARACTERS_A_WORD
 LINES_AN_EXAMPLE = 20
 """About what a complete code example takes, its fence included."""
+LINES_A_TOPIC = 3
+"""The fewest lines for a topic of a section."""
 LEAST_TEXT = 15
 """The lines of text that an example needs beside it, so that a chapter is more than a listing."""
 
