@@ -17,7 +17,6 @@ from expand.reports.report_model import (
     Report,
     Row,
     Table,
-    columns,
     facts,
     money,
     percent,
@@ -151,8 +150,8 @@ def burn_down(data: BookData, full: Scenario) -> Table:
 _USE = "attempts prompt cached completion reasoning tokens cost"
 
 
-def _spent(data: BookData, id_: str, heads: str, key: Callable[[Slice], Row]) -> Table:
-    """Attempts, tokens and cost of the slices that have the same ``key``."""
+def _spent(data: BookData, heads: str, key: Callable[[Slice], Row]) -> tuple[str, list[Row]]:
+    """The columns and rows of attempts, tokens and cost of the slices that have the same ``key``."""
     groups: dict[Row, list[Slice]] = {}
     for part in data.aggregates.slices:
         groups.setdefault(key(part), []).append(part)
@@ -162,7 +161,7 @@ def _spent(data: BookData, id_: str, heads: str, key: Callable[[Slice], Row]) ->
         cached, reasoning = sum(part.cached for part in parts), sum(part.reasoning for part in parts)
         attempts = sum(part.attempts for part in parts)
         rows.append((*name, attempts, prompt, cached, completion, reasoning, prompt + completion, _cost(parts)))
-    return table(id_, f"{heads} {_USE}", rows, sums=_USE)
+    return f"{heads} {_USE}", rows
 
 
 def _cost(parts: Sequence[Slice] | Sequence[Day]) -> Decimal | None:
@@ -181,7 +180,7 @@ def _tables(data: BookData, full: Scenario) -> Iterator[Table]:
         rows.append((chapter, used, estimated.get(chapter, 0), attempts))
     sums = "used estimated_remaining attempts"
     yield table("by_chapter", f"id {sums}", rows, sums=sums, least_rows=0)
-    yield _spent(data, "by_section", "chapter section", lambda part: (part.chapter, part.section))
+    yield table("by_section", *_spent(data, "chapter section", lambda part: (part.chapter, part.section)), sums=_USE)
     yield by_model(data)
     yield by_purpose(data)
     yield by_day(data)
@@ -209,20 +208,16 @@ def _tables(data: BookData, full: Scenario) -> Iterator[Table]:
 
 def by_model(data: BookData) -> Table:
     """What was spent by the model that was asked."""
-    return _spent(data, "by_model", "model", lambda part: (part.model,))
+    return table("by_model", *_spent(data, "model", lambda part: (part.model,)), sums=_USE)
 
 
 def by_purpose(data: BookData) -> Table:
     """What was spent by purpose, with each one's share of the tokens."""
-    spent = _spent(data, "by_purpose", "purpose", lambda part: (part.purpose,))
-    tokens = [int(row[6] or 0) for row in spent.rows]
-    whole = Decimal("100.0") if sum(tokens) else None
-    return Table(
-        id=spent.id,
-        columns=(*spent.columns, *columns("share")),
-        rows=tuple((*row, share) for row, share in zip(spent.rows, shares(tokens), strict=True)),
-        total=(*spent.total, whole) if spent.total else None,
-    )
+    heads, rows = _spent(data, "purpose", lambda part: (part.purpose,))
+    parts = shares([int(row[6] or 0) for row in rows])
+    totals = {"share": Decimal("100.0") if any(parts) else None}
+    shared = [(*row, share) for row, share in zip(rows, parts, strict=True)]
+    return table("by_purpose", f"{heads} share", shared, sums=_USE, totals=totals)
 
 
 def by_day(data: BookData) -> Table:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from expand.budget import Balance, Limit, pico_from_usd
+from expand.budget import Balance
 from expand.document.draft import read
 from expand.document.layout import Wanted, section_texts
 from expand.document.page import Page, footer_line
@@ -187,7 +187,7 @@ def figures(
     if priced:
         price = price_for(model, profile_of(workspace, settings), settings.base_url)
     book = workspace.book()
-    aggregates = Aggregates(balance=Balance(scope="book", limit=Limit()))
+    aggregates = Aggregates(balance=Balance(scope="book", limit=book.allowance.limit))
     if (ledger := Ledger.read(workspace.ledger_place)) is not None:
         with closing(ledger):
             aggregates = ledger.overview(latest)
@@ -200,7 +200,7 @@ def figures(
     delivered = sum(sample.lines for sample in samples)
     hours = aggregates.seconds / 3600
     own = sum(part.tokens if part.model == model else -part.tokens for part in aggregates.slices) > 0
-    opening, usd = sum(opening.tokens for opening in book.openings), book.allowance.usd
+    opening = sum(opening.tokens for opening in book.openings)
     return BookData(
         book=book,
         chapters=chapters,
@@ -217,7 +217,7 @@ def figures(
         ),
         balance=replace(  # the limits and openings as the book states them now
             aggregates.balance,
-            limit=Limit(tokens=book.allowance.tokens, pico_usd=None if usd is None else pico_from_usd(usd)),
+            limit=book.allowance.limit,
             used_tokens=aggregates.balance.used_tokens - aggregates.balance.opening_tokens + opening,
             opening_tokens=opening,
         ),
