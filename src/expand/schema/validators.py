@@ -113,15 +113,6 @@ def _below(schema: Schema, key: str) -> Schema:
     return below if isinstance(below, dict) else {}
 
 
-def _path(parts: Iterable[str | int], schema: Schema) -> DataPath:
-    """The path that an error gives, with its keys as text: the library takes those of digits for numbers of items."""
-    path: DataPath = ()
-    for part in parts:
-        path = (*path, part if "items" in schema else str(part))
-        schema = schema["items"] if "items" in schema else _below(schema, str(part))
-    return path
-
-
 class _Report:
     """Words the library's errors, one rule a keyword."""
 
@@ -134,26 +125,45 @@ class _Report:
 
     def note(self, error: jsonschema_rs.ValidationError) -> None:
         """Note what the error says, once for each value."""
-        path = _path(error.instance_path, self._schema)
-        keyword = error.kind.name
+        path, name, schema = self._located(error.instance_path)
+        prefix = f"{name}: " if path else ""
         if any(path[:length] in self._file.refused for length in range(len(path) + 1)):
             return
-        schema: Any = self._schema
-        for part in error.schema_path[:-1]:
-            if part == "propertyNames":
-                break
-            schema = schema[part]
-        if keyword == "required":
-            self._note_missing(error.kind.as_dict()["property"], schema, path)
-        elif keyword == "additionalProperties":
-            for key in error.kind.as_dict()["unexpected"]:
-                self._note_unknown(key, schema, path)
-        elif keyword == "propertyNames":
-            self._note_key(error.kind.as_dict()["error"].instance, schema["propertyNames"], path)
-        elif keyword != "uniqueItems" and path not in self._wrong:  # items are compared by rules of our own
-            self._wrong.add(path)
-            what, remedy = self._value_rule(keyword, error.instance, schema, path)
-            self._file.note(path, f"{self._name(path)} {what}", remedy)
+        match error.kind.name:
+            case "required":
+                key = error.kind.as_dict()["property"]
+                example = next(iter(schema["properties"][key].get("examples", ())), None)
+                shown = f": {example}" if isinstance(example, str | int) else ""
+                self._file.note(path, f'{prefix}the key "{key}" is missing', f"add {key}{shown}")
+            case "additionalProperties":
+                for key in error.kind.as_dict()["unexpected"]:
+                    self._wrong.add((*path, key))
+                    # A suggestion costs a comparison with every key that there is.
+                    remedy = "" if self._file.full else suggestion(key, schema["properties"])
+                    self._file.add(self._file.key((*path, key)), f"{prefix}unknown key {quoted(key)}", remedy)
+            case "propertyNames":
+                self._note_key(error.kind.as_dict()["error"].instance, schema["propertyNames"], path, prefix)
+            case keyword if keyword != "uniqueItems" and path not in self._wrong:  # items are compared by own rules
+                self._wrong.add(path)
+                what, remedy = self._value_rule(keyword, error.instance, schema, path)
+                self._file.note(path, f"{name} {what}", remedy)
+
+    def _located(self, parts: Iterable[str | int]) -> tuple[DataPath, str, Schema]:
+        """The path of a value, with its keys as text, since the library takes those of digits for numbers of items; how
+        messages call it: ``("sections", 0, "lines")`` is "section 1: lines"; and its schema."""
+        path: DataPath = ()
+        names: list[str] = []
+        schema = self._schema
+        for part in parts:
+            if "items" in schema:
+                schema = schema["items"]
+                names[-1] = f"{schema['title']} {int(part) + 1}"
+                path = (*path, part)
+            else:
+                schema = _below(schema, str(part))
+                names.append(str(part))
+                path = (*path, str(part))
+        return path, ": ".join(names) or "the file", schema
 
     def right(self, value: Any, schema: Schema, path: DataPath) -> Any:
         """What is right of a value, after the checks that no schema can state."""
@@ -162,7 +172,7 @@ class _Report:
         exponent = value.as_tuple().exponent if isinstance(value, Decimal) and schema.get("type") == "number" else 0
         if isinstance(exponent, int) and -exponent > MAX_DECIMALS and path not in self._wrong:
             self._wrong.add(path)  # more exact than money can be
-            what = f"{self._name(path)} is {self._describe(value, path)}"
+            what = f"{self._located(path)[1]} is {self._describe(value, path)}"
             self._file.note(path, what, f"give at most {MAX_DECIMALS} decimals")
         if isinstance(value, dict):
             inner = ((key, self.right(one, _below(schema, key), (*path, key))) for key, one in value.items())
@@ -186,40 +196,26 @@ class _Report:
             first = min((taken[clash] for clash in clashes if clash in taken), default=None)
             if first is not None:
                 what = f"{noun} {number} repeats {f'the {named_by} of ' if named_by else ''}{noun} {first}"
-                around = self._name((*path, 0)).removesuffix(f"{noun} 1")
+                around = self._located((*path, 0))[1].removesuffix(f"{noun} 1")
                 at = self._file.value((*path, number - 1, *((named_by,) if named_by else ())))
                 self._file.add(at, f"{around}{what}", "change or remove one of them")
             for language, text in words:
                 taken.setdefault((language, text), number)
                 taken.setdefault(("*", text), number)
 
-    def _note_missing(self, key: str, schema: Schema, path: DataPath) -> None:
-        example = next(iter(schema["properties"][key].get("examples", ())), None)
-        shown = f": {example}" if isinstance(example, str | int) else ""
-        what = f'{self._prefix(path)}the key "{key}" is missing'
-        self._file.note(path, what, f"add {key}{shown}")
-
-    def _note_unknown(self, key: str, schema: Schema, path: DataPath) -> None:
-        self._wrong.add((*path, key))
-        # A suggestion costs a comparison with every key that there is.
-        remedy = "" if self._file.full else suggestion(key, schema["properties"])
-        what = f"{self._prefix(path)}unknown key {quoted(key)}"
-        self._file.add(self._file.key((*path, key)), what, remedy)
-
-    def _note_key(self, key: str, schema: Schema, path: DataPath) -> None:
+    def _note_key(self, key: str, schema: Schema, around: DataPath, prefix: str) -> None:
         """Note a key that a mapping may not have, though its keys are the user's to choose."""
-        if (*path, key) in self._wrong_keys:
+        path = (*around, key)
+        if path in self._wrong_keys:
             return
-        self._wrong_keys.add((*path, key))
-        self._wrong.add((*path, key))
-        at = self._file.key((*path, key))
-        noun = schema["title"]
-        if "not" in schema:
-            self._file.add(at, f"{self._prefix(path)}{key} {schema['patternErrorMessage']}", "leave it out")
-            return
-        rule = "maxLength" if len(key) > schema["maxLength"] else "pattern"
-        what, remedy = self._value_rule(rule, key, schema, (*path, key))
-        self._file.add(at, f"{self._prefix(path)}the {noun} {what}", remedy)
+        self._wrong_keys.add(path)
+        self._wrong.add(path)
+        what, remedy = f"{key} {schema['patternErrorMessage']}", "leave it out"
+        if "not" not in schema:
+            rule = "maxLength" if len(key) > schema["maxLength"] else "pattern"
+            said, remedy = self._value_rule(rule, key, schema, path)
+            what = f"the {schema['title']} {said}"
+        self._file.add(self._file.key(path), f"{prefix}{what}", remedy)
 
     def _value_rule(self, keyword: str, value: Any, schema: Schema, path: DataPath) -> tuple[str, str]:
         """What is wrong with one value, and the remedy."""
@@ -274,19 +270,3 @@ class _Report:
         if written is not None:
             return quoted(written)[1:-1]
         return "empty" if value is None else str(value).lower()
-
-    def _prefix(self, path: DataPath) -> str:
-        return f"{self._name(path)}: " if path else ""
-
-    def _name(self, path: DataPath) -> str:
-        """How messages call a value: ``("sections", 0, "lines")`` is "section 1: lines"."""
-        names: list[str] = []
-        schema = self._schema
-        for part in path:
-            if isinstance(part, int):
-                schema = schema["items"]
-                names[-1] = f"{schema['title']} {part + 1}"
-            else:
-                schema = _below(schema, part)
-                names.append(part)
-        return ": ".join(names) or "the file"
