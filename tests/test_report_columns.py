@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from expand.reports.messages import Texts
+from expand.reports.report_model import Texts
 from expand.reports.text_table import fold, table_lines
 
 

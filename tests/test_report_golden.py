@@ -12,9 +12,8 @@ from report_books import data_of, filled
 from expand.drafting.accept import review
 from expand.reports.budget_report import budget_report
 from expand.reports.formats import FORMATS, Format, render
-from expand.reports.messages import LANGUAGES
 from expand.reports.plan_report import plan_report
-from expand.reports.report_model import Report
+from expand.reports.report_model import LANGUAGES, Report
 from expand.reports.status_report import status_report
 from expand.settings import Settings
 from expand.workspace import Workspace

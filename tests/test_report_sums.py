@@ -28,13 +28,12 @@ from expand.ledger.values import Aggregates, Day, Errors, Open, Slice, State
 from expand.llm.local_model import is_installed
 from expand.llm.types import Purpose
 from expand.outline import Allowance, Book, Text, Tier
-from expand.reports import messages
 from expand.reports.budget_report import budget_report
 from expand.reports.data import BookData, ChapterData
 from expand.reports.estimates import Basis, Rate
 from expand.reports.formats import render
 from expand.reports.plan_report import plan_report
-from expand.reports.report_model import Report, percent, shares
+from expand.reports.report_model import LANGUAGES, Report, label, percent, say, shares
 from expand.reports.status_report import status_report
 
 PURPOSES: tuple[Purpose, ...] = ("draft", "continue", "repair", "revise")
@@ -180,7 +179,7 @@ def number(text: str) -> int | None:
 
 def shown(report: Report, block: str) -> dict[str, dict[str, int | None]]:
     """The four figures of the budget, as each format shows them."""
-    labels = {name: messages.label(report.language, block, name) for name in BUDGET}
+    labels = {name: label(report.language, block, name) for name in BUDGET}
     as_json = json.loads(render(report, "json"))
     values = as_json if block == "budget" else as_json[block]
     lines = list(csv.DictReader(io.StringIO(render(report, "csv"))))
@@ -208,7 +207,7 @@ def shown(report: Report, block: str) -> dict[str, dict[str, int | None]]:
     }
 
 
-@given(data=any_data, language=st.sampled_from(messages.LANGUAGES))
+@given(data=any_data, language=st.sampled_from(LANGUAGES))
 @settings(max_examples=25, deadline=None)
 def test_used_reserved_and_remaining_make_the_limit_in_every_format(data: BookData, language: str) -> None:
     for report, block in (
@@ -260,7 +259,7 @@ def test_the_parts_add_up_to_the_wholes(data: BookData) -> None:
     tables = tables_of(render(report, "html"))
     lines = list(csv.DictReader(io.StringIO(render(report, "csv"))))
     for name, column in (("by_chapter", 1), ("by_section", 7), ("by_model", 6), ("by_day", 2)):
-        rows = tables.get(messages.say("en", name), [[]])[1:]
+        rows = tables.get(say("en", name), [[]])[1:]
         parts = [number(row[column]) for row in rows if row[0] != "Total"]
         assert sum(part or 0 for part in parts) == bought_tokens
         figure = "used" if name == "by_chapter" else "tokens"

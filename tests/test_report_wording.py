@@ -7,20 +7,29 @@ from decimal import Decimal
 
 import pytest
 
-from expand.reports import messages
-from expand.reports.messages import plain, show
-from expand.reports.report_model import Column, Kind, estimated_cost, money
+from expand.reports.report_model import (
+    LANGUAGES,
+    Column,
+    Kind,
+    catalogue,
+    counted,
+    estimated_cost,
+    money,
+    plain,
+    say,
+    show,
+)
 
 
 def test_every_catalogue_has_the_same_keys() -> None:
-    english, *others = (messages.catalogue(language).keys() for language in messages.LANGUAGES)
+    english, *others = (catalogue(language).keys() for language in LANGUAGES)
 
     assert all(english == other for other in others)
 
 
-@pytest.mark.parametrize("key", sorted(messages.catalogue("en")))
+@pytest.mark.parametrize("key", sorted(catalogue("en")))
 def test_every_language_says_the_same_with_the_same_figures(key: str) -> None:
-    texts = [messages.say(language, key) for language in messages.LANGUAGES]
+    texts = [say(language, key) for language in LANGUAGES]
 
     def fields(text: str) -> set[str]:
         return {name for _, name, _, _ in string.Formatter().parse(text) if name}
@@ -40,12 +49,12 @@ def test_every_language_says_the_same_with_the_same_figures(key: str) -> None:
     ],
 )
 def test_plurals_are_right(count: int, signed: bool, english: str, chinese: str) -> None:
-    assert messages.counted("en", "line", count, signed=signed) == english
-    assert messages.counted("zh", "line", count, signed=signed) == chinese
+    assert counted("en", "line", count, signed=signed) == english
+    assert counted("zh", "line", count, signed=signed) == chinese
 
 
 def test_a_word_without_a_wording_stands_for_itself() -> None:
-    assert messages.say("zh", "my-plan") == "my-plan"
+    assert say("zh", "my-plan") == "my-plan"
     assert show("my-plan", Column("plan", "plan"), "zh") == "my-plan"
     assert show("full", Column("plan", "plan"), "zh") == "完整 full"
     assert show("high", Column("plan", "plan"), "zh") == "high"

@@ -33,8 +33,8 @@ from expand.llm.types import Author
 from expand.reports.budget_report import LATEST, budget_report
 from expand.reports.data import figures
 from expand.reports.formats import FORMATS, Format, render
-from expand.reports.messages import report_language
 from expand.reports.plan_report import plan_report
+from expand.reports.report_model import report_language
 from expand.reports.status_report import reviews, status_report
 from expand.workspace import Workspace
 

@@ -18,9 +18,8 @@ from expand.redaction import printable
 from expand.reports.budget_report import LATEST, budget_report
 from expand.reports.data import BookData, figures
 from expand.reports.formats import FORMATS, Format, as_json, render, renew
-from expand.reports.messages import report_language
 from expand.reports.plan_report import plan_report
-from expand.reports.report_model import Report
+from expand.reports.report_model import Report, report_language
 from expand.reports.status_report import reviews, status_report, status_tables
 from expand.workspace import Workspace, meant, write_atomically
 

@@ -16,7 +16,7 @@ from expand.document import draft
 from expand.drafting.dry_run import DryRun, dry_run_json, sum_of
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
 from expand.redaction import escaped, printable
-from expand.reports.messages import Texts
+from expand.reports.report_model import Texts
 from expand.reports.text_table import PIPE_WIDTH, fold, table_lines
 from expand.workspace import Workspace, read_text
 

@@ -7,7 +7,6 @@ from itertools import accumulate
 
 from expand.budget import pico_from_usd
 from expand.ledger.values import Day, Slice, State
-from expand.reports import messages
 from expand.reports.data import BookData, slices_by_chapter
 from expand.reports.estimates import WEIGHTS, Scenario, full_plan
 from expand.reports.report_model import (
@@ -17,9 +16,11 @@ from expand.reports.report_model import (
     Report,
     Row,
     Table,
+    counted,
     facts,
     money,
     percent,
+    say,
     shares,
     signed_percent,
     table,
@@ -38,7 +39,7 @@ def budget_report(data: BookData, language: str) -> Report:
         Notes("notes", budget_notes(data, language)),
         *_tables(data, full),
     )
-    title = messages.say(language, "title.budget", book=data.book.title.say(language))
+    title = say(language, "title.budget", book=data.book.title.say(language))
     return Report("budget", title, language, data.now, blocks)
 
 
@@ -81,10 +82,10 @@ def rate_notes(data: BookData, language: str) -> tuple[str, ...]:
     rate = data.rate
     names = {"model": data.model, "written": data.book.language}
     figures = {"low": rate.low, "middle": rate.middle, "high": rate.high}
-    based = messages.say(
+    based = say(
         language,
         f"say.basis.{rate.basis}",
-        sections=messages.counted(language, "section", rate.sections),
+        sections=counted(language, "section", rate.sections),
         **{name: f"{float(figure):,.1f}" for name, figure in figures.items()},
         **names,
     )
@@ -95,28 +96,28 @@ def rate_notes(data: BookData, language: str) -> tuple[str, ...]:
     elif not all(stated) and any(opening.hours for opening in data.book.openings):
         kinds.append("opening")
     minutes = f"{60 * (data.hours_per_line or 0) * 100:,.1f}"
-    timed = [messages.say(language, f"say.hours.{kind}", model=data.model, minutes=minutes) for kind in kinds]
-    return (based, messages.say(language, "say.model", **names), *timed)
+    timed = [say(language, f"say.hours.{kind}", model=data.model, minutes=minutes) for kind in kinds]
+    return (based, say(language, "say.model", **names), *timed)
 
 
 def budget_notes(data: BookData, language: str) -> tuple[str, ...]:
     """What has to be known with the figures."""
     notes = [*rate_notes(data, language)]
     for opening in data.book.openings:
-        ids = messages.joined(language, opening.chapters)
-        notes.append(messages.say(language, "say.opening", tokens=f"{opening.tokens:,}", ids=ids))
+        ids = say(language, "listed").join(opening.chapters)
+        notes.append(say(language, "say.opening", tokens=f"{opening.tokens:,}", ids=ids))
     if data.balance.remaining_tokens is not None and data.balance.remaining_tokens < 0:
-        notes.append(messages.say(language, "say.over", tokens=f"{-data.balance.remaining_tokens:,}"))
+        notes.append(say(language, "say.over", tokens=f"{-data.balance.remaining_tokens:,}"))
     unknown = [part for part in data.aggregates.open if part.state is State.UNKNOWN]
     if unknown:
-        attempts = messages.counted(language, "attempt", sum(part.attempts for part in unknown))
+        attempts = counted(language, "attempt", sum(part.attempts for part in unknown))
         tokens = f"{sum(part.tokens for part in unknown):,}"
-        notes.append(messages.say(language, "say.unknown", attempts=attempts, tokens=tokens))
+        notes.append(say(language, "say.unknown", attempts=attempts, tokens=tokens))
     unpriced = sorted({part.model for part in data.aggregates.slices if part.unpriced})
     if unpriced:
         known = _known_pico(data)
-        rest = messages.say(language, "say.priced", cost=f"{money(known):,f}") if known else ""
-        notes.append(messages.say(language, "say.unpriced", models=messages.joined(language, unpriced)) + rest)
+        rest = say(language, "say.priced", cost=f"{money(known):,f}") if known else ""
+        notes.append(say(language, "say.unpriced", models=say(language, "listed").join(unpriced)) + rest)
     return tuple(notes)
 
 

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from expand.errors import InputError, Place
 from expand.redaction import escaped, printable
-from expand.reports import messages
-from expand.reports.report_model import Column, Notes, Report, Table, Value, has_content
+from expand.reports.report_model import Column, Notes, Report, Table, Value, has_content, label, plain, say, show, texts
 from expand.reports.text_table import PIPE_WIDTH, report_lines
 from expand.schema import Json
 from expand.workspace import decoded, write_atomically
@@ -71,7 +70,7 @@ def as_csv(report: Report) -> str:
 def _cell(value: Value) -> str:
     """A value as a cell, on one line. A spreadsheet takes a text that begins like a formula for one, which may send
     what stands beside it elsewhere: such a text gets an apostrophe before it. Figures stay figures, also below zero."""
-    shown = messages.plain(value)
+    shown = plain(value)
     if not isinstance(value, str):
         return shown
     shown = re.sub(r"[\r\n]+", " ", shown)
@@ -103,7 +102,7 @@ def as_json(report: Report) -> dict[str, Json]:
 
 def _value(column: Column, value: Value) -> Json:
     if isinstance(value, Decimal):
-        return messages.plain(value) if column.kind == "money" else float(value)
+        return plain(value) if column.kind == "money" else float(value)
     return value
 
 
@@ -125,8 +124,8 @@ def render(report: Report, form: Format, *, width: int | None = None) -> str:
                     report=report,
                     blocks=[block for block in report.blocks if has_content(block)],
                     made=f"{report.made:%Y-%m-%d %H:%M}",
-                    say=partial(messages.say, report.language),
-                    texts=partial(messages.texts, language=report.language),
+                    say=partial(say, report.language),
+                    texts=partial(texts, language=report.language),
                     chart=partial(_chart, language=report.language),
                 )
             )
@@ -156,7 +155,7 @@ def _environment() -> "jinja2.Environment":
 
 
 def _chart(table: Table, language: str) -> dict[str, Any] | None:
-    """A table's bars for the page: by row its label and, for each bar, colour, length in percent of the longest, and
+    """A table's bars for the page: by row its name and, for each bar, colour, length in percent of the longest, and
     figure; the colours with what they mean; what is read out instead. None for a table without a chart."""
     if table.id not in _CHARTS or not 0 < len(table.rows) <= MOST_ROWS:
         return None
@@ -165,19 +164,19 @@ def _chart(table: Table, language: str) -> dict[str, Any] | None:
     lengths = {name: [Decimal(row[at[name]] or 0) for row in table.rows] for name in figures}
     if not (longest := max(map(max, lengths.values()))) > 0:
         return None
-    heads = {name: messages.label(language, table.id, name) for name in figures if any(lengths[name])}
+    heads = {name: label(language, table.id, name) for name in figures if any(lengths[name])}
     rows, said = [], []
     for number, row in enumerate(table.rows):
-        shown = {c.id: messages.show(value, c, language) for c, value in zip(table.columns, row, strict=True)}
+        shown = {c.id: show(value, c, language) for c, value in zip(table.columns, row, strict=True)}
         parts = {name: max(0, round(100 * lengths[name][number] / longest, 1)) for name in heads}
-        label = "/".join(shown[name] for name in names)
-        rows.append((label, [(_COLOURS.get(name, "one"), part, shown[name]) for name, part in parts.items()]))
-        said.append(f"{label} " + ", ".join(f"{head} {shown[name]}" for name, head in heads.items()))
-    title = messages.say(language, table.id)
+        named = "/".join(shown[name] for name in names)
+        rows.append((named, [(_COLOURS.get(name, "one"), part, shown[name]) for name, part in parts.items()]))
+        said.append(f"{named} " + ", ".join(f"{head} {shown[name]}" for name, head in heads.items()))
+    title = say(language, table.id)
     return {
         "rows": rows,
         "legend": [(_COLOURS.get(name, "one"), head) for name, head in heads.items()],
-        "said": messages.say(language, "say.picture", title=title, figures="; ".join(said)),
+        "said": say(language, "say.picture", title=title, figures="; ".join(said)),
     }
 
 

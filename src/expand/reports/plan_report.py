@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-from expand.reports import messages
 from expand.reports.budget_report import rate_notes
 from expand.reports.data import BookData
 from expand.reports.estimates import (
@@ -15,7 +14,19 @@ from expand.reports.estimates import (
     scenarios,
     together,
 )
-from expand.reports.report_model import Column, Notes, Report, Row, Table, estimated_cost, hours, percent, table
+from expand.reports.report_model import (
+    Column,
+    Notes,
+    Report,
+    Row,
+    Table,
+    estimated_cost,
+    hours,
+    percent,
+    say,
+    show,
+    table,
+)
 
 
 class Plans(NamedTuple):
@@ -43,7 +54,7 @@ def plan_report(data: BookData, language: str, chosen: frozenset[str] | None = N
         what_fits(data, plans, language),
         Notes("notes", (*outline_notes(data, language), *rate_notes(data, language))),
     )
-    title = messages.say(language, "title.plan", book=data.book.title.say(language))
+    title = say(language, "title.plan", book=data.book.title.say(language))
     return Report("plan", title, language, data.now, blocks)
 
 
@@ -106,15 +117,15 @@ def recommendation(data: BookData, plans: Plans, language: str) -> Notes:
         key = "unlimited"
     if best.name != NONE and not best.book.target:
         key += "_alone"  # without a target for the book there is no rate to say
-    line = messages.say(
+    line = say(
         language,
         f"say.recommend.{key}",
-        plan=messages.show(best.name, Column("plan", "plan"), language),
+        plan=show(best.name, Column("plan", "plan"), language),
         tokens=f"{best.tokens.middle:,}",
         high=f"{best.tokens.high:,}",
         full=f"{full.tokens.high:,}",
-        remaining=messages.show(data.balance.remaining_tokens, Column("remaining", missing="unlimited"), language),
-        rate=messages.show(percent(best.book.lines, best.book.target), Column("rate", "percent"), language),
+        remaining=show(data.balance.remaining_tokens, Column("remaining", missing="unlimited"), language),
+        rate=show(percent(best.book.lines, best.book.target), Column("rate", "percent"), language),
     )
     return Notes("recommendation", (line,))
 
@@ -137,7 +148,7 @@ def forecast(data: BookData, plans: Plans, language: str) -> Table:
 def outline_notes(data: BookData, language: str) -> tuple[str, ...]:
     """Where an outline's sections do not add up to what is stated."""
     return tuple(
-        messages.say(language, "say.outline_differs", id=c.id, outlined=f"{c.outlined:,}", stated=f"{c.target:,}")
+        say(language, "say.outline_differs", id=c.id, outlined=f"{c.outlined:,}", stated=f"{c.target:,}")
         for c in data.chapters
         if c.outlined is not None and c.outlined != c.target
     )

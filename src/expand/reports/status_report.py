@@ -14,7 +14,6 @@ from expand.drafting.run_options import RunOptions
 from expand.ledger import Ledger
 from expand.ledger.values import State
 from expand.outline import Plan
-from expand.reports import messages
 from expand.reports.budget_report import budget_facts, budget_notes, burn_down, by_day, by_model, by_purpose
 from expand.reports.data import BookData, ChapterData
 from expand.reports.estimates import Scenario, full_plan
@@ -26,7 +25,19 @@ from expand.reports.plan_report import (
     recommendation,
     what_fits,
 )
-from expand.reports.report_model import Block, Notes, Report, Row, Table, estimated_cost, hours, percent, table
+from expand.reports.report_model import (
+    Block,
+    Notes,
+    Report,
+    Row,
+    Table,
+    counted,
+    estimated_cost,
+    hours,
+    percent,
+    say,
+    table,
+)
 from expand.settings import Settings
 from expand.workspace import Workspace
 
@@ -42,7 +53,7 @@ def status_report(data: BookData, reviews: Reviews, language: str, *, title: str
     full = full_plan(data)
     plans = plans_of(data)
     sources = [
-        messages.say(language, f"say.source.{source}", ids=messages.joined(language, ids))
+        say(language, f"say.source.{source}", ids=say(language, "listed").join(ids))
         for source in ("document", "outline", "record")
         if (ids := [chapter.id for chapter in data.chapters if chapter.source == source])
     ]
@@ -66,7 +77,7 @@ def status_report(data: BookData, reviews: Reviews, language: str, *, title: str
         by_day(data),
         Notes("notes", (*outline_notes(data, language), *sources, *budget_notes(data, language))),
     )
-    said = messages.say(language, title, book=data.book.title.say(language))
+    said = say(language, title, book=data.book.title.say(language))
     return Report("status", said, language, data.now, blocks)
 
 
@@ -207,21 +218,21 @@ def to_do(data: BookData, reviews: Reviews, language: str) -> Notes:
     lines = [_step(chapter, reviews.get(chapter.id), language) for chapter in data.chapters if not chapter.finished]
     unknown = sum(part.attempts for part in data.aggregates.open if part.state is State.UNKNOWN)
     if unknown:
-        attempts = messages.counted(language, "attempt", unknown)
-        lines.append(messages.say(language, "say.todo.reconcile", attempts=attempts))
-    return Notes("todo", tuple(lines) or (messages.say(language, "say.nothing_todo"),), todo=True)
+        attempts = counted(language, "attempt", unknown)
+        lines.append(say(language, "say.todo.reconcile", attempts=attempts))
+    return Notes("todo", tuple(lines) or (say(language, "say.nothing_todo"),), todo=True)
 
 
 def _step(chapter: ChapterData, result: ChapterResult | None, language: str) -> str:
     title = chapter.title.say(language)
     if chapter.outlined is None:
-        return messages.say(language, "say.todo.outline", id=chapter.id, title=title)
+        return say(language, "say.todo.outline", id=chapter.id, title=title)
     if result is None:
         key, missing = "write", max(0, chapter.target - chapter.available_lines)
-        lines = messages.counted(language, "line", missing, signed=True)
+        lines = counted(language, "line", missing, signed=True)
     else:
-        key, lines = "accept" if result.kept else "review", messages.counted(language, "line", result.lines)
-    return messages.say(language, f"say.todo.{key}", id=chapter.id, title=title, lines=lines)
+        key, lines = "accept" if result.kept else "review", counted(language, "line", result.lines)
+    return say(language, f"say.todo.{key}", id=chapter.id, title=title, lines=lines)
 
 
 def reviews(workspace: Workspace, settings: Settings, data: BookData) -> Reviews:

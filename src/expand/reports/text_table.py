@@ -11,9 +11,7 @@ from itertools import zip_longest
 from rich.cells import cell_len, chop_cells
 
 from expand.redaction import printable
-from expand.reports import messages
-from expand.reports.messages import Texts, texts
-from expand.reports.report_model import Notes, Report, has_content
+from expand.reports.report_model import Notes, Report, Texts, has_content, say, texts
 
 PIPE_WIDTH = 160
 """Columns of an output that is no terminal."""
@@ -98,9 +96,9 @@ def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) ->
 def report_lines(report: Report, width: int) -> Iterator[str]:
     """The whole report in lines of at most ``width`` columns, figures and ids permitting."""
     yield from fold(report.title, width)
-    yield from fold(messages.say(report.language, "made", made=f"{report.made:%Y-%m-%d %H:%M}"), width)
+    yield from fold(say(report.language, "made", made=f"{report.made:%Y-%m-%d %H:%M}"), width)
     for block in filter(has_content, report.blocks):
-        title = messages.say(report.language, block.id)
+        title = say(report.language, block.id)
         yield from ("", title, "─" * cell_len(title))
         if isinstance(block, Notes):
             mark = "  [ ] " if block.todo else "  - "
