@@ -115,9 +115,9 @@ class Workspace:
             return None, Place(path=path)
         file = read_toml(path)
         file.raise_if_any()
-        stated, place = file.data.get("ledger"), file.value(("ledger",))
-        if stated is None:
-            return None, place
+        if (stated := file.data.get("ledger")) is None:
+            return None, Place(path=path)
+        place = file.value(("ledger",))
         if not isinstance(stated, str):
             raise InputError(f"ledger must be a string, not {stated}", remedy="put it in quotes", place=place)
         named = destinations(path, file)
