@@ -109,7 +109,8 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
                 more.append((("id",), f"{alike} outline and one draft; rename one"))
             if (other := by_source.setdefault(posixpath.normpath(outline.source), chapter)) != chapter:
                 more.append((("source",), f'chapter "{other}" has the same source; accepting one undoes the other'))
-            findings += lint(outline, book, workspace.outline_path(chapter), root=root, more=more)
+            path = workspace.outline_path(chapter)
+            findings += lint(outline, book, path, root=root, more=more)
             if (brief := workspace.brief_path(outline.id)).is_file():
                 messages = brief_warnings(read_brief(brief, root=root), outline)
                 findings += [_finding("warning", Place(path=brief), message, "", root) for message in messages]
