@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from expand import (
 from expand.document import draft as document
 from expand.drafting.read_through import MOST_FINDINGS, MOST_SAID, READ_KINDS, parsed
 from expand.ledger import verify
+from expand.llm.types import Finish
 from expand.testing import ScriptedAuthor, SentRequest
 from expand.testing.scripted_author import Script
 
@@ -532,6 +534,50 @@ def test_a_second_look_that_is_junk_confirms_nothing(tmp_path: Path) -> None:
     result = read(place, made)
     assert draft_of(place) == before
     assert len(found(result, "note")) == 5
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("finish", [Finish.LENGTH, Finish.CUT])
+def test_a_list_that_breaks_off_is_asked_for_again(tmp_path: Path, finish: Finish, times: int) -> None:
+    place, told, caps = drafted(small(tmp_path)), list[Event](), list[int]()
+    before, said = draft_of(place), json.dumps({"findings": FIVE})
+
+    def breaking(sent: SentRequest) -> str | Answer:
+        caps.append(sent.request.max_output_tokens)
+        return Answer(text=said[: said.rindex("{")], finish=finish, usage=None) if len(caps) <= times else said
+
+    result = run(place, reader(breaking), brief=False, read=True, on_event=told.append)
+    assert len(caps) == 2
+    assert caps[1] > caps[0]
+    if times == 1:
+        assert len(found(result.chapter)) == 5
+        return
+    assert draft_of(place) == before
+    assert found(result.chapter) == []
+    assert any("07: not read through: the reader's list of findings breaks off" in str(event) for event in told)
+    again, later = reader(breaking), list[Event]()
+    run(place, again, brief=False, read=True, on_event=later.append)
+    assert again.requests == []  # it is paid for
+    assert any("breaks off" in str(event) for event in later)
+
+
+@pytest.mark.parametrize(("share", "reads"), [(3.9, False), (4.1, True)])
+def test_a_share_of_the_money_that_is_left_decides_as_well(tmp_path: Path, share: float, reads: bool) -> None:
+    for name in ("probe", "book"):
+        (tmp_path / name).mkdir()
+        place = drafted(small(tmp_path / name))
+        (place / "drafts/07.md").unlink()
+    run(tmp_path / "probe", reader(), brief=False)
+    (order,) = rows(tmp_path / "probe", "SELECT reserved_pico FROM attempt WHERE purpose = 'review'")
+    (used,) = rows(tmp_path / "book", "SELECT sum(cost_pico) FROM attempt")
+    limit = Decimal(used[0] + int(order[0] * share)) / 10**12
+    book = tmp_path / "book/outlines/book.yaml"
+    text = book.read_text(encoding="utf-8")
+    text = text.replace("{tokens: 200000}", f"{{tokens: 200000, usd: {limit:f}}}")
+    book.write_text(text.replace("tokens: 1000}", "tokens: 1000, usd: 0}"), encoding="utf-8")
+    author = reader()
+    run(tmp_path / "book", author, brief=False)
+    assert ("review" in purposes(author)) == reads
 
 
 # --- within a run ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from expand.cli import options
 from expand.cli.output import print_json, print_text, warn
 from expand.cli.run_command import attended, note_author
 from expand.drafting.brief import read_brief
-from expand.drafting.brief_request import write_brief
+from expand.drafting.chapter_requests import write_brief
 from expand.drafting.run_options import RunOptions
 from expand.workspace import Workspace, read_text
 

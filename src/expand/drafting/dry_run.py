@@ -15,8 +15,8 @@ from itertools import groupby
 from typing import Any, NamedTuple, Self
 
 from expand.budget import usd_from_pico
-from expand.drafting.brief_request import begun_chapters, brief_order, wants_brief
 from expand.drafting.chapter import Chapter
+from expand.drafting.chapter_requests import begun_chapters, brief_order, wants_brief
 from expand.drafting.draft_file import DraftStore, open_chapter
 from expand.drafting.length_loop import Ask, LengthLoop
 from expand.drafting.model_setup import ModelSetup, model_setup_for, other_roles, require_language

@@ -19,7 +19,7 @@ from expand.checks import Finding, not_ignored
 from expand.checks.finding import KINDS, Severity, excerpt, finding
 from expand.document.draft import hidden_line
 from expand.drafting.chapter import Chapter
-from expand.drafting.chapter_requests import WHOLE, ChapterRequests
+from expand.drafting.chapter_requests import WHOLE, whole_order
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.events import Notice
 from expand.drafting.model_setup import ModelSetup
@@ -28,6 +28,7 @@ from expand.drafting.run_context import RunContext
 from expand.errors import InputError, Place
 from expand.ledger import Order
 from expand.llm.profile import strict_object
+from expand.llm.types import Finish
 from expand.markdown import sanitize
 from expand.markdown.assemble import close
 from expand.markdown.blocks import blocks, newline_of, rows
@@ -44,6 +45,7 @@ READ_KINDS = (
 )  # fmt: skip
 """The kinds of findings that a reader reports; what it calls otherwise is the last of them."""
 MOST_FINDINGS = 14
+MOST_REQUESTS = 2
 OUTPUT_TOKENS: Mapping[str, int] = {"review.j2": 6_000, "second_look.j2": 1_000}
 """The output caps. Fourteen findings of a strong reader, with what to write instead, took 5,000."""
 MOST_SAID = 400
@@ -118,7 +120,9 @@ async def read_through(context: RunContext, draft_file: DraftFile, judge: Judge 
         return "read through before, and nothing has changed since"
     keep_record(workspace, draft_file.path, replace(record, before=hashes(texts)))
     context.usage.on_event(Notice(message=f"{chapter.id}: the draft is read through"))
-    entries = await _ask(context, chapter, "review.j2", review_context(chapter, texts))
+    entries, is_whole = await _ask(context, chapter, "review.j2", review_context(chapter, texts))
+    if not is_whole:
+        return "not read through: the reader's list of findings breaks off, also with a higher output cap"
     if entries is None:
         return "the reader's answer is no list of findings, so nothing was changed"
     found = [remark for entry in entries[:MOST_FINDINGS] if (remark := _remark(entry, texts)) is not None]
@@ -127,7 +131,7 @@ async def read_through(context: RunContext, draft_file: DraftFile, judge: Judge 
     found = await _makeable(draft_file, texts, found, judge)
     changes = [change for number, remark in enumerate(found, 1) for change in _changes(number, remark, texts)]
     look = review_context(chapter, {}, changes=tuple(changes))
-    verdicts = await _ask(context, chapter, "second_look.j2", look) if found else None
+    verdicts, _ = await _ask(context, chapter, "second_look.j2", look) if found else (None, True)
     confirmed = [one.get("finding") for one in verdicts or () if one.get("confirmed") is True]
     kept = [remark for number, remark in enumerate(found, 1) if number in confirmed]
     if len(kept) < len(found):  # the checks took an edit together with one that was rejected
@@ -149,18 +153,26 @@ async def read_through(context: RunContext, draft_file: DraftFile, judge: Judge 
     return said + (f"; {missing} left out that quote nothing in the draft" if missing else "")
 
 
-def read_order(chapter: Chapter, setup: ModelSetup, run_id: str, template: str, values: ReviewContext) -> Order:
-    """The order for one of the two requests to a model. Raises ``InputError`` where it does not fit its context
-    window."""
+def read_order(
+    chapter: Chapter, setup: ModelSetup, run_id: str, template: str, values: ReviewContext, cut: int = 0
+) -> Order:
+    """The order for one of the two requests to a model, whose answers broke off ``cut`` times: each doubles the output
+    cap. Raises ``InputError`` where it does not fit its context window."""
     prompts, system = chapter.templates_for(setup)
     message = prompts.message(template, values)
     words = ("review", template, chapter.id, setup.profile.name, system.content, message.content)
-    answer = setup.profile.json_format("answer", _SCHEMAS[template])
-    requests = ChapterRequests(
-        chapter=chapter.id, purpose="review", setup=setup, options=chapter.options, run_id=run_id
+    return whole_order(
+        (system, message),
+        chapter=chapter.id,
+        purpose="review",
+        setup=setup,
+        options=chapter.options,
+        run_id=run_id,
+        output_tokens=OUTPUT_TOKENS[template] * 2**cut,
+        question=(*words, *([cut] if cut else ())),
+        attempt=cut,
+        parameters=setup.profile.json_format("answer", _SCHEMAS[template]),
     )
-    tokens = OUTPUT_TOKENS[template]
-    return requests.order((system, message), output_tokens=tokens, question=words, parameters=answer)
 
 
 def texts_of(draft_file: DraftFile) -> dict[int, str]:
@@ -195,12 +207,19 @@ def edited(texts: Mapping[int, str], edits: Iterable[Edit]) -> dict[int, str]:
 
 async def _ask(
     context: RunContext, chapter: Chapter, template: str, values: ReviewContext
-) -> list[Mapping[str, Any]] | None:
-    """The entries of the list that the model answers with; None where it does not."""
+) -> tuple[list[Mapping[str, Any]] | None, bool]:
+    """The entries of the list that the model answers with, None where it does not; and whether all of it came. What
+    breaks off is asked for once more."""
     (setup, *_) = context.models_for("review")
-    bought = await context.client.buy(read_order(chapter, setup, context.run_id, template, values))
-    context.usage.of(chapter.id, WHOLE).add(bought)
-    return parsed(bought.answer.text) if bought.answer.usable else None
+    entries, is_whole = None, False
+    for cut in range(MOST_REQUESTS):
+        bought = await context.client.buy(read_order(chapter, setup, context.run_id, template, values, cut))
+        context.usage.of(chapter.id, WHOLE).add(bought)
+        entries = parsed(bought.answer.text) if bought.answer.usable else None
+        is_whole = bought.answer.finish not in (Finish.LENGTH, Finish.CUT)
+        if is_whole:
+            break
+    return entries, is_whole
 
 
 def parsed(answer: str) -> list[Mapping[str, Any]] | None:

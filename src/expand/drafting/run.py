@@ -21,9 +21,16 @@ from expand.checks import Finding, not_ignored
 from expand.client.client import BudgetedClient, RefusedError, StoppedError
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.drafting.approval import Approval
-from expand.drafting.brief_request import BUDGET_SHARE, begun_chapters, brief_order, make_brief, wants_brief
 from expand.drafting.chapter import Chapter
-from expand.drafting.chapter_requests import WHOLE, Made
+from expand.drafting.chapter_requests import (
+    BUDGET_SHARE,
+    WHOLE,
+    Made,
+    begun_chapters,
+    brief_order,
+    make_brief,
+    wants_brief,
+)
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.dry_run import (
     Amounts,
@@ -423,9 +430,9 @@ class Run:
 
     async def _make_brief(self, chapter_id: str) -> None:
         """Have a chapter's brief made, where it can take but a small part of what is left."""
-        chapter, left = self._drafts.look(chapter_id).chapter, self._context.left().get("tokens")
+        chapter = self._drafts.look(chapter_id).chapter
         try:
-            if left is not None and brief_order(chapter, "none").amount.tokens * BUDGET_SHARE > left:
+            if not self._context.has_for(brief_order(chapter, "none"), BUDGET_SHARE):
                 return
             made = await make_brief(self._context, chapter)
         except InputError as error:
@@ -462,9 +469,8 @@ class Run:
             return
         try:
             order = read_order(chapter, reader, "none", "review.j2", review_context(chapter, texts))
-            left = self._context.left(chapter.id).get("tokens")
-            if not asked and left is not None and order.amount.tokens * READ_SHARE > left:
-                said = f"not read through: it may take {order.amount.tokens:,} of the {left:,} tokens left"
+            if not asked and not self._context.has_for(order, READ_SHARE):
+                said = f"not read through: it may take {order.amount.tokens:,} tokens, and too little is left"
             else:
                 said = await read_through(self._context, draft_file, code.judge if code else None)
             self._tell(chapter.id, said)

@@ -29,7 +29,7 @@ from expand.drafting.model_setup import (
 from expand.drafting.results import fields_of
 from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError
-from expand.ledger import Ledger, StoredAnswer
+from expand.ledger import Ledger, Order, StoredAnswer
 from expand.ledger import Run as LedgerRun
 from expand.llm.types import NO_USAGE, Author, Usage
 from expand.outline import Book, Outline, limits_of, opening_of
@@ -162,6 +162,11 @@ class RunContext:
                 if most is not None:
                     found[unit] = min(most, found.get(unit, most))
         return found
+
+    def has_for(self, order: Order, share: int) -> bool:
+        """Whether an order can take but one part in ``share`` of what is left, in tokens and in money."""
+        amount = {"tokens": order.amount.tokens, "pico_usd": order.amount.pico_usd or 0}
+        return all(share * amount[unit] <= most for unit, most in self.left(order.address.chapter).items())
 
     def models_for(self, role: ModelRole) -> tuple[ModelSetup, ...]:
         """The models of a role, the one that is meant first."""

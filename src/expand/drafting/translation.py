@@ -30,7 +30,7 @@ from expand.document.page import Page, Span
 from expand.document.translation_units import Passage, faults, passages, translated, with_links_moved
 from expand.drafting.accept import draft_text, review
 from expand.drafting.acceptance_record import Acceptances, file_hash
-from expand.drafting.chapter_requests import FIRST, WHOLE, ChapterRequests, Tried, ask
+from expand.drafting.chapter_requests import FIRST, WHOLE, Tried, ask, whole_order
 from expand.drafting.draft_file import SOURCE_KEY
 from expand.drafting.dry_run import DryRun
 from expand.drafting.events import Event, Notice
@@ -251,11 +251,13 @@ class Translation:
         # By what is asked, not by the answer before it: a run that was killed finds what it bought.
         asked = json.dumps([texts, terms, self.languages, self._setup.profile.name, bool(tried.attempts)])
         size = sum(map(self._setup.counter.count, texts))
-        requests = ChapterRequests(
-            chapter=self.chapter, purpose="translate", setup=self._setup, options=self._options, run_id=run_id
-        )
-        return requests.order(
+        return whole_order(
             (self._setup.prompts.of(self.chapter, None).message("translate.j2", context),),
+            chapter=self.chapter,
+            purpose="translate",
+            setup=self._setup,
+            options=self._options,
+            run_id=run_id,
             output_tokens=OUTPUT_RATIO * size + TOKENS_A_PASSAGE * (len(batch) + 4),
             question=("translate", self.chapter, asked),
             attempt=tried.attempts,

@@ -21,7 +21,7 @@ from typing import NamedTuple, Self
 
 from expand.budget import Balance
 from expand.client.client import BudgetedClient
-from expand.drafting.chapter_requests import FIRST, WHOLE, ChapterRequests, Tried, ask, unreadable
+from expand.drafting.chapter_requests import FIRST, WHOLE, Tried, ask, unreadable, whole_order
 from expand.drafting.dry_run import FirstRequest
 from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
@@ -192,11 +192,14 @@ class Suggestion:
         # An answer serves again whichever other chapters the book has got meanwhile.
         alone = setup.prompts.message("suggest.j2", replace(context, other_chapters=())).content
         words = ("suggest", chapter, alone, setup.profile.name, edition, tried.attempts, tried.cut)
-        requests = ChapterRequests(
-            chapter=chapter, purpose="draft", setup=setup, options=self._options, run_id=run_id, edition=edition
-        )
         order = partial(
-            requests.order,
+            whole_order,
+            chapter=chapter,
+            purpose="draft",
+            setup=setup,
+            options=self._options,
+            run_id=run_id,
+            edition=edition,
             output_tokens=cap * 2**tried.cut - thinking,
             question=words,
             attempt=tried.attempts,
