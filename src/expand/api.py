@@ -27,7 +27,6 @@ from expand.drafting.results import ChapterResult, RunResult
 from expand.drafting.run import Run
 from expand.drafting.run_context import open_run
 from expand.drafting.run_options import RunOptions, settings_of
-from expand.drafting.section_code import code_check
 from expand.errors import InputError
 from expand.llm.types import Author
 from expand.reports.budget_report import LATEST, budget_report
@@ -149,7 +148,7 @@ async def read_draft(
     async with opening as context:
         on_ready(context.client)
         draft_file = DraftStore(workspace, book, options=options, setup=context.setup).look(chapter)
-        judge = code_check(workspace, settings, draft_file.chapter).judge if code or settings.code.check else None
+        judge = draft_file.chapter.code_check(workspace, settings).judge if code or settings.code.check else None
         return await read_through(context, draft_file, judge)
 
 

@@ -26,7 +26,6 @@ from expand.drafting.memory import memorable, remember
 from expand.drafting.model_setup import model_setup_for
 from expand.drafting.results import ChapterResult, fields_of, finding_json
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_code import code_check
 from expand.errors import InputError, Place
 from expand.ledger import Ledger
 from expand.markdown import names
@@ -67,7 +66,7 @@ def _reviewed(
     )
     verdicts = None
     if code or known_code:
-        verdicts = code_check(workspace, settings, draft_file.chapter).judge(draft_file.texts, known_only=not code)
+        verdicts = draft_file.chapter.code_check(workspace, settings).judge(draft_file.texts, known_only=not code)
     sections = draft_file.chapter.outline.sections
     statuses: list[SectionStatus] = ["edited" if draft_file.edited(one.number) else "reused" for one in sections]
     result = draft_file.chapter_result(

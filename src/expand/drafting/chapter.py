@@ -11,15 +11,18 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from expand.checks import Finding, check_section, not_ignored
 from expand.checks.consistency import Term, excerpts, term_variants
 from expand.checks.links import Contents
+from expand.code_check.chapter_code import CodeCheck, Crate, Project
+from expand.code_check.checkers import files_named
 from expand.document.draft import Draft
 from expand.document.follow import known_by_draft
 from expand.document.layout import Arrangement, Named, Wanted, arrange, own_texts
@@ -34,12 +37,14 @@ from expand.errors import InputError, Place
 from expand.llm.types import Message
 from expand.markdown import blocks, names
 from expand.markdown.lines import measure_of
-from expand.markdown.matching import all_unnumbered
+from expand.markdown.matching import all_unnumbered, title_key
 from expand.outline import Book, Outline, Section, Text, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
 from expand.references.passages import Passage, quoted, rankings, shown, within_tokens
 from expand.references.reference_files import NO_REFERENCES, References
 from expand.schema import Json
+from expand.settings import Settings
+from expand.workspace import Workspace, read_text
 
 if TYPE_CHECKING:
     from expand.prompts.rendering import Prompts
@@ -321,6 +326,48 @@ class Chapter:
         given = [topic["lines"] for topic in found if topic.get("lines")]
         even = round(sum(given) / len(given)) if given else 0
         return entry.opening, tuple(topic.get("lines") or even for topic in found) if given else ()
+
+    def code_check(self, workspace: Workspace, settings: Settings) -> CodeCheck:
+        """How the chapter's code is judged. Blocks include files of the workspace, by paths from the chapter's document
+        or the root. The outline says what the code is built with, and the brief what the outline leaves unsaid. Raises
+        ``InputError`` for the path of a package that leads out of the workspace."""
+        folder = workspace.source_path(self.outline.source).parent
+        shared = self.brief.shared if self.brief else {}
+        packages = {**cast("dict[str, Any]", shared.get("packages", {})), **self.outline.packages}
+
+        def include(path: str) -> str | None:
+            for base in (folder, workspace.root):
+                with suppress(InputError):
+                    file = workspace.inside(base / path)
+                    if file.is_file():
+                        return read_text(file)
+            return None
+
+        def files(section: Section) -> dict[str, tuple[str, ...]]:
+            entry = self.brief_of(section)
+            shown = [
+                files_named(entry.topic(topic.every()).get("shows", ())) if entry else () for topic in section.topics
+            ]
+            titles = zip(section.topics, shown, strict=True)
+            return {title_key(title): paths for topic, paths in titles for title in topic.every()} if any(shown) else {}
+
+        def crate(said: str | dict[str, Any]) -> Crate:
+            stated = {"version": said} if isinstance(said, str) else said
+            path = workspace.inside(stated["path"]) if "path" in stated else None
+            return Crate(str(stated.get("version", "*")), path, tuple(stated.get("features", ())))
+
+        found = re.findall(r"2015|2018|2021|2024", self.outline.edition or str(shared.get("edition")))
+        return CodeCheck(
+            kept=workspace.state_path("code", "verdicts.json"),
+            project=Project(
+                edition=found[0] if found else "",
+                crates={name: crate(said) for name, said in packages.items()},
+            ),
+            own=settings.code.checkers,
+            run=settings.code.run,
+            include=include,
+            files={section.number: files(section) for section in self.outline.sections},
+        )
 
     @cached_property
     def contents(self) -> Contents:

@@ -49,7 +49,6 @@ from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.run_context import RunContext, open_run
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_code import SectionCode, code_check
 from expand.drafting.section_run import SectionRun
 from expand.drafting.section_state import (
     Revisions,
@@ -400,7 +399,7 @@ class Run:
 
     def _code(self, chapter: Chapter) -> CodeCheck | None:
         """How a chapter's code is judged, None where nobody wants it."""
-        return code_check(self._workspace, self._settings, chapter) if self._settings.code.check else None
+        return chapter.code_check(self._workspace, self._settings) if self._settings.code.check else None
 
     async def _judged(self, draft_file: DraftFile, judge: Judge) -> ChapterVerdicts:
         """The verdicts on the code of a chapter whose sections are all done.
@@ -503,9 +502,8 @@ class Run:
             others = [one for one in chapter.outline.sections if one.number in {*planned}]
             due = ((chapter, SectionCheck(section=one, state="due")) for one in others)
             self._context.bounds[chapter.id] = ChapterBound(due)
-        check_code = self._code(chapter)
-        code = SectionCode(check_code, draft_file.texts, number, chapter.ignored) if check_code else None
-        section_run = SectionRun(self._context, chapter, check, code)
+        code = self._code(chapter)
+        section_run = SectionRun(self._context, chapter, check, draft_file.texts, code)
         ended_by = await self._first_alone(section_run)
         text = section_run.text.render()
         if not check.begun.whole:  # else its text stays, and so does what was told of it

@@ -5,15 +5,16 @@ Whatever ends it - the target, the budget, the author, a stop - the text that ca
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import TYPE_CHECKING
 
-from expand.checks import Finding
+from expand.checks import Finding, not_ignored
 from expand.checks.finding import Severity, finding
 from expand.client.client import HeldError, StoppedError, all_failed
+from expand.code_check.chapter_code import CodeCheck, Judged, defined
 from expand.drafting.chapter import Chapter
 from expand.drafting.dry_run import ChapterBound
 from expand.drafting.events import Notice
@@ -40,15 +41,14 @@ from expand.markdown import blocks, sanitize
 from expand.references.citations import cited_marks
 from expand.settings import ModelRole
 
-if TYPE_CHECKING:
-    from expand.drafting.section_code import SectionCode
-
 MOST_PROBLEMS = 20
 """So many faults of a topic are named in the request for its repair."""
 CODE_REPAIRS = 2
 """How often the refused code blocks of a topic are asked for anew."""
 OTHER_REPAIRS = 2
 """The ordinals of code repairs begin here: those of a text and of a condensed section are below."""
+MOST_BESIDE = 6_000
+"""Characters of other blocks that a request for a repair of code shows: some 150 lines."""
 MOST_OVER = 1.15
 """A section of so many times its lines is sent back once, to be condensed."""
 LEAST_PROSE = 0.25
@@ -64,18 +64,22 @@ class BoundReachedError(ExpandError):
 
 @dataclass(eq=False)
 class SectionRun:
-    """One section being drafted, as its check found it. ``code`` judges its code blocks, None where nobody wants it."""
+    """One section being drafted, as its check found it. ``texts`` are the chapter's sections as they stand by now:
+    ``code`` judges its code blocks among theirs, None where nobody wants it."""
 
     context: RunContext
     chapter: Chapter
     check: SectionCheck
-    code: SectionCode | None = None
+    texts: Mapping[int, str] = field(default_factory=dict)
+    code: CodeCheck | None = None
     notes: list[Finding] = field(default_factory=list)
     """What the run alone can tell of the section."""
 
     def __post_init__(self) -> None:
         context, chapter, check = self.context, self.chapter, self.check
         self._section = check.section
+        self._every: tuple[Judged, ...] = ()
+        """What was judged last, of all of the chapter."""
         self.text = check.text(chapter)
         self._counter = context.usage.of(chapter.id, check.section.number)
         self._bound = context.bounds.setdefault(chapter.id, ChapterBound())
@@ -339,10 +343,13 @@ class SectionRun:
             return
         first = OTHER_REPAIRS + package * CODE_REPAIRS
         for ordinal in range(first, first + CODE_REPAIRS):
-            refused = await self.code.refused(self.text, package=package)
-            for slot, failed in refused.items():
-                shown = self.code.shown(self.text, slot, failed)
-                problems = self.code.problems(failed)[-MOST_PROBLEMS:]
+            for slot, found in (await self._judged(self.code, self.text)).items():
+                failed = {n: one for n, one in enumerate(found) if one and one.failed and one.in_package == package}
+                if not failed:
+                    continue
+                fences = blocks.fences(self.text.bodies[slot])
+                shown = "\n\n".join(fences[number].text for number in failed) + "\n"
+                problems = self._code_problems(failed)[-MOST_PROBLEMS:]
                 lines = max(LEAST_LINES, shown.count("\n"))
                 ask = Ask(purpose="repair", slots=(slot,), lines=lines, ordinal=ordinal, problems=problems, code=shown)
                 try:
@@ -350,8 +357,49 @@ class SectionRun:
                 except (InputError, BoundReachedError):  # without the repair the section is as whole as it was
                     return
                 if answer is not None:
-                    self.text = await self.code.replaced(self.text, slot, failed, answer.text)
+                    self.text = await self._with_code(self.code, slot, failed, answer.text)
                     self._show()
+
+    def _code_problems(self, failed: Mapping[int, Judged]) -> tuple[str, ...]:
+        """What is wrong with refused blocks, and the blocks of their package in which the cure may lie: the manifest,
+        and those that define what the errors and their lines name."""
+        lines = {(one.block.section, one.block.line) for one in failed.values()}
+        named = {word for one in failed.values() for word in one.words}
+        beside, room = [], MOST_BESIDE
+        for one in self._every if any(one.in_package for one in failed.values()) else ():
+            block = one.block
+            is_near = block.name.endswith("Cargo.toml") or named & defined(block)
+            if block.name and is_near and (block.section, block.line) not in lines and len(block.code) <= room:
+                room -= len(block.code)
+                beside.append(f"for your information, {block.name} in section {block.section}:\n{block.code.strip()}")
+        return (*(one.finding.message for one in failed.values()), *beside)
+
+    async def _with_code(self, code: CodeCheck, slot: int, failed: Mapping[int, Judged], answer: str) -> SectionText:
+        """The text with what an answer mends. An answer may hold the refused blocks, or all of the topic's."""
+        text, written = self.text, [fence.code for fence in blocks.fences(sanitize.bare(answer)[0])]
+        if len(written) == len(blocks.fences(text.bodies[slot])):
+            written = [written[number] for number in failed]
+        if len(written) != len(failed):
+            return text
+        for (number, former), block in zip(failed.items(), written, strict=True):
+            tried = text.with_code(slot, number, block)
+            now = (await self._judged(code, tried))[slot][number]
+            errors = len(now.verdict.errors) if now else 0
+            if (now and now.verdict.state == "passed") or 0 < errors < len(former.verdict.errors):
+                text = tried
+        return text
+
+    async def _judged(self, code: CodeCheck, text: SectionText) -> dict[int, list[Judged | None]]:
+        """What became of each fence of each topic, in order; None for what is no code. Compilers take seconds: other
+        sections go on meanwhile."""
+        whole, number = text.render(), self._section.number
+        self._every = (await asyncio.to_thread(code.judge, {**self.texts, number: whole})).judged
+        judged = {one.block.line: one for one in self._every if one.block.section == number}
+        failed = {line: one.finding for line, one in judged.items() if one.failed}
+        wanted = not_ignored(failed.values(), {number: whole}, self.chapter.ignored)
+        judged = {line: one for line, one in judged.items() if line not in failed or failed[line] in wanted}
+        starts = [fence.start + 1 for fence in blocks.fences(whole)]
+        return {slot: [judged.get(line) for line in starts if line in lines] for slot, lines in text.spans().items()}
 
     def _faults(self) -> dict[int, tuple[str, ...]]:
         """What a model could mend, by topic."""
