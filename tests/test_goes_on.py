@@ -17,8 +17,8 @@ from expand.api import expand_chapter
 from expand.checks.finding import finding
 from expand.drafting.accept import open_draft
 from expand.drafting.draft_file import Begun
+from expand.drafting.draft_state import keep_told, told
 from expand.drafting.length_loop import Ask
-from expand.drafting.read_record import keep_told, told
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.results import RunResult
 from expand.drafting.run_options import RunOptions

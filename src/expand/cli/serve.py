@@ -26,7 +26,7 @@ from expand.document.draft import text_hash
 from expand.drafting.approval import Decision, Question
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionDone, SectionGrew, SectionStarted
 from expand.drafting.model_setup import other_roles
-from expand.drafting.read_record import approved
+from expand.drafting.draft_state import approved
 from expand.drafting.results import balance_json, finding_json
 from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions

@@ -15,8 +15,8 @@ from expand.checks import Finding, not_ignored
 from expand.document.draft import text_hash
 from expand.document.page import BYTE_ORDER_MARK
 from expand.drafting.draft_file import DraftFile
+from expand.drafting.draft_state import approve, approved
 from expand.drafting.events import SectionStatus
-from expand.drafting.read_record import approve, approved
 from expand.outline import Plan, Section
 from expand.schema.input_file import read_yaml
 from expand.workspace import Workspace, decoded, read_bytes, read_text, write_atomically

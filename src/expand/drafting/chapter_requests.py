@@ -14,7 +14,7 @@ from expand.client.client import BudgetedClient, StoppedError
 from expand.drafting.brief import Brief, parse_brief
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import open_chapter
-from expand.drafting.events import Event, Notice
+from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup
 from expand.drafting.request_builder import TRIES_STRIDE, order_for
 from expand.drafting.run_context import RunContext, open_run
@@ -158,7 +158,7 @@ async def make_brief(context: RunContext, chapter: Chapter, *, note: str = "") -
             write_atomically(path, made.value.as_yaml())
         place = context.workspace.relative(path)
         said = f"{place} was written by hand meanwhile, and stays" if theirs else f"the brief is in {place}"
-        context.usage.on_event(Notice(message=f"{chapter.id}: {said}"))
+        context.usage.tell(chapter.id, WHOLE, said)
     return made
 
 

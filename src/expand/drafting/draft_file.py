@@ -40,10 +40,10 @@ from expand.drafting.acceptance_record import (
 )
 from expand.drafting.brief import read_brief
 from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
+from expand.drafting.draft_state import approved, keep_told, read_record, told
 from expand.drafting.events import SectionStatus
 from expand.drafting.memory import read_others
 from expand.drafting.model_setup import ModelSetup
-from expand.drafting.read_record import approved, keep_told, read_record, told
 from expand.drafting.results import ChapterResult, SectionResult
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText

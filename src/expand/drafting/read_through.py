@@ -21,9 +21,8 @@ from expand.document.draft import hidden_line
 from expand.drafting.chapter import Chapter
 from expand.drafting.chapter_requests import WHOLE, whole_order
 from expand.drafting.draft_file import DraftFile
-from expand.drafting.events import Notice
+from expand.drafting.draft_state import ReadRecord, hashes, keep_record, read_record
 from expand.drafting.model_setup import ModelSetup
-from expand.drafting.read_record import ReadRecord, hashes, keep_record, read_record
 from expand.drafting.run_context import RunContext
 from expand.errors import InputError, Place
 from expand.ledger import Order
@@ -119,7 +118,7 @@ async def read_through(context: RunContext, draft_file: DraftFile, judge: Judge 
     if record.texts == hashes(texts):
         return "read through before, and nothing has changed since"
     keep_record(workspace, draft_file.path, replace(record, before=hashes(texts)))
-    context.usage.on_event(Notice(message=f"{chapter.id}: the draft is read through"))
+    context.usage.tell(chapter.id, WHOLE, "the draft is read through")
     entries, is_whole = await _ask(context, chapter, "review.j2", review_context(chapter, texts))
     if not is_whole:
         return "not read through: the reader's list of findings breaks off, also with a higher output cap"

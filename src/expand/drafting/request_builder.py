@@ -145,9 +145,7 @@ class RequestBuilder:
         self.profile = self._setup.profile
         self.model = self.profile.name
         self._skeleton = chapter.skeletons[section.number]
-        self._entry = chapter.brief_of(section)
         self._aspects = self.profile.aspects.get(chapter.language, ())
-        self._key = chapter.key(section, self.check.revision)
 
     def order(
         self, ask: Ask, section_text: SectionText, *, attempt: int = 0, left: Mapping[str, int] = MappingProxyType({})
@@ -204,7 +202,8 @@ class RequestBuilder:
         # what changed is not asked for at all.
         # The "" keeps the identity of answers that earlier versions bought.
         marks = [passage.mark for passage in self._skeleton.passages.values()]
-        words = (self.chapter.id, self._key, ask.purpose, slots, ask.ordinal, attempt, "", *marks)
+        key = self.chapter.key(self._section, self.check.revision)
+        words = (self.chapter.id, key, ask.purpose, slots, ask.ordinal, attempt, "", *marks)
         # The ordinals count from the text that a topic goes on from. An answer that this text has in it already was
         # asked for from another one, so it is never found again.
         begun = [text for slot, text in enumerate(self.check.begun.bodies) if slot in ask.slots and text.strip()]
@@ -265,10 +264,11 @@ class RequestBuilder:
 
     def _section_brief(self, slots: Sequence[int]) -> str:
         """What the brief says for the section, and for the topics of this request."""
-        if self._entry is None:
+        entry = self.chapter.brief_of(self._section)
+        if entry is None:
             return ""
         topics = [(self._section.topics[slot].every(), self._examples[slot]) for slot in slots if self._section.topics]
-        return self._entry.text(topics)
+        return entry.text(topics)
 
     def _topic_lines(self, ask: Ask) -> tuple[int, ...]:
         """How the topics of a request share it, in what the outline counts; () where neither outline nor brief says."""

@@ -32,6 +32,7 @@ from expand.drafting.chapter_requests import (
     wants_brief,
 )
 from expand.drafting.draft_file import DraftFile, DraftStore
+from expand.drafting.draft_state import ResultCache, hashes, read_record
 from expand.drafting.dry_run import (
     Amounts,
     BudgetPlan,
@@ -43,9 +44,7 @@ from expand.drafting.dry_run import (
 )
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
-from expand.drafting.read_record import hashes, read_record
 from expand.drafting.read_through import Judge, read_order, read_through, review_context, texts_of
-from expand.drafting.result_cache import ResultCache
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.run_context import RunContext, open_run
 from expand.drafting.run_options import RunOptions
@@ -195,9 +194,6 @@ class Run:
         except Exception as error:  # whatever it is, what is in flight comes first
             self._broken = error
             self.stop()
-
-    def _tell(self, chapter: str, message: str) -> None:
-        self._emit(Notice(message=f"{chapter}: {message}"))
 
     async def _run(self) -> RunResult:
         """Open what the run works with, and work. Outlines of chapters that are known to be finished stay unread."""
@@ -439,7 +435,9 @@ class Run:
         if made.value is not None:
             self._drafts.forget(chapter_id)
         elif not isinstance(made.stopped_by, StoppedError):
-            self._tell(chapter_id, f"drafted without a brief: {made.stopped_by or made.problems[0]}")
+            self._context.usage.tell(
+                chapter_id, WHOLE, f"drafted without a brief: {made.stopped_by or made.problems[0]}"
+            )
 
     async def _approve_brief(self, chapter_id: str, approval: Approval) -> None:
         """Have a person decide on the chapter's brief, until it may stay as it is."""
@@ -452,7 +450,7 @@ class Run:
                 chapter = replace(self._drafts.look(chapter_id).chapter, brief=None)
                 made = await make_brief(self._context, chapter, note=decision.note)
                 if made.value is None or made.problems:
-                    self._tell(chapter_id, f"the brief: {made.stopped_by or made.problems[0]}")
+                    self._context.usage.tell(chapter_id, WHOLE, f"the brief: {made.stopped_by or made.problems[0]}")
             self._drafts.forget(chapter_id)
 
     async def _read_through(self, draft_file: DraftFile, code: CodeCheck | None) -> None:
@@ -472,13 +470,13 @@ class Run:
                 said = f"not read through: it may take {order.amount.tokens:,} tokens, and too little is left"
             else:
                 said = await read_through(self._context, draft_file, code.judge if code else None)
-            self._tell(chapter.id, said)
+            self._context.usage.tell(chapter.id, WHOLE, said)
         except (BudgetExceededError, AuthorError, StoppedError, InputError) as error:
             work.noted = True  # a later run goes on with it
             if isinstance(error, StoppedError):
                 return
             if not asked:
-                self._tell(chapter.id, f"not read through: {error}")
+                self._context.usage.tell(chapter.id, WHOLE, f"not read through: {error}")
             elif isinstance(error, InputError):
                 self._problems.append(error)
             else:

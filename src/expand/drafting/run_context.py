@@ -98,6 +98,10 @@ class UsageCounters:
             )
         )
 
+    def tell(self, chapter: str, section: int, message: str) -> None:
+        """Tell a person something of a section, or with 0 of the chapter."""
+        self.on_event(Notice(message=f"{chapter}/{section}: {message}" if section else f"{chapter}: {message}"))
+
     def note(self, event: ClientEvent) -> None:
         """Count what became of an attempt, and pass it on as an event of the run."""
         chapter, section, purpose = event.order.address
@@ -127,8 +131,7 @@ class UsageCounters:
             )
         if event.message and not event.final:
             wait = f" (waiting {event.seconds:.0f} s)" if event.seconds >= 1 else ""
-            place = f"{chapter}/{section}" if section else chapter
-            self.on_event(Notice(message=f"{place}: {event.message}{wait}"))
+            self.tell(chapter, section, f"{event.message}{wait}")
 
 
 @dataclass(kw_only=True, slots=True)

@@ -17,7 +17,6 @@ from expand.client.client import HeldError, StoppedError, all_failed
 from expand.code_check.chapter_code import CodeCheck, Judged, defined
 from expand.drafting.chapter import Chapter
 from expand.drafting.dry_run import ChapterBound
-from expand.drafting.events import Notice
 from expand.drafting.length_loop import (
     HEADING_LINES,
     LEAST_LINES,
@@ -208,7 +207,9 @@ class SectionRun:
                 reason = str(error)
             if following is not None and (requests.model, following.model) not in self.context.replaced:
                 self.context.replaced[requests.model, following.model] = reason
-                self._notice(f"{following.model} stands in for {requests.model}: {reason}")
+                self.context.usage.tell(
+                    self.chapter.id, self._section.number, f"{following.model} stands in for {requests.model}: {reason}"
+                )
         if failures:
             raise all_failed(failures)
         topics = self.text.skeleton.topics
@@ -270,13 +271,10 @@ class SectionRun:
             raised = requests.order(ask, self.text, attempt=attempt).request.max_output_tokens
             if raised > cap:
                 said = f"spent its {cap:,} output tokens on thinking; asking once more with {raised:,}"
-                self._notice(f"{requests.model} {said}")
+                self.context.usage.tell(self.chapter.id, self._section.number, f"{requests.model} {said}")
                 return
         thinking.in_vain[requests.model] += 1
         raise AuthorError(_only_thinking(requests.model, cap))
-
-    def _notice(self, message: str) -> None:
-        self.context.usage.on_event(Notice(message=f"{self.chapter.id}/{self._section.number}: {message}"))
 
     async def _condense(self) -> None:
         """Have a section of a strong model that runs far over written once more in its lines; keep what is better and

@@ -244,7 +244,7 @@ def reviews(workspace: Workspace, settings: Settings, data: BookData) -> Reviews
     if not drafts:
         return known
     from expand.drafting.accept import review  # it loads the checks and their parsers: 0.3 s
-    from expand.drafting.result_cache import ResultCache
+    from expand.drafting.draft_state import ResultCache
 
     judged = workspace.state_path("code", "verdicts.json").is_file()  # what runs stored has no verdicts
     if not judged and (ledger := Ledger.read(workspace.ledger_place)) is not None:
