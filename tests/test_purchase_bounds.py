@@ -173,7 +173,10 @@ class Bound(ChapterBound):
         self.worked_out: list[int] = []
         self._given = {int(number[1:]): tokens for number, tokens in requests.items()}
         for number in self._given:
-            self.begin(cast("Any", None), cast("Any", SimpleNamespace(section=SimpleNamespace(number=number))))
+            self.begin_one(number)
+
+    def begin_one(self, number: int) -> None:
+        self.begin(cast("Any", None), cast("Any", SimpleNamespace(section=SimpleNamespace(number=number))))
 
     def _requests(self, section: int) -> list[int]:
         self.worked_out.append(section)
@@ -230,6 +233,18 @@ def test_a_section_may_have_what_others_leave_up_to_twice_its_own() -> None:
     wide = Bound(_1=[500, 500], _2=[4_500, 4_500])
     wide.add(1, 2_000)
     assert wide.room(1) == 1_000, "twice its own"
+
+
+def test_a_section_that_a_person_sends_back_begins_anew(tmp_path: Path) -> None:
+    with closing(Ledger.open(a_ledger(tmp_path))) as ledger:
+        asked = order(begin(ledger, 1000))
+    bound = Bound(_1=[asked.amount.tokens])
+    bound.add(1, 2 * asked.amount.tokens)
+    bound.close(1)
+    assert not bound.allows(1, asked)
+    bound.begin_one(1)
+    assert bound.allows(1, asked)
+    assert bound.room(1) == 2 * asked.amount.tokens
 
 
 def test_an_order_that_is_on_its_way_counts_in_full_for_the_others() -> None:

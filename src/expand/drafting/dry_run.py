@@ -395,9 +395,12 @@ class ChapterBound:
             self.begin(chapter, check)
 
     def begin(self, chapter: Chapter, check: SectionCheck) -> None:
-        """Count a section, as it is found where it is begun."""
-        self._due[check.section.number] = chapter, check
-        self._done.discard(check.section.number)
+        """Count a section from here on, as it is found: one that a person sends back is begun again."""
+        number = check.section.number
+        self._due[number] = chapter, check
+        self._done.discard(number)
+        for counts in (self._simulated, self.spent, self.pending, self.answers):
+            counts.pop(number, None)
 
     def _requests(self, section: int) -> Sequence[int]:
         """The tokens that each request of a section's dry run reserves: worked out once, and only if need be."""

@@ -262,19 +262,19 @@ class SectionRun:
         """See that the next try has a higher output cap than ``cap``, which was spent on thinking.
 
         Raises ``AuthorError`` when the cap was raised before or cannot be."""
+
+        def next_cap() -> int:
+            return requests.order(ask, self.text, attempt=attempt).request.max_output_tokens
+
         # An answer from before the caps were raised, in the profile or for the run: its question is still open.
-        outgrown = bought.reused and bought.usage.completion < cap
-        if outgrown or requests.order(ask, self.text, attempt=attempt).request.max_output_tokens > cap:
+        if (bought.reused and bought.usage.completion < cap) or next_cap() > cap:
             return
         thinking = self.context.thinking
-        if thinking.give(requests.profile, cap):
-            raised = requests.order(ask, self.text, attempt=attempt).request.max_output_tokens
-            if raised > cap:
-                said = f"spent its {cap:,} output tokens on thinking; asking once more with {raised:,}"
-                self.context.usage.tell(self.chapter.id, self._section.number, f"{requests.model} {said}")
-                return
-        thinking.in_vain[requests.model] += 1
-        raise AuthorError(_only_thinking(requests.model, cap))
+        if not thinking.give(requests.profile, cap) or next_cap() <= cap:
+            thinking.in_vain[requests.model] += 1
+            raise AuthorError(_only_thinking(requests.model, cap))
+        said = f"{requests.model} spent its {cap:,} output tokens on thinking; asking once more with {next_cap():,}"
+        self.context.usage.tell(self.chapter.id, self._section.number, said)
 
     async def _condense(self) -> None:
         """Have a section of a strong model that runs far over written once more in its lines; keep what is better and
