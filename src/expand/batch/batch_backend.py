@@ -15,6 +15,7 @@ from expand.batch.submission import BatchState, Submission, batch_json, split
 from expand.budget import Balance
 from expand.client.client import BudgetedClient, StoppedError
 from expand.drafting.draft_file import DraftStore
+from expand.drafting.dry_run import ChapterBound
 from expand.drafting.length_loop import Ask
 from expand.drafting.model_setup import ModelSetup, endpoint_of, model_setup_for, profile_of, require_language
 from expand.drafting.results import RunResult, balance_json, fields_of
@@ -22,7 +23,7 @@ from expand.drafting.run import Run as DraftRun
 from expand.drafting.run_context import RunContext, UsageCounters, open_ledger
 from expand.drafting.run_options import RunOptions
 from expand.drafting.section_run import SectionRun
-from expand.drafting.section_state import check_sections
+from expand.drafting.section_state import check_chapters
 from expand.errors import AuthorError, InputError
 from expand.ledger import Held, InFlight, Ledger, Order, Refused, Run, StoredAnswer
 from expand.ledger.batches import Batches, BatchRow, Stage
@@ -368,19 +369,22 @@ async def open_questions(
     )
     questions: list[SectionQuestions] = []
     drafts = DraftStore(workspace, book, options=options, setup=setup)
-    for chapter, check in check_sections(drafts, ledger, dry_run=dry_run):
-        state: QuestionState = "edited" if check.state == "edited" else "current"
-        orders: tuple[Order, ...] = ()
-        if check.state == "due":
-            section = _OpenQuestions(context, chapter, check)
-            ended_by = await section.draft()
-            if isinstance(ended_by, InputError):
-                raise ended_by
-            orders = tuple(section.found.values())
-            state = "open" if orders else "complete"
-        number = check.section.number
-        title = chapter.skeletons[number].title
-        questions.append(SectionQuestions(chapter=chapter.id, number=number, title=title, state=state, orders=orders))
+    for chapter, checks in check_chapters(drafts, ledger, dry_run=dry_run):
+        context.bounds[chapter.id] = ChapterBound((chapter, check) for check in checks if check.state == "due")
+        for check in checks:
+            state: QuestionState = "edited" if check.state == "edited" else "current"
+            orders: tuple[Order, ...] = ()
+            if check.state == "due":
+                section = _OpenQuestions(context, chapter, check)
+                ended_by = await section.draft()
+                if isinstance(ended_by, InputError):
+                    raise ended_by
+                orders = tuple(section.found.values())
+                state = "open" if orders else "complete"
+            number, title = check.section.number, chapter.skeletons[check.section.number].title
+            questions.append(
+                SectionQuestions(chapter=chapter.id, number=number, title=title, state=state, orders=orders)
+            )
     return tuple(questions)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import groupby
 from typing import Any, NamedTuple, Self
 
 from expand.budget import usd_from_pico
@@ -23,7 +22,7 @@ from expand.drafting.model_setup import ModelSetup, model_setup_for, other_roles
 from expand.drafting.read_through import MOST_FINDINGS, read_order, review_context, texts_of
 from expand.drafting.request_builder import RequestBuilder
 from expand.drafting.run_options import RunOptions
-from expand.drafting.section_state import SectionCheck, check_sections
+from expand.drafting.section_state import SectionCheck, check_chapters
 from expand.drafting.section_text import SectionText, imagined_line
 from expand.errors import InputError
 from expand.ledger import Ledger, Order
@@ -119,8 +118,7 @@ def dry_run(workspace: Workspace, settings: Settings, options: RunOptions) -> tu
         begun = begun_chapters(ledger) if ledger else set()
         reader = settings.for_role("review")[0] if other_roles(workspace, settings, options) else None
         planned: list[DryRun] = []
-        for chapter, found in groupby(check_sections(drafts, ledger, dry_run=True, overwrite=True), lambda one: one[0]):
-            checks = [check for _, check in found]
+        for chapter, checks in check_chapters(drafts, ledger, dry_run=True, overwrite=True):
             due = [check.section for check in checks if check.state == "due"]
             if due and wants_brief(chapter, begun):
                 planned.append(_simulated_requests(chapter, "brief", [brief_order(chapter, "dry")]))

@@ -104,15 +104,14 @@ def check_chapter_state(draft_file: DraftFile, options: RunOptions, revisions: R
     return checks
 
 
-def check_sections(
+def check_chapters(
     drafts: DraftStore, ledger: Ledger | None, *, dry_run: bool = False, overwrite: bool = False
-) -> Iterator[tuple[Chapter, SectionCheck]]:
-    """The state of every section of a run, whose revisions are raised first: see ``raised_revisions``."""
+) -> Iterator[tuple[Chapter, list[SectionCheck]]]:
+    """The state of every section of a run, by chapter; revisions are raised first: see ``raised_revisions``."""
     revisions = raised_revisions(drafts, ledger, dry_run=dry_run, overwrite=overwrite)
     for chapter in drafts.options.chapters:
         draft_file = drafts.look(chapter)
-        for check in check_chapter_state(draft_file, drafts.options, revisions):
-            yield draft_file.chapter, check
+        yield draft_file.chapter, check_chapter_state(draft_file, drafts.options, revisions)
 
 
 def raised_revisions(drafts: DraftStore, ledger: Ledger | None, *, dry_run: bool, overwrite: bool) -> Revisions:
