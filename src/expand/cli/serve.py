@@ -24,9 +24,9 @@ from expand.cli import options
 from expand.cli.run_command import note_author, stop_on_signals
 from expand.document.draft import text_hash
 from expand.drafting.approval import Decision, Question
+from expand.drafting.draft_state import approved
 from expand.drafting.events import AttemptChanged, Event, Notice, SectionDone, SectionGrew, SectionStarted
 from expand.drafting.model_setup import other_roles
-from expand.drafting.draft_state import approved
 from expand.drafting.results import balance_json, finding_json
 from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
