@@ -41,10 +41,7 @@ def draft_store_of(place: Path) -> module.DraftStore:
     )
 
 
-@pytest.mark.parametrize(("most", "openings"), [(1, 1), (0, 2)])
-def test_a_draft_is_read_once_as_long_as_there_is_room_to_keep_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, openings: int
-) -> None:
+def test_a_draft_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place, seen = small(tmp_path), Counter[str]()
     original = Chapter.__init__
 
@@ -53,43 +50,22 @@ def test_a_draft_is_read_once_as_long_as_there_is_room_to_keep_it(
         original(self, **given)
 
     monkeypatch.setattr(Chapter, "__init__", noted)
-    monkeypatch.setattr(module, "MOST_OPEN", most)
     with ScriptedServer() as server:
         expand(place, "chapter", "07", "--base-url", server.base_url)
-    assert seen == {"07": openings}
+    assert seen == {"07": 1}
 
 
-def test_a_section_that_gives_way_does_so_when_its_draft_is_read_again_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_section_that_gives_way_does_so_when_its_draft_is_read_again_too(tmp_path: Path) -> None:
     place = small(tmp_path)
     with ScriptedServer() as server:
         expand(place, "chapter", "07", "--base-url", server.base_url)
     edited = draft_of(place).replace("## 1. Signal handling", "## 1. Signals")
     (place / "drafts/07.md").write_text(edited, encoding="utf-8")
-    monkeypatch.setattr(module, "MOST_OPEN", 0)
     some = draft_store_of(place)
     assert some.look("07").edited(1)
     some.look("07").overwrite(1)
+    some.forget("07")
     assert not some.look("07").edited(1)
-
-
-def test_the_room_of_a_draft_that_is_worked_on_is_given_to_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = small(tmp_path)
-    for chapter in ("08", "09"):
-        outline = (place / "outlines/07.yaml").read_text(encoding="utf-8")
-        (place / f"outlines/{chapter}.yaml").write_text(outline.replace("id: 07", f"id: {chapter}"), encoding="utf-8")
-    monkeypatch.setattr(module, "MOST_OPEN", 2)
-    some = draft_store_of(place)
-    first, second, third = (some.look(chapter) for chapter in ("07", "08", "09"))
-    assert some.look("09") is not third
-    assert some.take("07") is first
-    assert some.look("08") is second
-    some.close("07")
-    assert some.look("09") is some.look("09")
-    assert some.look("07") is not some.look("07")
 
 
 def test_a_person_who_edits_what_was_written_in_the_place_of_an_edit_keeps_it(tmp_path: Path) -> None:

@@ -12,17 +12,7 @@ from expand.cli.output import counted, note, print_json, print_text, warn
 from expand.cli.run_command import attended, note_author, run
 from expand.cli.run_output import located, review_markdown, review_table
 from expand.client.client import StoppedError
-from expand.drafting.accept import (
-    AcceptResult,
-    accept_drafts,
-    commit_chapter,
-    open_draft,
-    require_repository,
-    require_tracked,
-    standing_commit,
-    undo,
-)
-from expand.drafting.accept import review as review_draft
+from expand.drafting import accept as accepting
 from expand.drafting.results import chapter_json
 from expand.drafting.run_options import RunOptions, settings_of
 from expand.errors import AuthorError, BudgetExceededError, InputError
@@ -75,7 +65,7 @@ def review(
     settings, book = settings_of(place), place.book()
     code = code or settings.code.check
     stopped = _read(place, chapters, code=code, language=language, **buying._asdict()) if read else 0
-    results = [review_draft(place, settings, book, chapter, language=language, code=code) for chapter in chapters]
+    results = [accepting.review(place, settings, book, chapter, language=language, code=code) for chapter in chapters]
     if form == "json":
         print_json({"chapters": [chapter_json(result) for result in results]}, output)
     else:
@@ -112,7 +102,7 @@ def revise(
     """Redraw one section with an instruction."""
     if not (restore or note.strip()):
         raise InputError("--note is empty", remedy="say what is to change, or give --restore")
-    draft_file = open_draft(place, settings_of(place), place.book(), chapter, language)
+    draft_file = accepting.open_draft(place, settings_of(place), place.book(), chapter, language)
     if restore:
         RunOptions(sections=frozenset({section})).chosen(draft_file.chapter.outline)
         draft_file.restore(section)
@@ -156,16 +146,16 @@ def accept(
     if commit and (undo or diff):
         raise InputError("--commit has no effect with --undo or --diff", remedy="leave it out")
     if commit:
-        require_repository(place)
-        require_tracked(place, [place.outline(chapter, language or "").source for chapter in chapters])
+        accepting.require_repository(place)
+        accepting.require_tracked(place, [place.outline(chapter, language or "").source for chapter in chapters])
     if undo:
         _undo(place, chapters, language, as_json=as_json)
         return
     settings, chosen = settings_of(place), sections or ()
-    handover = accept_drafts(
+    handover = accepting.accept_drafts(
         place, settings, chapters, language=language, sections=chosen, force=force or diff, dry_run=diff
     )
-    commits = {one.chapter: commit_chapter(place, one) for one in handover.accepted if commit}
+    commits = {one.chapter: accepting.commit_chapter(place, one) for one in handover.accepted if commit}
     if as_json:
         print_json(handover.as_json(commits))
     elif diff:
@@ -182,7 +172,7 @@ def accept(
     raise typer.Exit(5 if handover.refused else 0)
 
 
-def _show_findings(place: Workspace, handover: AcceptResult) -> None:
+def _show_findings(place: Workspace, handover: accepting.AcceptResult) -> None:
     """Says what refused drafts have to mend, and of all how many findings they have."""
     for refused in handover.refused:
         for line in map(located(place, refused.draft), refused.blocking):
@@ -201,12 +191,12 @@ def _undo(place: Workspace, chapters: list[str], language: str | None, *, as_jso
     undone: list[Json] = []
     for chapter in chapters:
         source = place.outline(chapter, language).source if language else None
-        restored = undo(place, chapter, source)
+        restored = accepting.undo(place, chapter, source)
         undone.append({"chapter": chapter, "source": restored.source, "existed": bool(restored.former)})
         if not as_json:
             done = "the former text is back" if restored.former else "taken away: there was none"
             typer.echo(f"{restored.source}: {done}")
-        if remedy := standing_commit(place, chapter, restored.source):
+        if remedy := accepting.standing_commit(place, chapter, restored.source):
             warn(f"its commit stands; to take that back, too: {remedy}")
     if as_json:
         print_json({"undone": undone})

@@ -5,7 +5,7 @@ topics in the same place. What the outline no longer has keeps a number behind a
 in another section goes there with its text: so sections are merged and split, and a section may become a topic.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
@@ -43,16 +43,15 @@ def new_numbers(draft: Draft, sections: Sequence[Named]) -> Mapping[int, int]:
     headings, wanted = [_heading_of(text) for text in texts], [section.wanted for section in sections]
     drafted = [Heading(level=2, title=(one.title or one.name).replace("-", " ")) for one in stamps]
     found = located(drafted, wanted, located(headings, wanted))
-    _renamed(found, len(sections), len(own), lambda index, at: _follows(texts[at], sections[index]))
-    # Anywhere, one topic in common is chance: many sections have one on errors, or a summary.
-    several = {index for index, section in enumerate(sections) if len(section.topics) > 1}
-    _renamed(
-        found,
-        len(sections),
-        len(own),
-        lambda index, at: index in several and _shares_topics(texts[at], sections[index]),
-        anywhere=True,
-    )
+    for index, section in enumerate(sections):
+        if index not in found:
+            same = (at for at in between(found, index, index, len(own)) if _follows(texts[at], section))
+            found.update(zip((index,), same, strict=False))
+    for index, section in enumerate(sections):
+        # Anywhere, one topic in common is chance: many sections have one on errors, or a summary.
+        if index not in found and len(section.topics) > 1:
+            same = (at for at in range(len(own)) if at not in found.values() and _shares_topics(texts[at], section))
+            found.update(zip((index,), same, strict=False))
     numbers = {own[at]: index + 1 for index, at in found.items()}
     free = count(max(len(sections), *own, 0) + 1)
     for other in own:
@@ -78,18 +77,6 @@ def known_by_draft(draft: Draft, sections: Sequence[Named]) -> tuple[Named, ...]
         wanted = Wanted((*named.wanted.titles, _heading_of(text).title))
         known[at] = named._replace(wanted=wanted, topics=tuple(topics))
     return tuple(known)
-
-
-def _renamed(
-    found: dict[int, int], wanted: int, present: int, is_same: Callable[[int, int], bool], *, anywhere: bool = False
-) -> None:
-    """Adds to what was found, by index, what is the same under another name between its neighbours, or ``anywhere``."""
-    for index in range(wanted):
-        if index not in found:
-            free = set(range(present)) - {*found.values()} if anywhere else between(found, index, index, present)
-            at = next((at for at in sorted(free) if is_same(index, at)), None)
-            if at is not None:
-                found[index] = at
 
 
 def title_of(section: str) -> str:
@@ -207,8 +194,7 @@ def _unwanted(draft: Draft, number: int, topic: Wanted, sections: Sequence[Named
 
 
 def _taken(draft: Draft, number: int, at: int, authors: Sequence[str]) -> tuple[Draft, str]:
-    """The draft without the text below a heading of a section, and that text. The heading stays where the author's
-    blocks do."""
+    """The draft without a heading's text, and that text; the heading stays where the author's blocks do."""
     page = Page(draft.sections[number])
     start, end = _extent(page, at, whole=at == 0)
     body, rest = _less(page, start, end, authors)

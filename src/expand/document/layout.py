@@ -152,8 +152,7 @@ def retitled_headings(
 def _gaps(
     found: Mapping[int, int], headings: Sequence[Heading], indexes: Iterable[int]
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """Runs of indexes that were not found, each with the places that are free between its neighbours; ``found`` may
-    grow meanwhile."""
+    """Runs of indexes that were not found, with the places free between their neighbours; ``found`` may grow."""
     missing = (index for index in indexes if index not in found)
     runs = [list(run) for _, run in groupby(missing, key=lambda index: sum(other < index for other in found))]
     yield from ((run, between(found, run[0], run[-1], len(headings))) for run in runs)

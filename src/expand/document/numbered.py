@@ -172,8 +172,7 @@ def _texts(text: str) -> tuple[str, ...]:
 
 
 class _Sections:
-    """The outline's sections and topics by their names, as bags of words; a word that every section has says
-    nothing."""
+    """Sections and topics by their names, as bags of words; a word that every section has says nothing."""
 
     def __init__(self, outline: Outline) -> None:
         self.numbers = [section.number for section in outline.sections] or [1]

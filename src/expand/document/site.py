@@ -265,8 +265,7 @@ def _text(path: Path) -> str:
 
 
 def _settings(path: Path) -> str:
-    """The text of a configuration. Raises ``InputError`` for one that a link leads out of its folder, or that cannot
-    be read."""
+    """The text of a configuration in its folder. Raises ``InputError``."""
     require_inside(path, path.parent)
     try:
         return read_file(path, MAX_BYTES)[:MAX_BYTES].decode("utf-8-sig")

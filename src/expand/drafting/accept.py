@@ -58,29 +58,25 @@ def review(
 def _reviewed(
     draft_file: DraftFile, workspace: Workspace, settings: Settings, code: bool = False, known_code: bool = False
 ) -> ChapterResult:
-    book, source = draft_file.chapter.book, draft_file.chapter.outline.source
-    present = decoded(workspace.source_bytes(draft_file.chapter.outline), workspace.source_path(source))
+    chapter = draft_file.chapter
+    outline = chapter.outline
+    present = decoded(workspace.source_bytes(outline), workspace.source_path(outline.source))
     gone = anchors([present]) - anchors([document.document_text(draft_file.text)])
-    links = not_ignored(
-        broken_incoming(workspace.pages(), source, gone) if gone else (), {}, draft_file.chapter.ignored
-    )
+    incoming = broken_incoming(workspace.pages(), outline.source, gone) if gone else ()
     verdicts = None
     if code or known_code:
-        verdicts = draft_file.chapter.code_check(workspace, settings).judge(draft_file.texts, known_only=not code)
-    sections = draft_file.chapter.outline.sections
-    statuses: list[SectionStatus] = ["edited" if draft_file.edited(one.number) else "reused" for one in sections]
-    result = draft_file.chapter_result(
-        [draft_file.section_result(one, status, verdicts) for one, status in zip(sections, statuses, strict=True)],
-        whole=True,
-        others=_other_chapters(workspace, book, draft_file.chapter.id, draft_file.chapter.language),
-        code=verdicts,
-    )
-    return replace(result, findings=(*result.findings, *links))
+        verdicts = chapter.code_check(workspace, settings).judge(draft_file.texts, known_only=not code)
+    states: dict[bool, SectionStatus] = {True: "edited", False: "reused"}
+    sections = [
+        draft_file.section_result(one, states[draft_file.edited(one.number)], verdicts) for one in outline.sections
+    ]
+    others = _other_chapters(workspace, chapter.book, chapter.id, chapter.language)
+    result = draft_file.chapter_result(sections, whole=True, others=others, code=verdicts)
+    return replace(result, findings=(*result.findings, *not_ignored(incoming, {}, chapter.ignored)))
 
 
 def _other_chapters(workspace: Workspace, book: Book, chapter_id: str, language: str) -> dict[str, str]:
-    """The other chapters of the book as they stand in a language, by file: their drafts, else their sources. Only a
-    review looks at them: in a run they are being written."""
+    """The other chapters as they stand in a language, by file: their drafts, else their sources."""
     found = {}
     for other in workspace.chapter_ids():
         with suppress(InputError, OSError):

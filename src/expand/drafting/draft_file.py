@@ -24,7 +24,7 @@ from expand.checks.finding import excerpt, finding
 from expand.checks.links import anchors
 from expand.checks.requirements import LONG, SHORT
 from expand.document import draft as document
-from expand.document.draft import Draft, Stamp
+from expand.document.draft import Draft, Stamp, text_hash
 from expand.document.follow import Carried, bodies, followed, inserted, title_of, with_topics_moved
 from expand.document.layout import Added, Arrangement, Assembled, assembled, retitled_headings
 from expand.document.numbered import renumbered
@@ -58,9 +58,6 @@ from expand.workspace import Workspace, decoded, read_bytes, write_atomically
 if TYPE_CHECKING:
     from expand.code_check.chapter_code import ChapterVerdicts
 
-MOST_OPEN = 32
-"""Drafts that stay open between the look at them and the work on them; of a larger book the others are read twice, so
-that memory does not grow with the book: by 31 MB for 10,000 sections."""
 SOURCE_KEY = "source"
 """The key of a section that is as the source has it."""
 
@@ -180,7 +177,7 @@ class DraftFile:
             text = self.texts[number] = names.completed(text, wanted, [former])
         self._stamps[number] = Stamp(
             key=key,
-            text=document.text_hash(text),
+            text=text_hash(text),
             demands=self.chapter.demands(section),
             lines=self.chapter.skeletons[number].goal,
             id=self.ledger_id(number),
@@ -190,7 +187,7 @@ class DraftFile:
     def put_on(self, number: int, text: str) -> None:
         """Take over another text of a section, which stays as due or as current as it is."""
         self.texts[number] = text
-        self._stamps[number] = replace(self._stamps[number], text=document.text_hash(text))
+        self._stamps[number] = replace(self._stamps[number], text=text_hash(text))
         self._unwritten.add(number)
 
     def ledger_id(self, number: int) -> int:
@@ -208,7 +205,7 @@ class DraftFile:
         if number not in self.texts or number in self._overwritten:
             return False
         stamp = self._stamps.get(number)
-        return stamp is None or stamp.text != document.text_hash(self.texts[number])
+        return stamp is None or stamp.text != text_hash(self.texts[number])
 
     @property
     def unfinished(self) -> tuple[int, ...]:
@@ -266,7 +263,7 @@ class DraftFile:
             self._reread()
             self._keep_names()
             own = [n for n in self._unwritten if n in self.told and not self.edited(n)]
-            keep_told(self._workspace, self.path, {document.text_hash(self.texts[n]): self.told[n] for n in own})
+            keep_told(self._workspace, self.path, {text_hash(self.texts[n]): self.told[n] for n in own})
             text, with_edits = self._rendered()
             if text != self._seen:
                 write_atomically(self._path, text, durable=with_edits)
@@ -279,12 +276,12 @@ class DraftFile:
         self._unwritten.clear()
 
     def _keep_names(self) -> None:
-        """Say where the cited passages stand by now, and lead links to headings with another title there. Rename what
-        two sections define differently, and drop what they define likewise, but nothing that the author or an editor
-        defined. Sections are taken in their order, so that it is the same whichever came first."""
+        """Follow cited passages and retitled headings; keep apart what sections, but no person, define."""
         numbers = [section.number for section in self.chapter.outline.sections]
         taken: dict[str, str] = {}
-        for number in sorted(numbers, key=lambda number: (not self.edited(number), number)):
+        for number in sorted(
+            numbers, key=lambda number: (not self.edited(number), number)
+        ):  # the same whoever is first
             text, stamp = self.texts[number], self._stamps.get(number)
             own = stamp is not None and not self.edited(number)
             new = self._relinked(text)
@@ -294,7 +291,7 @@ class DraftFile:
                 self.texts[number] = new
                 self._unwritten.add(number)
             if stamp is not None and own:
-                self._stamps[number] = replace(stamp, text=document.text_hash(new))
+                self._stamps[number] = replace(stamp, text=text_hash(new))
             taken |= {d.name: d.content for d in names.definitions(new) if d.name not in self.chapter.names}
 
     def _rendered(self) -> tuple[str, bool]:
@@ -465,7 +462,7 @@ class DraftFile:
         if before is not None:
             # Lines and topics came from elsewhere, and what is asked for rose with them.
             asked = text.skeleton.goal if all(text.bodies) else before.lines
-            hashed = "" if carried.edited else document.text_hash(whole)
+            hashed = "" if carried.edited else text_hash(whole)
             before = replace(before, text=hashed, lines=asked, id=stamp.id if stamp else 0)
         return whole, before
 
@@ -477,13 +474,11 @@ class DraftFile:
         number, text = section.number, self.texts[section.number]
         skeleton = self.chapter.skeletons[number]
         findings = self.chapter.check(section, text, code.refused(number) if code else frozenset())
-        if code:
-            findings = not_ignored(code.over(number, findings), self.texts, self.chapter.ignored)
-        before = told(self._workspace, self.path).get(document.text_hash(text), ())
-        before = not_ignored((replace(one, section=number) for one in before), self.texts, self.chapter.ignored)
-        findings = tuple(dict.fromkeys((*before, *findings)))
+        findings = code.over(number, findings) if code else findings
+        before = (replace(one, section=number) for one in told(self._workspace, self.path).get(text_hash(text), ()))
+        findings = not_ignored(dict.fromkeys((*before, *findings)), self.texts, self.chapter.ignored)
         off = [one for one in findings if one.kind in ("short", "long")]
-        if off and f"length:{document.text_hash(text)}" in approved(self._workspace, self.chapter.id):
+        if off and f"length:{text_hash(text)}" in approved(self._workspace, self.chapter.id):
             said = f"{off[0].message}; taken as it is"
             findings = tuple(replace(one, severity="note", message=said) if one in off else one for one in findings)
         return SectionResult(
@@ -513,9 +508,7 @@ class DraftFile:
         refused = {number: code.refused(number) for number in self.texts} if code else {}
         across = self.chapter_findings(whole=whole, links=links, others=others, refused=refused)
         read = read_record(self._workspace, self.path).findings_in(self.texts)
-        across += not_ignored(read, self.texts, self.chapter.ignored)
-        if code is not None:
-            across += not_ignored(code.unchecked(), self.texts, self.chapter.ignored)
+        across += not_ignored((*read, *(code.unchecked() if code else ())), self.texts, self.chapter.ignored)
         numbers = {section.number for section in sections}
         return ChapterResult(
             id=self.chapter.id,
@@ -575,11 +568,10 @@ class DraftFile:
         if whole:
             skeletons = chapter.skeletons.items()
             revised = {text: texts[number] for number, one in skeletons for text in one.revised_texts}
-            for number, own, now in self._retitled:
-                if own.line == 0 and number in texts:
-                    message = f"the outline calls it {excerpt(chapter.skeletons[number].title)}: {excerpt(now.title)}"
-                    remedy = "give the section this title in the outline, too, or the heading the outline's"
-                    found += (finding("unknown-heading", number, now.line + 1, message, remedy=remedy),)
+            for number, now in ((number, now) for number, own, now in self._retitled if own.line == 0):
+                message = f"the outline calls it {excerpt(chapter.skeletons[number].title)}: {excerpt(now.title)}"
+                remedy = "give the section this title in the outline, too, or the heading the outline's"
+                found += (finding("unknown-heading", number, now.line + 1, message, remedy=remedy),)
             source = [replace(block, text=self._relinked(block.text)) for block in chapter.source_blocks]
             outlined = [title for one in chapter.skeletons.values() for title in (one.title, *one.topics)]
             found += source_findings(source, self.result, layout=chapter.layout, revised=revised, outlined=outlined)
@@ -608,14 +600,13 @@ class DraftStore:
                 self.workspace, self.book, chapter, options=self.options, setup=self.setup, outline=outline
             )
             found = DraftFile(self.workspace, opened, self._overwritten.setdefault(chapter, set()))
-            if len(self._open) < MOST_OPEN:
-                self._open[chapter] = found
+            self._open[chapter] = found
         return found
 
     def take(self, chapter: str) -> DraftFile:
         """The draft, to work on: it stays open until it is closed. It is written with what its sections consist of
         before a model wrote anything: a folder that cannot be written is found before anything is spent on it."""
-        found = self._open[chapter] = self.look(chapter)
+        found = self.look(chapter)
         found.write()
         return found
 

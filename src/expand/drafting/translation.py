@@ -185,8 +185,7 @@ class Translation:
         )
 
     def _document(self, language: str) -> str:
-        """The path of the chapter's document in a language, "" where there is none. One that is the only one counts as
-        one in the book's own."""
+        """The path of the chapter's document in a language, or ""; one without a mapping is in the book's own."""
         own = self._outline.source if language == self._book.language and not self._outline.sources else ""
         found = self._outline.sources.get(language, own)
         return found if found and self._workspace.source_path(found).is_file() else ""
@@ -323,8 +322,7 @@ class Translation:
         return self._findings(whole, text)
 
     def _source(self) -> str:
-        """The hash of the document that the translation takes the place of, as it was when it was first translated: a
-        later change of it is not accepted away."""
+        """The hash of the document that it replaces, as it was first: a later change is not accepted away."""
         if self._source_hash:
             return self._source_hash
         path = self._document(self.language)
@@ -332,8 +330,7 @@ class Translation:
         return Acceptances(self._workspace).keep(present, durable=False) if present else file_hash(b"")
 
     def _findings(self, text: str, written: str) -> tuple[Finding, ...]:
-        """What ``text``, a translation without a person's edits, has kept of its original, and terms that it calls
-        otherwise; ``written`` has the edits, too."""
+        """What ``text``, without a person's edits, lost of its original, and its terms; ``written`` has edits."""
 
         def line_of(part: str) -> int:
             return written.count("\n", 0, max(0, written.find(part))) + 1
@@ -366,8 +363,7 @@ def _wording(book: Book, term: str, text: Text, language: str) -> str:
 
 
 def _found(text: str, terms: Iterable[str]) -> list[str]:
-    """The terms in a text, the longest first, also in the plural and with blanks or hyphens between their words; a
-    longer one hides those within it."""
+    """The terms in a text, also in the plural and over hyphens, the longest first; it hides those within it."""
     found = []
     for term in sorted(dict.fromkeys(terms), key=lambda term: -len(term)):
         words = r"[\s-]+".join(map(re.escape, re.split(r"[\s-]+", term)))
@@ -388,8 +384,7 @@ def _covered(overlays: Sequence[Overlay]) -> set[int]:
 def _overlays(
     present: str, pairs: Sequence[tuple[str, str]], hashes: Sequence[str]
 ) -> tuple[list[Overlay], list[Overlay]]:
-    """What of a translation as it stands is still right for an original of blocks with ``hashes``, and what of it a
-    person has changed, by the blocks of that original. ``pairs`` are as in ``Draft.blocks``."""
+    """What of a translation is still right for an original of these blocks, and what a person changed in it."""
     page, blocks = Page(present), _blocks(present)
     own = [document.text_hash(block.text)[:8] for block in blocks]
     place = [(len(hashes), len(hashes))] * (len(pairs) + 1)
