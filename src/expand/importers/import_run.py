@@ -153,6 +153,12 @@ class KnownChapters:
         root, resolved = self.workspace.root.resolve(), path.resolve()
         return shown_path(resolved, root) if resolved.is_relative_to(root) else None
 
+    def named(self, file: str) -> str:
+        """A document that a plan names, also from a folder above the workspace, as an outline names it."""
+        root = self.workspace.root.resolve()
+        places = (self.path_inside(folder / file) for folder in (root, *root.parents) if file)
+        return next((place for place in places if place and (root / place).is_file()), file)
+
     def language(self, text: str, code: str | None) -> OutlineLanguage:
         """The language of titles and topics: ``code``, else the one of the book's that fits the text's script."""
         languages = self.book.languages if self.book else ()
@@ -302,7 +308,7 @@ def _under_known_ids(known: KnownChapters, proposals: Sequence[Proposal]) -> Ite
     ("第7章", "Chapter 7"), if just one has; each chapter once."""
     used, given = {proposal.id for proposal in proposals}, list[str]()
     for proposal in proposals:
-        file, title, key = proposal.file or "", proposal.title, title_key(proposal.title)
+        file, title, key = known.named(proposal.file or ""), proposal.title, title_key(proposal.title)
         free = [one for one in known.chapters if one.id not in used] if proposal.id not in known.ids else []
         by_file = [one for one in free if file and f"/{one.source}".endswith(f"/{file}")]
         # A chapter that has a document is not meant by a plan for another one.
@@ -319,7 +325,7 @@ def _under_known_ids(known: KnownChapters, proposals: Sequence[Proposal]) -> Ite
             title = next(of_book, title_of_file(proposal.file))
         given.append(found or known.next_id(title, given, [one.id for one in proposals]))
         used.add(given[-1])
-        yield replace(proposal, id=given[-1], title=title)
+        yield replace(proposal, id=given[-1], title=title, file=file or None)
 
 
 def _number(title: str) -> str:
