@@ -1455,3 +1455,16 @@ def test_a_length_in_another_unit_takes_the_place_of_the_old_one() -> None:
     assert updated_outline(both, proposal, language=PLAIN, lines=99)[0] == both.replace("250", "300"), (
         "both were stated"
     )
+
+
+def test_a_plan_names_a_document_from_a_folder_above_the_workspace(tmp_path: Path) -> None:
+    inside = tmp_path / "repo" / "guide"
+    (inside / "src").mkdir(parents=True)
+    (inside / "src" / "maths.md").write_text("# Maths\n\nSee below.\n")
+    workspace = create_workspace(inside).workspace
+    plan = tmp_path / "plan.md"
+    for named, source in (("guide/src/maths.md", "src/maths.md"), ("guide/pages/maths.md", "src/maths.md")):
+        plan.write_text(f"# 扩写计划：数学\n\nFile: {named}\n\n- Inline (60 lines)\n- Blocks (70 lines)\n")
+        (one,) = import_document(workspace, plan, ImportRequest(dry_run=True)).outlines
+        assert one.title == "数学"
+        assert f"source: {source}\n" in one.text
