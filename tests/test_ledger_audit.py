@@ -174,6 +174,14 @@ def test_an_export_imports_into_a_new_ledger_with_equal_totals(site: Site, path:
     after.close()
 
 
+def test_an_export_of_a_former_version_is_taken_in(site: Site) -> None:
+    lines = (Path(__file__).parent / "former_export.jsonl").read_text(encoding="utf-8").splitlines()
+    imported = import_(copy := site.another(), lines)
+    assert (imported.attempts, imported.answers) == (5, 3)
+    assert verify(copy).ok
+    assert [*map(json.loads, export(copy, texts=True))] == [*map(json.loads, lines)]
+
+
 def test_one_attempt_is_one_line_and_texts_are_left_out_when_not_wanted(path: LedgerPlace) -> None:
     kinds = [json.loads(line)["kind"] for line in export(path, texts=False)]
     assert kinds.count("attempt") == 5
@@ -205,7 +213,7 @@ def test_a_ledger_with_attempts_takes_no_import(path: LedgerPlace) -> None:
     ("old", "new", "message"),
     [
         ('"kind": "ledger"', '"kind": "legder"', r"line 1: ValueError: the first line"),
-        ('"format": 2', '"format": 1', r"line 1: ValueError: the first line"),
+        ('"format": 1', '"format": 2', r"line 1: ValueError: the first line"),
         ('"kind": "attempt"', '"kind": "atempt"', r"'atempt' is not a kind of line"),
         (
             '"state": "settled"',
@@ -222,7 +230,7 @@ def test_a_ledger_with_attempts_takes_no_import(path: LedgerPlace) -> None:
         ('"prompt": 15', '"prompt": true', r"line \d+: ValueError: prompt is True, not a whole"),
         ('"plan": "full"', '"plan": 1', r"plan is 1, not a text"),
         ('"reserved_at": "2026', '"reserved_at": "the 2026', r"Invalid isoformat string"),
-        ('"at": "2026', '"at": "x2026', r"Invalid isoformat string"),
+        ('["reserved", "2026', '["reserved", "x2026', r"Invalid isoformat string"),
         ('"limit_tokens": 5000', '"limit_tokens": 1e3', r"limit_tokens is 1000.0, not a whole"),
         ('"section": 1', '"section": 10000000000000000000000', r"line \d+: ValueError: section is 10,0"),
     ],
@@ -241,10 +249,10 @@ HOSTILE = [
     ("[" * 990 + "]" * 990, "TypeError|RecursionError"),
     ("[" * 100_000, "RecursionError"),
     ("9" * 5000, "Exceeds the limit"),
-    ('{"kind": "budget", "scope": "book", "limit_tokens": ' + "9" * 5000 + "}", "Exceeds the limit"),
+    ('{"kind": "scope", "scope": "book", "limit_tokens": ' + "9" * 5000 + "}", "Exceeds the limit"),
     ('{"kind": ' + '"x' * 1 + "x" * 100_000 + '"}', "is not a kind of line"),
-    ('{"kind": ["budget"]}', "unhashable"),
-    ('{"kind": "budget", "scope": "book"}', "KeyError: 'limit_tokens'"),
+    ('{"kind": ["scope"]}', "unhashable"),
+    ('{"kind": "scope", "scope": "book"}', "KeyError: 'limit_tokens'"),
     ("null", "TypeError"),
     ("", "JSONDecodeError"),
     (b"\xff\xfe", "UnicodeDecodeError"),
@@ -284,7 +292,7 @@ def test_a_hostile_line_is_refused_by_file_and_line(
 
 def test_the_command_line_names_file_and_line_of_an_export(tmp_path: Path) -> None:
     source = tmp_path / "all.jsonl"
-    source.write_bytes(b'{"kind": "ledger", "format": 2, "texts": true}\n{"kind": "\xff')
+    source.write_bytes(b'{"kind": "ledger", "format": 1, "texts": true}\n{"kind": "\xff')
     ran = expand(small(tmp_path / "book"), "ledger", "import", str(source))
     assert (ran.code, ran.out) == (2, "")
     assert f"{source}:2: UnicodeDecodeError" in ran.err
@@ -476,7 +484,7 @@ def test_a_migration_that_fails_changes_nothing(site: Site, monkeypatch: pytest.
 def test_a_damaged_request_cannot_be_exported(site: Site, path: LedgerPlace) -> None:
     none = "X'00'" if site.name == "sqlite" else "'\\x00'::bytea"
     site.alter(f"UPDATE request SET form = {none}")
-    with pytest.raises(LedgerError, match=r"request \w+ is damaged; "):
+    with pytest.raises(LedgerError, match=r"the request of attempt \w+ is damaged; "):
         list(export(path, texts=True))
 
 

@@ -1,10 +1,10 @@
 """Moving a ledger: JSON Lines out of it, and into a new one with equal totals.
 
-The first line says what it is; then comes one table after the other, a line a row. Without texts, hashes and figures
-still arrive, but the answers would have to be bought again.
+The first line says what it is; then a line each for scopes, owners, runs, batches, editions and questions, then one
+line an attempt with its history, and with its request and answer where texts are wanted. Without them, hashes and
+figures still arrive, but the answers would have to be bought again.
 """
 
-import itertools
 import json
 import zlib
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from expand.errors import LedgerError
 from expand.ledger import attempts, audit
-from expand.ledger.attempts import parse, timestamp
+from expand.ledger.attempts import insert, parse, timestamp
 from expand.ledger.database import Connection, ConstraintError, LedgerBusyError, tables
 from expand.ledger.store import LARGEST, Ledger
 from expand.ledger_location import LedgerPlace
@@ -23,27 +23,18 @@ _MALFORMED = (*(ValueError, TypeError, KeyError, OverflowError, RecursionError),
 MOST_SAID = 300
 """How much of an error is said: it may quote a value of any length."""
 
-FORMAT = 2
+FORMAT = 1
 """The format that is written and read; it is stated on the first line."""
 
-AT_ONCE = 1000
-"""How many rows are read at once: a server sends all that is asked for, and texts are long."""
-
-_TABLES: dict[str, tuple[str, ...]] = {
-    "budget": ("scope",),
-    "owner": ("id",),
-    "run": ("id",),
-    "batch": ("id",),
-    "edition": ("chapter", "section"),
-    "request": ("key",),
-    "attempt": (),
-    "event": (),
-    "answer": (),
-    "question": ("key",),
+_BEFORE = {"scope": "budget", "owner": "owner", "run": "run", "batch": "batch", "edition": "edition"}
+_AFTER = {"question": "question"}
+"""Tables with a line a row, by the kind of line: what attempts point to, and what points to their requests."""
+_LEFT_OUT = {
+    "budget": attempts.TOTALS,
+    "attempt": ("seq",),
+    "event": ("seq", "attempt"),
+    "answer": ("request_key", "attempt"),
 }
-"""The tables that are moved, each after those that it points to; by which columns a row takes the place of another."""
-
-_LEFT_OUT = {"budget": attempts.TOTALS, "attempt": ("seq",), "event": ("seq",)}
 """Columns that are added up anew, or said by where a row stands."""
 
 
@@ -66,37 +57,51 @@ def export(place: LedgerPlace, *, texts: bool) -> Iterator[str]:
         raise LedgerError(f"{place}: there is no ledger to export; check the workspace")
     with closing(ledger), ledger.database.snapshot() as connection:
         yield _line("ledger", {"format": FORMAT, "texts": texts})
-        for table in _TABLES:
-            for row in _rows(connection, table):
-                yield _line(table, _told(row, texts=texts))
+        yield from _rows(connection, _BEFORE)
+        for row in connection.execute("SELECT * FROM attempt ORDER BY seq"):
+            yield _line("attempt", _attempt(connection, row, texts=texts))
+        yield from _rows(connection, _AFTER)
 
 
-def _rows(connection: Connection, table: str) -> Iterator[Any]:
-    names = [*_columns(table)]
-    order = "seq" if "seq" in tables().columns[table] else ", ".join(names[:2])
-    for first in itertools.count(0, AT_ONCE):
-        found = connection.query(
-            f"SELECT {', '.join(names)} FROM {table} ORDER BY {order} LIMIT ? OFFSET ?", (AT_ONCE, first)
-        )
-        yield from found
-        if len(found) < AT_ONCE:
-            return
+def _rows(connection: Connection, tables: dict[str, str]) -> Iterator[str]:
+    for kind, table in tables.items():
+        names = [*_columns(table)]
+        for row in connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY {', '.join(names[:2])}"):
+            yield _line(kind, dict(row))
 
 
 def _line(kind: str, values: dict[str, Any]) -> str:
     return json.dumps({"kind": kind, **values}, ensure_ascii=False)
 
 
-def _told(row: Any, *, texts: bool) -> dict[str, Any]:
-    """A row as JSON holds it; ``texts`` are those of requests and answers."""
-    values = dict(row)
-    for name in values.keys() & {"form", "text"}:
-        value = values[name] if texts else None
-        try:
-            values[name] = value and (zlib.decompress(value).decode() if name == "form" else attempts.exact(value))
-        except (zlib.error, ValueError) as error:
-            raise LedgerError(f"request {row[0]} is damaged; `expand ledger verify` says how far") from error
+def _attempt(connection: Connection, row: Any, *, texts: bool) -> dict[str, Any]:
+    values: dict[str, Any] = {name: row[name] for name in _columns("attempt")}
+    values["history"] = [
+        list(event)
+        for event in connection.query(
+            "SELECT state, at, detail FROM event WHERE attempt = ? ORDER BY seq", (row["id"],)
+        )
+    ]
+    if texts:  # with the first of its attempts
+        for (form,) in connection.query(
+            "SELECT form FROM request WHERE key = ? AND NOT EXISTS"
+            " (SELECT 1 FROM attempt WHERE request_key = request.key AND seq < ?)",
+            (row["request_key"], row["seq"]),
+        ):
+            values["request"] = None if form is None else _unpacked(form, row["id"])
+    for answer in connection.query("SELECT text, sha256, finish, model FROM answer WHERE attempt = ?", (row["id"],)):
+        text = attempts.exact(answer["text"]) if texts and answer["text"] is not None else None
+        values["answer"] = {**dict(answer), "text": text}
     return values
+
+
+def _unpacked(form: bytes, attempt: str) -> str:
+    try:
+        return zlib.decompress(form).decode()
+    except (zlib.error, ValueError) as error:
+        raise LedgerError(
+            f"the request of attempt {attempt} is damaged; `expand ledger verify` says how far"
+        ) from error
 
 
 def import_(place: LedgerPlace, lines: Iterable[str | bytes], *, name: str = "") -> Imported:
@@ -150,19 +155,13 @@ def _take(connection: Connection, values: dict[str, Any], *, first: bool) -> Non
     if first:
         if kind != "ledger" or values["format"] != FORMAT:
             raise ValueError(f"the first line has to state format {FORMAT}")
-        return
-    if kind not in _TABLES:
+    elif kind == "attempt":
+        _take_attempt(connection, values)
+    elif table := {**_BEFORE, **_AFTER}.get(kind):
+        row = _chosen(values, table)
+        insert(connection, table, row, key=tuple(row)[: 2 if kind == "edition" else 1])
+    else:
         raise ValueError(f"{repr(kind)[:100]} is not a kind of line")
-    row = _chosen(values, kind)
-    if row.get("form") is not None:
-        row["form"] = zlib.compress(row["form"].encode(), 1)
-    if row.get("text") is not None:
-        row["text"] = connection.exact(row["text"])
-    attempts.insert(connection, kind, row, key=_TABLES[kind])
-    if kind == "attempt":
-        taken = attempts.read(connection.execute("SELECT * FROM attempt WHERE id = ?", (row["id"],)).fetchone())
-        attempts.ensure_scopes(connection, taken.scopes)
-        attempts.add_totals(connection, taken.scopes, attempts.share(taken.state, taken.reserved, taken.charged))
 
 
 def _chosen(values: dict[str, Any], table: str) -> dict[str, Any]:
@@ -183,3 +182,24 @@ def _chosen(values: dict[str, Any], table: str) -> dict[str, Any]:
         elif (name == "at" or name.endswith("_at")) and timestamp(parse(value)) != value:
             raise ValueError(f"{name} is {value!r}, not a time as in 2026-11-23T16:30:54.000000+00:00")
     return chosen
+
+
+def _take_attempt(connection: Connection, values: dict[str, Any]) -> None:
+    key = values["request_key"]
+    form = values.get("request")  # with the first of its attempts
+    connection.execute(
+        "INSERT INTO request (key, form) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        (key, None if form is None else zlib.compress(form.encode(), 1)),
+    )
+    insert(connection, "attempt", _chosen(values, "attempt"))
+    for state, at, detail in values["history"]:
+        event = _chosen({"state": state, "at": at, "detail": detail}, "event")
+        insert(connection, "event", {"attempt": values["id"], **event})
+    if "answer" in values:
+        answer = _chosen(values["answer"], "answer")
+        if answer["text"] is not None:
+            answer["text"] = connection.exact(answer["text"])
+        insert(connection, "answer", {"request_key": key, "attempt": values["id"], **answer})
+    row = attempts.read(connection.execute("SELECT * FROM attempt WHERE id = ?", (values["id"],)).fetchone())
+    attempts.ensure_scopes(connection, row.scopes)
+    attempts.add_totals(connection, row.scopes, attempts.share(row.state, reserved=row.reserved, charged=row.charged))
