@@ -332,7 +332,7 @@ def added_up(place: Path) -> dict[str, Any]:
         found["section"][a["chapter"], a["section"]] += tokens
         found["day"][a["reserved_at"][:10]] += tokens
     found["opening"] = next(
-        line["opening_tokens"] for line in lines if line["kind"] == "budget" and line["scope"] == "book"
+        line["opening_tokens"] for line in lines if line["kind"] == "scope" and line["scope"] == "book"
     )
     return found
 
