@@ -170,6 +170,35 @@ def test_packages_side_by_side_are_each_read(tmp_path: Path) -> None:
     assert "mismatched types" in words(verdicts, 3)
 
 
+@pytest.mark.parametrize(
+    "spoilt", ['name = "o ne"', 'name = "two"', 'name = "one"\n[[bin]]\nname = "x"\npath = "src/no.rs"']
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_what_a_package_holds_spoils_none_beside_it(tmp_path: Path, spoilt: str, first: bool) -> None:
+    one = [fence(f"[package]\n{spoilt}", "toml:one/Cargo.toml"), fence("pub fn a() {}", "rust:one/src/lib.rs")]
+    two = [fence('[package]\nname = "two"', "toml:two/Cargo.toml"), fence("pub fn b() {}", "rust:two/src/lib.rs")]
+    wrong = fence("pub fn c() -> u8 { 1u16 }", "rust:three/src/lib.rs")
+    verdicts = judged(tmp_path, *(one + two if first else two + one), wrong)
+    found = {one.block.name: one.verdict for one in verdicts.judged}
+    assert [found[f"two/{name}"].state for name in ("Cargo.toml", "src/lib.rs")] == ["passed", "passed"]
+    assert found["three/src/lib.rs"].state == "failed"
+    own = found["one/src/lib.rs"]
+    assert (own.state == "passed") is ("two" in spoilt)
+    assert own.state == "passed" or "one/Cargo.toml of its package" in own.why or "can't find bin" in own.why
+
+
+def test_a_broken_dependency_beside_a_package_is_named_as_it_is(tmp_path: Path) -> None:
+    verdicts = judged(
+        tmp_path,
+        fence("pub fn one() -> u8 { 1u16 }", "rust:one/src/lib.rs"),
+        fence('[package]\nname = "two"\n\n[dependencies]\none = {path = "../one"}', "toml:two/Cargo.toml"),
+        fence("pub fn two() -> u8 { one::one() }", "rust:two/src/lib.rs"),
+    )
+    assert states(verdicts) == ["failed", "passed", "unchecked"]
+    assert words(verdicts, 0).count("mismatched types") == 1
+    assert "could not compile `one`" in words(verdicts, 2)
+
+
 KEY, NET, OUT = (
     'std::env::var("OPENAI_API_KEY").is_err()',
     'std::net::TcpStream::connect("127.0.0.1:80").is_err() && std::net::TcpListener::bind("0.0.0.0:0").is_ok()',

@@ -63,6 +63,7 @@ _TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
 _CHECK = "check --offline --workspace --all-targets --keep-going --message-format=json --quiet"
 _CARGO = {"CARGO_HOME": "/tmp/cargo", "CARGO_TARGET_DIR": "/tmp/target"}
 _LINKED = """\
+cd "$1" && shift
 mkdir -p "$CARGO_HOME/registry"
 for name in index cache; do [ -e "$1/$name" ] && ln -s "$1/$name" "$CARGO_HOME/registry/$name"; done
 shift
@@ -127,7 +128,7 @@ class Package:
         self._done: set[str] = set()
         """What cargo said: errors by file, and the roots of the targets that were compiled."""
         self.blocks = [block for blocks in self._parts.values() for block in blocks]
-        self._roots = sorted({_root(name) for name in self._parts}, key=len)
+        self._roots = sorted(sorted({_root(name) for name in self._parts}), key=len)
         self.names: dict[str, str] = {}
         """The packages' names by the folder that they are in."""
         self._files = dict(self._laid_out())
@@ -145,12 +146,11 @@ class Package:
             if not {"lib", "main"} & set(modules):
                 yield f"{root}src/lib.rs", "".join(f"pub mod {module};\n" for module in modules)
             yield f"{root}Cargo.toml", self._manifest(root)
-        if "" not in self._roots:
-            yield "Cargo.toml", tomli_w.dumps({"workspace": {"members": self._members, "resolver": "2"}})
 
     @property
-    def _members(self) -> list[str]:
-        return [root.rstrip("/") for root in self._roots if root]
+    def _outer(self) -> list[str]:
+        """The roots that are in no other: each is a workspace of its own, so that what one holds spoils no other."""
+        return [root for root in self._roots if not any(root != one and root.startswith(one) for one in self._roots)]
 
     def _manifest(self, root: str) -> str:
         stated: dict[str, Any] = {}  # what the chapter's manifest says; a block that cannot be read has its own verdict
@@ -171,7 +171,12 @@ class Package:
         named = {name for table in _TABLES for name in made[table]}
         where = "dev-dependencies" if stated else "dependencies"
         made[where] |= {name: crate.stated({}) for name, crate in self._project.crates.items() if name not in named}
-        return tomli_w.dumps(made if root else {**made, "workspace": {"members": self._members}})
+        if root in self._outer:
+            members = [
+                one.removeprefix(root).rstrip("/") for one in self._roots if one != root and one.startswith(root)
+            ]
+            made["workspace"] = {"members": members}
+        return tomli_w.dumps(made)
 
     def _dependency(self, name: str, said: Any, root: str) -> dict[str, Any] | None:
         """A dependency of the chapter's manifest, None for one that nobody chose."""
@@ -201,28 +206,31 @@ class Package:
         # Without dependencies, build scripts and macros of its own, a check executes nothing but the compiler.
         files = "\n".join((*self._files, *self._files.values()))
         executes = bool(self._project.crates) or bool(re.search(r"build\.rs|proc.macro", files))
-        outcome = sandbox.run(
-            ["/bin/sh", "-c", _LINKED, "sh", str(registry), str(cargo), *_CHECK.split()],
-            self._files,
-            readable=(*checkers.needs_of(cargo)[0], registry, *crates),
-            environment={**_CARGO, "PATH": f"{cargo.parent}:{sandbox.PROGRAMS}"},
-            seconds=SECONDS,
-            executes=executes,
-        )
-        if outcome.status == sandbox.NOT_RUN:
-            return [unchecked("rust: nothing here can contain cargo")] * len(self.blocks)
         bought = frozenset(name for name, crate in self._project.crates.items() if crate.path is None)
-        if outcome.status and bought and "offline" in outcome.output:
-            lost = frozenset(name for name in bought if f"`{name}" in outcome.output) or bought
-            kept = {name: one for name, one in self._project.crates.items() if name not in lost}
-            project = replace(self._project, crates=kept)
-            return Package(project, self._parts, self._code, self._absent | lost).judge()
-        self._read(outcome.output)
-        why = self._failure(outcome)
-        return [self._verdict(name, block, why) for name, blocks in self._parts.items() for block in blocks]
+        reasons: dict[str, str] = {}
+        for root in self._outer:
+            outcome = sandbox.run(
+                ["/bin/sh", "-c", _LINKED, "sh", f"./{root}", str(registry), str(cargo), *_CHECK.split()],
+                self._files,
+                readable=(*checkers.needs_of(cargo)[0], registry, *crates),
+                environment={**_CARGO, "PATH": f"{cargo.parent}:{sandbox.PROGRAMS}"},
+                seconds=SECONDS,
+                executes=executes,
+            )
+            if outcome.status == sandbox.NOT_RUN:
+                return [unchecked("rust: nothing here can contain cargo")] * len(self.blocks)
+            if outcome.status and bought and "offline" in outcome.output:
+                lost = frozenset(name for name in bought if f"`{name}" in outcome.output) or bought
+                kept = {name: one for name, one in self._project.crates.items() if name not in lost}
+                project = replace(self._project, crates=kept)
+                return Package(project, self._parts, self._code, self._absent | lost).judge()
+            self._read(outcome.output, root)
+            reasons[root] = self._failure(outcome, root)
+        whys = {name: next(why for root, why in reasons.items() if name.startswith(root)) for name in self._parts}
+        return [self._verdict(name, block, whys[name]) for name, blocks in self._parts.items() for block in blocks]
 
-    def _read(self, output: str) -> None:
-        """Take in cargo's messages."""
+    def _read(self, output: str, root: str) -> None:
+        """Take in cargo's messages on a workspace."""
         for row in output.splitlines():
             try:
                 said = json.loads(row) if row.startswith("{") else {}
@@ -238,15 +246,15 @@ class Package:
                 if span["is_primary"]:
                     code = f"[{message['code']['code']}]: " if message.get("code") else ""
                     label = f": {note}" if (note := span["label"] or panic) else ""
-                    file = os.path.normpath(span["file_name"]).removeprefix("/expand-work/")
+                    file = os.path.normpath(PurePosixPath(root, span["file_name"])).removeprefix("/expand-work/")
                     error = CodeError(span["line_start"] - 1, f"{code}{message['message']}{label}")
                     self._errors.setdefault(file, []).append(error)
 
-    def _failure(self, outcome: sandbox.Outcome) -> str:
+    def _failure(self, outcome: sandbox.Outcome, root: str) -> str:
         """Why cargo ended without an error of a file, "" where it has one or all is well; errors of manifests and of
         what is executed are taken in."""
-        scripts = (n for n in self._parts if n.endswith("build.rs") or "proc_macro" in self._files[n])
-        script = next(scripts, "")
+        own = (name for name in self._parts if name.startswith(root) and name.endswith(".rs"))
+        script = next((n for n in own if n.endswith("build.rs") or "proc_macro" in self._files[n]), "")
         said = next((row for row in outcome.output.splitlines() if row.startswith(("error", "Caused by"))), "")
         # Which process meets the bound first is chance: cargo, which keeps what is printed, or the script.
         met = not 0 <= outcome.status < 128 or _BOUND_MET.search(outcome.output)
@@ -256,9 +264,9 @@ class Package:
             said = f"the build script failed: {panic[1].strip()}" if panic else said
             self._errors.setdefault(script, []).append(CodeError(0, outcome.stopped or killed or said))
         elif manifest := _MANIFEST.search(outcome.output):
-            path, reason = manifest["path"] or manifest["file"], manifest["why"] or manifest["said"]
+            path, reason = manifest["path"] or root + manifest["file"], manifest["why"] or manifest["said"]
             self._errors.setdefault(os.path.normpath(path), []).append(CodeError(0, " ".join(reason.split())))
-        elif outcome.status and not self._errors:
+        elif outcome.status and not any(file.startswith(root) for file in self._errors):
             return said or f"cargo ended with {outcome.status}"
         return ""
 
@@ -294,7 +302,7 @@ class Package:
             targets = [f"{root}src/lib.rs", f"{root}src/main.rs"]
         if not self._errors or self._done & {*targets}:
             return ""
-        first = next(iter(self._errors))
+        first = max(self._errors, key=lambda file: file.startswith(root))
         return f"{first} of its package does not compile" if first else self._errors[first][0].message
 
     def _unused(self, block: CodeBlock) -> list[str]:
@@ -310,7 +318,7 @@ class Package:
             rows = block.code.replace("-", "_").splitlines()
             line = next((n for n, row in enumerate(rows) if unused[0] in row), 0)
             errors = [CodeError(line, f"unused crate: no code of the chapter uses {', '.join(unused)}")]
-        return Verdict("failed", tuple(errors)) if errors else PASSED
+        return Verdict("failed", tuple(dict.fromkeys(errors))) if errors else PASSED
 
 
 def states(project: Project, blocks: Iterable[CodeBlock], code: str = "") -> list[tuple[Package, set[int]]]:
