@@ -210,6 +210,24 @@ def test_a_proposal_takes_the_place_of_the_sample_that_nobody_touched(tmp_path: 
     assert (outline(tmp_path, "01")["source"], [*(tmp_path / "chapters").iterdir()]) == ("chapters/01.md", [])
 
 
+def test_a_sample_that_is_touched_while_a_proposal_is_made_stays(tmp_path: Path, author: Author) -> None:
+    create_workspace(tmp_path)
+    document, proposer = tmp_path / "chapters/01_getting_started.md", author(GOOD)
+    reply = proposer.reply
+
+    def touched(number: int) -> tuple[int, dict[str, Json]]:
+        document.write_text("# Getting started\n\nMine.\n", encoding="utf-8")
+        return reply(number)
+
+    proposer.reply = touched  # type: ignore[method-assign]
+    ran = suggest(tmp_path, proposer, "Performance engineering", "--lines", "750")
+    assert (ran.code, "was changed meanwhile" in ran.err) == (2, True)
+    assert document.read_text(encoding="utf-8").endswith("Mine.\n")
+    assert outline(tmp_path, "01")["source"] == "chapters/01_getting_started.md"
+    assert suggest(tmp_path, proposer, "Performance engineering", "--lines", "750").code == 0
+    assert [one["id"] for one in outline(tmp_path, "book")["chapters"]] == ["01", "02"]
+
+
 def test_the_sample_can_be_proposed_itself(tmp_path: Path, author: Author) -> None:
     create_workspace(tmp_path)
     ran = suggest(tmp_path, author(GOOD), "Getting started", "--lines", "750")

@@ -442,6 +442,8 @@ class OutlineWriter:
         ]
         if not dry_run:
             if self.known.is_sample:
+                if not SAMPLE.is_untouched(workspace):  # a model may have taken minutes for a proposal
+                    raise InputError(f"the chapter {SAMPLE.title!r} was changed meanwhile", remedy="run this again")
                 kept = {path for one in outlines for path in (one.path, workspace.source_path(one.source))}
                 for path in {workspace.inside(name) for name in SAMPLE.files()} - kept:
                     path.unlink()
