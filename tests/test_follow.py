@@ -243,6 +243,20 @@ def test_several_headings_of_other_titles_are_followed_also_beside_other_edits(d
     assert expand(drafted, "accept", "07").code == 0
 
 
+@pytest.mark.parametrize(("title", "called"), [("", False), ("## Remarks\n", True)])
+def test_the_table_of_contents_is_no_heading_of_another_title(tmp_path: Path, title: str, called: bool) -> None:
+    place = small(tmp_path)
+    with ScriptedServer() as server:
+        expand(place, "chapter", "07", "--base-url", server.base_url)
+    text = draft_of(place)
+    assert "## Contents\n" in text
+    (place / "drafts/07.md").write_text(text.replace("## 2. Named pipes\n", title), encoding="utf-8")
+    said = expand(place, "review", "07", "--json").out
+    assert "is called Contents" not in said
+    assert ("is called Remarks" in said) is called
+    assert "gave way to one of the outline's" in said or called
+
+
 def test_a_heading_that_is_gone_with_its_text_is_left_out(drafted: Path) -> None:
     text = draft_of(drafted)
     kept = "## 1." not in text

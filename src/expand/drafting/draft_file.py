@@ -27,7 +27,7 @@ from expand.document import draft as document
 from expand.document.draft import Draft, Stamp, text_hash
 from expand.document.follow import Carried, bodies, followed, inserted, title_of, with_topics_moved
 from expand.document.layout import Added, Arrangement, Assembled, assembled, retitled_headings
-from expand.document.numbered import renumbered
+from expand.document.numbered import CONTENTS_TITLES, renumbered
 from expand.document.page import BYTE_ORDER_MARK, Heading, Page, relinked
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
 from expand.drafting.acceptance_record import (
@@ -573,8 +573,9 @@ class DraftFile:
                 remedy = "give the section this title in the outline, too, or the heading the outline's"
                 found += (finding("unknown-heading", number, now.line + 1, message, remedy=remedy),)
             source = [replace(block, text=self._relinked(block.text)) for block in chapter.source_blocks]
-            outlined = [title for one in chapter.skeletons.values() for title in (one.title, *one.topics)]
-            found += source_findings(source, self.result, layout=chapter.layout, revised=revised, outlined=outlined)
+            titles = [title for one in chapter.skeletons.values() for title in (one.title, *one.topics)]
+            written = (*titles, *CONTENTS_TITLES.values())
+            found += source_findings(source, self.result, layout=chapter.layout, revised=revised, outlined=written)
         return not_ignored(found, texts, chapter.ignored)
 
 
