@@ -302,7 +302,7 @@ def test_a_template_that_breaks_in_the_middle_ends_the_run_with_its_place(
         run(place, Counting())
 
 
-def test_full_takes_over_what_lean_has_bought(place: Workspace) -> None:
+def test_full_keeps_what_it_asks_for_as_lean_did(place: Workspace) -> None:
     long = OUTLINE.replace("lines: 40", "lines: 300").replace("target_lines: 100\n", "")
     place.outline_path("07").write_text(long)
     lean, full = Counting(), Counting(before="Full: ")

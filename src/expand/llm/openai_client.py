@@ -50,6 +50,9 @@ class OpenAIClient:
         self._connection: Connection | None = None
         self._opening = asyncio.Lock()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self._endpoint.url!r})"
+
     async def __aenter__(self) -> Self:
         return self
 
