@@ -12,7 +12,7 @@ from workspaces import shipped, small
 
 from expand import Event, RunResult, Workspace, expand_chapter, expand_chapters
 from expand.api import dry_run
-from expand.drafting.dry_run import TOKENS_PER_LINE, Amounts, DueSection, budget_plan
+from expand.drafting.budget_plan import TOKENS_PER_LINE, Amounts, DueSection, budget_plan
 from expand.drafting.events import Notice
 from expand.drafting.run_options import RunOptions
 from expand.ledger import verify

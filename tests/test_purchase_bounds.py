@@ -15,7 +15,7 @@ from buying import begin, order
 from buying import place as a_ledger
 from workspaces import draft_of, rows, small
 
-from expand.drafting.dry_run import ChapterBound
+from expand.drafting.budget_plan import ChapterBound
 from expand.drafting.events import Event, Notice
 from expand.drafting.model_setup import IN_VAIN_SECTIONS, MOSTLY_THINKING, ThinkingRoom, spent_on_thinking
 from expand.drafting.results import RunResult

@@ -14,8 +14,8 @@ from typing import Literal
 from expand.batch.submission import BatchState, Submission, batch_json, split
 from expand.budget import Balance
 from expand.client.client import BudgetedClient, StoppedError
+from expand.drafting.budget_plan import ChapterBound
 from expand.drafting.draft_file import DraftStore
-from expand.drafting.dry_run import ChapterBound
 from expand.drafting.length_loop import Ask
 from expand.drafting.model_setup import ModelSetup, endpoint_of, model_setup_for, profile_of, require_language
 from expand.drafting.results import RunResult, balance_json, fields_of

@@ -21,6 +21,15 @@ from expand.checks import Finding, not_ignored
 from expand.client.client import BudgetedClient, RefusedError, StoppedError
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.drafting.approval import Approval
+from expand.drafting.budget_plan import (
+    Amounts,
+    BudgetPlan,
+    ChapterBound,
+    DueSection,
+    budget_plan,
+    due_sections,
+    expected_amounts,
+)
 from expand.drafting.chapter import Chapter
 from expand.drafting.chapter_requests import (
     BUDGET_SHARE,
@@ -33,15 +42,6 @@ from expand.drafting.chapter_requests import (
 )
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.draft_state import ResultCache, hashes, read_record
-from expand.drafting.dry_run import (
-    Amounts,
-    BudgetPlan,
-    ChapterBound,
-    DueSection,
-    budget_plan,
-    due_sections,
-    expected_amounts,
-)
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
 from expand.drafting.read_through import Judge, read_order, read_through, review_context, texts_of

@@ -38,7 +38,7 @@ from expand.settings import ModelRole, Settings, require_author
 from expand.workspace import Workspace
 
 if TYPE_CHECKING:
-    from expand.drafting.dry_run import ChapterBound
+    from expand.drafting.budget_plan import ChapterBound
 
 ROLES: tuple[ModelRole, ...] = ("draft", "repair", "review")
 

@@ -15,8 +15,8 @@ from expand.checks import Finding, not_ignored
 from expand.checks.finding import Severity, finding
 from expand.client.client import HeldError, StoppedError, all_failed
 from expand.code_check.chapter_code import CodeCheck, Judged, defined
+from expand.drafting.budget_plan import ChapterBound
 from expand.drafting.chapter import Chapter
-from expand.drafting.dry_run import ChapterBound
 from expand.drafting.length_loop import (
     HEADING_LINES,
     LEAST_LINES,
