@@ -129,6 +129,10 @@ class Package:
         """What cargo said: errors by file, and the roots of the targets that were compiled."""
         self.blocks = [block for blocks in self._parts.values() for block in blocks]
         self._roots = sorted(sorted({_root(name) for name in self._parts}), key=len)
+        self._outer = [
+            root for root in self._roots if not any(root != one and root.startswith(one) for one in self._roots)
+        ]
+        """Those that are in no other: each is a workspace of its own, so that what one holds spoils no other."""
         self.names: dict[str, str] = {}
         """The packages' names by the folder that they are in."""
         self._files = dict(self._laid_out())
@@ -146,11 +150,6 @@ class Package:
             if not {"lib", "main"} & set(modules):
                 yield f"{root}src/lib.rs", "".join(f"pub mod {module};\n" for module in modules)
             yield f"{root}Cargo.toml", self._manifest(root)
-
-    @property
-    def _outer(self) -> list[str]:
-        """The roots that are in no other: each is a workspace of its own, so that what one holds spoils no other."""
-        return [root for root in self._roots if not any(root != one and root.startswith(one) for one in self._roots)]
 
     def _manifest(self, root: str) -> str:
         stated: dict[str, Any] = {}  # what the chapter's manifest says; a block that cannot be read has its own verdict
@@ -172,10 +171,8 @@ class Package:
         where = "dev-dependencies" if stated else "dependencies"
         made[where] |= {name: crate.stated({}) for name, crate in self._project.crates.items() if name not in named}
         if root in self._outer:
-            members = [
-                one.removeprefix(root).rstrip("/") for one in self._roots if one != root and one.startswith(root)
-            ]
-            made["workspace"] = {"members": members}
+            inside = (one for one in self._roots if one != root and one.startswith(root))
+            made["workspace"] = {"members": [one.removeprefix(root).rstrip("/") for one in inside]}
         return tomli_w.dumps(made)
 
     def _dependency(self, name: str, said: Any, root: str) -> dict[str, Any] | None:
