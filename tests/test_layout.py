@@ -35,6 +35,16 @@ def section(title: str, *topics: str, heading: str = "") -> Named:
     return Named(Wanted((title,), heading), title, tuple(Wanted((topic,)) for topic in topics), topics)
 
 
+def test_a_new_section_with_a_number_stands_behind_all_that_have_one() -> None:
+    page = "# T\n\n## 1.1 A\n\nA.\n\n## 1.2 B\n\nB.\n\n## 1.3 C\n\nC.\n"
+    wanted = section("A"), section("B"), section("D")
+    text = filled(page, *wanted)
+    assert text.index("## 1.3 C") < text.index("## 1.4 D")
+    assert text.startswith("# T\n\n## 1.1 A\n\nA.\n\nNEW\n\n## 1.2 B\n\nB.\n\nNEW\n\n## 1.3 C\n\nC.\n\n## 1.4 D\n")
+    plain = filled(page.replace("1.1 ", "").replace("1.2 ", "").replace("1.3 ", ""), *wanted)
+    assert plain.index("## B") < plain.index("## D") < plain.index("## C"), "without numbers, behind its neighbour"
+
+
 @pytest.mark.parametrize("stated", ["#second", "#by-anchor", "#second-one", "Second One"])
 def test_what_the_outline_states_is_found_wherever_it_is(stated: str) -> None:
     page = Page('# T\n\n## First\n\n<a id="by-anchor"></a>\n\n## Second One {#second}\n\n## Third\n')

@@ -355,6 +355,9 @@ def arrange(
         pieces += [page.cut(at, start), index + 1]
         parts[index + 1] = section_parts(page, headings[found[index]], stop, sections[index])
         at = stop
+        if index == order[-1] and style.number and missing.get(index):
+            pieces.append(page.cut(at, body_end))  # its number goes on from the last of the document's
+            at = max(at, body_end)
         add_missing(index, last=index == order[-1])
     pieces.append(page.cut(at, len(page.lines)))
     return Arrangement(
