@@ -21,7 +21,7 @@ from expand.drafting.run_context import RunContext, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Ledger, Order
-from expand.llm.types import Address, Answer, Finish, Message, Purpose, Request
+from expand.llm.types import Address, Answer, Finish, Message, Request
 from expand.markdown import blocks, sanitize
 from expand.outline import Plan
 from expand.prompts.context import BriefContext, SectionContext
@@ -45,15 +45,13 @@ T = TypeVar("T")
 def whole_order(
     messages: Sequence[Message],
     *,
-    chapter: str,
-    purpose: Purpose,
+    address: Address,
     setup: ModelSetup,
     options: RunOptions,
     run_id: str,
     output_tokens: int,
     question: Sequence[object],
     edition: int = 0,
-    attempt: int = 0,
     parameters: Mapping[str, Json] = MappingProxyType({}),
 ) -> Order:
     """The order for a request about a chapter, with an output cap of ``output_tokens`` beside what the model thinks.
@@ -65,12 +63,12 @@ def whole_order(
         messages=(*messages,),
         max_output_tokens=min(profile.max_output_tokens, profile.reasoning_tokens + output_tokens),
         parameters={**profile.parameters, **parameters},
-        edition=edition * TRIES_STRIDE + attempt,
+        edition=edition,
     )
     return order_for(
         request,
         setup,
-        address=Address(chapter=chapter, section=WHOLE, purpose=purpose),
+        address=address,
         run_id=run_id,
         options=options,
         question=question,
@@ -215,15 +213,13 @@ def brief_order(chapter: Chapter, run_id: str, edition: int = 0, tried: Tried = 
     mended = replace(asked, present=tried.said[:MOST_MATERIAL], problems=tried.problems)
     return whole_order(
         (chapter.system, chapter.prompts.message("brief.j2", mended)),
-        chapter=chapter.id,
-        purpose="brief",
+        address=Address(chapter=chapter.id, section=WHOLE, purpose="brief"),
         setup=chapter.setup,
         options=chapter.options,
         run_id=run_id,
-        edition=edition,
         output_tokens=cap * 2**tried.cut,
         question=(*words, edition, tried.attempts),
-        attempt=tried.attempts,
+        edition=edition * TRIES_STRIDE + tried.attempts,
     )
 
 

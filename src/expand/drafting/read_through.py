@@ -27,7 +27,7 @@ from expand.drafting.run_context import RunContext
 from expand.errors import InputError, Place
 from expand.ledger import Order
 from expand.llm.profile import strict_object
-from expand.llm.types import Finish
+from expand.llm.types import Address, Finish
 from expand.markdown import sanitize
 from expand.markdown.assemble import close
 from expand.markdown.blocks import blocks, newline_of, rows
@@ -162,14 +162,13 @@ def read_order(
     words = ("review", template, chapter.id, setup.profile.name, system.content, message.content)
     return whole_order(
         (system, message),
-        chapter=chapter.id,
-        purpose="review",
+        address=Address(chapter=chapter.id, section=WHOLE, purpose="review"),
         setup=setup,
         options=chapter.options,
         run_id=run_id,
         output_tokens=OUTPUT_TOKENS[template] * 2**cut,
         question=(*words, *([cut] if cut else ())),
-        attempt=cut,
+        edition=cut,
         parameters=setup.profile.json_format("answer", _SCHEMAS[template]),
     )
 

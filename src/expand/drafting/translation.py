@@ -40,7 +40,7 @@ from expand.drafting.run_context import RunContext, UsageCounter, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import ExpandError, InputError, Place
 from expand.ledger import Order
-from expand.llm.types import Answer, Author, Finish
+from expand.llm.types import Address, Answer, Author, Finish
 from expand.markdown import matching, names, sanitize
 from expand.markdown.blocks import rows
 from expand.markdown.matching import title_key, unnumbered
@@ -252,14 +252,13 @@ class Translation:
         size = sum(map(self._setup.counter.count, texts))
         return whole_order(
             (self._setup.prompts.of(self.chapter, None).message("translate.j2", context),),
-            chapter=self.chapter,
-            purpose="translate",
+            address=Address(chapter=self.chapter, section=WHOLE, purpose="translate"),
             setup=self._setup,
             options=self._options,
             run_id=run_id,
             output_tokens=OUTPUT_RATIO * size + TOKENS_A_PASSAGE * (len(batch) + 4),
             question=("translate", self.chapter, asked),
-            attempt=tried.attempts,
+            edition=tried.attempts,
         )
 
     async def buy(self, context: RunContext, batch: Sequence[Passage]) -> ExpandError | None:

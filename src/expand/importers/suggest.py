@@ -25,6 +25,7 @@ from expand.drafting.chapter_requests import FIRST, WHOLE, Tried, ask, unreadabl
 from expand.drafting.dry_run import FirstRequest
 from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
+from expand.drafting.request_builder import TRIES_STRIDE
 from expand.drafting.results import balance_json
 from expand.drafting.run_context import UsageCounter, open_run
 from expand.drafting.run_options import RunOptions
@@ -44,7 +45,7 @@ from expand.importers.proposal import LONGEST, Proposal, ProposedSection, id_of_
 from expand.importers.text_patterns import plain
 from expand.ledger import Ledger, Order
 from expand.llm.profile import Profile, quoted, strict_object, subject
-from expand.llm.types import Answer
+from expand.llm.types import Address, Answer
 from expand.markdown import sanitize
 from expand.markdown.matching import title_key, unnumbered
 from expand.outline import LINES_A_TOPIC
@@ -194,15 +195,13 @@ class Suggestion:
         words = ("suggest", chapter, alone, setup.profile.name, edition, tried.attempts, tried.cut)
         order = partial(
             whole_order,
-            chapter=chapter,
-            purpose="draft",
+            address=Address(chapter=chapter, section=WHOLE, purpose="draft"),
             setup=setup,
             options=self._options,
             run_id=run_id,
-            edition=edition,
+            edition=edition * TRIES_STRIDE + tried.attempts,
             output_tokens=cap * 2**tried.cut - thinking,
             question=words,
-            attempt=tried.attempts,
             parameters=format_parameters(setup.profile, self._wanted, self.target.title),
         )
         try:
