@@ -7,9 +7,9 @@ import time
 import pytest
 from markdown_texts import titles_alike
 
-from expand.checks import Finding, check_chapter, check_section, check_text, source_findings, text_defects
+from expand.checks import Finding, check_chapter, check_section, check_text, requirements, source_findings, text_defects
 from expand.checks.finding import KINDS, finding
-from expand.markdown import blocks, languages
+from expand.markdown import blocks, languages, matching
 from expand.markdown.blocks import anchor
 from expand.outline import Quality, Section, Text
 
@@ -674,3 +674,17 @@ def test_a_chapter_of_300_topics_is_checked_quickly(sections: int) -> None:
         check_chapter(texts)
     # 0.4 s alone; under coverage and load more. Comparing every heading with every topic takes five.
     assert time.process_time() - began < 2
+
+
+def test_headings_that_share_nothing_with_a_topic_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+    likeness = matching.likeness
+
+    def noted(one: str, other: str) -> float:
+        compared.append(one)
+        return likeness(one, other)
+
+    monkeypatch.setattr(matching, "likeness", noted)
+    text = "## 1. T\n\n### Pipes and sockets\n\nOf pipes.\n\n### Timers\n\nOf time.\n"
+    assert [*requirements.missing_topics(text, "T", ["Pipes and their sockets"], section=1)] == []
+    assert set(compared) == {"Pipes and sockets"}
