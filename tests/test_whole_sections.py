@@ -12,7 +12,6 @@ import pytest
 from workspaces import profile, shipped
 
 from expand import RunResult, Workspace, expand_chapter
-from expand.checks.requirements import wrong_length
 from expand.drafting.length_loop import FOOTNOTE_LINES, Ask, LengthLoop, Outcome, expected_ratio
 from expand.drafting.section_text import SectionText, Skeleton, imagined_line
 from expand.llm.types import Finish
@@ -142,15 +141,6 @@ def test_a_strong_model_is_asked_for_no_few_lines(target: int, least: int) -> No
     _, asked = following(target, least - 1)
     assert asked is not None
     assert asked.lines == max(8, target - least + 1)
-
-
-@pytest.mark.parametrize("target", [9, 10, 25, 50, 70, 91, 92, 100, 150])
-def test_what_is_not_asked_for_is_not_short(target: int) -> None:
-    for lines in range(max(6, target - 10), target + 1):
-        section, asked = following(target, lines)
-        is_short = bool(wrong_length(section.render(), section=1, target=target))
-        assert is_short == (asked is not None)
-        assert not is_short or following(target, lines, strong=False)[1] is not None
 
 
 def test_the_footnotes_of_a_section_that_may_cite_are_not_asked_for() -> None:

@@ -49,9 +49,7 @@ def check_section(
     severity: Severity
     wanted, severity = (share, "note") if section.code_examples is None else (section.code_examples, "warning")
     return _by_line(
-        requirements.wrong_length(
-            text, section=number, target=target if unit == "lines" else goal, unit=unit, of=target
-        ),
+        requirements.wrong_length(text, section=number, target=target if unit == "lines" else goal, unit=unit),
         check_text(text, section=number),
         requirements.missing_topics(text, title, topics, section=number),
         requirements.unknown_headings(text, title, topics, section=number),

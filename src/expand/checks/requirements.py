@@ -17,8 +17,6 @@ SHORT = 0.95
 """Below this share of its target a section is short."""
 FAR_SHORT = 0.5
 """Below this share it must not be accepted."""
-LEAST_MISSING = 4
-"""But not where fewer lines than these are missing: so few are not worth another request."""
 LONG = 1.2
 """Above this share of its target a section is long."""
 
@@ -38,15 +36,14 @@ EXAMPLE_LINES = 3
 """Lines of code, comments aside, from which a block is an example."""
 
 
-def wrong_length(text: str, *, section: int, target: int, unit: Unit = "lines", of: int = 0) -> list[Finding]:
-    """At most one: the section is below 95 % or above 120 % of its target, which is in lines, words or characters.
-    ``of`` are the lines that a target in words or characters comes to."""
+def wrong_length(text: str, *, section: int, target: int, unit: Unit = "lines") -> list[Finding]:
+    """At most one: the section is below 95 % or above 120 % of its target, which is in lines, words or characters."""
     if target <= 0:
         return []
     delivered = lines.of_section(text) if unit == "lines" else lines.words(text)
     share = delivered / target
     message = f"{delivered:,} of {target:,} {unit} ({share:.0%})"
-    if share < SHORT and (target - delivered) * (of or target) >= LEAST_MISSING * target:
+    if share < SHORT:
         severity: Severity = "blocking" if share < FAR_SHORT else "warning"
         remedy = f"{target - delivered:,} more {unit} are needed"
         return [finding("short", section, 1, message, severity=severity, remedy=remedy)]

@@ -189,7 +189,7 @@ def _named(keys: Sequence[Key]) -> str:
 
 class ChapterBound:
     """What the answers of a chapter's sections have cost in a run, against what they may: ``MOST_CHARGED`` times what
-    the dry run of those that are due reserves, or one request more than that where half of it is less than one.
+    the dry run of those that are due reserves.
 
     Whatever a model does: refusals, empty answers and answers that bring little are all paid for, and each is a reason
     to ask again. A section that needs more than its own share may have what the others leave: what these reserve is
@@ -233,8 +233,7 @@ class ChapterBound:
 
     def room(self, section: int) -> int:
         """The most that a further order may cost, in tokens."""
-        every = [tokens for one in self._due for tokens in self._requests(one)]
-        most = max(MOST_CHARGED * sum(every), sum(every) + max(every, default=0))
+        most = MOST_CHARGED * sum(tokens for one in self._due for tokens in self._requests(one))
         for other in self._due.keys() - {section}:
             taken = self.spent[other] + self.pending[other]
             most -= taken if other in self._done else max(taken, sum(self._requests(other)))

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
 from math import ceil, sqrt
 
-from expand.checks.requirements import LEAST_MISSING, SHORT
+from expand.checks.requirements import SHORT
 from expand.drafting.section_text import SectionText
 from expand.llm.profile import Profile
 from expand.llm.types import Purpose
@@ -37,6 +37,9 @@ PROBE_SHARE = 0.65
 """A question that is a section's only one asks for this share at first: what is missing can be asked for, what is too
 much cannot be taken back."""
 LEAST_LINES = 3
+LEAST_MISSING = 4
+"""A model that writes whole sections is asked for no fewer lines: a section that misses less would be further from its
+target afterwards than it is."""
 STRONG_TOLERANCE, STRONG_LEAST_LINES = 1 - SHORT, 2 * LEAST_MISSING
 """The same two for a model that writes whole sections: a continuation of three lines reads as filler."""
 HEADING_LINES = 2
@@ -242,9 +245,7 @@ class LengthLoop:
         skeleton = self.text.skeleton
         missing = skeleton.target - self.text.lines
         # Within the tolerance nothing more is asked for. Every further request sends the chapter's outline again, which
-        # costs more than the two or three lines that it would bring. Of a strong model at least ``_least`` are asked
-        # for, so a section that misses less than half of them would be further from its target than it is. Just what is
-        # not asked for is not found to be short, either.
+        # costs more than the two or three lines that it would bring.
         least = 1 if self._expected is None else LEAST_MISSING
         return missing if missing > self._tolerated and missing >= least else 0
 
