@@ -69,7 +69,7 @@ def test_accept_replaces_one_file_and_undo_brings_every_byte_back(place: Path, s
     assert "nothing was accepted for chapter 07" in nothing_left.err
 
 
-def test_a_source_that_changed_is_refused_and_the_change_shown(place: Path, server: ScriptedServer) -> None:
+def test_a_source_that_changed_is_refused(place: Path, server: ScriptedServer) -> None:
     drafted(place, server)
     source = source_of(place)
     changed = source.read_text(encoding="utf-8") + "\nA line of mine.\n"
@@ -78,7 +78,6 @@ def test_a_source_that_changed_is_refused_and_the_change_shown(place: Path, serv
     ran = expand(place, "accept", "07")
     assert (ran.code, ran.out) == (2, "")
     assert "the source changed since the draft was made" in ran.err
-    assert "+A line of mine." in ran.err
     assert source.read_text(encoding="utf-8") == changed
 
     assert expand(place, "accept", "--force", "07").code == 0

@@ -147,7 +147,6 @@ def accept(
         raise InputError("--commit has no effect with --undo or --diff", remedy="leave it out")
     if commit:
         accepting.require_repository(place)
-        accepting.require_tracked(place, [place.outline(chapter, language or "").source for chapter in chapters])
     if undo:
         _undo(place, chapters, language, as_json=as_json)
         return
@@ -196,7 +195,5 @@ def _undo(place: Workspace, chapters: list[str], language: str | None, *, as_jso
         if not as_json:
             done = "the former text is back" if restored.former else "taken away: there was none"
             typer.echo(f"{restored.source}: {done}")
-        if remedy := accepting.standing_commit(place, chapter, restored.source):
-            warn(f"its commit stands; to take that back, too: {remedy}")
     if as_json:
         print_json({"undone": undone})

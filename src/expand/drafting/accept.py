@@ -3,11 +3,9 @@
 import difflib
 import os
 import posixpath
-import re
-import shlex
 import shutil
 import subprocess
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
@@ -225,9 +223,6 @@ def accept_drafts(
     done: list[Accepted] = []
     try:
         for chapter in reviewed:
-            draft_file = opened[chapter.id]
-            if draft_file.moved and not dry_run:
-                draft_file.write()
             done.append(_accepted(workspace, chapter, texts[chapter.id], whole=not chosen, dry_run=dry_run))
     except BaseException:
         for accepted in reversed(done):
@@ -325,31 +320,8 @@ def require_repository(workspace: Workspace) -> None:
     """Raises ``InputError`` where no commit could be made, before anything is accepted."""
     if shutil.which("git") is None:
         raise InputError("--commit needs git, which is not installed", remedy="install it, or leave --commit out")
-    if _git(workspace, "rev-parse", "--is-inside-work-tree", check=False) != "true":
-        raise InputError(
-            "the workspace is in no git repository",
-            remedy="run `git init`, or leave --commit out",
-            place=Place(path=workspace.root),
-        )
-    for state in ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD"):
-        if _git(workspace, "rev-parse", "-q", "--verify", state, check=False):
-            raise InputError(
-                f"a {state.partition('_HEAD')[0].lower().replace('_', ' ')} is not finished in the repository",
-                remedy="finish it, or leave --commit out",
-                place=Place(path=workspace.root),
-            )
+    _git(workspace, "rev-parse", "--show-toplevel")
     _git(workspace, "var", "GIT_COMMITTER_IDENT")  # says what is missing where git knows no name
-
-
-def require_tracked(workspace: Workspace, sources: Collection[str]) -> None:
-    """Raises ``InputError`` for a document that git ignores."""
-    ignored = _git(workspace, "check-ignore", "--stdin", stdin="\n".join(sources), check=False)
-    if ignored:
-        raise InputError(
-            f"git ignores {', '.join(ignored.splitlines())}",
-            remedy="take it out of .gitignore, or leave --commit out",
-            place=Place(path=workspace.root),
-        )
 
 
 def commit_chapter(workspace: Workspace, accepted: Accepted) -> str:
@@ -364,22 +336,6 @@ def commit_chapter(workspace: Workspace, accepted: Accepted) -> str:
     _git(workspace, "add", "--all", "--", *files)
     _git(workspace, "commit", "--quiet", "--only", "--file=-", "--", *files, stdin=_message(workspace, accepted))
     return _git(workspace, "rev-parse", "--short", "HEAD")
-
-
-def standing_commit(workspace: Workspace, chapter: str, source: str) -> str:
-    """The command that takes back the last commit of a document, if that is of accepting the chapter, and the document
-    was taken back since; "" where there is none."""
-    if shutil.which("git") is None:
-        return ""
-    file = f":(literal){source}"
-    last, _, subject = _git(workspace, "log", "-1", "--format=%h %s", "--", file, check=False).partition(" ")
-    if not re.match(rf"Accept chapter {re.escape(chapter)}[:,]", subject) or not _git(
-        workspace, "status", "--porcelain", "--", file
-    ):
-        return ""
-    files = _git(workspace, "show", "--relative", "--name-only", "--format=", last).splitlines()
-    # git reverts no file that differs from its last commit, even if it has the former text.
-    return f"git restore {shlex.join(files)} && git revert {last}"
 
 
 def _message(workspace: Workspace, accepted: Accepted) -> str:
@@ -435,7 +391,7 @@ def _git(workspace: Workspace, *words: str, check: bool = True, stdin: str = "")
         said = " ".join((ran.stderr or ran.stdout).split())
         raise InputError(
             f"git {words[0]} failed: {said}",
-            remedy="mend that and give `accept --commit` again; what was accepted stays",
+            remedy="mend that and give `accept --commit` again, or leave --commit out; what was accepted stays",
             place=Place(path=workspace.root),
         )
     return ran.stdout.strip()

@@ -13,21 +13,18 @@ Texts that a person had edited and that ``--fresh`` replaced are kept too, so th
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from pathlib import Path, PurePath
 from typing import TypeVar
 
 from filelock import FileLock
 
 from expand.errors import InputError, Place
-from expand.markdown.blocks import bare_rows
 from expand.markdown.matching import title_key
 from expand.outline import Outline
 from expand.outline.reading import source_mistake
@@ -35,8 +32,6 @@ from expand.paths import private_folder
 from expand.workspace import Workspace, read_bytes, read_text, write_atomically
 
 _Entry = TypeVar("_Entry")
-LONGEST_DIFFERENCE = 60
-"""Lines of a difference that are shown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +74,7 @@ def state_lock(workspace: Workspace, name: str) -> FileLock:
 
 
 def require_unchanged(workspace: Workspace, outline: Outline, path: str) -> None:
-    """Refuses a source that is not what the draft at ``path`` was made from, showing the difference."""
+    """Refuses a source that is not what the draft at ``path`` was made from."""
     draft = workspace.draft(PurePath(path).stem)
     present = workspace.source_bytes(outline)
     made_from = draft.source_hash if draft else ""
@@ -89,20 +84,12 @@ def require_unchanged(workspace: Workspace, outline: Outline, path: str) -> None
             remedy=f"run `expand chapter {outline.id}` to have it written again, or give --force",
             place=Place(path=path),
         )
-    acceptances = Acceptances(workspace)
-    origin = acceptances.origin(outline.id, present)
-    if made_from in (file_hash(present), file_hash(origin)):
-        return
-    copy = acceptances.copy(made_from)
-    former = read_bytes(copy) if copy.is_file() else b""
-    was, now = (bare_rows(text.decode("utf-8", "replace")) for text in (former, present))
-    difference = difflib.unified_diff(was, now, "when it was drafted", "now", lineterm="")
-    shown = "\n".join(islice(difference, LONGEST_DIFFERENCE))
-    raise InputError(
-        f"the source changed since the draft was made\n{shown}\n",
-        remedy=f"run `expand chapter {outline.id}` again to take the change in, or give --force",
-        place=Place(path=outline.source),
-    )
+    if made_from not in (file_hash(present), file_hash(Acceptances(workspace).origin(outline.id, present))):
+        raise InputError(
+            "the source changed since the draft was made",
+            remedy=f"run `expand chapter {outline.id}` again to take the change in, or give --force",
+            place=Place(path=outline.source),
+        )
 
 
 class Acceptances:
