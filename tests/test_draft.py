@@ -16,7 +16,7 @@ from expand.document.draft import (
     render,
     text_hash,
 )
-from expand.document.numbered import contents, section_heading, topic_heading
+from expand.document.numbered import section_heading, topic_heading, with_contents
 from expand.markdown.blocks import anchor
 
 HEAD = "# Title\n\n> **Level**: expert\n\n## Contents\n\n- [1. One](#1-one)"
@@ -237,9 +237,9 @@ def test_hashes_leave_blanks_around_a_text_out() -> None:
 def test_headings_and_contents() -> None:
     assert section_heading(2, "Profiling tools") == "## 2. Profiling tools"
     assert topic_heading(2, 1, "perf") == "### 2.1 perf"
-    made = contents(["1. A", "2. B (x)"], "zh")
-    assert made == "## 目录\n\n- [1. A](#1-a)\n- [2. B (x)](#2-b-x)"
-    assert contents([], "fr") == "## Contents"
+    made = with_contents("# T", ["1. A", "2. B (x)"], "zh")
+    assert made == "# T\n\n## 目录\n\n- [1. A](#1-a)\n- [2. B (x)](#2-b-x)\n"
+    assert with_contents("# T", [], "fr").startswith("# T\n\n## Contents\n")
 
 
 @pytest.mark.parametrize(

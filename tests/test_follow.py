@@ -132,6 +132,7 @@ def test_a_section_of_a_persons_own_stays(tmp_path: Path, layout: str, lost: boo
             assert draft_of(place).count(f"## {number}Mine\n\nOf my own.\n\n---\n\n**Maint") == 1
             if layout == "numbered" or not lost:
                 assert draft_of(place).count("Signal handling\n") == 1
+    assert expand(place, "accept", "07", "--section", "2", "--force").code == 0
 
 
 @pytest.mark.parametrize(("title", "same"), [("Final checklist", True), ("The last steps", False)])
@@ -188,41 +189,23 @@ def findings(place: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("title", ["Final checklist", "Before you ship"])
-@pytest.mark.parametrize("again", [False, True], ids=["accepted at once", "after a run"])
-def test_a_retitled_heading_is_followed_and_accepted(drafted: Path, title: str, again: bool) -> None:
-    anchor = title.lower().replace(" ", "-")
+def test_a_heading_of_another_title_does_not_stop_accept(drafted: Path, title: str) -> None:
     kept = "## 1." not in draft_of(drafted)
     retitle(drafted, Checklist=title, **({"Notes": "Remarks"} if kept else {}))
     before = draft_of(drafted)
-    assert findings(drafted) == [("unknown-heading", "warning")]
-    shown = expand(drafted, "accept", "07", "--diff")
-    assert shown.code == 0
-    assert draft_of(drafted) == before
+    assert not {kind for kind, _ in findings(drafted)} - {"broken-link"}
     with ScriptedServer() as server:
-        if again:
-            expand(drafted, "chapter", "07", "--base-url", server.base_url)
-        assert expand(drafted, "accept", "07").code == 0
-        text = (drafted / "chapters" / "07_signals.md").read_text(encoding="utf-8")
-        assert shown.out.count(anchor) == text.count(anchor)
-        number = "" if kept else "3. "
-        own = anchor if kept else f"3-{anchor}"
-        assert f"\n## {number}{title}\n" in text
-        assert text.count("hecklist\n") == (title == "Final checklist")
-        assert set(re.findall(r"\[(?:the list|[\d. ]*" + title + r")\]\(#(.*?)\)", text)) == {own}
-        assert f"- [{title if kept else number + title}](#{own})" in text
-        assert ("## Remarks" in text) is kept
-        assert document_text(draft_of(drafted)) == text
-        # The outline asks for more lines: it is the same section still, and its author's.
-        outline = drafted / "outlines" / "07.yaml"
-        outline.write_text(OUTLINE.replace("lines: 20", "lines: 22"), encoding="utf-8")
         ran = expand(drafted, "chapter", "07", "--base-url", server.base_url, "--json")
         assert [one["status"] for one in ran.json["chapters"][0]["sections"]] == ["reused", "reused", "edited"]
         assert not server.requests
-        assert document_text(draft_of(drafted)) == text
-        # Given up for a text of the tool's, it has the outline's title again, and links lead there.
-        expand(drafted, "chapter", "07", "--fresh", "--section", "3", "--base-url", server.base_url)
-        assert title not in draft_of(drafted).replace("@", "")
-        assert anchor not in draft_of(drafted).partition("<!--")[0]
+    assert expand(drafted, "accept", "07").code == 0
+    text = (drafted / "chapters" / "07_signals.md").read_text(encoding="utf-8")
+    assert document_text(draft_of(drafted)) == text
+    if kept:
+        assert document_text(before) == text
+    else:  # its table of contents is the tool's
+        assert f"- [3. {title}](#3-{title.lower().replace(' ', '-')})" in text
+    assert text.count("hecklist\n") == (title == "Final checklist")
     assert expand(drafted, "accept", "--undo", "07").code == 0
     assert (drafted / "chapters" / "07_signals.md").read_text(encoding="utf-8") == LISTED
 

@@ -384,14 +384,11 @@ def section_parts(page: Page, own: Heading, end: int, section: Named) -> tuple[P
         beside = [heading for heading in below if heading.level == min(other.level for other in below)]
     style = style_of(beside, level=own.level + 1)
     missing = _missing_after(len(section.topics), found)
-    boxed = Page(page.cut(own.line, end)).inner_titles
     parts: list[Part] = []
 
     def add_missing(after: int, *, last: bool) -> None:
         for ahead, topic in enumerate(missing.get(after, ()), 1):
-            title = section.topic_titles[topic]
-            is_boxed = matching.best_likeness(title, boxed) >= SAME_TITLE  # a container brings its heading
-            heading = "" if is_boxed else style.heading(title, page.newline, ahead=ahead if last else 0)
+            heading = style.heading(section.topic_titles[topic], page.newline, ahead=ahead if last else 0)
             parts.append(Slot(topic, heading))
 
     stops = [*(heading.lead for heading in below), end]

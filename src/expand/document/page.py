@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -46,7 +45,6 @@ _KNOWN_DIRECTIVE = re.compile(
     r"(?i)\{[\w:.-]+\}|(?:note|tip|info|important|warning|caution|danger|details|code-group|raw|abstract|success|question"
     r"|failure|bug|example|quote|admonition|tab|html|hint|attention|error|seealso)\b(?![.\w])"
 )
-_INNER_HEADING = re.compile(r"(?m)^[ \t>]*#{1,6}[ \t]+(?P<title>\S.*?)[ \t#]*$")
 _CODE_SPAN = re.compile(r"(?P<tick>`+)(?:(?!`).)+(?P=tick)", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}", re.DOTALL)
 _META = re.compile(
@@ -137,12 +135,6 @@ class Page:
             if span.kind != "blank":
                 lead = (span.start if lead is None else lead) if block is not None and _leads(block) else None
         return tuple(found)
-
-    @property
-    def inner_titles(self) -> tuple[str, ...]:
-        """What the headings inside containers say."""
-        inside = (span.text for span in self.spans if span.kind == "container")
-        return tuple(found["title"] for text in inside for found in _INNER_HEADING.finditer(text))
 
     def cut(self, start: int, end: int) -> str:
         """The lines ``[start, end)`` verbatim."""
@@ -381,17 +373,11 @@ def fragments(text: str) -> Iterator[Fragment]:
         yield Fragment(unquote(found["page"]), unquote(found["id"]).lower(), found.span("id"))
 
 
-def relinked(
-    text: str, anchors: Mapping[str, str], file: str, titles: Mapping[str, tuple[str, str]] = MappingProxyType({})
-) -> str:
-    """The text with other anchors in its links to the document itself, which is named ``file``. A link that says just
-    the former one of the two ``titles`` of an anchor says the other one then."""
+def relinked(text: str, anchors: Mapping[str, str], file: str) -> str:
+    """The text with other anchors in its links to the document itself, which is named ``file``."""
     for fragment in reversed([*fragments(text)] if anchors else []):
         new = anchors.get(fragment.anchor)
         if new is not None and fragment.page.removeprefix("./") in ("", file):
             start, end = fragment.place
-            before, (former, title) = text[:start], titles.get(fragment.anchor, ("", ""))
-            if former and before.endswith(said := f"[{former}]({fragment.page}#"):
-                before = f"{before.removesuffix(said)}[{title}]({fragment.page}#"
-            text = before + (quote(new) if "%" in text[start:end] else new) + text[end:]
+            text = text[:start] + (quote(new) if "%" in text[start:end] else new) + text[end:]
     return text

@@ -11,7 +11,6 @@ an edit in it, it does.
 from __future__ import annotations
 
 import os
-import posixpath
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,15 +19,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from expand.checks import Finding, check_chapter, not_ignored, source_findings
 from expand.checks.consistency import voice_drift
-from expand.checks.finding import excerpt, finding
-from expand.checks.links import anchors
+from expand.checks.finding import finding
 from expand.checks.requirements import LONG, SHORT
 from expand.document import draft as document
 from expand.document.draft import Draft, Stamp, text_hash
 from expand.document.follow import Carried, bodies, followed, inserted, title_of, with_topics_moved
-from expand.document.layout import Added, Arrangement, Assembled, assembled, retitled_headings
-from expand.document.numbered import CONTENTS_TITLES, renumbered
-from expand.document.page import BYTE_ORDER_MARK, Heading, Page, relinked
+from expand.document.layout import Added, Arrangement, Assembled, assembled
+from expand.document.numbered import CONTENTS_TITLES, renumbered, with_contents
+from expand.document.page import BYTE_ORDER_MARK, Page
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
 from expand.drafting.acceptance_record import (
     Acceptances,
@@ -49,7 +47,7 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
 from expand.markdown import lines, names
-from expand.markdown.blocks import anchor, blocks, newline_of
+from expand.markdown.blocks import anchor, blocks, newline_of, without_attributes
 from expand.outline import Book, Outline, Section
 from expand.references.citations import outdated, renewed
 from expand.references.reference_files import read_references
@@ -133,10 +131,6 @@ class DraftFile:
         self._former: Draft | None = None
         self._damaged = False
         self._overwritten = set[int]() if overwritten is None else overwritten
-        self._retitled: list[tuple[int, Heading, Heading]] = []
-        """The headings that a person gave another title, by section: as the tool writes them, and as they are."""
-        self.moved: dict[str, tuple[Heading, Heading]] = {}
-        """Such headings by the anchors to which links no longer lead."""
         self._kept_line = workspace.kept_line(chapter.name)
         self._reread()
         for section in chapter.outline.sections:
@@ -144,8 +138,6 @@ class DraftFile:
                 text = SectionText(chapter.skeletons[section.number]).render()
                 self.put(section.number, text, SOURCE_KEY)
         self._unwritten.clear()
-        if self.moved:
-            self._keep_names()
 
     @property
     def dirty(self) -> bool:
@@ -159,19 +151,17 @@ class DraftFile:
 
     @property
     def result(self) -> str:
-        """The document that the draft is: as it was last read or written, with links that follow retitled headings."""
-        return self.document(self.texts) if self.moved else document.document_text(self.text, self._kept_line)
+        """The document that the draft is, as it was last read or written."""
+        return document.document_text(self.text, self._kept_line)
 
     def put(self, number: int, text: str, key: str) -> None:
         """Take over a section that the tool wrote; ``key`` is "" while it is unfinished."""
         section = self.chapter.outline.sections[number - 1]
         former = self.texts.get(number, "")
-        if replaces := number in self._overwritten:
+        if number in self._overwritten:
             self._keep_replaced(number)
             self._overwritten.discard(number)
         self.texts[number] = text
-        if replaces:
-            self._note_moved(retitled_headings(Page(former).headings, Page(text).headings))
         if names.definitions(former):  # what another section leant on stays defined
             wanted = names.lacking(list(self.texts.values()), self.chapter.names)
             text = self.texts[number] = names.completed(text, wanted, [former])
@@ -239,7 +229,7 @@ class DraftFile:
         if stamp is None or stamp.key == SOURCE_KEY or chapter.demands_more(section, stamp.demands):
             return NOT_BEGUN
         skeleton, wanted = chapter.skeletons[section.number], chapter.named[section.number - 1]
-        found = bodies(self.texts[section.number], wanted.topics, self._authors)
+        found = bodies(self.texts[section.number], wanted.topics, self.chapter.authors)
         texts, opening = dict(found.texts), found.opening
         if texts and not wanted.topics and any(isinstance(part, Added) for part in skeleton.parts[1:]):
             # Nothing but its place tells the opening from the rest: it is the first paragraph, if the text begins so.
@@ -276,28 +266,24 @@ class DraftFile:
         self._unwritten.clear()
 
     def _keep_names(self) -> None:
-        """Follow cited passages and retitled headings; keep apart what sections, but no person, define."""
+        """Follow cited passages; keep apart what sections, but no person, define."""
         numbers = [section.number for section in self.chapter.outline.sections]
         taken: dict[str, str] = {}
         for number in sorted(
             numbers, key=lambda number: (not self.edited(number), number)
         ):  # the same whoever is first
             text, stamp = self.texts[number], self._stamps.get(number)
-            own = stamp is not None and not self.edited(number)
-            new = self._relinked(text)
-            if own:
-                new = names.apart(renewed(new, self.chapter.known_passages(number)), taken, keep=self.chapter.names)
-            if new != text:
-                self.texts[number] = new
-                self._unwritten.add(number)
-            if stamp is not None and own:
-                self._stamps[number] = replace(stamp, text=text_hash(new))
-            taken |= {d.name: d.content for d in names.definitions(new) if d.name not in self.chapter.names}
+            if stamp is not None and not self.edited(number):
+                new = names.apart(renewed(text, self.chapter.known_passages(number)), taken, keep=self.chapter.names)
+                if new != text:
+                    self.put_on(number, new)
+            definitions = names.definitions(self.texts[number])
+            taken |= {d.name: d.content for d in definitions if d.name not in self.chapter.names}
 
     def _rendered(self) -> tuple[str, bool]:
         """The draft's text, and whether a person's edits are in it."""
         former, chapter = self._former, self.chapter
-        arrangement, edited = self._arrangement()
+        arrangement, edited = self._arrangement(self.texts)
         text, starts = self._text(arrangement, self.texts)
         titles = {number: anchor(one.title) for number, one in chapter.skeletons.items()}
         stamps = {n: replace(one, name=titles.get(n, one.name)) for n, one in self._stamps.items() if n in starts}
@@ -319,57 +305,32 @@ class DraftFile:
         )
         return whole, any(edited) or any(map(self.edited, self.texts))
 
-    def _arrangement(self) -> tuple[Arrangement, Sequence[bool]]:
-        """The document for the sections to go into, and which parts of it a person edited: these stay, but for links to
-        headings with another title, and so do their sections that the outline does not have."""
+    def _arrangement(self, texts: Mapping[int, str]) -> tuple[Arrangement, Sequence[bool]]:
+        """The document for the sections' texts to go into, and which parts of it a person edited: these stay, and so do
+        their sections that the outline does not have. A table of contents has the titles that the texts have."""
         former, chapter = self._former, self.chapter
         arrangement, edited = chapter.arrangement, former.rest_edited if former else ()
-        if former is not None:
-            theirs = [number for number in former.sections if number not in chapter.skeletons and self.edited(number)]
-            if chapter.layout == "numbered":
-                head, footer = (former.pieces[at] if edited[at] else arrangement.pieces[at] for at in (0, -1))
-                arrangement = arrangement._replace(pieces=(head, *chapter.skeletons, *theirs, footer))
-            elif any(edited) or theirs:
-                arrangement, edited = chapter.arranged(Page(former.whole), former.starts), (True,)
-        pieces = (self._relinked(piece) if isinstance(piece, str) else piece for piece in arrangement.pieces)
-        return arrangement._replace(pieces=tuple(pieces)), edited
+        own = [*former.sections] if former else []
+        theirs = [n for n in own if n in texts and n not in chapter.skeletons and self.edited(n)]
+        if chapter.layout == "numbered":
+            numbers = (*chapter.skeletons, *theirs)
+            titles = [without_attributes(texts[number].partition("\n")[0].lstrip("# ")) for number in numbers]
+            pieces = [with_contents(str(arrangement.pieces[0]), titles, chapter.language), arrangement.pieces[-1]]
+            head, footer = (former.pieces[at] if former and edited[at] else pieces[at] for at in (0, -1))
+            arrangement = arrangement._replace(pieces=(head, *numbers, footer))
+        elif former and (any(edited) or theirs):
+            arrangement, edited = chapter.arranged(Page(former.whole), former.starts), (True,)
+        return arrangement, edited
 
     def document(self, texts: Mapping[int, str]) -> str:
         """The document with these texts of its sections, without the hidden line."""
-        return self._text(self._arrangement()[0], texts)[0]
+        return self._text(self._arrangement(texts)[0], texts)[0]
 
     def _text(self, arrangement: Arrangement, texts: Mapping[int, str]) -> Assembled:
         whole = assembled(arrangement, texts)
         if self.chapter.layout == "keep":
             return whole
         return whole._replace(text=self._mark + f"{whole.text.rstrip()}\n".replace("\n", self._newline))
-
-    def _relinked(self, text: str) -> str:
-        """The text with its links to headings that have another title leading to them, under that title."""
-        anchors = {name: now.anchor for name, (_, now) in self.moved.items()}
-        titles = {name: (was.title, now.title) for name, (was, now) in self.moved.items()}
-        return relinked(text, anchors, posixpath.basename(self.chapter.outline.source), titles)
-
-    @property
-    def _authors(self) -> list[str]:
-        """The author's blocks as they are in the draft."""
-        return [self._relinked(text) for text in self.chapter.authors]
-
-    def _note_retitled(self) -> None:
-        """Look for the headings of edited sections that have another title than the tool's."""
-        self._retitled = []
-        for number, text in self.texts.items():
-            if self.edited(number) and number in self.chapter.skeletons and not self.chapter.translated:
-                own, now = SectionText(self.chapter.skeletons[number]).bare, Page(text).headings
-                pairs = retitled_headings(Page(own).headings, now, {0: 0} if now else {})
-                self._retitled += [(number, *pair) for pair in pairs]
-        self._note_moved([(own, now) for _, own, now in self._retitled])
-
-    def _note_moved(self, retitled: Sequence[tuple[Heading, Heading]]) -> None:
-        """Have links follow headings; those that had followed them elsewhere come back."""
-        there = anchors(self.texts.values()) if retitled else set()
-        moved = {was.anchor: (was, now) for was, now in retitled if was.anchor not in there}
-        self.moved = {name: pair for name, pair in self.moved.items() if pair[1].anchor not in moved} | moved
 
     @cached_property
     def _kept_source(self) -> str:
@@ -429,7 +390,7 @@ class DraftFile:
         changed = frozenset(
             n for n, s in former.stamps.items() if n not in keys or "outline" in differences(s.key, keys[n])
         )
-        former, carried = with_topics_moved(former, chapter.named, self._authors, changed)
+        former, carried = with_topics_moved(former, chapter.named, self.chapter.authors, changed)
         for number, one in carried.items():
             former = former.having(number, *self._with(former, number, one))
         for number, text in former.sections.items():
@@ -441,7 +402,6 @@ class DraftFile:
                 self._stamps.pop(number, None)
                 self._stamps |= {} if stamp is None else {number: stamp}
         self._former = former
-        self._note_retitled()
 
     def _with(self, former: Draft, number: int, carried: Carried) -> tuple[str, Stamp | None]:
         """A section with the topics that came to it from others. It is edited where any of them was."""
@@ -454,7 +414,7 @@ class DraftFile:
                 heading = f"{'#' * skeleton.body_level} {title}"
                 whole = inserted(whole, slot, named.topics, f"{heading}\n\n{body}")
             return whole, stamp
-        own = bodies(whole, named.topics, self._authors)
+        own = bodies(whole, named.topics, self.chapter.authors)
         carried_over = {slot: body for slot, body in carried.texts.items() if body}
         text = SectionText(skeleton.opened(own.opening or None), {**own.texts, **carried_over})
         whole = text.render()
@@ -568,14 +528,11 @@ class DraftFile:
         if whole:
             skeletons = chapter.skeletons.items()
             revised = {text: texts[number] for number, one in skeletons for text in one.revised_texts}
-            for number, now in ((number, now) for number, own, now in self._retitled if own.line == 0):
-                message = f"the outline calls it {excerpt(chapter.skeletons[number].title)}: {excerpt(now.title)}"
-                remedy = "give the section this title in the outline, too, or the heading the outline's"
-                found += (finding("unknown-heading", number, now.line + 1, message, remedy=remedy),)
-            source = [replace(block, text=self._relinked(block.text)) for block in chapter.source_blocks]
             titles = [title for one in chapter.skeletons.values() for title in (one.title, *one.topics)]
             written = (*titles, *CONTENTS_TITLES.values())
-            found += source_findings(source, self.result, layout=chapter.layout, revised=revised, outlined=written)
+            found += source_findings(
+                chapter.source_blocks, self.result, layout=chapter.layout, revised=revised, outlined=written
+            )
         return not_ignored(found, texts, chapter.ignored)
 
 
