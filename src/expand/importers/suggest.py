@@ -11,13 +11,12 @@ to write JSON by itself, and the prompt alone elsewhere. It is checked in any ca
 
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from expand.budget import Balance
 from expand.client.client import BudgetedClient
@@ -41,7 +40,7 @@ from expand.importers.import_run import (
     require_id,
 )
 from expand.importers.lengths import Length
-from expand.importers.proposal import LONGEST, Proposal, ProposedSection, id_of_file, read_headings, scaled, tidy
+from expand.importers.proposal import Proposal, ProposedSection, id_of_file, read_headings, scaled, tidy
 from expand.importers.text_patterns import plain
 from expand.ledger import Ledger, Order
 from expand.llm.profile import Profile, quoted, strict_object, subject
@@ -49,8 +48,10 @@ from expand.llm.types import Address, Answer
 from expand.markdown import sanitize
 from expand.markdown.matching import title_key, unnumbered
 from expand.outline import LINES_A_TOPIC
+from expand.outline.reading import OUTLINE
 from expand.prompts.context import LANGUAGE_NAMES, SuggestionContext
 from expand.schema import Json
+from expand.schema.input_file import InputFile
 from expand.settings import Settings
 from expand.workspace import Workspace, read_text
 
@@ -63,7 +64,6 @@ MAX_CHAPTERS = 60
 MAX_TOPICS = 8
 LINES_PER_SECTION = 40
 """The least that sections may have on average."""
-_SHOWN = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -358,23 +358,38 @@ def _quoted(text: str) -> str:
 
 
 def parse_answer(text: str, wanted: SectionCount) -> tuple[tuple[ProposedSection, ...], tuple[str, ...]]:
-    """The sections in an answer, none where it cannot be read, and all that is wrong with it, each with its remedy."""
-    bare = _object_in(text)
+    """The sections in an answer, none where it cannot be read, and all that is wrong with it, each with its remedy: what
+    an outline may not hold, too."""
+    bare, file = _object_in(text), InputFile("the answer")
     try:
         try:
             answer = json.loads(bare)
         except ValueError:
             answer = json.loads(_mended(bare))
+        given = answer.get("sections") if isinstance(answer, dict) else None
+        if not isinstance(given, list) or not given:
+            return (), ('there is no list "sections"; give one, with what each is about',)
+        file.data = {"id": "x", "title": "x", "source": "x.md", "sections": [_bare(entry) for entry in given]}
+        entries = OUTLINE.check(file)["sections"]
     except (ValueError, RecursionError) as error:
         said = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
         return (), (f"it is no JSON object ({said}); answer with one and nothing else",)
-    given = answer.get("sections") if isinstance(answer, dict) else None
-    if not isinstance(given, list) or not given:
-        return (), ('there is no list "sections"; give one, with what each is about',)
-    faults: list[str] = []
-    read = (_section(entry, f"section {number}", faults) for number, entry in enumerate(given, 1))
-    sections = tuple(section for section in read if section is not None)
-    return sections, (*faults, *(_across(sections, wanted) if sections else ()))
+    faults = [f"{one.what}; {one.remedy}" for one in file.problems]
+    sections = []
+    for number, entry in enumerate(entries, 1):
+        if entry is None or "title" not in entry:
+            continue
+        topics = tuple(filter(None, entry.get("topics", ())))
+        if not topics or len(topics) > MAX_TOPICS:
+            faults.append(f"section {number} has {len(topics)} topics; give 2 to 6, as texts")
+        length = Length(int(entry["lines"]), "lines") if "lines" in entry else None
+        sections.append(ProposedSection(title=entry["title"], length=length, topics=topics[:MAX_TOPICS]))
+    if sections and not wanted.least <= len(sections) <= wanted.most:
+        count = f"{wanted.least} to {wanted.most}" if wanted.least < wanted.most else wanted.most
+        faults.append(f"there are {len(sections)} sections; give {count}")
+    keys = {title_key(section.title) for section in sections}
+    missing = [heading for heading in wanted.headings if sections and title_key(heading) not in keys]
+    return tuple(sections), (*faults, *(f"the section {one!r} of the document is missing; keep it" for one in missing))
 
 
 def _object_in(text: str) -> str:
@@ -393,56 +408,15 @@ def _mended(text: str) -> str:
     return re.sub(r",(\s*[}\]])", r"\1", text)
 
 
-def _section(entry: object, called: str, faults: list[str]) -> ProposedSection | None:
-    if not isinstance(entry, dict):
-        faults.append(f"{called} is no object; give it title, lines and topics")
-        return None
-    title = _text(entry.get("title"))
-    if not title:
-        faults.append(f"{called} has no title; give it one")
-        return None
-    called = f"{called} ({title[:_SHOWN]})"
-    lines = entry.get("lines")
-    if isinstance(lines, bool) or not isinstance(lines, int | float) or not 1 <= lines <= 10**6:
-        faults.append(f'{called}: "lines" is {json.dumps(lines)[:_SHOWN]}; give a number above 0')
-        lines = None
-    given = entry.get("topics")
-    texts = [_text(topic) for topic in given] if isinstance(given, list) else []
-    topics = tuple(topic for topic in texts if topic)
-    if not topics or len(topics) < len(texts):
-        faults.append(f"{called}: topics are missing or empty; give 2 to 6, as texts")
-    if len(topics) > MAX_TOPICS:
-        faults.append(f"{called} has {len(topics)} topics; give at most {MAX_TOPICS}")
-    for name, text in (("the title", title), *(("a topic", topic) for topic in topics)):
-        if len(text) > LONGEST:
-            faults.append(f"{called}: {name} has {len(text)} characters; give a few words")
-    length = Length(round(lines), "lines") if isinstance(lines, int | float) else None
-    return ProposedSection(title=title, length=length, topics=topics[:MAX_TOPICS])
-
-
-def _text(value: object) -> str:
-    """A text without numbering and Markdown, on one line; "" for what is none."""
-    if not isinstance(value, str):
-        return ""
-    line = " ".join(value.split())
-    return plain(unnumbered(plain(line.lstrip("#").strip()))) or plain(line)
-
-
-def _across(sections: Sequence[ProposedSection], wanted: SectionCount) -> Iterator[str]:
-    if not wanted.least <= len(sections) <= wanted.most:
-        count = f"{wanted.least} to {wanted.most}" if wanted.least < wanted.most else wanted.most
-        yield f"there are {len(sections)} sections; give {count}"
-    titles = [section.title for section in sections]
-    for title in _repeated(titles):
-        yield f"the title {title[:_SHOWN]!r} is given twice; say it once"
-    keys = set(map(title_key, titles))
-    for heading in wanted.headings:
-        if title_key(heading) not in keys:
-            yield f"the section {heading[:_SHOWN]!r} of the document is missing; keep it"
-    for topic in _repeated([topic for section in sections for topic in section.topics]):
-        yield f"the topic {topic[:_SHOWN]!r} is given twice; leave it in one section"
-
-
-def _repeated(texts: Sequence[str]) -> list[str]:
-    counts = Counter(map(title_key, texts))
-    return [text for text in texts if counts.pop(title_key(text), 0) > 1]
+def _bare(value: object) -> Any:
+    """What an answer says of a section, its texts on one line and without numbering and Markdown."""
+    match value:
+        case str():
+            line = " ".join(value.split())
+            return plain(unnumbered(plain(line.lstrip("#").strip()))) or plain(line)
+        case list():
+            return [_bare(item) if isinstance(item, str) else item for item in value]
+        case dict():
+            said = {key: _bare(value.get(key)) for key in ("title", "lines", "topics")}
+            return {key: one for key, one in said.items() if key != "topics" or (one and isinstance(one, list))}
+    return value
