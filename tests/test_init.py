@@ -212,12 +212,10 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         "outlines/pipes.yaml": "# half done\n",
     }
     before = {path: path.read_bytes() for path in plant(tmp_path, mine).rglob("*") if path.is_file()}
-    founded = create_workspace(tmp_path, prompts=True)
+    founded = create_workspace(tmp_path)
     assert set(founded.kept) == set(mine)
     assert {path: path.read_bytes() for path in before} == before
-    again = create_workspace(tmp_path, prompts=True)
-    assert again.written == ()
-    assert "prompts/section.j2" in founded.written
+    assert create_workspace(tmp_path).written == ()
 
 
 def test_schemas_are_renewed_and_nothing_else(tmp_path: Path) -> None:
@@ -245,14 +243,6 @@ def test_chapters_keep_the_ids_that_the_book_has_for_their_documents(tmp_path: P
     assert "outlines/ch9.yaml" in again.written
     assert "outlines/signals.yaml" not in again.written
     assert again.further is None
-
-
-def test_templates_of_one_s_own_stay_when_the_others_are_copied(tmp_path: Path) -> None:
-    plant(tmp_path, {"prompts/section.j2": "mine"})
-    founded = create_workspace(tmp_path, prompts=True)
-    assert (tmp_path / "prompts" / "section.j2").read_text() == "mine"
-    assert "prompts/system.j2" in founded.written
-    assert "prompts/section.j2" not in founded.written
 
 
 def test_what_the_tool_keeps_for_itself_stays_out_of_version_control(tmp_path: Path) -> None:
@@ -284,7 +274,6 @@ def test_the_command_in_a_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyP
     result = init("new book")
     assert "No documents found: a first chapter was made to start with." in result.stdout
     assert "  1. cd 'new book'\n" in result.stdout
-    assert "is a workspace too; commands in this folder use the new one" in result.stderr
     assert verdict(Workspace(root=tmp_path / "new book")) == (1, [])
 
 
@@ -355,7 +344,6 @@ def test_finished_pages_stubs_and_what_fits_their_kind(tmp_path: Path) -> None:
         "docs/about.md": '--8<-- "CONTRIBUTING.md"\n',
         "docs/cli.md": "# Command line\n\n::: mkdocs-click\n    :module: pipes.cli\n",
         "docs/ref/half.md": "# Half\n\n## One\n\n{{#include one.md}}\n\n## Two\n",
-        "docs/topics.md": "# By topic\n\n## Pipes\n\n- [Read](api/read.md#x)\n- [B](b.md)\n\n## Else\n\n* [Us](a.md)\n",
         "docs/links.md": "# Links\n\n## Pipes\n\n- [Read](api/read.md)\n- Writing\n",
         "docs/2.0-announcement.md": "# 2.0\n\n## New\n",
         "docs/note.md": "!!! note\n\n    Not yet.\n",
@@ -376,7 +364,6 @@ def test_finished_pages_stubs_and_what_fits_their_kind(tmp_path: Path) -> None:
         "about.md": ("chapter", True, 1),
         "cli.md": ("chapter", True, 4),
         "ref/half.md": ("reference", False, 200),
-        "topics.md": ("chapter", True, 10),
         "links.md": ("chapter", False, 600),
         "2.0-announcement.md": ("changelog", True, 3),
         "note.md": ("chapter", False, 600),
@@ -386,7 +373,7 @@ def test_finished_pages_stubs_and_what_fits_their_kind(tmp_path: Path) -> None:
     assert made.first == "nearly"
     assert [s.lines for s in made.workspace.outline("done").sections] == [4, 4]
     assert [c.id for c in made.workspace.book().chapters if c.finished] == [
-        "2.0-announcement", "about", "CHANGELOG", "cli", "done", "team", "topics",
+        "2.0-announcement", "about", "CHANGELOG", "cli", "done", "team",
     ]  # fmt: skip
 
 

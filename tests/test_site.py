@@ -34,7 +34,6 @@ TREES: dict[str, tuple[dict[str, str], str, list[str]]] = {
             "website/sidebars.js": "module.exports = { docs: ['signals-id', { label: 'x', items: ['guide/pipes'] }] }",
             "docs/signals.mdx": "---\nid: signals-id\n---\n# S\n",
             "docs/guide/02-pipes.md": "# P\n",
-            "docs/late/_category_.json": '{"label": "Late", "position": 2}',
             "docs/late/a.md": "---\nsidebar_position: 2\n---\n# A\n",
             "docs/late/b.md": "---\nsidebar_position: 1\n---\n# B\n",
             "docs/zero.md": "---\nsidebar_position: 1\n---\n# Z\n",
@@ -126,13 +125,11 @@ def test_translations_are_no_chapters_unless_their_language_is_asked_for(tmp_pat
     assert "docs/zh/a.md" in [c.source for c in find_tree(root, language="zh").chapters]
 
 
-def test_of_several_sites_the_largest_is_taken_and_the_others_are_named(tmp_path: Path) -> None:
+def test_of_several_sites_the_first_is_taken_and_the_others_are_named(tmp_path: Path) -> None:
     tree = find_tree(
-        plant(
-            tmp_path, {"a/mkdocs.yml": "", "a/docs/x.md": "", "b/mkdocs.yml": "", "b/docs/x.md": "", "b/docs/y.md": ""}
-        )
+        plant(tmp_path, {"a/mkdocs.yml": "", "a/docs/x.md": "", "b/mkdocs.yml": "", "b/docs/x.md": "", "b/docs/y.md": ""})
     )
-    assert (tree.documents, tree.others) == ("b/docs", ("a",))
+    assert (tree.documents, tree.others) == ("a/docs", ("b",))
 
 
 def test_rest_is_counted_and_no_chapter(tmp_path: Path) -> None:

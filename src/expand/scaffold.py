@@ -39,7 +39,6 @@ from expand.markdown import blocks, lines, matching
 from expand.markdown.languages import detected
 from expand.outline.reading import BOOK, OUTLINE, is_language, source_mistake
 from expand.paths import DATA
-from expand.prompts.rendering import eject_templates, template_files
 from expand.settings import SETTINGS
 from expand.workspace import MARKER, STATE, Workspace, read_text, write_atomically
 
@@ -57,9 +56,6 @@ _INCLUDE = re.compile(
     | \{%-?[ ]include | [`~]{3,}\{(?:literal)?include\} )"""
 )
 """Text from elsewhere: snippets of MkDocs, its ``::: module`` directives, mdBook's, Jinja's and MyST's includes."""
-_LINK_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d+\.)[ \t]+\[[^\]]*\]\([^)]*\)[ \t]*")
-LEAST_LINKS = 3
-"""A page of so many items that are links, and of more such than other lines, is a list of links."""
 _KINDS: tuple[tuple[PageKind, re.Pattern[str]], ...] = (
     (
         "changelog",
@@ -89,12 +85,11 @@ def page_state(text: str, file: str) -> PageState:
     """The state of a document by its text and its path.
 
     A stub has headings with little text, or a placeholder. What is made of components, includes or HTML alone has no
-    text to miss; neither has what is not there, a page whose headings each have an include or a directive that
-    makes the text, nor a list of links."""
+    text to miss; neither has what is not there, nor a page whose headings each have an include or a directive
+    that makes the text."""
     kind: PageKind = next((kind for kind, pattern in _KINDS if pattern.search(file)), "chapter")
     page = Page(text)
     words, placeholders, included, other = 0, 0, 0, False
-    rows: list[str] = []
     for span in page.spans:
         what = span.block.kind if span.block else span.kind
         if span.block is not None and is_placeholder(span.block):
@@ -103,13 +98,10 @@ def page_state(text: str, file: str) -> PageState:
             included += 1
         elif what not in ("heading", "fence", "code", "html", "mark", "front-matter", "blank"):
             words += matching.size(span.text)[0] + matching.cjk_letters(span.text) // 2
-            rows += [row for row in span.text.splitlines() if row.strip()]
         other = other or what in ("html", "fence") or (what == "container" and span.text.lstrip().startswith("<"))
-    links = sum(_LINK_ITEM.fullmatch(row) is not None for row in rows)
     finished = (
         kind == "changelog"
         or (other and not page.headings and words < WORDS_A_PAGE)
-        or LEAST_LINKS <= links > len(rows) - links
         or (not placeholders and 0 < included >= len(page.headings))
         or (not placeholders and words >= max(WORDS_A_PAGE, WORDS_A_HEADING * len(page.headings)))
     )
@@ -137,7 +129,6 @@ _LOCALE = re.compile(rf"(?:{_LANGUAGES})(?:[-_][A-Za-z]{{2,4}})?")
 _LOCALE_ENDING = re.compile(rf"(?P<name>.+)[._-](?P<locale>(?:{_LANGUAGES})(?:[-_][A-Za-z]{{2,4}})?)\.\w+")
 _FRONT_ID = re.compile(r"""(?m)^id:[ \t]*["']?([^"'\r\n]+?)["']?[ \t]*\r?$""")
 _POSITION = re.compile(r"(?m)^[ \t]*(?:sidebar_position|nav_order|weight|order):[ \t]*(\d+(?:\.\d+)?)")
-_FOLDER_POSITION = re.compile(r"(?m)^\s*\"?position\"?\s*:\s*([\d.]+)")
 _ANOTHER_SCRIPT = re.compile(r"(?i)-(?:[a-z]{4}|tw|hk|mo|br)\b")
 HEAD = 4_000
 """Characters of a document in which its front matter is read."""
@@ -227,23 +218,13 @@ def find_tree(root: Path, *, language: str | None = None, site: Site | None = No
 
 
 def _site(root: Path) -> tuple[Site, Sequence[Site]]:
-    """The site in a folder, or the largest of those that are the fewest folders below it; and the others."""
-
-    def size(site: Site) -> int:
-        """How many documents a site has, 0 for one that is not to be used."""
-        try:
-            folder = site.configuration().folder
-        except InputError:
-            return 0
-        return len(_documents(folder)[0]) if _inside(root, folder) is not None else 0
-
+    """The first of the sites that are the fewest folders below a folder, and the others."""
     level = [root]
     for _ in range(SITE_DEPTH + 1):
         if found := [site for site in map(site_at, level) if site is not None]:
-            first, *others = sorted(found, key=lambda site: (-size(site), site.folder))
-            return first, others
-        below = [folder for above in level for folder in above.glob("[!.]*/") if folder.name not in _NO_SITES]
-        level = [folder for folder in below if not folder.is_symlink()]
+            return found[0], found[1:]
+        below = (folder for above in level for folder in above.glob("[!.]*/") if folder.name not in _NO_SITES)
+        level = sorted(folder for folder in below if not folder.is_symlink())
     return Site(PLAIN, root), ()
 
 
@@ -276,32 +257,22 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
 
 
 def _without_translations(files: Sequence[str], language: str) -> tuple[list[str], Mapping[str, int]]:
-    """The files in one language, and how many there are in each of the others.
+    """The files in one language, and how many there are in each of the others: those in a folder that is named as a
+    locale, and those that are named as another one with a locale behind the name.
 
-    A folder that is named as a locale holds a translation if a quarter of its files stand in the main language too: in
-    the folder of ``language``, else outside of such folders, else in that of English or the largest. A file that is
-    named as another one, with a locale behind the name, is a translation of it."""
-    groups: dict[str, set[str]] = {}
-    for file in files:
-        first, _, rest = file.partition("/")
-        if rest and _LOCALE.fullmatch(first):
-            groups.setdefault(first, set()).add(rest)
-    outside = {file for file in files if file.partition("/")[0] not in groups}
-
-    def is_copy(rest: set[str], of: set[str]) -> bool:
-        return 4 * len(rest & of) >= len(rest)
-
-    main = next((one for one in (language, language[:2]) if one in groups), "")
-    if not main and groups and not any(is_copy(rest, outside) for rest in groups.values()):
-        main = "en" if "en" in groups else max(groups, key=lambda one: len(groups[one]))
-    here = groups.get(main, outside)
-    copies = Counter({one: len(rest) for one, rest in groups.items() if one != main and is_copy(rest, here)})
-    names, kept = set(files), []
+    The language is ``language`` where a folder is named so, else that of the files outside of such folders, or of most
+    files where fewer are outside."""
+    parts = {file: file.split("/", 1) for file in files}
+    folders = Counter(first for first, *rest in parts.values() if rest and _LOCALE.fullmatch(first))
+    main = next((one for one in (language, language[:2]) if one in folders), "")
+    if not main and folders and max(folders.values()) > len(files) - folders.total():
+        main = "en" if "en" in folders else folders.most_common(1)[0][0]
+    copies, kept = Counter({one: count for one, count in folders.items() if one != main}), []
     for file in files:
         ending = _LOCALE_ENDING.fullmatch(file)
-        if ending and f"{ending['name']}{PurePosixPath(file).suffix}" in names:
+        if ending and f"{ending['name']}{PurePosixPath(file).suffix}" in parts:
             copies[ending["locale"]] += 1
-        elif file.partition("/")[0] not in copies:
+        elif (first := parts[file][0]) == main or first not in folders:
             kept.append(file)
     return kept, copies
 
@@ -327,17 +298,10 @@ def _ordered(site: Site, stated: Configuration, files: Sequence[str]) -> list[Su
         return list(found.values())
     rest = [file for file in files if file not in found and (generator is not PLAIN or not _NO_CHAPTERS.match(file))]
     positions = {file: float(own[1]) if (own := _POSITION.search(heads[file])) else math.inf for file in rest}
-    folders = {}
-    for folder in {folder for file in rest for folder in PurePosixPath(file).parents}:
-        # What Docusaurus' file of a folder says of its place; the last one without it.
-        said = (stated.folder / folder / f"_category_.{ending}" for ending in ("json", "yml", "yaml"))
-        own = _FOLDER_POSITION.search(next((text_of(path) for path in said if path.is_file()), ""))
-        folders[folder] = float(own[1]) if own else math.inf
 
     def place(file: str) -> list[tuple[float, list[tuple[int, int, str]]]]:
-        path = PurePosixPath(file)
-        above = [(folders[folder], _natural(folder.name)) for folder in (*reversed(path.parents),)[1:]]
-        return [*above, (positions[file], _natural(path.name))]
+        *above, name = PurePosixPath(file).parts
+        return [*((math.inf, _natural(folder)) for folder in above), (positions[file], _natural(name))]
 
     return [*found.values(), *(SummaryEntry("", file) for file in sorted(rest, key=place))]
 
@@ -387,8 +351,7 @@ _GENERATED = frozenset({f"outlines/{SCHEMA_FILE}", f"outlines/{BOOK_SCHEMA_FILE}
 class NewWorkspace:
     """What was made: ``written``, ``renewed`` and ``kept`` are paths from the workspace's root.
 
-    ``first`` is the chapter to start with, which has an outline; ``above`` is a workspace that this one lies in,
-    ``further`` a document to import more outlines from."""
+    ``first`` is the chapter to start with, which has an outline, ``further`` a document to import more outlines from."""
 
     workspace: Workspace
     tree: DocsTree
@@ -396,17 +359,16 @@ class NewWorkspace:
     renewed: tuple[str, ...]
     kept: tuple[str, ...]
     first: str
-    above: Path | None
     further: str | None
 
 
 def create_workspace(
-    root: Path, *, title: str | None = None, language: str | None = None, every: bool = False, prompts: bool = False
+    root: Path, *, title: str | None = None, language: str | None = None, every: bool = False
 ) -> NewWorkspace:
     """Makes ``root`` a workspace; where it is a folder that a site generator builds, the folder above it, as
     ``workspace_folder`` says. Raises ``InputError``.
 
-    ``every`` writes an outline for each chapter, not just for the first; ``prompts`` copies the templates."""
+    ``every`` writes an outline for each chapter, not just for the first."""
     if root.exists() and not root.is_dir():
         raise InputError("this is a file", remedy="name a folder", place=Place(path=root))
     root, site = workspace_folder(root)
@@ -432,17 +394,11 @@ def create_workspace(
         if what != "kept":
             write_atomically(path, text, private=own)
         done[what].append(name)
-    if prompts:
-        # Only the templates that do not exist: init changes no file.
-        missing = [file for file in template_files(workspace) if file.own is None and file.packaged]
-        done["written"] += eject_templates(workspace, missing, force=False)
-    above = next((folder for folder in root.resolve().parents if (folder / MARKER).is_file()), None)
     return NewWorkspace(
         workspace=workspace,
         tree=tree,
         first=first.id,
-        above=above,
-        further=_further(tree, chapters, first.id, workspace.chapter_ids()),
+        further=_further(tree, chapters, workspace.chapter_ids()),
         **{what: tuple(names) for what, names in done.items()},
     )
 
@@ -476,13 +432,10 @@ def _under_known_ids(workspace: Workspace, chapters: tuple[TreeChapter, ...]) ->
     return tuple(one._replace(id=known[one.source] if one.source in known else next(free)) for one in chapters)
 
 
-def _further(tree: DocsTree, chapters: Sequence[TreeChapter], first: str, outlined: Sequence[str]) -> str | None:
+def _further(tree: DocsTree, chapters: Sequence[TreeChapter], outlined: Sequence[str]) -> str | None:
     """A document that more outlines can be imported from: the listing, else the next chapter's own."""
     rest = [chapter.source for chapter in chapters if chapter.id not in outlined and chapter.exists]
-    if rest and tree.listing is not None and tree.listing.endswith(".md"):
-        return tree.listing
-    start = next(at for at, chapter in enumerate(chapters) if chapter.id == first)
-    return next((one.source for one in chapters[start:] if one.source in rest), rest[0] if rest else None)
+    return tree.listing if rest and tree.listing and tree.listing.endswith(".md") else next(iter(rest), None)
 
 
 def _first(chapters: tuple[TreeChapter, ...]) -> TreeChapter:

@@ -20,7 +20,6 @@ def init(
     title: Annotated[str | None, typer.Option("--title", help="The book's title, if not the one found.")] = None,
     language: Annotated[str | None, typer.Option("--language", help="The book's language, such as en or zh.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Write an outline for every chapter, not just one.")] = False,
-    prompts: Annotated[bool, typer.Option("--eject-prompts", help="Copy the templates too, to change them.")] = False,
 ) -> None:
     """Make a workspace in an empty folder or around a docs tree.
 
@@ -28,7 +27,7 @@ def init(
     files. No file that exists is changed, except the generated schemas, which are renewed."""
     if language is not None and not is_language(language):
         raise InputError(f"--language is {language!r}", remedy="give a code such as en or zh")
-    made = create_workspace(folder, title=title, language=language, every=every, prompts=prompts)
+    made = create_workspace(folder, title=title, language=language, every=every)
     _show(made, folder)
 
 
@@ -47,8 +46,6 @@ def _show(made: NewWorkspace, folder: Path) -> None:
     for state, names in (("written", made.written), ("renewed", made.renewed), ("kept", made.kept)):
         for name in names:
             typer.echo(f"  {state:<7}  {name}")
-    if made.above is not None:
-        warn(f"{made.above} is a workspace too; commands in this folder use the new one")
     command = shell_command()
     if not command.ours and command.found is not None:
         warn(f"`expand` in this shell is {command.found}, another program; type {command.name}")
