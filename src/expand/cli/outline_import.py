@@ -1,7 +1,7 @@
 """``expand outline import``: outlines from documents, and from what the author model proposes."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -98,7 +98,6 @@ def import_(
     What was understood is shown before anything is written. With --suggest the author model proposes the sections,
     under the same budget and ledger."""
     opened = workspace_of(context)
-    _refuse_given(context, *((reading._fields, "with") if suggested else ((*buying._fields, "fresh"), "without")))
     request = ImportRequest(
         kind=require_choice("--from", reading.kind, KINDS), per=dict(_per(reading)), **writing._asdict()
     )
@@ -115,14 +114,6 @@ def import_(
     result = attended(suggestion.buy, settings)
     _show_suggestion(opened, result, as_json=as_json)
     raise typer.Exit(result.exit_code)
-
-
-def _refuse_given(context: typer.Context, names: Sequence[str], how: str) -> None:
-    """Refuses options that have no effect."""
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
-            raise InputError(f"{parameter.opts[0]} has no effect {how} --suggest", remedy="leave it out")
 
 
 def _per(reading: Reading) -> Iterator[tuple[Unit, Length]]:

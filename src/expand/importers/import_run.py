@@ -42,8 +42,6 @@ _NO_DOCUMENTS = frozenset({".yml", ".yaml", ".toml", ".json", ".html", ".py", ".
 _MAX_TITLE_ID = 40
 """Characters of an id that is made of a title."""
 _CALLED_PLAN = re.compile(r"(?i)(?:^|[\W_])(?:plans?|outlines?|to-?do)(?:$|[\W_])|提纲|大纲|计划|规划|待办")
-_NUMBER_ALONE = re.compile(r"(?i)[a-z]* ?\d+")
-"""A title made of the name of a file that has none, such as "Chapter15"."""
 _TASK = re.compile(r"(?m)^[ \t>]*(?:[-*+]|\d+[.)]) \[[ xX]\] ")
 
 
@@ -153,12 +151,6 @@ class KnownChapters:
         root, resolved = self.workspace.root.resolve(), path.resolve()
         return shown_path(resolved, root) if resolved.is_relative_to(root) else None
 
-    def named(self, file: str) -> str:
-        """A document that a plan names, also from a folder above the workspace, as an outline names it."""
-        root = self.workspace.root.resolve()
-        places = (self.path_inside(folder / file) for folder in (root, *root.parents) if file)
-        return next((place for place in places if place and (root / place).is_file()), file)
-
     def language(self, text: str, code: str | None) -> OutlineLanguage:
         """The language of titles and topics: ``code``, else the one of the book's that fits the text's script."""
         languages = self.book.languages if self.book else ()
@@ -175,9 +167,8 @@ class KnownChapters:
         as in a workspace without any, else the title as one."""
         taken = [*(["00"] if self.is_sample else self.ids), *used]
         if taken and all(known.isascii() and known.isdecimal() for known in taken):
-            numbers = {int(known) for known in (*taken, *reserved) if known.isascii() and known.isdecimal()}
-            after = max(map(int, taken)) + 1
-            return f"{after if after not in numbers else max(numbers) + 1:0{max(map(len, taken))}d}"
+            numbers = [int(known) for known in (*taken, *reserved) if known.isascii() and known.isdecimal()]
+            return f"{max(numbers) + 1:0{max(map(len, taken))}d}"
         wanted = file_id(title.lower())[:_MAX_TITLE_ID].rstrip("-._") or "chapter"
         return all_free([wanted], (*taken, *reserved))[0]
 
@@ -304,22 +295,15 @@ def _from_summary(known: KnownChapters, document: Path, text: str) -> Iterator[P
 def _under_known_ids(known: KnownChapters, proposals: Sequence[Proposal]) -> Iterator[Proposal]:
     """The proposals under the ids that their chapters have already, and what has none under a new one.
 
-    A proposal whose id is new takes the chapter of the book that has its document, else its title, else its number
-    ("第7章", "Chapter 7"), if just one has; each chapter once."""
+    A proposal whose id is new takes the chapter of the book that has its document, else its title where not both name
+    a document, if just one has; each chapter once."""
     used, given = {proposal.id for proposal in proposals}, list[str]()
     for proposal in proposals:
-        file, title, key = known.named(proposal.file or ""), proposal.title, title_key(proposal.title)
+        file, title, key = proposal.file or "", proposal.title, title_key(proposal.title)
         free = [one for one in known.chapters if one.id not in used] if proposal.id not in known.ids else []
-        by_file = [one for one in free if file and f"/{one.source}".endswith(f"/{file}")]
-        # A chapter that has a document is not meant by a plan for another one.
-        paths = {
-            one.id: {path for path in (one.source, file) if path and known.workspace.inside(path).is_file()}
-            for one in free
-        }
-        free = [one for one in free if len(paths[one.id]) < 2]
-        by_title = [one for one in free if key in map(title_key, one.title.every())]
-        by_number = [one for one in free if proposal.id and proposal.id in map(_number, one.title.every())]
-        found = next((some[0].id for some in (by_file, by_title, by_number) if len(some) == 1), proposal.id)
+        by_file = [one for one in free if file and one.source and _is_end(*sorted((file, one.source), key=len))]
+        by_title = [one for one in free if key in map(title_key, one.title.every()) and not (file and one.source)]
+        found = next((some[0].id for some in (by_file, by_title) if len(some) == 1), proposal.id)
         if proposal.file and title == proposal.id:  # the plan gives it no title of its own
             of_book = (said for one in known.chapters if one.id == found for said in one.title.every())
             title = next(of_book, title_of_file(proposal.file))
@@ -328,19 +312,13 @@ def _under_known_ids(known: KnownChapters, proposals: Sequence[Proposal]) -> Ite
         yield replace(proposal, id=given[-1], title=title, file=file or None)
 
 
-def _number(title: str) -> str:
-    """The number of a chapter whose title says it: "Chapter 7: Pipes"."""
-    name = chapter_name(title)
-    return name.id if name and name.strong else ""
+def _is_end(short: str, path: str) -> bool:
+    return f"/{path}".endswith(f"/{short}")
 
 
 def require_id(chapter: str) -> None:
     """Raises ``InputError`` for what ``--id`` cannot be."""
-    longest = OUTLINE.schema["properties"]["id"]["maxLength"]
-    wrong = id_mistake(chapter) if chapter else ("is empty", "give letters and digits")
-    if wrong is None and len(chapter) > longest:
-        wrong = ("is too long", f"give at most {longest} characters")
-    if wrong is not None:
+    if wrong := id_mistake(chapter or " "):
         raise InputError(f"--id {chapter!r} {wrong[0]}", remedy=wrong[1])
 
 
@@ -359,8 +337,7 @@ def _under_id(known: KnownChapters, proposals: Sequence[Proposal], chapter: str,
     if own != chapter:
         raise InputError(f"{document} is chapter {own} already", remedy=f"leave --id {chapter} out")
     book = next((one for one in known.chapters if one.id == chapter), None)
-    titles = [title for title in book.title.every() if not _NUMBER_ALONE.fullmatch(title)] if book else []
-    return replace(proposals[0], id=chapter, title=next(iter(titles), proposals[0].title))
+    return replace(proposals[0], id=chapter, title=book.title.every()[0] if book else proposals[0].title)
 
 
 def _other_id(known: KnownChapters, source: str) -> str | None:
@@ -495,9 +472,6 @@ class OutlineWriter:
             candidate = (PurePosixPath(folder) / name).as_posix()
             if free(workspace.inside(candidate)):
                 return candidate
-        numbered = [*filter(free, workspace.inside("chapters").glob(f"{proposal.id}[_-]*.md"))]
-        if len(numbered) == 1:
-            return workspace.relative(numbered[0])
         folders = {PurePosixPath(source).parent.as_posix() for source in sources.values()}
         return f"{folders.pop() if len(folders) == 1 else 'chapters'}/{PurePosixPath(name).name}"
 
