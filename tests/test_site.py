@@ -127,7 +127,9 @@ def test_translations_are_no_chapters_unless_their_language_is_asked_for(tmp_pat
 
 def test_of_several_sites_the_first_is_taken_and_the_others_are_named(tmp_path: Path) -> None:
     tree = find_tree(
-        plant(tmp_path, {"a/mkdocs.yml": "", "a/docs/x.md": "", "b/mkdocs.yml": "", "b/docs/x.md": "", "b/docs/y.md": ""})
+        plant(
+            tmp_path, {"a/mkdocs.yml": "", "a/docs/x.md": "", "b/mkdocs.yml": "", "b/docs/x.md": "", "b/docs/y.md": ""}
+        )
     )
     assert (tree.documents, tree.others) == ("a/docs", ("b",))
 

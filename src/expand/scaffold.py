@@ -351,7 +351,7 @@ _GENERATED = frozenset({f"outlines/{SCHEMA_FILE}", f"outlines/{BOOK_SCHEMA_FILE}
 class NewWorkspace:
     """What was made: ``written``, ``renewed`` and ``kept`` are paths from the workspace's root.
 
-    ``first`` is the chapter to start with, which has an outline, ``further`` a document to import more outlines from."""
+    ``first`` is the chapter to start with, ``further`` a document to import more outlines from."""
 
     workspace: Workspace
     tree: DocsTree

@@ -21,11 +21,11 @@ from expand.importers.lengths import Length, Unit
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.plan_document import Plan, read_plan
 from expand.importers.proposal import Proposal, all_free, converted, id_of_file, read_headings, settled, with_ids
-from expand.importers.text_patterns import chapter_name, file_id, number_of_file, title_of_file
+from expand.importers.text_patterns import file_id, number_of_file, title_of_file
 from expand.markdown import matching
 from expand.markdown.matching import title_key
 from expand.outline import Outline
-from expand.outline.reading import OUTLINE, id_mistake, read_outline
+from expand.outline.reading import id_mistake, read_outline
 from expand.paths import DATA
 from expand.schema.input_file import shown_path
 from expand.workspace import Workspace, read_text, write_atomically
