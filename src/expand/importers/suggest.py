@@ -358,8 +358,7 @@ def _quoted(text: str) -> str:
 
 
 def parse_answer(text: str, wanted: SectionCount) -> tuple[tuple[ProposedSection, ...], tuple[str, ...]]:
-    """The sections in an answer, none where it cannot be read, and all that is wrong with it, each with its remedy: what
-    an outline may not hold, too."""
+    """The sections in an answer, none where it cannot be read, and all that is wrong with it, each with its remedy."""
     bare, file = _object_in(text), InputFile("the answer")
     try:
         try:
