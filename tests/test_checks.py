@@ -78,12 +78,12 @@ def test_length(target: int, expected: list[str]) -> None:
 
 
 def test_fences() -> None:
-    found = check_text("Text.\n\n```rust\nfn main() {\n    let x = ;\n}\n", section=1)
+    found = check_text("Text.\n\n```rust\nfn main() {\n    let x = (1;\n}\n", section=1)
     assert [(f.kind, f.line, f.severity) for f in found] == [
         ("open-fence", 3, "blocking"),
-        ("broken-code", 5, "warning"),
+        ("broken-code", 6, "warning"),
     ]
-    assert "let x = ;" in found[1].message
+    assert "} stands where the ( of line 2 is to be closed" in found[1].message
     assert str(found[0]).startswith("section 1, line 3: the code block ```rust never ends: 4 lines")
 
 
@@ -274,9 +274,6 @@ def test_one_sentence_over_and_over_blocks() -> None:
     assert (found.severity, found.message[:10]) == ("blocking", "149 of 150")
     chinese = "内核为每个管道维护一个页面列表，并在不复制数据的情况下移动这些页面的引用。"
     assert kinds(check_text(f"{chinese}\n\n- {chinese}\n", section=1)) == ["repeats"]
-    looped = "\n\n".join(f"{start} {PROSE[0]}" for start in ("One.", "Two is new.", "Three it is then."))
-    (found,) = check_text(looped + "\n", section=1)
-    assert found.message.startswith("one sentence stands 3 times")
 
 
 def test_one_short_repetition_is_only_noted() -> None:
@@ -363,9 +360,9 @@ def test_copies_across_sections() -> None:
     texts = {1: f"## A\n\n{PROSE[0]}\n", 2: f"## B\n\n{PROSE[1]}\n\n{PROSE[0]}\n\n{PROSE[1]}\n"}
     (found,) = check_chapter(texts)
     assert (found.kind, found.section, found.line) == ("repeats", 2, 5)
-    assert found.message.startswith("1 passage or code block repeats earlier sections; the first repeats section 1")
+    assert found.message.startswith("1 of its parts stand in another section; the first in section 1: ")
     twice = {1: f"## A\n\n{PROSE[0]}\n\n{PROSE[2]}\n", 2: f"## B\n\n{PROSE[0]}\n\n{PROSE[2]}\n"}
-    assert check_chapter(twice)[0].message.startswith("2 passages or code blocks repeat earlier sections;")
+    assert check_chapter(twice)[0].message.startswith("2 of its parts stand in another section;")
 
 
 def test_copies_of_other_chapters() -> None:
@@ -374,7 +371,7 @@ def test_copies_of_other_chapters() -> None:
     others = {"drafts/04.md": f"# B\n\n{PROSE[2]}\n\n- {changed}\n", "drafts/05.md": f"{said}\n"}
     (found,) = check_chapter({1: f"## A\n\nText.\n\n{said}\n\n{PROSE[2]}\n"}, others=others)
     assert (found.kind, found.section, found.line, found.severity) == ("repeats", 1, 5, "warning")
-    assert found.message.startswith("1 passage repeats other chapters; the first repeats drafts/04.md, line 5: The")
+    assert found.message.startswith("1 of its parts stand in another chapter; the first in drafts/04.md, line 5: The")
     assert check_chapter({1: f"## A\n\n{PROSE[2]}\n"}, others=others) == (), "a short passage may stand in two chapters"
 
 
@@ -603,20 +600,6 @@ def test_three_repetitions_that_are_half_of_a_section_block(repeated: int, other
     (found,) = check_text("\n\n".join([*passages, *passages[:repeated]]) + "\n", section=1)
     assert found.message.startswith(f"{repeated} of {repeated + others} ")
     assert found.severity == severity
-
-
-@pytest.mark.parametrize(
-    ("times", "severities"), [(2, []), (3, ["warning"]), (7, ["warning"]), (8, ["blocking"]), (9, ["blocking"])]
-)
-def test_a_sentence_is_looped_from_three_times_and_blocks_from_eight(times: int, severities: list[str]) -> None:
-    text = "\n\n".join(f"{words(20, of=f'p{number}x')}. {words(8)}." for number in range(times))
-    assert [f.severity for f in check_text(text + "\n", section=1)] == severities
-
-
-@pytest.mark.parametrize(("number", "looped"), [(7, False), (8, True)])
-def test_a_short_sentence_is_not_looped(number: int, looped: bool) -> None:
-    text = "\n\n".join(f"{words(20, of=f'p{n}x')}. {words(number)} `code`." for n in range(3))
-    assert bool(check_text(text + "\n", section=1)) is looped
 
 
 @pytest.mark.parametrize(("length", "shown"), [(60, "a" * 60), (61, "a" * 59 + "…")])

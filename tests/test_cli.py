@@ -37,7 +37,7 @@ from expand.cli import main
 from expand.document import draft
 from expand.ledger import Ledger
 from expand.markdown import blocks
-from expand.markdown.code import broken_code
+from expand.markdown.code import fault
 
 NOWHERE = "http://127.0.0.1:9/v1"
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -712,7 +712,7 @@ def test_code_that_was_cut_is_whole_and_closed(place: Path) -> None:
     assert blocks.open_fence(section) is None
     for block in blocks.fences(section):
         assert block.closed
-        assert broken_code("rust", block.code) is None
+        assert fault("rust", block.code) is None
 
 
 # --- stdout, stderr and exit codes -----------------------------------------------------------

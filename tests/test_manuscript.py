@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from expand.drafting.section_text import SectionText, Skeleton
 from expand.llm.types import Finish
 from expand.markdown import blocks, lines
-from expand.markdown.code import broken_code
+from expand.markdown.code import fault
 
 STOP, LENGTH = Finish.STOP, Finish.LENGTH
 LISTING = "```rust\nfn own() {}\n```"
@@ -107,7 +107,7 @@ def test_a_continuation_goes_on_in_the_block_that_was_cut() -> None:
     assert section.cut == [False]
     assert section.fence(0) == ""
     (block,) = blocks.fences(section.render())
-    assert broken_code("rust", block.code) is None
+    assert fault("rust", block.code) is None
     assert "let mut total = 0;" in block.code
     assert section.render().endswith("```\n\nDone.")
 

@@ -127,7 +127,7 @@ def test_a_shared_passage_and_a_misnamed_term_are_found_with_chapter_and_line(tm
     assert (variant["section"], variant["severity"]) == (2, "warning")
     assert draft[start + variant["line"] - 1] == "Each job queue has a limit."
     assert variant["message"] == '"job queue" is called "work queue" in chapter 01'
-    (repeated,) = [one for one in found(place, "07", "repeats") if "other chapters" in one["message"]]
+    (repeated,) = [one for one in found(place, "07", "repeats") if "another chapter" in one["message"]]
     assert (repeated["section"], draft[start + repeated["line"] - 1]) == (2, SHARED)
     document = (place / "chapters/01_beginnings.md").read_text(encoding="utf-8").split("\n")
     assert f"drafts/01.md, line {document.index(SHARED) + 1}: " in repeated["message"]

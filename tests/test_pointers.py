@@ -59,21 +59,6 @@ def test_a_review_names_section_line_and_what_is_wrong(drafted: Path, said: str,
     assert all(told in one["message"] for one in every)
 
 
-def test_neighbours_are_missed_only_at_the_ends() -> None:
-    assert found("The next section ends it.") == [
-        ("warning", 3, '"The next section" leads nowhere: this is the last one')
-    ]
-    assert found("The next section ends it.\n\n### More\n\nText.") == []
-    assert found("The previous section starts it.") == []
-    assert found("Text.", first="## Starting workers\n\nThe previous section starts it.\n")[0][2].endswith("first one")
-    assert found("The next section ends it.", around="## Appendix\n\nText.\n") == []
-
-
-def test_titles_that_no_heading_is_like_are_noted() -> None:
-    assert found('See the section "Starting the workers".') == []
-    assert found('See the section "Cleaning up afterwards".')[0][0] == "note"
-
-
 def test_names_are_looked_for_in_the_text_and_in_the_brief() -> None:
     said = "The `Flame` from section 1 draws."
     where = "points to where nothing is said of Flame; no section says it"

@@ -131,11 +131,10 @@ def undefined_references(texts: Mapping[int, str], known: Container[str]) -> Ite
 
 # --- references to sections: whether the section exists, and whether it has what is said to stand there
 
-SAME_TITLE = 0.6
-"""The least likeness of the title that a reference names and one of the chapter's headings."""
 _CHINESE = {numeral: str(number) for number, numeral in enumerate((*"一二三四五六七八九十", "十一", "十二", "十三"), 1)}
-_PLACE, _NUMBERED, _TITLED = map(matching.phrase, ("section-number", "numbered-section", "titled-section"))
-_NAMED, _NEIGHBOUR, _ELSEWHERE = map(matching.phrase, ("name-of-a-section", "neighbouring-section", "elsewhere"))
+_PLACE, _NUMBERED, _NAMED, _ELSEWHERE = map(
+    matching.phrase, ("section-number", "numbered-section", "name-of-a-section", "elsewhere")
+)
 _OF = re.compile(r"\s+(?:of|in)\s+(?!this\b|the\s+chapter\b)")
 _LINK = re.compile(r"!?\[[^\]\n]*\](?:\([^)\n]*\)|\[[^\]\n]*\])|<[^<>\n]+>")
 _OWN_NUMBER = re.compile(rf"(?:\S+\s+)?({_PLACE.pattern})")
@@ -160,16 +159,14 @@ def wrong_pointers(texts: Mapping[int, str], contents: Contents, around: Sequenc
     ``around`` is what stands outside of the sections."""
     headings = [heading for text in (*texts.values(), *around) for heading in blocks.headings(text)]
     numbers = {own[1] for heading in headings if (own := _OWN_NUMBER.match(heading.title))}
-    titles = [*(heading.title for heading in headings), *(t for own in contents.titles.values() for t in own)]
-    alone = not any(heading.level > 1 for text in around for heading in blocks.headings(text))
     for section, text in sorted(texts.items()):
         for line, sentence in blocks.sentences(text, without=_LINK):
             if _ELSEWHERE.search(sentence):
                 continue
-            missed = [*_numbered(sentence, contents, numbers), *_titled(sentence, titles)]
-            missed += _named(sentence, section, contents, texts)
-            missed += _neighbours(sentence, section, line, texts) if alone else ()
-            for match, said, severity in missed:
+            for match, said, severity in (
+                *_numbered(sentence, contents, numbers),
+                *_named(sentence, section, contents, texts),
+            ):
                 at, message = line + sentence.count("\n", 0, match.start()), f'"{excerpt(match[0])}" {said}'
                 yield finding("wrong-pointer", section, at, message, severity=severity)
 
@@ -197,14 +194,6 @@ def _exists(number: str, contents: Contents, numbers: Collection[str]) -> bool:
     )
 
 
-def _titled(sentence: str, titles: Sequence[str]) -> Iterator[_Missed]:
-    for found in _TITLED.finditer(sentence):
-        title = found["after"] or found["before"] or found["zh"]
-        several = " " in title.strip() or matching.cjk_letters(title) >= 4
-        if several and titles and matching.best_likeness(title, titles) < SAME_TITLE:
-            yield found, "leads nowhere: no heading of the chapter is like that", "note"
-
-
 def _named(sentence: str, section: int, contents: Contents, texts: Mapping[int, str]) -> Iterator[_Missed]:
     for found in _NAMED.finditer(sentence):
         name, stated = found["code"] or found["bare"] or found["zhname"], found["number"] or found["zh"]
@@ -217,17 +206,6 @@ def _named(sentence: str, section: int, contents: Contents, texts: Mapping[int, 
             where = f"it stands in section {others[0]}" if others else "no section says it"
             said = f"points to where nothing is said of {excerpt(name)}; {where}"
             yield found, said, "warning" if others else "note"
-
-
-def _neighbours(sentence: str, section: int, line: int, texts: Mapping[int, str]) -> Iterator[_Missed]:
-    for found in _NEIGHBOUR.finditer(sentence):
-        at = line + sentence.count("\n", 0, found.start())
-        rows = [heading.start + 1 for heading in blocks.headings(texts[section])]
-        back = found[0].lower().split()[-2] in ("previous", "preceding") if found["way"] else found[0][0] in "上前"
-        # The own heading of a topic, and of its section above it, are not what comes before.
-        beside = sum(row < at for row in rows) > 2 if back else any(row > at for row in rows)
-        if not beside and section == (min(texts) if back else max(texts)):
-            yield found, f"leads nowhere: this is the {'first' if back else 'last'} one", "warning"
 
 
 def _stands(name: str, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Check for text that stands there twice: passages, sentences and code blocks."""
+"""Check for text that stands there twice: passages and code blocks."""
 
 import re
 from collections import Counter
@@ -32,15 +32,11 @@ LITTLE_CJK = 40
 """One repetition of fewer words, or Chinese characters, than this is only noted."""
 SEVERAL = 3
 """So many repetitions that are half of all passages or more block."""
-LOOPED = 3
-"""A sentence is looped when it stands in a section this often."""
-BLOCKING_LOOP = 8
-"""When it stands there this often, the section must not be accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A passage or code block that could repeat another; ``line`` counts from 1.
+    """A passage or code block that could repeat another, at a line, from 1, of a section or of another chapter's file.
 
     ``runs`` are its runs of three words, ``words`` its words if it is a passage that is not ``little``; of code all
     lines are one run."""
@@ -51,6 +47,11 @@ class Unit:
     runs: frozenset[tuple[str, ...]]
     words: tuple[str, ...] = ()
     little: bool = False
+    file: str = ""
+
+
+_Pairs = Iterable[tuple[Unit, Unit]]
+"""Units that say what earlier ones said, with the first one that said it."""
 
 
 def _units(text: str, *, section: int) -> list[Unit]:
@@ -58,11 +59,11 @@ def _units(text: str, *, section: int) -> list[Unit]:
     found = []
     for paragraph in blocks.paragraphs(text):
         said = _NO_WORDS.sub("", paragraph.text)
-        tokens, size = matching.tokens(said), matching.size(said)
-        if _is_long_enough(size) and not said.startswith(":::"):  # a directive of the site's generator
-            little = len(tokens) - size[1] < LITTLE * (1 - size[1] / LITTLE_CJK)
-            words = () if little else tuple(tokens)
-            found.append(Unit(section, paragraph.line + 1, paragraph.text, _runs(tokens), words, little))
+        tokens, (words, cjk) = tuple(matching.tokens(said)), matching.size(said)
+        if words / LEAST_WORDS + cjk / LEAST_CJK >= 1 and not said.startswith(":::"):  # a directive of the generator
+            little = len(tokens) - cjk < LITTLE * (1 - cjk / LITTLE_CJK)
+            own = () if little else tokens
+            found.append(Unit(section, paragraph.line + 1, paragraph.text, _runs(tokens), own, little))
     for block in blocks.fences(text):
         rows = tuple(" ".join(row.split()) for row in blocks.bare_rows(block.code) if row.strip())
         if len(rows) >= LEAST_CODE_ROWS and sum(map(len, rows)) >= LEAST_CODE_CHARACTERS:
@@ -72,12 +73,6 @@ def _units(text: str, *, section: int) -> list[Unit]:
 
 def _runs(tokens: Sequence[str]) -> frozenset[tuple[str, ...]]:
     return frozenset(zip(tokens, tokens[1:], tokens[2:], strict=False))
-
-
-def _is_long_enough(size: tuple[int, int]) -> bool:
-    """Whether a text of so many words and Chinese characters is long enough to be a repetition."""
-    words, cjk = size
-    return words / LEAST_WORDS + cjk / LEAST_CJK >= 1
 
 
 def _repetitions(units: Iterable[Unit]) -> list[tuple[Unit, Unit]]:
@@ -114,23 +109,8 @@ def _is_near(unit: Unit, other: Unit, shared: int) -> bool:
     return matcher.real_quick_ratio() >= CHANGED and matcher.ratio() >= CHANGED
 
 
-def _looped_sentence(text: str, repeated_lines: set[int]) -> tuple[str, int, int] | None:
-    """A sentence that a section says at least three times: text, count, line of the second."""
-    found: dict[tuple[str, ...], list[tuple[str, int]]] = {}
-    for paragraph in blocks.paragraphs(text):
-        for sentence in matching.sentences(paragraph.text) if paragraph.line + 1 not in repeated_lines else ():
-            found.setdefault(tuple(matching.tokens(sentence)), []).append((sentence, paragraph.line + 1))
-    for same in found.values():
-        # Code spans and addresses do not count, so a sentence that is mostly code drops out.
-        sized = same if len(same) >= LOOPED else []
-        long_enough = [one for one in sized if _is_long_enough(matching.size(one[0]))]
-        if len(long_enough) >= LOOPED:
-            return long_enough[0][0], len(long_enough), long_enough[1][1]
-    return None
-
-
 def within_section(text: str, *, section: int) -> Iterator[Finding]:
-    """How much of a section repeats, and where that begins; and a sentence that is looped."""
+    """How much of a section repeats, and where that begins."""
     units = _units(text, section=section)
     repeated = _repetitions(units)
     if repeated:
@@ -144,29 +124,12 @@ def within_section(text: str, *, section: int) -> Iterator[Finding]:
             f"stands {above} line{'s' if above > 1 else ''} above: {excerpt(unit.text)}"
         )
         yield finding("repeats", section, unit.line, message, severity=severity, mendable=not little)
-    looped = _looped_sentence(text, {unit.line for unit, _ in repeated})
-    if looped:
-        sentence, times, line = looped
-        severity = "blocking" if times >= BLOCKING_LOOP else "warning"
-        message = f"one sentence stands {times} times in the section: {excerpt(sentence)}"
-        yield finding("repeats", section, line, message, severity=severity, remedy="say it once")
 
 
 def across_sections(texts: Mapping[int, str]) -> Iterator[Finding]:
-    """One finding for each section that repeats passages of earlier sections."""
-    units = [unit for number in sorted(texts) for unit in _units(texts[number], section=number)]
-    repeated: dict[int, list[tuple[Unit, Unit]]] = {}
-    for unit, earlier in _repetitions(units):
-        if unit.section != earlier.section:
-            repeated.setdefault(unit.section, []).append((unit, earlier))
-    remedy = "refer to the earlier section, and write something new in its place"
-    for section, pairs in repeated.items():
-        unit, earlier = pairs[0]
-        little = all(one.little for one, _ in pairs)
-        severity: Severity = "note" if little else "warning"
-        many = "1 passage or code block repeats" if len(pairs) == 1 else f"{len(pairs)} passages or code blocks repeat"
-        said = f"{many} earlier sections; the first repeats section {earlier.section}: {excerpt(unit.text)}"
-        yield finding("repeats", section, unit.line, said, severity=severity, remedy=remedy, mendable=not little)
+    """One finding for each section that repeats passages or code blocks of earlier sections."""
+    every = [unit for number in sorted(texts) for unit in _units(texts[number], section=number)]
+    yield from _by_section((one for one in _repetitions(every) if one[0].section != one[1].section), "section")
 
 
 def across_chapters(texts: Mapping[int, str], others: Mapping[str, str]) -> Iterator[Finding]:
@@ -175,24 +138,27 @@ def across_chapters(texts: Mapping[int, str], others: Mapping[str, str]) -> Iter
     Code may stand in several chapters. The other chapters are only cut at blank lines and list items: to parse a book
     of a hundred chapters would take ten seconds."""
     own = [unit for number in sorted(texts) for unit in _units(texts[number], section=number) if unit.words]
-    having: dict[tuple[str, ...], list[int]] = {}
-    for number, unit in enumerate(own):
-        for run in unit.runs:
-            having.setdefault(run, []).append(number)
-    repeated: dict[int, dict[int, str]] = {}
+    known = frozenset().union(*(unit.runs for unit in own))
+    theirs = []
     for file, text in others.items():
         for start, end in pairwise([0, *(found.end() for found in _PARTS.finditer(text)), len(text)]):
-            passage = text[start:end]
-            tokens = tuple(matching.tokens(_NO_WORDS.sub("", passage)))
-            other = Unit(0, 0, passage, _runs(tokens), tokens)
-            shared = Counter(number for run in other.runs for number in having.get(run, ()))
-            for number, count in shared.items():
-                if count >= CANDIDATE * len(own[number].runs) and _is_near(own[number], other, count):
-                    place = f"{file}, line {text.count(chr(10), 0, start) + 1}"
-                    repeated.setdefault(own[number].section, {}).setdefault(number, place)
-    for section, places in sorted(repeated.items()):
-        number, place = min(places.items())
-        many = "1 passage repeats" if len(places) == 1 else f"{len(places)} passages repeat"
-        message = f"{many} other chapters; the first repeats {place}: "
-        remedy = "refer to the other chapter, and write something new in its place"
-        yield finding("repeats", section, own[number].line, message + excerpt(own[number].text), remedy=remedy)
+            tokens = tuple(matching.tokens(_NO_WORDS.sub("", text[start:end])))
+            if not known.isdisjoint(runs := _runs(tokens)):
+                theirs.append(Unit(0, text.count("\n", 0, start) + 1, "", runs, tokens, file=file))
+    pairs = _repetitions([*theirs, *own]) if theirs else []
+    yield from _by_section(((unit, other) for unit, other in pairs if other.file and not unit.file), "chapter")
+
+
+def _by_section(pairs: _Pairs, what: str) -> Iterator[Finding]:
+    """A finding for each section with passages that earlier sections, or other chapters, have."""
+    repeated: dict[int, list[tuple[Unit, Unit]]] = {}
+    for unit, other in pairs:
+        repeated.setdefault(unit.section, []).append((unit, other))
+    for section, own in sorted(repeated.items()):
+        unit, other = own[0]
+        little = all(one.little for one, _ in own)
+        place = f"{other.file}, line {other.line}" if other.file else f"section {other.section}"
+        remedy = f"refer to the other {what}, and write something new in its place"
+        message = f"{len(own)} of its parts stand in another {what}; the first in {place}: {excerpt(unit.text)}"
+        severity: Severity = "note" if little else "warning"
+        yield finding("repeats", section, unit.line, message, severity=severity, remedy=remedy, mendable=not little)

@@ -61,7 +61,7 @@ def missing_topics(text: str, title: str, topics: Sequence[str], *, section: int
     headings = [index for index, block in enumerate(every) if block.kind == "heading"]
     alike = _alike(tuple(every[index].title for index in headings), tuple(topics))
     filled = {index: _has_content(every, index) for index in headings}
-    said = matching.Vocabulary("\n".join(block.text for at, block in enumerate(every) if filled.get(at, True)))
+    said = matching.forms("\n".join(block.text for at, block in enumerate(every) if filled.get(at, True)))
     # What the section's title or several topics say tells no topic from another.
     common = Counter(term for topic in topics for term in matching.terms(topic))
     general = {term for term, times in common.items() if times > MOST_TOPICS} | matching.terms(title)
@@ -85,23 +85,20 @@ def _alike(titles: tuple[str, ...], topics: tuple[str, ...]) -> tuple[dict[int, 
     """For each topic the headings that are like it, by number, and how much.
 
     A heading that is a topic word for word is compared with no other. The rest is compared where a third of the
-    shorter one's starts of words, or pairs of Chinese characters, are in common: of 300 headings and 300 topics all
-    pairs would take seconds."""
+    shorter one's terms are in common: of 300 headings and 300 topics all pairs would take seconds."""
     topic_keys, title_keys = [*map(matching.title_key, topics)], [*map(matching.title_key, titles)]
-    starts = [set() if key in topic_keys else _starts(title) for title, key in zip(titles, title_keys, strict=True)]
+    forms = [
+        set() if key in topic_keys else matching.forms(title) for title, key in zip(titles, title_keys, strict=True)
+    ]
     found = []
     for topic, key in zip(topics, topic_keys, strict=True):
-        wanted = _starts(topic)
-        shared = [len(own & wanted) for own in starts]
-        near = [n for n, own in enumerate(starts) if shared[n] and 3 * shared[n] >= min(len(own), len(wanted))]
+        wanted = matching.forms(topic)
+        shared = [len(own & wanted) for own in forms]
+        near = [n for n, own in enumerate(forms) if shared[n] and 3 * shared[n] >= min(len(own), len(wanted))]
         scores = {number: matching.likeness(titles[number], topic) for number in near}
         alike = {number: score for number, score in scores.items() if score >= SAME_TOPIC}
         found.append(alike | {number: 1.0 for number, title in enumerate(title_keys) if title == key})
     return tuple(found)
-
-
-def _starts(title: str) -> set[str]:
-    return {term[:3] for term in matching.terms(title)} or {matching.title_key(title)[:3]}
 
 
 def _has_content(every: Sequence[Block], heading: int) -> bool:
@@ -114,15 +111,15 @@ def _has_content(every: Sequence[Block], heading: int) -> bool:
     return False
 
 
-def _is_treated(topic: str, said: matching.Vocabulary, general: set[str]) -> bool:
-    """Whether a section says enough of a topic's terms, or of those of its name or of what explains it in brackets."""
+def _is_treated(topic: str, said: set[str], general: set[str]) -> bool:
+    """Whether the forms that a section has are enough of a topic's terms, of its name's or of those in brackets."""
     wholly = matching.terms(topic)
     for part in (topic, *matching.parts(topic)):
         terms = (matching.terms(part) - general) or (matching.terms(part) if wholly <= general else set())
         latin = {term for term in terms if not matching.is_cjk(term[0])}
         pairs = terms - latin
         least = FEW_TERMS if len(latin) >= MANY else TERMS
-        if latin and sum(term in said for term in latin) >= least * len(latin):
+        if latin and sum(term[: matching.FORM_LETTERS] in said for term in latin) >= least * len(latin):
             return True
         if pairs and sum(term in said for term in pairs) >= CJK_TERMS * len(pairs):
             return True

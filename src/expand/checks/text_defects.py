@@ -97,10 +97,7 @@ def _fault(block: Block) -> tuple[int, str] | None:
     """The line (from 0) of the first mistake in a block, and what it is, as far as that is known."""
     if _UNJUDGED.search(block.info) or _INCLUDES.search(block.code):
         return None
-    if block.language == "mermaid":
-        return code.broken_diagram(block.code)
-    line = code.broken_code(block.language, block.code)
-    return (line, "") if line is not None else code.bracket_mismatch(block.language, block.code)
+    return code.fault(block.language, block.code)
 
 
 # --- lines that carry next to nothing

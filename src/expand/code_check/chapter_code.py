@@ -41,7 +41,6 @@ from expand.code_check.checkers import (
     unchecked,
 )
 from expand.errors import InputError
-from expand.markdown import code as parsing
 from expand.workspace import write_atomically
 
 SECONDS = 120.0
@@ -351,10 +350,14 @@ def _imported(names: Mapping[str, Sequence[CodeBlock]], root: str, crates: set[s
     return ""
 
 
+MOST_CHARACTERS = 16_000
+"""A longer manifest is not read: its parser has no time limit."""
+
+
 def _loaded(manifest: str) -> tuple[Mapping[str, Any], list[CodeError]]:
-    """What a manifest says, and why it cannot be read. This parser has no time limit, so it gets no long one."""
-    if len(manifest) > parsing.MOST_CHARACTERS:
-        return {}, [CodeError(0, f"it is longer than {parsing.MOST_CHARACTERS:,} characters")]
+    """What a manifest says, and why it cannot be read."""
+    if len(manifest) > MOST_CHARACTERS:
+        return {}, [CodeError(0, f"it is longer than {MOST_CHARACTERS:,} characters")]
     try:
         return tomllib.loads(manifest), []
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -162,29 +162,13 @@ def parts(title: str) -> list[str]:
     return found if len(found) > 1 else []
 
 
-_SAME_START = 4
-"""Letters that two forms of a word begin with."""
-_MOST_ENDING = 5
-"""Letters in which they end otherwise, and no more than two fewer than those that they begin with."""
+FORM_LETTERS = 4
+"""Letters that the forms of a word begin with."""
 
 
-class Vocabulary:
-    """The terms of a text, each of which stands for all of its forms: ``"messungen" in vocabulary``."""
-
-    def __init__(self, text: str) -> None:
-        self._terms = terms(text)
-        self._starts: dict[str, list[str]] = {}
-        for term in self._terms:
-            self._starts.setdefault(term[:_SAME_START], []).append(term)
-
-    def __contains__(self, term: str) -> bool:
-        forms = self._starts.get(term[:_SAME_START], ())
-        return term in self._terms or any(_is_form(term, other) for other in forms)
-
-
-def _is_form(one: str, other: str) -> bool:
-    same = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    return same >= _SAME_START and max(len(one), len(other)) - same <= min(_MOST_ENDING, same - 2)
+def forms(text: str) -> set[str]:
+    """The terms of a text, each as what all of its forms begin with."""
+    return {term[:FORM_LETTERS] for term in terms(text)}
 
 
 # --- numbers in front of titles ---------------------------------------------------------------------------

@@ -242,9 +242,8 @@ def _letters(text: str) -> str:
 
 def _makes(text: str, claim: str) -> bool:
     """Whether a passage says what a claim says: the claim's figures, and enough of its terms."""
-    said, terms = matching.Vocabulary(text), matching.terms(claim)
-    pairs = matching.cjk_pairs(claim)
-    for own, least in ((terms - pairs, CLAIM_TERMS), (pairs, CLAIM_PAIRS)):
-        if sum(term in said for term in own) < least * len(own):
+    wanted, pairs = matching.forms(claim), matching.cjk_pairs(claim)
+    for own, least in ((wanted - pairs, CLAIM_TERMS), (pairs, CLAIM_PAIRS)):
+        if len(own & matching.forms(text)) < least * len(own):
             return False
     return set(_FIGURES.findall(claim)) <= set(_FIGURES.findall(text))
