@@ -29,7 +29,6 @@ other: some models open ``<think>`` and close ``</thinking>``."""
 _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)[^\n]*?(?<!`)\1(?!`)")
 """It looks through the rest of a line for each length of a run of backticks that nothing closes: a line has few."""
 _FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
-_THINKING_FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*(?:think(?:ing)?|thoughts?|reasoning)[ \t]*\r?\n", re.IGNORECASE)
 _FENCE_AROUND = re.compile(r"(`{3,}|~{3,})[ \t]*(markdown|mdx?|text|)[ \t]*\r?\n\s*", re.IGNORECASE)
 _TOKEN = _TABLE["special-token"].replace("«names»", _NAMES)
 _FIRST_TOKEN = re.compile(rf"{_TOKEN}(?:(?:assistant|model)\b)?", re.IGNORECASE)
@@ -64,7 +63,7 @@ def _marks_pattern() -> re.Pattern[str]:
         if kind in wrapper
     ]
     # One look at the character first, or each alternative is tried at every character of the text.
-    return re.compile(rf"(?=[<\[◁ah])(?:{'|'.join(parts)})", re.IGNORECASE)
+    return re.compile(rf"(?=[<\[◁ah`~])(?:{'|'.join(parts)})", re.IGNORECASE)
 
 
 def _marks(text: str) -> list[_Mark]:
@@ -124,23 +123,18 @@ def _after_leading(text: str, marks: Sequence[_Mark], removed: list[Removed]) ->
         around = _FENCE_AROUND.match(text, begin)
         token = _FIRST_TOKEN.match(text, begin)
         what, end = "thinking", None
-        if fence := _THINKING_FENCE.match(text, begin):
-            end = _fence_end(text, fence)
-        elif begin in numbers:
-            end = _leading_end(text, marks, numbers[begin])
-        elif around and around.end() in numbers:
+        if around and around.end() in numbers:
             inner = _leading_end(text, marks, numbers[around.end()])
-            closing = _FENCE.match(text, _after_blank(text, inner or 0))
-            # Whether the fence holds the text to its end, as far as its name or the text's last line tells.
-            last = _FENCE.match(text.rstrip().rpartition("\n")[2])
-            holds_all = around[2].lower() not in ("", "text") or (last and not last[2].strip())
-            if inner and closing and closes(closing, around[1]):
+            closing = _FENCE.match(text, _after_blank(text, inner)) if inner else None
+            if closing and closes(closing, around[1]):
                 end = closing.end()  # it held nothing else
-            elif inner == len(text) == _fence_end(text, around):
+            elif inner == len(text):
                 end = inner
-            elif inner and holds_all:
+            elif inner and around[2]:  # of one without a name nobody can tell whether it holds all
                 removed.append(Removed("thinking", text[around.end() : inner]))
                 return text[begin : around.end(2)] + newline_of(text), _after_blank(text, inner)
+        elif begin in numbers:
+            end = _leading_end(text, marks, numbers[begin])
         elif token:
             # A backtick that opens no code span of its line closes one that the answer before began.
             line = text[token.end() :].partition("\n")[0]
@@ -191,11 +185,6 @@ def _end_of(marks: Sequence[_Mark], number: int) -> int | None:
         if depth == 0:
             return last
     return last  # a mark that thinking only mentioned was counted as one more opening
-
-
-def _fence_end(text: str, opening: re.Match[str]) -> int:
-    rows = _FENCE.finditer(text, opening.end())
-    return next((row.end() for row in rows if closes(row, opening[1])), len(text))
 
 
 def _after_lone_end(text: str, start: int, marks: Sequence[_Mark], removed: list[Removed]) -> int:
