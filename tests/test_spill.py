@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sqlite3
-import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -150,35 +149,15 @@ async def test_what_can_be_kept_nowhere_is_called_lost(
     with closing(Ledger.open(place(tmp_path))) as ledger:
         run = begin(ledger)
 
-        def no_space(*_: object) -> Path:
+        def no_space(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(spill, "_write", no_space)
+        monkeypatch.setattr(os, "fsync", no_space)
         message = await spilled(ledger, run)
         (row,) = ledger.attempts()
         assert "answers that are LOST" in message
         assert f": 1; they stay charged: attempt {row.id} (4 characters)" in message
         assert "kept in" not in message
-
-
-async def test_the_temporary_folder_is_the_second_place(
-    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    state.parent.mkdir(parents=True)
-    state.write_text("no folder")
-    with closing(Ledger.open(place(tmp_path))) as ledger:
-        message = await spilled(ledger, begin(ledger))
-    (other,) = tmp_path.glob("expand-answers-*")
-    assert f"kept in {other}: 1" in message
-    other.chmod(0o777)  # anybody may have put something there
-    with closing(Ledger.open(place(tmp_path))) as ledger:
-        begin(ledger)
-        assert ledger.taken_in == 0
-    other.chmod(0o700)
-    with closing(Ledger.open(place(tmp_path))) as ledger:
-        begin(ledger)
-        assert ledger.taken_in == 1
 
 
 async def test_a_file_is_written_whole_or_not_at_all(
@@ -187,7 +166,6 @@ async def test_a_file_is_written_whole_or_not_at_all(
     def no_space(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with closing(Ledger.open(place(tmp_path))) as ledger:
         run = begin(ledger)
         reserved = ledger.reserve(order(run))
@@ -198,22 +176,15 @@ async def test_a_file_is_written_whole_or_not_at_all(
         assert list(state.iterdir()) == []
 
 
-async def test_a_folder_that_others_may_write_to_is_not_used(
-    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    state.mkdir(parents=True)
-    state.chmod(0o777)
-    with closing(Ledger.open(place(tmp_path))) as ledger:
-        await spilled(ledger, begin(ledger))
-    assert list(state.iterdir()) == []
-    assert len(list(tmp_path.glob("expand-answers-*/*.json"))) == 1
-
-
 def test_a_file_that_another_process_has_just_taken_in_is_passed_over(
     tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spill, "_files", lambda: iter([state / "gone.json"]))
+    def gone(_: Path) -> bytes:
+        raise FileNotFoundError
+
+    state.mkdir(parents=True)
+    (state / "gone.json").write_text("")
+    monkeypatch.setattr(Path, "read_bytes", gone)
     with closing(Ledger.open(place(tmp_path))) as ledger:
         assert recovered(ledger) == (0, 0)
         assert ledger.taken_in == 0

@@ -1,20 +1,17 @@
 """Answers that the ledger cannot take, kept elsewhere until it can: one file each, outside the workspace.
 
 A disk stays full, a ledger is deleted or a server is gone for good, and answers that are paid for still arrive. Each is
-written, durably, to a file named after its attempt, in the user's state directory, or where that is full too in the
-directory for temporary files. The next process that opens the ledger for writing takes it in and then removes the file.
+written, durably, to a file named after its attempt, in the user's state directory. The next process that opens the
+ledger for writing takes it in and then removes the file.
 
 A kill at any point does no harm: a file is there whole or not at all, to take it in twice is to take it in once, and it
 is removed only after the ledger has it durably. A file holds all that its attempt's row holds, so a ledger that has
 never heard of the attempt, a backup say, gets both.
 """
 
-import contextlib
 import json
 import os
-import stat
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,31 +43,28 @@ def write(
     }
     # ASCII, since a text may hold lone surrogates, which no UTF-8 file can.
     data = json.dumps(record).encode()
-    reasons = []
-    for folder in folders():
-        try:
-            return _write(folder, f"{attempt_id}.json", data)
-        except (OSError, InputError) as error:
-            reasons.append(f"{folder}: {getattr(error, 'strerror', None) or error}")
-    raise LedgerError(f"the answer cannot be kept elsewhere: {'; '.join(reasons)}")
+    path = folder() / f"{attempt_id}.json"
+    try:
+        write_atomically(path, data, private=True)
+    except InputError as error:
+        raise LedgerError(f"the answer cannot be kept elsewhere: {error}") from error
+    return path
 
 
-def folders() -> Iterator[Path]:
-    """Where answers are kept, the better place first."""
+def folder() -> Path:
+    """Where answers are kept."""
     import platformdirs  # start-up time: few ledgers have answers elsewhere
 
+    state = platformdirs.user_state_path("expand", appauthor=False)
     # A relative one, which a variable may name, would change with the folder that a command is run in.
-    if (state := platformdirs.user_state_path("expand", appauthor=False)).is_absolute():
-        yield state / "answers"
-    user = os.getuid() if hasattr(os, "getuid") else "user"  # Windows has a temporary folder for each user
-    yield Path(tempfile.gettempdir()) / f"expand-answers-{user}"
+    return Path.home() / state / "answers"
 
 
 def take_in(database: Database) -> int:
     """Settle the answers that were kept for this ledger, and remove their files; how many. Raises ``LedgerError``, for
     a file that cannot be read too."""
     taken = 0
-    for path in _files():
+    for path in sorted(folder().glob("[!.]*.json")):
         try:
             record = json.loads(path.read_bytes())
             if record["format"] != FORMAT:
@@ -95,28 +89,6 @@ def take_in(database: Database) -> int:
 def _identity(database: Database) -> str:
     """What a ledger is called in a file: the absolute path, or the server's address without a password."""
     return database.name if "://" in database.name else str(Path(database.name).absolute())
-
-
-def _write(folder: Path, name: str, data: bytes) -> Path:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not _is_ours(folder):
-        raise OSError("others may write there")
-    write_atomically(folder / name, data, private=True)
-    return folder / name
-
-
-def _files() -> Iterator[Path]:
-    for folder in folders():
-        with contextlib.suppress(OSError):
-            if _is_ours(folder):
-                yield from sorted(folder.glob("[!.]*.json"))
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether nobody else can have put a file there: anyone may make a folder among the temporary files."""
-    found = folder.lstat()
-    ours = not hasattr(os, "getuid") or (found.st_uid == os.getuid() and not found.st_mode & 0o022)
-    return stat.S_ISDIR(found.st_mode) and ours
 
 
 def _is_for(record: Mapping[str, Any], database: Database) -> bool:
