@@ -7,7 +7,6 @@ in this process; a few commands of the shell are themselves; any other is a mist
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -183,13 +182,6 @@ class Session:
 UNKNOWN = "SELECT id FROM attempt WHERE state = 'unknown' ORDER BY seq"
 
 
-def _usage(session: Session) -> None:
-    with Path("usage.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["attempt_id", "prompt_tokens", "completion_tokens"])
-        writer.writerows([one, 900, 300] for one in session.unknown()[-1:])
-
-
 def _paused(session: Session) -> None:
     with closing(Ledger.open(Path(".expand") / "ledger.db")) as ledger:
         ledger.pause("gpt-4.1", 600)
@@ -211,8 +203,7 @@ def _file(name: str, text: str) -> Callable[[Session], None]:
 
 
 GIVEN: dict[str, Callable[[Session], None]] = {
-    "three lost connections": lambda session: session.lose(3),
-    "usage.csv": _usage,
+    "two lost connections": lambda session: session.lose(2),
     "a paused model": _paused,
     "a batch server": Session.batch_server,
     "what init writes": lambda session: session.typed("expand init"),

@@ -283,7 +283,7 @@ def test_a_server_that_cannot_be_looked_at_is_let_go(postgres: ServerSite, monke
         (
             "postgresql://me:secret@h/db",
             'connection failed: FATAL:  password authentication failed for user "me"',
-            "; check user and password; ",
+            "which PGPASSWORD or ~/.pgpass may hold",
         ),
     ],
 )

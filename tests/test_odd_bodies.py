@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
-from workspaces import expand, small
 
 from expand.llm.failures import refused
 from expand.llm.types import Failure
 from expand.markdown.repetition import WINDOW, loops
-from expand.testing.server import ScriptedServer
 
 
 def nested(value: object, depth: int) -> object:
@@ -32,26 +29,6 @@ def test_codes_and_waits_are_read_as_deep_as_providers_nest_them(depth: int, kno
 def test_a_code_is_a_number_that_somebody_could_list(code: int, known: bool) -> None:
     body = json.dumps({"error": {"code": code, "message": "arrears"}}).encode()
     assert (refused(429, {}, body, now=0.0).failure is Failure.QUOTA) is known
-
-
-@pytest.mark.parametrize(
-    ("export", "message"),
-    [
-        ("x" * 200_000 + ",prompt_tokens,completion_tokens\n", "usage.csv:1: this is no CSV"),
-        ("attempt_id,prompt_tokens,completion_tokens\n" + "x" * 200_000 + ",1,2\n", "this is no CSV"),
-        ("attempt_id,prompt_tokens,completion_tokens\na,-1,2\n", "give whole numbers from 0"),
-    ],
-)
-def test_an_export_that_is_none_is_named_with_its_line(tmp_path: Path, export: str, message: str) -> None:
-    place = small(tmp_path)
-    with ScriptedServer(behaviour="drop") as server:
-        assert expand(place, "chapter", "07", "--section", "3", "--base-url", server.base_url).code == 4
-    path = tmp_path / "usage.csv"
-    path.write_text(export, encoding="utf-8")
-    ran = expand(place, "ledger", "reconcile", "--usage", str(path))
-    assert ran.code == 2
-    assert message in ran.err
-    assert "usage.csv:" in ran.err
 
 
 def test_numbers_of_more_shapes_than_are_remembered_are_still_counted() -> None:

@@ -1,6 +1,5 @@
 """``expand ledger``: integrity, transfer, and settling what was unknown."""
 
-import io
 import json
 import sys
 from contextlib import closing
@@ -18,10 +17,8 @@ from expand.errors import InputError, Place
 from expand.ledger import Ledger, State, audit, pauses_in, transfer
 from expand.ledger.attempts import MOST_TOKENS
 from expand.ledger_location import LedgerPlace, is_server, read_server
-from expand.workspace import read_text, write_atomically
+from expand.workspace import write_atomically
 
-MOST_EXPORT_BYTES = 1_000_000_000
-"""Of a usage export, which has a line for each attempt."""
 LedgerOption = Annotated[
     str | None,
     typer.Option("--ledger", metavar="FILE|URL", help="A ledger other than the workspace's: a file, or postgresql://…"),
@@ -94,33 +91,16 @@ def reconcile(
     context: typer.Context,
     attempt: Annotated[str | None, typer.Argument(metavar="[ATTEMPT]", help="The attempt's id.")] = None,
     outcome: Annotated[str | None, typer.Option("--as", metavar="used=N|unbilled", help="What became of it.")] = None,
-    usage: Annotated[
-        Path | None, typer.Option("--usage", metavar="CSV", help="The provider's usage export instead.")
-    ] = None,
-    complete: Annotated[
-        bool, typer.Option("--complete", help="The export holds all: what it lacks was not billed.")
-    ] = False,
 ) -> None:
     """Settle attempts of unknown outcome, or list them."""
     place = workspace_of(context)
-    if attempt is not None and usage is not None:
-        raise InputError("an attempt and --usage were given", remedy="give one attempt with --as, or --usage")
     there = Ledger.read(place.ledger_place)
     if there is None:
         raise InputError("there is no ledger yet", remedy="expand a chapter first: nothing is unknown")
     there.close()
     with closing(Ledger.open(place.ledger_place)) as ledger:
         ledger.recover()
-        if usage is not None:
-            if not usage.is_file():
-                raise InputError("there is no such file", remedy="check the path", place=Place(path=usage))
-            rows = io.StringIO(read_text(usage, most=MOST_EXPORT_BYTES), newline="")
-            cost = cost_of(place, settings_of(place))
-            done = audit.reconcile_export(ledger, rows, name=str(usage), cost=cost, complete=complete)
-            typer.echo(f"{len(done.settled):,} attempts settled, {done.still_unknown:,} still unknown")
-            for settled in done.differing:
-                warn(f"attempt {settled} was settled before, and the export says otherwise")
-        elif attempt is not None:
+        if attempt is not None:
             tokens = _tokens(outcome)
             row = audit.reconcile(ledger, attempt, tokens=tokens, cost=cost_of(place, settings_of(place)))
             typer.echo(f"{row.id}: {tokens:,} tokens in the place of {row.used_tokens:,}")

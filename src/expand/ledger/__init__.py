@@ -5,7 +5,7 @@
 outcomes, ``transfer`` moves it to another ledger. ``database`` keeps it in a file, ``postgres`` on a server.
 """
 
-from expand.ledger.audit import reconcile, reconcile_export, verify
+from expand.ledger.audit import reconcile, verify
 from expand.ledger.database import LedgerBusyError
 from expand.ledger.store import Ledger, pauses_in
 from expand.ledger.transfer import export, import_
@@ -28,5 +28,5 @@ from expand.ledger.values import (
 __all__ = [
     "AttemptRow", "Held", "InFlight", "Ledger", "LedgerBusyError", "ModelLimits", "Order", "OutputHistory", "Pause",
     "Paused", "Refused", "Reservation", "Run", "State", "StoredAnswer", "export", "import_", "pauses_in", "reconcile",
-    "reconcile_export", "verify",
+    "verify",
 ]  # fmt: skip

@@ -1,28 +1,26 @@
 """The books checked: everything the ledger states derived again, and unknown outcomes reconciled with what was billed.
 
 Whatever the file holds, the audit ends with a report: a foreign, damaged or newer file is a finding, never a traceback.
-An attempt is reconciled once, by hand or from a provider's usage export; its history keeps that it was unknown, and at
-what charge.
+An attempt is reconciled once, by hand; its history keeps that it was unknown, and at what charge.
 """
 
-import csv
 import hashlib
 import itertools
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from typing import NamedTuple
 
-from expand.errors import InputError, LedgerError, Place
+from expand.errors import LedgerError
 from expand.ledger import attempts
 from expand.ledger.attempts import TOTALS, Charge
 from expand.ledger.batches import Stage
-from expand.ledger.database import VERSION, Connection, Database, read
+from expand.ledger.database import VERSION, Connection, Database, read, tables
 from expand.ledger.store import Ledger
 from expand.ledger.values import AttemptRow, State
 from expand.ledger_location import LedgerPlace
-from expand.llm.types import NO_USAGE, Usage
+from expand.llm.types import Usage
 
 MOST_FINDINGS = 50
 """How many findings of one kind are listed; a damaged file could have any number."""
@@ -86,6 +84,7 @@ def findings(database: Database, snapshot: Callable[[], AbstractContextManager[C
     own, since an error ends a transaction in PostgreSQL, and what is broken for one check may be well for the next."""
     checks = {
         "database": lambda _: database.damage(),
+        "references": _references,
         "requests": _requests,
         "answers": _answers,
         "histories": _histories,
@@ -103,6 +102,16 @@ def findings(database: Database, snapshot: Callable[[], AbstractContextManager[C
         yield from listed[:MOST_FINDINGS]
         if len(listed) > MOST_FINDINGS:
             yield f"{name}: more than {MOST_FINDINGS} findings"
+
+
+def _references(connection: Connection) -> Iterator[str]:
+    """Rows that point nowhere, as after a careless restore."""
+    for child, here, parent, there in tables().references:
+        if connection.query(
+            f"SELECT 1 FROM {child} WHERE {here} IS NOT NULL"
+            f" AND NOT EXISTS (SELECT 1 FROM {parent} WHERE {parent}.{there} = {child}.{here})"
+        ):
+            yield f"references: a row of {child} points to a row of {parent} that is not there"
 
 
 def _requests(connection: Connection) -> Iterator[str]:
@@ -215,15 +224,6 @@ Cost = Callable[[str, Usage], int | None]
 """The price of a usage of a model in pico-dollars; None where it is unknown."""
 
 
-class Reconciled(NamedTuple):
-    """What a usage export settled. ``differing`` names settled attempts that the provider billed otherwise than it had
-    reported; ``still_unknown`` counts what the export does not mention."""
-
-    settled: tuple[str, ...]
-    differing: tuple[str, ...]
-    still_unknown: int
-
-
 def reconcile(ledger: Ledger, attempt_id: str, *, tokens: int, cost: Cost = lambda _, __: None) -> AttemptRow:
     """Settle one unknown attempt by hand: it was billed ``tokens`` in all, 0 for not at all.
 
@@ -231,76 +231,9 @@ def reconcile(ledger: Ledger, attempt_id: str, *, tokens: int, cost: Cost = lamb
     with ledger.writing() as connection:
         row = attempts.fetch(connection, attempt_id, (State.UNKNOWN,))
         prompt = min(tokens, row.usage.prompt)  # as far as its reservation goes, which it is charged at
-        _settle(connection, row, Usage(prompt=prompt, completion=tokens - prompt), cost)
+        usage = Usage(prompt=prompt, completion=tokens - prompt)
+        # Unknown money stays at its reservation: a zero here would be a price, and it would be wrong.
+        pico = cost(row.model, usage) if tokens else 0
+        pico = row.reserved.pico_usd if pico is None else pico
+        attempts.reconcile(connection, row, Charge(usage=usage, source="reconciled", cost_pico_usd=pico))
     return row
-
-
-def reconcile_export(
-    ledger: Ledger, lines: Iterable[str], *, name: str, cost: Cost = lambda _, __: None, complete: bool = False
-) -> Reconciled:
-    """Settle unknown attempts from a usage export in CSV, all of them or none.
-
-    Columns: ``client_request_id`` (what went out as ``X-Client-Request-Id``) or ``attempt_id``; ``prompt_tokens`` and
-    ``completion_tokens``; ``cached_tokens`` if there is one; others are left alone. Several rows of one attempt are
-    added up. ``complete`` says that the export holds all that was billed, so that what it does not mention is unbilled.
-    ``name`` is the file's, for messages. Raises ``InputError``, ``LedgerError``."""
-    billed = _billed(lines, name)
-    settled: list[str] = []
-    differing: list[str] = []
-    still = 0
-    with ledger.writing() as connection:
-        found = connection.query("SELECT * FROM attempt WHERE state IN ('settled', 'unknown') ORDER BY seq")
-        for row in map(attempts.read, found):
-            usage = billed.get(row.id)
-            # Only told, never changed: a settled attempt was charged what the provider reported with the answer, and an
-            # export that says otherwise is for a person to judge.
-            if row.state is State.SETTLED:
-                if usage is not None and usage.total != row.used_tokens:
-                    differing.append(row.id)
-            elif usage is None and not complete:
-                still += 1
-            else:
-                _settle(connection, row, usage or NO_USAGE, cost)
-                settled.append(row.id)
-    return Reconciled(tuple(settled), tuple(differing), still)
-
-
-def _settle(connection: Connection, row: AttemptRow, usage: Usage, cost: Cost) -> None:
-    # Unknown money stays at its reservation: a zero here would be a price, and it would be wrong.
-    pico = 0 if usage.total == 0 else cost(row.model, usage)
-    pico = row.reserved.pico_usd if pico is None else pico
-    attempts.reconcile(connection, row, Charge(usage=usage, source="reconciled", cost_pico_usd=pico))
-
-
-def _billed(lines: Iterable[str], name: str) -> dict[str, Usage]:
-    table = csv.DictReader(lines)
-    billed: dict[str, Usage] = {}
-    try:
-        columns = set(table.fieldnames or ())
-        if not columns & {"client_request_id", "attempt_id"} or not columns >= {"prompt_tokens", "completion_tokens"}:
-            raise InputError(
-                "not a usage export",
-                remedy="give it the columns client_request_id (or attempt_id), prompt_tokens and completion_tokens",
-                place=Place(path=name, line=1),
-            )
-        for row in table:
-            # The header ends in the attempt's id, and an export may put something before it.
-            key = (row.get("attempt_id") or row.get("client_request_id") or "").rpartition("/")[2]
-            billed[key] = billed.get(key, NO_USAGE) + Usage(
-                prompt=_figure(row["prompt_tokens"]),
-                completion=_figure(row["completion_tokens"]),
-                cached=_figure(row.get("cached_tokens") or "0"),
-            )
-    except (csv.Error, ValueError) as error:  # a quote that is never closed, say
-        what, remedy = f"{error}", "give whole numbers from 0"
-        if isinstance(error, csv.Error):
-            what, remedy = f"this is no CSV: {error}", "export it again"
-        raise InputError(what, remedy=remedy, place=Place(path=name, line=table.line_num or 1)) from error
-    return billed
-
-
-def _figure(text: str | None) -> int:
-    figure = int(text) if text and text.strip().isdecimal() else -1
-    if not 0 <= figure < 10**12:
-        raise ValueError(f"{text!r} is not a number of tokens")
-    return figure

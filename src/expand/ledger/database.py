@@ -176,7 +176,6 @@ class SqliteDatabase:
         self.clock: Callable[[], datetime] | None = None
         """What gives the time, in UTC; else this machine's clock does: only its own processes share the file."""
         self._patience = patience_seconds
-        self._made = False
         with self.mapped():
             if not read_only:
                 self._make()
@@ -198,8 +197,7 @@ class SqliteDatabase:
     def _make(self) -> None:
         """Create the file unless it is there; it and its logs are for nobody else to read."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._made = not self.path.exists()
-        if self._made:
+        if not self.path.exists():
             # Only then: closing a file that this process has open elsewhere would release SQLite's locks on it.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         for end in _FILES:
@@ -344,25 +342,16 @@ class SqliteDatabase:
                 time.sleep(0.01)
 
     def damage(self) -> Iterator[str]:
-        """What SQLite's own check finds, rows that point nowhere, and what of the tables is not as it was made."""
+        """What SQLite's own check finds, and what of the tables is not as it was made."""
         for (line,) in self.connection.execute("PRAGMA integrity_check"):
             if line != "ok":
                 yield f"integrity: {line}"
-        for row in self.connection.execute("PRAGMA foreign_key_check"):
-            yield f"references: a row of {row[0]} points to a row of {row[2]} that is not there"
         made, found = tables().schema, _schema(self.connection)
         for (kind, name), definition in made.items():
             if found.get((kind, name)) != definition:
                 yield f"schema: the {kind} {name} is {'altered' if (kind, name) in found else 'missing'}; {REMAKE}"
         for kind, name in found.keys() - made.keys():
             yield f"schema: the {kind} {name} is not the ledger's own; {REMAKE}"
-
-    def discard(self) -> None:
-        """Close the file; remove it if opening it made it."""
-        self.close()
-        if self._made:
-            for end in _FILES:
-                self.path.with_name(self.path.name + end).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the file."""

@@ -88,25 +88,14 @@ IDLE_SECONDS = 120
 _DAMAGED = "damaged; `expand ledger verify` says how far, and a backup or an export can be imported into a new schema"
 _MEANINGS: Mapping[type[psycopg.Error], tuple[type[LedgerError], str]] = {
     errors.LockNotAvailable: (LedgerBusyError, BUSY),
-    errors.DeadlockDetected: (LedgerBusyError, "contended; try again"),
-    errors.SerializationFailure: (LedgerBusyError, "contended; try again"),
     errors.DiskFull: (LedgerBusyError, "the server's disk is full; free some space there"),
-    errors.ReadOnlySqlTransaction: (
-        LedgerError,
-        "cannot be written; connect to the primary server, opened for writing",
-    ),
-    errors.InsufficientPrivilege: (
-        LedgerError,
-        "this user may not do that; let them CREATE in the database, or make the schema theirs",
+    errors.ReadOnlySqlTransaction: (LedgerError, "cannot be written; connect to the primary server"),
+    errors.InsufficientPrivilege: (LedgerError, "let this user CREATE in the database, or make the schema theirs"),
+    **dict.fromkeys(
+        (errors.UndefinedTable, errors.UndefinedColumn, errors.DataCorrupted, errors.IndexCorrupted),
+        (LedgerError, _DAMAGED),
     ),
 }
-_BROKEN_TABLES = (errors.UndefinedTable, errors.UndefinedColumn, errors.DataCorrupted, errors.IndexCorrupted)
-_UNREACHABLE = (
-    (r"password|authentication|pg_hba", "check user and password; PGPASSWORD or ~/.pgpass may hold it"),
-    (r'database "[^"]*" does not exist', "create it (createdb), or name another"),
-    (r"role .* does not exist", "create it (createuser), or name another"),
-)
-"""What a server says that lets nobody in, and what helps."""
 
 
 def _first_line(error: psycopg.Error) -> str:
@@ -178,7 +167,6 @@ class PostgresDatabase:
         self._key = _key("ledger", server.schema)
         self._owners: set[str] = set()
         self._closed = False
-        self._made = False
         self._is_ledger = False
         self._pipeline: psycopg.Pipeline | None = None
         self._session = self._connect()
@@ -201,14 +189,12 @@ class PostgresDatabase:
         except (errors.IntegrityError, errors.DataError) as error:
             raise ConstraintError(_first_line(error)) from error
         except psycopg.Error as error:
+            said = f"{self.name}: {_first_line(error)}"
             if (meaning := _MEANINGS.get(type(error))) is not None:
-                raise meaning[0](f"{self.name}: {meaning[1]}") from error
-            said = _first_line(error)
-            if isinstance(error, _BROKEN_TABLES):
-                raise LedgerError(f"{self.name}: {said}: {_DAMAGED}") from error
+                raise meaning[0](f"{said}: {meaning[1]}") from error
             if isinstance(error, psycopg.OperationalError):
                 raise LedgerBusyError(
-                    f"{self.name}: the connection was lost: {said}; see whether the server runs, and run again"
+                    f"{said}: the connection was lost; see whether the server runs, and run again"
                 ) from error
             raise
 
@@ -242,11 +228,10 @@ class PostgresDatabase:
         try:
             raw = psycopg.connect("", **{**defaults, **stated}, autocommit=True, prepare_threshold=1, row_factory=_rows)
         except psycopg.Error as error:
-            said = _first_line(error).removeprefix("connection failed: ")
-            for words, remedy in _UNREACHABLE:
-                if re.search(words, said):
-                    raise LedgerError(f"{self.name}: {said}; {remedy}") from error
-            raise LedgerBusyError(f"{self.name}: {said}; see whether the server runs and can be reached") from error
+            raise LedgerBusyError(
+                f"{self.name}: {_first_line(error)}; see whether the server runs, has this user and database, and "
+                "takes the password, which PGPASSWORD or ~/.pgpass may hold"
+            ) from error
         raw.adapters.register_loader("numeric", IntLoader)  # a sum of whole numbers
         raw.adapters.register_dumper(int, Int8Dumper)
         # The schema, durable commits, and an end to everything that could wait for ever.
@@ -283,13 +268,6 @@ class PostgresDatabase:
                 self._session.execute("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))
                 for table, column in (("owner", "id"), ("run", "owner")):
                     self._session.execute(f"UPDATE {table} SET ended_at = NULL WHERE {column} = ?", (owner,))
-
-    def discard(self) -> None:
-        """End the session; remove the schema if opening it made it."""
-        if self._made:
-            with self.writing() as session:
-                session.execute(f'DROP SCHEMA "{self.server.schema}" CASCADE')
-        self.close()
 
     def close(self) -> None:
         """End the session; harmless when repeated."""
@@ -373,7 +351,6 @@ class PostgresDatabase:
             if version == 0:
                 if not session.query("SELECT 1 FROM pg_namespace WHERE nspname = ?", (self.server.schema,)):
                     session.execute(f'CREATE SCHEMA "{self.server.schema}"')
-                    self._made = True
                 session.execute("CREATE TABLE ledger_version (version BIGINT PRIMARY KEY)")
             for number, statements in enumerate(database.MIGRATIONS[version:], version + 1):
                 for each in itertools.chain.from_iterable(map(definition, statements)):
@@ -381,8 +358,7 @@ class PostgresDatabase:
                 session.execute("INSERT INTO ledger_version (version) VALUES (?)", (number,))
 
     def damage(self) -> Iterator[str]:
-        """Rows that point nowhere, as they may after a careless restore, and tables, indexes and triggers that are
-        missing."""
+        """Tables, indexes and triggers that are missing."""
         found = {
             tuple(row)
             for row in self.query(
@@ -397,14 +373,6 @@ class PostgresDatabase:
         for kind, name in database.tables().schema:
             if (kind, name) not in found:
                 yield f"schema: the {kind} {name} is missing or switched off; {REMAKE}"
-        for child, here, parent, there in database.tables().references:
-            if not {("table", child), ("table", parent)} <= found:
-                continue
-            ((lost,),) = self.query(
-                f"SELECT count(*) FROM {child} WHERE {here} IS NOT NULL AND NOT EXISTS"
-                f" (SELECT 1 FROM {parent} WHERE {parent}.{there} = {child}.{here})"
-            )
-            yield from [f"references: a row of {child} points to a row of {parent} that is not there"] * lost
 
     # --- owners ----------------------------------------------------------------------------------
 

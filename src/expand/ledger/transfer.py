@@ -107,20 +107,9 @@ def _unpacked(form: bytes, attempt: str) -> str:
 def import_(place: LedgerPlace, lines: Iterable[str | bytes], *, name: str = "") -> Imported:
     """Fill a new or empty ledger at ``place`` with exported lines, all of them or nothing.
 
-    Totals are added up anew, and the whole is audited before it is kept; what is refused leaves no new ledger behind.
-    Raises ``LedgerError``, which names the line, and the file where ``name`` says it."""
-    ledger = Ledger.open(place)
-    try:
-        imported = _fill(ledger, lines, name)
-    except BaseException:
-        ledger.database.discard()
-        raise
-    ledger.close()
-    return imported
-
-
-def _fill(ledger: Ledger, lines: Iterable[str | bytes], name: str) -> Imported:
-    with ledger.writing() as connection:
+    Totals are added up anew, and the whole is audited before it is kept. Raises ``LedgerError``, which names the line,
+    and the file where ``name`` says it."""
+    with closing(Ledger.open(place)) as ledger, ledger.writing() as connection:
         if connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()[0]:
             raise LedgerError(
                 f"{ledger.database.name}: holds attempts already; import into a new one, which --ledger names"
