@@ -216,7 +216,7 @@ class BudgetedClient:
         while True:
             with self._limiter.queue(model, rank) as place:
                 while True:
-                    await self._limiter.turn(model, place)
+                    changed = await self._limiter.turn(model, place)
                     self._check(model)
                     # Only the head of a model's queue asks. If all who wait asked, each settlement would wake thousands
                     # for one place, and a large order would never fit, since small ones would take what comes free.
@@ -245,24 +245,18 @@ class BudgetedClient:
                                 )
                                 state.canary.passes()
                                 raise AuthorError(str(state.given_up))
-                            if reason != told:
-                                told = reason
-                                self._on_event(Event("waiting", order, message=reason, seconds=seconds))
-                            # A random part, since every process that was told of the pause would otherwise come back in
-                            # the same instant, and be refused again. In steps, since somebody may lift the pause.
-                            await self._wait(min(seconds + self._retry.jitter() * 0.25, PAUSE_SECONDS), place.changed)
-                            self._ledger.recover()
-                        case Refused(waitable=True) as refused:
-                            message = f"{refused.message}; waiting for calls in flight"
+                        case Refused(waitable=True):
                             # Polled, since what comes free may be another process's, and no event of this loop tells of
                             # it.
-                            await self._linger(order, POLL_SECONDS, message, place.changed)
+                            seconds, reason = POLL_SECONDS, "waiting for calls in flight, which hold what is left"
                         case refused:
                             raise RefusedError(refused)
+                    told = await self._linger(order, seconds, reason, changed, told)
             # An order that waits for another process's answer may wait for minutes. As the leader it would hold up the
             # whole run.
             state.canary.passes()  # nobody waits behind an order that only waits itself
-            await self._linger(order, POLL_SECONDS, "the same request is in flight already", self._stopped)
+            reason = "the same request is in flight already"
+            told = await self._linger(order, POLL_SECONDS, reason, self._stopped, told)
 
     def _model(self, name: str) -> ModelState:
         passed = not self._pilot_seconds or self._stopped.is_set()
@@ -280,11 +274,15 @@ class BudgetedClient:
         if self._stopped.is_set():
             raise StoppedError("stopped before it was sent")
 
-    async def _linger(self, order: Order, seconds: float, message: str, until: asyncio.Event) -> None:
-        """Say why, wait, and recover what dead processes have left."""
-        self._on_event(Event("waiting", order, message=message, seconds=seconds))
-        await self._wait(seconds, until)
+    async def _linger(self, order: Order, seconds: float, reason: str, until: asyncio.Event, told: str) -> str:
+        """Say why, unless that was ``told`` last; wait, and recover what the dead have left. Returns the reason."""
+        if reason != told:
+            self._on_event(Event("waiting", order, message=reason, seconds=seconds))
+        # A random part, since every process that was told of a pause would otherwise come back in the same instant, and
+        # be refused again. In steps, since somebody may lift the pause.
+        await self._wait(min(seconds + self._retry.jitter() * 0.25, PAUSE_SECONDS), until)
         self._ledger.recover()
+        return reason
 
     async def _wait(self, seconds: float, until: asyncio.Event) -> None:
         """Sleep, but not beyond ``until``. It is no ``wait_for``, since ``sleep`` keeps the time."""

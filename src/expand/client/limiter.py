@@ -10,7 +10,6 @@ import bisect
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 MOST_LOST = 4
 LEAST_PROBES = 2
@@ -73,52 +72,39 @@ class CircuitBreaker:
         self._probing.release()
 
 
-@dataclass(order=True, slots=True)
-class QueuePlace:
-    """A place in a model's queue; the smaller, the nearer to its head."""
-
-    rank: int
-    number: int
-    changed: asyncio.Event = field(compare=False, default_factory=asyncio.Event)
-    """Set when the head of the queue had better look again."""
-
-
 class Limiter:
     """The orders of one event loop that may not go out yet, queueing per model.
 
     Within a rank it is first come, first served, so that a big order is not overtaken for ever by small ones."""
 
     def __init__(self) -> None:
-        self._queues: dict[str, list[QueuePlace]] = {}
+        self._queues: dict[str, list[tuple[int, int]]] = {}
         self._numbers = itertools.count()
+        self._changed = asyncio.Event()
 
     @contextmanager
-    def queue(self, model: str, rank: int) -> Iterator[QueuePlace]:
-        """Queue for a model; a smaller ``rank`` goes before a greater one."""
-        place = QueuePlace(rank, next(self._numbers))
+    def queue(self, model: str, rank: int) -> Iterator[tuple[int, int]]:
+        """Queue for a model; a smaller ``rank`` goes before a greater one. Gives the place."""
+        place = (rank, next(self._numbers))
         queue = self._queues.setdefault(model, [])
         bisect.insort(queue, place)
         try:
             yield place
         finally:
-            del queue[bisect.bisect_left(queue, place)]
+            queue.remove(place)
             self.wake()
 
-    async def turn(self, model: str, place: QueuePlace) -> None:
-        """Wait until ``place`` is the head of its queue."""
+    async def turn(self, model: str, place: tuple[int, int]) -> asyncio.Event:
+        """Wait until ``place`` is the head of its queue. Returns what is set when something has changed since."""
         # A loop: several changes may come before this task runs, and a newcomer of smaller rank may have passed it.
-        while self._queues[model][0] is not place:
-            place.changed.clear()
-            await place.changed.wait()
-        place.changed.clear()  # whatever changes from here on is looked at again
+        while self._queues[model][0] != place:
+            await self._changed.wait()
+        return self._changed
 
     def wake(self) -> None:
-        """Something has changed: the heads of the queues may look again."""
-        # All heads, since the budget is shared by all models. Only the heads: whoever stands behind one could not go
-        # anyway.
-        for queue in self._queues.values():
-            if queue:
-                queue[0].changed.set()
+        """Something has changed, for whatever model, since all share the budget: look again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 class Canary:
