@@ -20,7 +20,6 @@ from ledgers import ServerSite
 from workspaces import ROOT, draft_of, expand, finished, rows, small, start
 
 from expand.batch.batch_backend import BatchBackend, CollectReport, SubmitReport
-from expand.batch.submission import split
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.ledger import Ledger, export, import_, verify
@@ -204,8 +203,13 @@ def test_a_creation_whose_answer_is_lost_is_found_and_not_repeated(desk: Make, t
     assert d.server.worked_twice == 0
 
 
-def test_a_creation_that_certainly_failed_is_made_anew_from_a_new_file(desk: Make) -> None:
+def test_a_creation_that_certainly_failed_costs_nothing_and_is_submitted_anew(desk: Make) -> None:
     d = desk(trap="lost_before")
+    lost = d.submit()
+    assert (lost.exit_code, lost.balance.reserved_tokens, lost.balance.used_tokens) == (4, 0, 1000)
+    assert "nothing was submitted" in lost.problem
+    assert d.states() == {"released": 3}
+    assert (len(d.server.batches), len(d.server.files)) == (0, 0)
     done = d.submit()
     assert [batch.stage for batch in done.batches] == [Stage.SUBMITTED]
     assert d.server.calls["POST /v1/batches"] == 2
@@ -482,10 +486,9 @@ def test_an_audit_finds_a_batch_that_does_not_add_up(desk: Make) -> None:
 
 def test_more_than_one_file_holds_is_split(desk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     d = desk()
-    monkeypatch.setattr("expand.batch.submission.MOST_REQUESTS", 2)
+    monkeypatch.setattr("expand.batch.batch_backend.MOST_REQUESTS", 2)
     done = d.submit()
     assert [batch.requests for batch in done.batches] == [2, 1]
-    assert [len(part) for part in split(done.orders)] == [2, 1]
     assert d.collect().balance.reserved_tokens == 0
     assert d.sound()
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from expand.batch.submission import BatchState, Submission, batch_json, split
+from expand.batch.submission import BatchState, Submission, batch_json
 from expand.budget import Balance
 from expand.client.client import BudgetedClient, StoppedError
 from expand.drafting.budget_plan import ChapterBound
@@ -25,10 +25,10 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_run import SectionRun
 from expand.drafting.section_state import check_chapters
 from expand.errors import AuthorError, InputError
-from expand.ledger import Held, InFlight, Ledger, Order, Refused, Run, StoredAnswer
+from expand.ledger import Held, InFlight, Ledger, Order, Refused, Reservation, Run, StoredAnswer
 from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.ledger.values import Verdict
-from expand.llm.batch_api import BatchAuthor
+from expand.llm.batch_api import MOST_REQUESTS, BatchAuthor
 from expand.llm.tokens import batch_price_for
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, RequestForm, Usage, ignore_text
 from expand.outline import Plan
@@ -148,8 +148,8 @@ class BatchBackend:
     tell: Callable[[str], None] = lambda _: None
 
     async def submit(self, options: RunOptions, *, dry_run: bool = False) -> SubmitReport:
-        """Reserve, upload and submit what the sections of a run ask next. A batch that an earlier process left
-        unfinished is submitted first. With ``dry_run`` nothing is reserved or sent.
+        """Reserve, upload and submit what the sections of a run ask next, once it is known what became of a batch that
+        an earlier process left unfinished. With ``dry_run`` nothing is reserved or sent.
 
         Raises ``SubmittingError`` while another process submits."""
         workspace, settings = self.workspace, self.settings
@@ -165,7 +165,7 @@ class BatchBackend:
                 if left is not None:
                     self._require_same_provider(left)
                     self.tell(f"going on with batch {left.id}, {left.stage} by a process that is gone")
-                    submitted.append(await submission.submit(left))
+                    submitted.append(await submission.resolve(left))
                 setup = model_setup_for(workspace, settings, ledger=ledger)
                 setup = replace(setup, price=batch_price_for(settings.model, setup.profile, settings.base_url))
                 sections = await open_questions(workspace, setup, ledger, run, options, dry_run=dry_run)
@@ -174,17 +174,19 @@ class BatchBackend:
                     "language": options.language,
                     "plan": options.plan.value,
                 }
-                for orders in () if dry_run else split(orders_of(sections)):
+                orders = () if dry_run else orders_of(sections)
+                for first in range(0, len(orders), MOST_REQUESTS):
                     batch, decided = batches.prepare(
                         run,
-                        orders,
+                        orders[first : first + MOST_REQUESTS],
                         model=settings.model,
                         base_url=settings.base_url or "",
                         terms=terms,
                         hold_unknown=settings.on_unknown == "hold",
                     )
                     verdicts += decided
-                    submitted.append(await submission.submit(batch))
+                    reserved = [order for order, verdict in decided if isinstance(verdict, Reservation)]
+                    submitted.append(await submission.submit(batch, reserved))
             except AuthorError as error:
                 problem = str(error)
             refused = (
@@ -269,7 +271,7 @@ class BatchBackend:
             chosen = [one for one in every if chapters is None or not set(chapters).isdisjoint(_chapters(one))]
             for found in chosen:
                 self._require_same_provider(found)
-                batch = await submission.withdraw(found)
+                batch = found if found.stage is Stage.SUBMITTED else await submission.resolve(found)
                 if batch.stage.ended:
                     continue
                 try:

@@ -1,11 +1,11 @@
 """Submit a batch to its provider exactly once, whatever happens in between; take in what comes back.
 
-Each step is in the ledger before the next one begins, so a start after a kill goes on where the last one stopped. Only
-one step can cost anything, the creation, and only its outcome can be in doubt. Then the provider is asked for its
-batches: the one that carries our id in its metadata, or our input file, is it. If there is none, the input file is
-deleted, so that no creation that is still under way can find it, and the provider is asked again: if it still has
-none, none will come, and it is safe to create it anew. Where a provider can do neither, the batch is given up as lost,
-and its requests stay charged as unknown.
+Each step is in the ledger before the next one begins. Only one step can cost anything, the creation, and only its
+outcome can be in doubt. Then the provider is asked for its batches: the one that carries our id in its metadata, or our
+input file, is it. If there is none, the input file is deleted, so that no creation that is still under way can find it,
+and the provider is asked again: if it still has none, none will come, and the batch is withdrawn, so that its requests
+can be asked in another one. Where a provider can do neither, the batch is given up as lost, and its requests stay
+charged as unknown.
 
 A provider bills the requests that it answered, and reports how many those are. So an answer is settled by its usage,
 and a line that reports a failure is released. A request that is in neither file is released only where every answer
@@ -15,10 +15,9 @@ idempotent: what was settled before is left as it is, and a file that breaks off
 
 import asyncio
 import contextlib
-import json
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -28,23 +27,9 @@ from expand.errors import AuthorError
 from expand.ledger import Order
 from expand.ledger.attempts import timestamp
 from expand.ledger.batches import AT_ONCE, Batches, BatchRow, Stage
-from expand.llm.batch_api import (
-    MOST_BYTES,
-    MOST_REQUESTS,
-    BatchAuthor,
-    BatchLine,
-    RemoteBatch,
-    input_line,
-    result_line,
-)
-from expand.llm.types import AttemptFailedError, Failure, Message, Request, RequestForm, Usage
+from expand.llm.batch_api import BatchAuthor, BatchLine, RemoteBatch, input_line, result_line
+from expand.llm.types import AttemptFailedError, Failure, RequestForm, Usage
 from expand.schema import Json
-
-MOST_CREATIONS = 3
-"""How often one process has a batch created that its provider did not make."""
-
-LINE_BYTES = 1_000
-"""What a request's line in an input file takes at most beside its canonical form."""
 
 SETTLING_SECONDS = 2.0
 """How long a creation that is under way is given before it is taken for gone."""
@@ -64,76 +49,58 @@ class Submission:
     form: Callable[[str], RequestForm]
     tell: Callable[[str], None]
 
-    async def submit(self, batch: BatchRow) -> BatchRow:
-        """Take the batch from where it is, where another process may have left it, until its provider has it, or it has
-        ended.
+    async def submit(self, batch: BatchRow, orders: Sequence[Order]) -> BatchRow:
+        """Have the provider make a batch of its orders; one without any is withdrawn.
 
         Raises ``AuthorError`` when the provider cannot be reached or refuses: then the batch is withdrawn and costs
         nothing, or the error says that its outcome is unknown."""
-        creations = 0
-        while not (batch.stage is Stage.SUBMITTED or batch.stage.ended):
-            match batch.stage:
-                case Stage.PREPARED if not batch.requests:
-                    batch = self._withdrawn(batch, "there was nothing to ask")
-                case Stage.PREPARED:
-                    file_id = await self._upload(batch)
-                    creations += 1
-                    batch = await self._create(self.batches.move(batch, Stage.CREATING, input_file=file_id))
-                case Stage.CREATING:
-                    batch = await self._find(batch)
-                    if batch.stage is Stage.PREPARED and creations >= MOST_CREATIONS:
-                        lost = f"the provider failed to make it {creations} times"
-                        raise self._refused(batch, AttemptFailedError(Failure.SERVER_ERROR, lost))
-        return batch
-
-    async def withdraw(self, batch: BatchRow) -> BatchRow:
-        """Give up a batch that is not submitted yet; one that turns out to be with its provider stays."""
-        if batch.stage is Stage.CREATING:
-            batch = await self._find(batch)
-        if batch.stage is Stage.SUBMITTED or batch.stage.ended:
-            return batch
-        return self._withdrawn(batch, "given up before it was submitted")
-
-    async def _upload(self, batch: BatchRow) -> str:
-        """Upload the input file; its id. A second one, after a kill, costs nothing."""
-        self.tell(f"uploading {batch.requests:,} requests")
+        if not orders:
+            return self._withdrawn(batch, "there was nothing to ask")
+        self.tell(f"uploading {len(orders):,} requests")
         try:
-            with tempfile.TemporaryFile() as file:
-                form = self.form(batch.model)
-                for key, canonical, cap in self.batches.forms(batch):
-                    asked = json.loads(canonical)
-                    request = Request(
-                        model=asked["model"],
-                        messages=tuple(Message(role=role, content=text) for role, text in asked["messages"]),
-                        max_output_tokens=cap,
-                        parameters=asked["parameters"],
-                    )
-                    messages: list[Json] = [{**one} for one in form.messages(request)]
-                    file.write(input_line(key, {**form.body(request), "model": request.model, "messages": messages}))
-                file.seek(0)
-                return await self.author.upload(file, name=f"expand-{batch.id}.jsonl")
+            file_id = await self._upload(batch, orders)
         except AttemptFailedError as failed:
             raise self._refused(batch, failed) from failed
-
-    async def _create(self, batch: BatchRow) -> BatchRow:
+        batch = self.batches.move(batch, Stage.CREATING, input_file=file_id)
         self.tell("having the batch made")
         metadata = {ID_KEY: batch.id, RUN_KEY: batch.run, "requests": str(batch.requests), "model": batch.model[:512]}
         try:
-            made = await self.author.create(batch.input_file, metadata=metadata)
+            return self._taken(batch, await self.author.create(file_id, metadata=metadata))
         except AttemptFailedError as failed:
-            if RULES[failed.failure].billed != "no":
-                self.tell(f"{failed.message}: looking whether the batch was made")
-                return batch
-            refused = self._refused(batch, failed)
-            with contextlib.suppress(AttemptFailedError):
-                await self.author.forget(batch.input_file)  # nobody needs the file any more
-            raise refused from failed
-        return self._taken(batch, made)
+            if RULES[failed.failure].billed == "no":
+                refused = self._refused(batch, failed)
+                with contextlib.suppress(AttemptFailedError):
+                    await self.author.forget(file_id)  # nobody needs the file any more
+                raise refused from failed
+            self.tell(f"{failed.message}: looking whether the batch was made")
+            batch = await self.resolve(batch)
+            if batch.stage is Stage.WITHDRAWN:
+                raise AuthorError(f"{with_remedy(failed)}; nothing was submitted") from failed
+            return batch
 
-    async def _find(self, batch: BatchRow) -> BatchRow:
-        """Look whether the provider has the batch: submitted, or prepared where it certainly has not.
+    async def resolve(self, batch: BatchRow) -> BatchRow:
+        """What became of a batch that is on its way: submitted where its provider has it, and else withdrawn.
 
         Raises ``AuthorError`` when that cannot be found out now, or ever: then it is lost."""
+        found = await self._find(batch) if batch.stage is Stage.CREATING else None
+        if found is not None:
+            return self._taken(batch, found)
+        self.tell("it was not made, and costs nothing")
+        return self._withdrawn(batch, "it was not made")
+
+    async def _upload(self, batch: BatchRow, orders: Sequence[Order]) -> str:
+        """Upload the input file; its id."""
+        form = self.form(batch.model)
+        with tempfile.TemporaryFile() as file:
+            for request in (order.request for order in orders):
+                messages: list[Json] = [{**one} for one in form.messages(request)]
+                body = {**form.body(request), "model": request.model, "messages": messages}
+                file.write(input_line(request.key, body))
+            file.seek(0)
+            return await self.author.upload(file, name=f"expand-{batch.id}.jsonl")
+
+    async def _find(self, batch: BatchRow) -> RemoteBatch | None:
+        """The batch as its provider has it; None where it certainly has none, and will not make it any more."""
         try:
             found = await self._listed(batch)
             if found is None:
@@ -153,10 +120,7 @@ class Submission:
                 f"{batch.requests:,} requests stay charged at their reservation; look for it at "
                 "the provider, then settle them with `expand ledger reconcile`"
             ) from failed
-        if found is not None:
-            return self._taken(batch, found)
-        self.tell("it was not made, and its file is deleted: making it anew is safe")
-        return self.batches.move(batch, Stage.PREPARED, input_file="")
+        return found
 
     async def _listed(self, batch: BatchRow) -> RemoteBatch | None:
         """The batch in the provider's list; None when it is not there."""
@@ -178,21 +142,6 @@ class Submission:
         """The error for a step that certainly cost nothing; the batch is withdrawn with it."""
         self.batches.end(batch, Stage.WITHDRAWN, rest=failed, unbilled=True)
         return AuthorError(f"{with_remedy(failed)}; nothing was submitted")
-
-
-def split(orders: Sequence[Order]) -> Iterator[tuple[Order, ...]]:
-    """The orders in batches that each fit one input file."""
-    part: list[Order] = []
-    size = 0
-    for order in orders:
-        length = len(order.request.canonical().encode()) + LINE_BYTES
-        if part and (len(part) == MOST_REQUESTS or size + length > MOST_BYTES):
-            yield tuple(part)
-            part, size = [], 0
-        part.append(order)
-        size += length
-    if part:
-        yield tuple(part)
 
 
 def with_remedy(failed: AttemptFailedError) -> str:

@@ -8,14 +8,13 @@ A batch is written down before and after each step that can cost something:
 
 Its attempts belong to the batch and to no process, so that they outlive the one that submitted
 them: an owner that is a batch is never dead. Only one batch at a time is on its way to its
-provider (``submitting``); what its submitter has left behind is gone on with by the next.
+provider (``submitting``); what became of one whose submitter is gone is found out by the next.
 """
 
 from __future__ import annotations
 
 import enum
 import json
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -114,8 +113,7 @@ class Batches:
     ) -> tuple[BatchRow, list[tuple[Order, Verdict]]]:
         """Write down a batch that this run will submit: reserve a place in the budget for each order, or say what
         stands in its way. Nothing is marked as sent before it is ``CREATING``. Limits per minute are for live calls,
-        and do not count here. It has no ``requests`` before all are reserved, so what a kill leaves is withdrawn by the
-        next submission. Raises ``SubmittingError``."""
+        and do not count here. Raises ``SubmittingError``."""
         batch = f"batch-{attempts.new_id(8)}"
         stated = json.dumps(dict(terms), ensure_ascii=False, sort_keys=True)
         values = {"run": run.id, "submitter": run.owner, "submitting": 1, "stage": Stage.PREPARED}
@@ -142,7 +140,7 @@ class Batches:
         return self.get(batch), verdicts
 
     def unfinished(self, run: Run) -> BatchRow | None:
-        """What a submitter that is gone left on its way; this run goes on with it. None when there is nothing. Raises
+        """What a submitter that is gone left on its way; this run takes it over. None when there is nothing. Raises
         ``SubmittingError`` while its submitter lives."""
         with self.ledger.writing() as connection:
             found = connection.execute(
@@ -159,15 +157,13 @@ class Batches:
     def move(self, batch: BatchRow, stage: Stage, **columns: str | int | None) -> BatchRow:
         """Take a batch on to a ``stage``, and set ``columns`` of it. To ``CREATING``: the provider has its input file
         and is about to be asked to make it; from now on it may cost something. To ``SUBMITTED``: the provider has it,
-        under an id of its own. Back to ``PREPARED``: it is certain that the provider has not made it and cannot any
-        more."""
+        under an id of its own."""
         with self._step(batch.id, batch.stage) as connection:
             if stage is Stage.CREATING:
                 # Marked before the call that may cost something, in one transaction with the stage. After the call, a
                 # crash in between would give back what the provider is about to work on.
                 for row in attempts.in_flight(connection, batch.id):
-                    if row.state is State.RESERVED:
-                        attempts.mark_sent(connection, row)
+                    attempts.mark_sent(connection, row)
             if stage is Stage.SUBMITTED:
                 columns |= {"submitting": None, "submitted_at": timestamp(connection.now())}
             _set(connection, batch.id, stage=stage, **columns)
@@ -252,15 +248,6 @@ class Batches:
     def in_flight(self, batch: BatchRow) -> tuple[AttemptRow, ...]:
         """Its attempts whose outcome is open, in the order in which they were reserved."""
         return tuple(attempts.in_flight(self.ledger.database, batch.id))
-
-    def forms(self, batch: BatchRow) -> Iterator[tuple[str, str, int]]:
-        """The request key, canonical form and output cap of each of its open attempts, in order."""
-        for key, form, cap in self.ledger.database.query(
-            "SELECT request_key, form, output_cap FROM attempt JOIN request ON request.key = request_key"
-            " WHERE owner = ? AND state IN ('reserved', 'sent') ORDER BY seq",
-            (batch.id,),
-        ):
-            yield key, zlib.decompress(form).decode(), cap
 
 
 def _set(connection: Connection, batch: str, **columns: str | int | None) -> None:

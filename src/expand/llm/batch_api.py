@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
 ENDPOINT: Final = "/v1/chat/completions"
 WINDOW: Final = "24h"
-MOST_REQUESTS = 50_000
-MOST_BYTES = 200_000_000
-"""What one input file may hold."""
+MOST_REQUESTS = 1_000
+"""How many one input file holds: OpenAI takes 50,000 and 200 MB, which is 200 kB for each of these."""
 
 
 class RemoteBatch(NamedTuple):
