@@ -358,7 +358,7 @@ import {
 
 export const answer = () => {
 
-# Not a heading
+  return 42
 
 };
 

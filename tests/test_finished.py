@@ -11,7 +11,7 @@ from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
 from expand.drafting.chapter import Chapter
-from expand.drafting.draft_file import DraftFile, DraftStore
+from expand.drafting.draft_file import DraftStore
 from expand.drafting.run import lanes
 
 
@@ -100,46 +100,14 @@ def test_a_template_a_raised_edition_and_a_lost_draft_have_it_looked_at(
 
 
 def test_any_file_that_a_template_takes_text_from_has_it_looked_at(place: Path, server: ScriptedServer) -> None:
-    shared = place / "shared"
-    (shared / "again").parent.mkdir()
-    (shared / "again").symlink_to(shared)
-    (shared / "length.j2").write_text('{% include "rules.md" %}\nWrite {{ lines }} lines.\n', encoding="utf-8")
-    (shared / "rules.md").write_text("Be terse.\n", encoding="utf-8")
-    (place / "prompts/chapters").mkdir(parents=True)
-    (place / "prompts/chapters/07").symlink_to(shared)
+    folder = place / "prompts/chapters/07"
+    folder.mkdir(parents=True)
+    (folder / "length.j2").write_text('{% include "rules.md" %}\nWrite {{ lines }} lines.\n', encoding="utf-8")
+    (folder / "rules.md").write_text("Be terse.\n", encoding="utf-8")
     assert run(place, server)["attempts"] > 0
     assert run(place, server)["attempts"] == 0
-    (shared / "rules.md").write_text("Be thorough.\n", encoding="utf-8")
+    (folder / "rules.md").write_text("Be thorough.\n", encoding="utf-8")
     assert run(place, server)["attempts"] > 0
-
-
-@pytest.mark.parametrize("before", [(), ("prompts/old.md",), ("prompts/rules/old.md",)])
-@pytest.mark.parametrize("file", ["prompts/new.md", "prompts/rules/new.md", "prompts/old.md"])
-def test_what_comes_beside_the_templates_meanwhile_leaves_no_record(
-    place: Path,
-    server: ScriptedServer,
-    monkeypatch: pytest.MonkeyPatch,
-    before: tuple[str, ...],
-    file: str,
-) -> None:
-    for there in before:
-        (place / there).parent.mkdir(parents=True)
-        (place / there).write_text("Be terse.\n", encoding="utf-8")
-
-    def meanwhile(*given: Any, **more: Any) -> Any:
-        (place / file).parent.mkdir(parents=True, exist_ok=True)
-        (place / file).write_text("Be thorough.\n", encoding="utf-8")
-        return original(*given, **more)
-
-    record = place / ".expand/finished/en.full.json"
-    record.unlink()
-    run(place, server)
-    assert record.is_file()
-    record.unlink()
-    original = DraftFile.chapter_findings
-    monkeypatch.setattr(DraftFile, "chapter_findings", meanwhile)
-    run(place, server)
-    assert not record.exists()
 
 
 def test_an_edit_that_comes_while_the_chapter_is_finished_leaves_no_record(

@@ -198,6 +198,7 @@ def test_topics_below_a_topic_stay_with_it() -> None:
         ("::: never closed\n\n## Out\n\n## Too\n", 2),
         (":::\n\n## Out\n", 1),
         ("<div>\n\n## In\n\n</div>\n\n## Out\n", 1),
+        ("{/* gone:\n\n## In\n\n*/}\n\n{/* one */}\n\n## Out\n", 1),
         ("<br>\n\n## Out\n\n</br>\n", 1),
         ("<img src=a/>\n\n## Out\n\n<hr>\n", 1),
         ("</div>\n\n## Out\n", 1),

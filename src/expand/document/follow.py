@@ -11,7 +11,7 @@ from itertools import count
 from typing import NamedTuple
 
 from expand.document.draft import Draft, Stamp, text_hash
-from expand.document.layout import RENAMED_TITLE, SAME_TITLE, Named, Wanted, between, located, renamed
+from expand.document.layout import SAME_TITLE, Named, Wanted, between, located, renamed
 from expand.document.numbered import renumbered
 from expand.document.page import Heading, Page
 from expand.markdown import matching
@@ -42,15 +42,13 @@ def new_numbers(draft: Draft, sections: Sequence[Named]) -> Mapping[int, int]:
     stamps = [draft.stamps.get(number, Stamp(key="", text="")) for number in own]
     headings, wanted = [_heading_of(text) for text in texts], [section.wanted for section in sections]
     drafted = [Heading(level=2, title=(one.title or one.name).replace("-", " ")) for one in stamps]
-    found = located(drafted, wanted, located(headings, wanted))
+    found = renamed(located(drafted, wanted, located(headings, wanted)), headings, wanted)
     for index, section in enumerate(sections):
         if index not in found:
-            same = (at for at in between(found, index, index, len(own)) if _follows(texts[at], section))
-            found.update(zip((index,), same, strict=False))
-    for index, section in enumerate(sections):
-        # Anywhere, one topic in common is chance: many sections have one on errors, or a summary.
-        if index not in found and len(section.topics) > 1:
-            same = (at for at in range(len(own)) if at not in found.values() and _shares_topics(texts[at], section))
+            near = between(found, index, index, len(own))
+            # Elsewhere, one topic in common is chance: many sections have one on errors, or a summary.
+            far = [at for at in range(len(own)) if at not in found.values()] if len(section.topics) > 1 else []
+            same = (at for at in (*near, *far) if _shares_topics(texts[at], section))
             found.update(zip((index,), same, strict=False))
     numbers = {own[at]: index + 1 for index, at in found.items()}
     free = count(max(len(sections), *own, 0) + 1)
@@ -221,12 +219,6 @@ def inserted(text: str, slot: int, topics: Sequence[Wanted], topic: str) -> str:
 def _heading_of(section: str) -> Heading:
     """The section's heading; one without a title where a person took it away."""
     return next(iter(Page(section).headings), Heading(level=2, title=""))
-
-
-def _follows(section: str, named: Named) -> bool:
-    """Whether a section that has no other may be one of the outline's under another title."""
-    likeness = matching.best_likeness(title_of(section), named.wanted.titles)
-    return likeness >= RENAMED_TITLE or _shares_topics(section, named)
 
 
 def _shares_topics(section: str, named: Named) -> bool:

@@ -27,8 +27,6 @@ SAME_TITLE = 0.8
 """The likeness from which a heading between its neighbours is that of a section or topic."""
 RENAMED_TITLE = 0.5
 """The likeness from which a title is a new one for the same section or topic, where nothing else is in its place."""
-OTHER_LEVEL = 0.15
-"""How much less a heading of another level is like a title."""
 
 _COUNTER = re.compile(r"\d+|[一二三四五六七八九十]+|(?<![A-Za-z])[A-Z](?![A-Za-z])")
 _DEFINITION = re.compile(r"\s*\[\^?[^\]\n]+\]:")
@@ -96,10 +94,7 @@ def located(
             said, others = matching.terms(headings[free[0]].title), map(matching.terms, wanted[indexes[0]].titles)
             if any(said and other and (said <= other or other <= said) for other in others):
                 found[indexes[0]] = free[0]
-                continue
-        likely = [[_likeness(headings[at], wanted[index], usual) for at in free] for index in indexes]
-        found |= {indexes[row]: free[column] for row, column in _in_order(likely, least=SAME_TITLE)}
-    return dict(sorted(found.items()))
+    return renamed(found, headings, wanted, least=SAME_TITLE)
 
 
 def between(found: Mapping[int, int], first: int, last: int, count: int) -> list[int]:
@@ -117,14 +112,15 @@ def _take(found: dict[int, int], index: int, candidates: Sequence[int]) -> None:
         found[index] = next((at for at in free if at > after), free[0])
 
 
-def renamed(found: Mapping[int, int], headings: Sequence[Heading], former: Sequence[Wanted]) -> dict[int, int]:
-    """What was found, by index, and the headings between its neighbours that are like enough to be a new title."""
+def renamed(
+    found: Mapping[int, int], headings: Sequence[Heading], wanted: Sequence[Wanted], *, least: float = RENAMED_TITLE
+) -> dict[int, int]:
+    """What was found, by index, and the headings between its neighbours that are like a title that is not stated."""
     every = dict(found)
-    for indexes, free in _gaps(every, headings, range(len(former))):
-        likely = [
-            [matching.best_likeness(headings[at].title, former[index].titles) for at in free] for index in indexes
-        ]
-        every |= {indexes[row]: free[column] for row, column in _in_order(likely, least=RENAMED_TITLE)}
+    for indexes, free in _gaps(every, headings, (index for index, one in enumerate(wanted) if not one.stated)):
+        titles = [wanted[index].titles for index in indexes]
+        likely = [[matching.best_likeness(headings[at].title, own) for at in free] for own in titles]
+        every |= {indexes[row]: free[column] for row, column in _in_order(likely, least=least)}
     return dict(sorted(every.items()))
 
 
@@ -177,12 +173,6 @@ def _is_stated(heading: Heading, stated: str) -> bool:
     if stated.startswith("#"):
         return stated[1:] in (*heading.identifiers, anchor(heading.title))
     return matching.title_key(heading.title) == matching.title_key(stated)
-
-
-def _likeness(heading: Heading, item: Wanted, usual: int) -> float:
-    """How far a heading is the wanted one, less where it is of another level than those that are found by title."""
-    likeness = matching.best_likeness(heading.title, item.titles)
-    return likeness if heading.level == usual or not usual else likeness - OTHER_LEVEL
 
 
 def section_headings(page: Page) -> tuple[Heading, ...]:

@@ -1,7 +1,7 @@
 """A document as spans: every character of it is in exactly one, so that what is not changed is written back as it was.
 
 Spans are the byte order mark, the front matter, blank lines and top-level blocks. What stands inside a container (a
-``:::`` directive, an HTML or JSX element, a shortcode or an expression that ends further down) is one span: a heading
+``:::`` directive, an HTML or JSX element or a shortcode that ends further down) is one span: a heading
 in it parts no document.
 """
 
@@ -19,8 +19,6 @@ from expand.markdown.blocks import Block, anchor, rows
 SpanKind = Literal["mark", "front-matter", "blank", "block", "container"]
 
 BYTE_ORDER_MARK = "\ufeff"
-MOST_EXPRESSION_BLOCKS = 100
-"""An expression of MDX that has more blocks in it is taken for text that begins with a brace."""
 
 _DIRECTIVE = re.compile(r" {0,3}(?P<run>:{3,}|/{3,})[ \t]*(?P<name>[^\s:/].*)?$")
 _TAG = re.compile(
@@ -29,10 +27,10 @@ _TAG = re.compile(
     | <(?P<close>/?)(?P<name>[A-Za-z][\w.:-]*|(?=>))
       (?:"[^"]*"|'[^']*'|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}|[^"'{}<>])*?(?P<void>/?)>
     | \{%-?\s*(?P<close_block>end)?(?P<block>\w+)(?:(?!%\}).){0,500}%\}
+    | \{/\* | (?P<close_comment>\*/\})
     | \{\{[<%]\s*(?P<close_code>/?)\s*(?P<code>[\w-]+)(?:(?!\}\}).){0,500}[>%]\}\}"""
 )
-"""What opens or closes an element: in HTML and JSX, in docsify's tabs, in Liquid and Jinja, in Hugo's shortcodes."""
-_EXPRESSION = re.compile(r"(?:export|import)\s|\{(?![#:%{/])|\{/\*")
+"""What opens or closes an element: in HTML, JSX, docsify's tabs, comments of MDX, Liquid, Jinja, Hugo's shortcodes."""
 _VOID_TAGS = frozenset("area base br col embed hr img input link meta source track wbr".split())  # noqa: SIM905
 _ATTRIBUTES = re.compile(r"[ \t]*\{:?[ \t]*(?P<body>[^{}\n]*)\}[ \t]*#*[ \t]*$")
 _IDENTIFIER = re.compile(r"(?:^|\s)#(?P<id>[^\s{}]+)")
@@ -41,10 +39,6 @@ _ANCHOR_TAG = re.compile(
     re.IGNORECASE,
 )
 _TARGET = re.compile(r"(?:\((?P<id>[^\s()]+)\)=|\[\]\(\)\{[ \t]*\#(?P<empty>[^\s{}]+)[ \t]*\})[ \t]*$")
-_KNOWN_DIRECTIVE = re.compile(
-    r"(?i)\{[\w:.-]+\}|(?:note|tip|info|important|warning|caution|danger|details|code-group|raw|abstract|success|question"
-    r"|failure|bug|example|quote|admonition|tab|html|hint|attention|error|seealso)\b(?![.\w])"
-)
 _CODE_SPAN = re.compile(r"(?P<tick>`+)(?:(?!`).)+(?P=tick)", re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}", re.DOTALL)
 _META = re.compile(
@@ -190,8 +184,7 @@ def _leads(block: Block) -> bool:
 def _containers(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
     """The blocks in order, as first and last index: those of a container together, any other by itself."""
     ends: dict[int, int] = {}
-    directives = ((opened.block, last) for opened, last in _directives(every) if last is not None)
-    for first, last in (*directives, *_elements(every), *_expressions(every)):
+    for first, last in (*_directives(every), *_elements(every)):
         ends[first] = max(ends.get(first, first), last)
     at = 0
     while at < len(every):
@@ -202,28 +195,17 @@ def _containers(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
         yield first, last
 
 
-class _Directive(NamedTuple):
-    block: int
-    line: int
-    run: str
-    name: str
-
-
-def _directives(every: Sequence[Block]) -> Iterator[tuple[_Directive, int | None]]:
-    """Where each directive opens, and the index of the block where it closes; None for one that never does."""
-    open_runs: list[_Directive] = []
+def _directives(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
+    """The directives that are closed, as indices of the first and last block."""
+    opened: list[tuple[str, int]] = []
     for index, block in enumerate(every):
         if block.kind in ("fence", "code", "html", "heading", "rule"):
             continue
-        for line, row in enumerate(rows(block.text), block.start):
-            found = _DIRECTIVE.match(row.rstrip("\r\n"))
-            if found is None:
-                continue
+        for found in filter(None, map(_DIRECTIVE.match, blocks.bare_rows(block.text))):
             if found["name"]:
-                open_runs.append(_Directive(index, line, found["run"], found["name"]))
-            elif open_runs and found["run"].startswith(open_runs[-1].run):
-                yield open_runs.pop(), index
-    yield from ((opened, None) for opened in open_runs)
+                opened.append((found["run"], index))
+            elif opened and found["run"].startswith(opened[-1][0]):
+                yield opened.pop()[1], index
 
 
 class Fault(NamedTuple):
@@ -235,24 +217,14 @@ class Fault(NamedTuple):
 
 
 def first_fault(page: Page) -> Fault | None:
-    """The first thing in a document that never ends: text behind it would not be read as text.
-
-    What looks like the opening of a directive and is of no known kind is left alone: mkdocstrings has such lines."""
-    every = blocks.blocks(page.text.removeprefix(BYTE_ORDER_MARK))
-    found = [
-        Fault(
-            opened.line, f"the directive {opened.run} {opened.name.strip()} never ends", f"close it with {opened.run}"
-        )
-        for opened, last in _directives(every)
-        if last is None and _KNOWN_DIRECTIVE.match(opened.name)
-    ]
-    for block in every[-1:]:
+    """The code block, comment or script that never ends: text behind it would not be read as text."""
+    for block in blocks.blocks(page.text.removeprefix(BYTE_ORDER_MARK))[-1:]:
         if block.kind == "fence" and not block.closed:
-            said = f"{block.marker}{block.info}"
-            found.append(Fault(block.start, f"the code block {said} never ends", f"close it with {block.marker}"))
+            said = f"the code block {block.marker}{block.info} never ends"
+            return Fault(block.start, said, f"close it with {block.marker}")
         if ending := blocks.missing_html_end(block):
-            found.append(Fault(block.start, f"the HTML {block.text.split()[0]} never ends", f"close it with {ending}"))
-    return min(found, default=None)
+            return Fault(block.start, f"the HTML {block.text.split()[0]} never ends", f"close it with {ending}")
+    return None
 
 
 def _elements(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
@@ -263,29 +235,15 @@ def _elements(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
             continue
         for found in _TAG.finditer(_CODE_SPAN.sub("", block.text)):
             names = (found[key] for key in ("name", "block", "code") if found[key] is not None)
-            name = next(names, "tabs:" if "tabs:" in found[0] else None)
+            name = next(names, None if found[0].startswith("<!--") and "tabs:" not in found[0] else "")
             if name is None or found["void"] or name.lower() in _VOID_TAGS:
                 continue  # None: another comment
-            if not any(found[key] for key in ("close", "close_block", "close_code", "close_tabs")):
+            if not any(found[key] for key in ("close", "close_block", "close_code", "close_tabs", "close_comment")):
                 opened.setdefault(name, []).append(index)
             elif opened.get(name):
                 first = opened[name].pop()
                 if first < index:
                     yield first, index
-
-
-def _expressions(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
-    """MDX's imports, exports and expressions with blank lines in them, as indices of the first and last block."""
-    for first, block in enumerate(every):
-        if block.kind != "paragraph" or not _EXPRESSION.match(block.text):
-            continue
-        depth = 0
-        for last in range(first, min(len(every), first + MOST_EXPRESSION_BLOCKS)):
-            depth += sum(every[last].text.count(c) for c in "{([") - sum(every[last].text.count(c) for c in "})]")
-            if depth <= 0:
-                break
-        if depth == 0 and last > first:
-            yield first, last
 
 
 # The header and the footer of a document

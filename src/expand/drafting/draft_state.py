@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
@@ -184,10 +183,8 @@ class ResultCache:
             }
 
     def write(self) -> None:
-        """Write what is new, unless what all of it follows from changed since it was read."""
-        # A template or the book that changed during the run may be in some results and not in others. Better to keep
-        # nothing than a result under a hash that it was not made from.
-        if self._new and self._shared == self._shared_hash():
+        """Write what is new."""
+        if self._new:
             # A full disk here must not end a run whose drafts are written.
             with suppress(InputError):  # it is derived
                 _keep(self._path, {**self._read(), **self._new}, durable=False)
@@ -211,31 +208,16 @@ class ResultCache:
         """The hash of what all chapters follow from. A template may take text from any file beside it."""
         from expand.prompts.rendering import packaged_folder  # start-up time: jinja2
 
-        package = Path(__file__).parents[1]
-        # Size and time of the code, not its content: reading every module would take a good part of what the cache
-        # saves. A new version of the tool has new times, and then every chapter is looked at once.
-        code = sorted(path for name in _CODE for path in (package / name).glob("*.py"))
-        templates = sorted({*_files(self._workspace.prompts_folder), *_files(packaged_folder())})
-        memory = sorted(self._workspace.memory_path("book").parent.glob("*.yaml"))
+        package, memory = Path(__file__).parents[1], self._workspace.memory_path("book").parent
+        folders = (*(package / name for name in _CODE), self._workspace.prompts_folder, packaged_folder(), memory)
+        files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix != ".pyc")
+        # Size and time, not content: reading every module would take a good part of what the cache saves.
+        states = ((path, path.stat()) for path in (self._workspace.book_path, *files) if path.is_file())
         parts = [
             repr((self._options.language, self._options.plan.value, self._options.brief, self._profile)),
-            *(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in code),
-            # Contents here: templates are few, and editors and checkouts change their times without changing a word.
-            *(f"{path} {_hash(path)}" for path in (self._workspace.book_path, *templates, *memory)),
+            *(f"{path} {state.st_size} {state.st_mtime_ns}" for path, state in states),
         ]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _files(root: Path) -> Iterator[Path]:
-    """The files in a folder and below, each folder once, wherever a link leads."""
-    known: set[Path] = set()
-    for place, below, names in os.walk(root, followlinks=True):
-        folder = Path(place).resolve()
-        if folder in known or not folder.is_relative_to(root.parent.resolve()):  # no template can come from outside
-            below.clear()
-            continue
-        known.add(folder)
-        yield from (Path(place, name) for name in names)
 
 
 def _hash(path: Path) -> str:
