@@ -483,7 +483,8 @@ def test_a_silenced_kind_is_neither_reported_nor_mended(tmp_path: Path, where: s
 def test_a_list_is_taken_out_of_whatever_stands_around_it() -> None:
     assert parsed('Here:\n```json\n{"findings": [{"a": 1}, {"a": 2}]}\n```') == [{"a": 1}, {"a": 2}]
     assert parsed('<think>[{"a": 0}]</think>[{"a": 1}]') == [{"a": 1}]
-    assert parsed('{"findings": [{"a": 1}, {"a": 2, "b": "cut') == [{"a": 1}]
+    assert parsed('{"findings": [{"a": 1}, {"a": 2, "b": "cut') is None
+    assert parsed('{“findings”: [{"a": 1}，{"a": 2,}]}') == [{"a": 1}, {"a": 2}]
     assert parsed('{"findings": [{"a": "two\nlines"}]}') == [{"a": "two\nlines"}]
     assert parsed('{"findings": []}') == []
     assert parsed('{"findings": [') is None

@@ -1,6 +1,5 @@
 """``expand prompt``: shows what would be sent; lists and copies templates."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -63,17 +62,18 @@ def show_request(found: FirstRequest, *, as_json: bool) -> None:
 
 
 def list_(opened: Workspace, chapter: ChapterOption = None, model: options.Model = None) -> None:
-    """List the templates and their origin, or those of a chapter."""
+    """List the templates and their files, or those that a chapter uses."""
     if chapter is not None:
         _list_chapter(opened, chapter, model)
         return
-    _print_columns([(file.name, file.origin, file.state) for file in rendering.template_files(opened)])
+    files = rendering.template_files(opened)
+    for name, path in files.items():
+        typer.echo(f"{name:<{max(map(len, files))}}  {_shown(opened, path)}")
 
 
-def _print_columns(rows: Sequence[tuple[str, str, str]]) -> None:
-    names, origins, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
-    for name, origin, rest in rows:
-        typer.echo(f"{name:<{names}}  {origin:<{origins}}  {rest}")
+def _shown(workspace: Workspace, path: Path) -> str:
+    inside = path.is_relative_to(workspace.prompts_folder)
+    return workspace.relative(path) if inside else f"shipped/{path.relative_to(rendering.packaged_folder())}"
 
 
 def _list_chapter(workspace: Workspace, chapter: str, model: str | None) -> None:
@@ -81,18 +81,11 @@ def _list_chapter(workspace: Workspace, chapter: str, model: str | None) -> None
     profile = profile_of(workspace, settings_of(workspace, model=model))
     style = workspace.outline(chapter).style or workspace.book().style
     prompts = rendering.Prompts(workspace.prompts_folder, style=profile.style).of(chapter, style)
-
-    def shown(path: Path) -> str:
-        inside = path.is_relative_to(workspace.prompts_folder)
-        return workspace.relative(path) if inside else f"shipped/{path.relative_to(rendering.packaged_folder())}"
-
     typer.echo(f"chapter {chapter}, style {style.name if style else rendering.PLAIN}, model {profile.name}")
-    rows = []
     for name in rendering.DRAFTING_TEMPLATES:
-        path, *taken = prompts.sources(name)
-        takes = f", takes {', '.join(map(shown, taken))}" if taken else ""
-        rows.append((name, prompts.lookup.origin(path), f"{shown(path)}{takes}"))
-    _print_columns(rows)
+        file, *taken = (_shown(workspace, path) for path in prompts.sources(name))
+        takes = f", takes {', '.join(taken)}" if taken else ""
+        typer.echo(f"{name:<11}  {file}{takes}")
 
 
 def eject(
@@ -102,14 +95,13 @@ def eject(
         str | None, typer.Option("--block", metavar="NAME", help="Only this block; the rest stays as it is.")
     ] = None,
     chapter: ChapterOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace templates that were changed.")] = False,
 ) -> None:
     """Copy templates, or one block, into prompts/ to change them."""
     if block is not None and not templates:
         raise InputError("--block needs the template that the block is in", remedy="give its name")
     if chapter is not None and not templates:
         raise InputError("--chapter needs a template", remedy="name the templates to copy")
-    files = rendering.select_templates(rendering.template_files(opened), templates or ())
-    copies = rendering.eject_templates(opened, files, chapter=chapter, block=block, force=force)
+    names = rendering.select_templates(rendering.template_files(opened), templates or ())
+    copies = rendering.eject_templates(opened, names, chapter=chapter, block=block)
     for name, written in copies.items():
         typer.echo(f"{'written' if written else 'kept':<7}  {name}")

@@ -5,10 +5,13 @@ The brief is asked for here, before the sections are drafted: bought like every 
 can be used, a run drafts without one: it makes sections better, and they can do without.
 """
 
+import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from expand.client.client import BudgetedClient, StoppedError
 from expand.drafting.brief import Brief, parse_brief
@@ -135,6 +138,24 @@ def unreadable(answer: Answer) -> tuple[str, ...]:
         said = " ".join(answer.text.split())[:200]
         return (f"the author refused: {said}" if said else "the author gave no answer",)
     return ("it breaks off; give fewer topics, in fewer words",) if answer.finish in (Finish.LENGTH, Finish.CUT) else ()
+
+
+def json_in(answer: str) -> Any:
+    """The JSON in an answer: some models wrap it in a fence or in words, or think before it. What they make of it is
+    set right: curly quotes and full-width marks where JSON wants its own, and a comma before a bracket that closes.
+    Raises ``ValueError``."""
+    text, _ = sanitize.bare(answer)
+    begun, end = re.search(r"[{\[](?=\s*[\"“”{\[\]}])", text), max(text.rfind("}"), text.rfind("]"))
+    text = text[begun.start() : end + 1] if begun and begun.start() < end else text
+    try:
+        with suppress(ValueError):
+            return json.loads(text, strict=False)
+        text = re.sub(r"(?<=[{\[,:，：])(\s*)[“”]|[“”](?=\s*[}\],:，：])", r'\1"', text)
+        marks = {"，": ",", "：": ":"}
+        text = re.sub(r'"(?:\\.|[^"\\])*"|[，：]', lambda found: marks.get(found[0], found[0]), text)
+        return json.loads(re.sub(r",(\s*[}\]])", r"\1", text), strict=False)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
 
 
 async def make_brief(context: RunContext, chapter: Chapter, *, note: str = "") -> Made[Brief]:

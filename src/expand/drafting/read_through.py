@@ -7,10 +7,10 @@ which the checks find more. Every byte that no confirmed finding quotes stays as
 """
 
 import asyncio
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +19,7 @@ from expand.checks import Finding, not_ignored
 from expand.checks.finding import KINDS, Severity, excerpt, finding
 from expand.document.draft import hidden_line
 from expand.drafting.chapter import Chapter
-from expand.drafting.chapter_requests import WHOLE, whole_order
+from expand.drafting.chapter_requests import FIRST, WHOLE, Made, Tried, ask, json_in, unreadable, whole_order
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.draft_state import ReadRecord, hashes, keep_record, read_record
 from expand.drafting.model_setup import ModelSetup
@@ -27,8 +27,7 @@ from expand.drafting.run_context import RunContext
 from expand.errors import InputError, Place
 from expand.ledger import Order
 from expand.llm.profile import strict_object
-from expand.llm.types import Address, Finish
-from expand.markdown import sanitize
+from expand.llm.types import Address, Answer
 from expand.markdown.assemble import close
 from expand.markdown.blocks import blocks, newline_of, rows
 from expand.markdown.sanitize import without_forbidden
@@ -54,11 +53,10 @@ LINES_AROUND = 2
 BY_HAND = "the section was edited by hand"
 
 Judge = Callable[[Mapping[int, str]], "ChapterVerdicts"]
+_Entries = list[Mapping[str, Any]]
 Weight = Counter[tuple[Severity, str]]
 """How many findings of each severity and kind a chapter has."""
 
-_LIST = re.compile(r"\[\s*(?=[{\]])")
-_ITEM = re.compile(r"[\s,]*(?=\{)")
 _LINE_END = re.compile(r"\r\n?|\n")
 _LINE_AND_BLANK = re.compile(r"(?:\r\n?|\n)(?:[ \t]*(?:\r\n?|\n))?")
 _TEXT: Json = {"type": "string"}
@@ -119,19 +117,18 @@ async def read_through(context: RunContext, draft_file: DraftFile, judge: Judge 
         return "read through before, and nothing has changed since"
     keep_record(workspace, draft_file.path, replace(record, before=hashes(texts)))
     context.usage.tell(chapter.id, WHOLE, "the draft is read through")
-    entries, is_whole = await _ask(context, chapter, "review.j2", review_context(chapter, texts))
-    if not is_whole:
-        return "not read through: the reader's list of findings breaks off, also with a higher output cap"
-    if entries is None:
-        return "the reader's answer is no list of findings, so nothing was changed"
+    entries = await _ask(context, chapter, "review.j2", review_context(chapter, texts))
+    if isinstance(entries, str):
+        return entries
     found = [remark for entry in entries[:MOST_FINDINGS] if (remark := _remark(entry, texts)) is not None]
     missing = min(len(entries), MOST_FINDINGS) - len(found)
     found = [remark for remark in found if not_ignored([_finding(remark, texts, ())], texts, chapter.ignored)]
     found = await _makeable(draft_file, texts, found, judge)
     changes = [change for number, remark in enumerate(found, 1) for change in _changes(number, remark, texts)]
     look = review_context(chapter, {}, changes=tuple(changes))
-    verdicts, _ = await _ask(context, chapter, "second_look.j2", look) if found else (None, True)
-    confirmed = [one.get("finding") for one in verdicts or () if one.get("confirmed") is True]
+    verdicts = await _ask(context, chapter, "second_look.j2", look) if found else []
+    verdicts = [] if isinstance(verdicts, str) else verdicts
+    confirmed = [one.get("finding") for one in verdicts if one.get("confirmed") is True]
     kept = [remark for number, remark in enumerate(found, 1) if number in confirmed]
     if len(kept) < len(found):  # the checks took an edit together with one that was rejected
         kept = await _makeable(draft_file, texts, kept, judge)
@@ -153,10 +150,10 @@ async def read_through(context: RunContext, draft_file: DraftFile, judge: Judge 
 
 
 def read_order(
-    chapter: Chapter, setup: ModelSetup, run_id: str, template: str, values: ReviewContext, cut: int = 0
+    chapter: Chapter, setup: ModelSetup, run_id: str, template: str, values: ReviewContext, tried: Tried = FIRST
 ) -> Order:
-    """The order for one of the two requests to a model, whose answers broke off ``cut`` times: each doubles the output
-    cap. Raises ``InputError`` where it does not fit its context window."""
+    """The order for one of the two requests to a model; each answer that broke off doubles the output cap. Raises
+    ``InputError`` where it does not fit its context window."""
     prompts, system = chapter.templates_for(setup)
     message = prompts.message(template, values)
     words = ("review", template, chapter.id, setup.profile.name, system.content, message.content)
@@ -166,9 +163,9 @@ def read_order(
         setup=setup,
         options=chapter.options,
         run_id=run_id,
-        output_tokens=OUTPUT_TOKENS[template] * 2**cut,
-        question=(*words, *([cut] if cut else ())),
-        edition=cut,
+        output_tokens=OUTPUT_TOKENS[template] * 2**tried.attempts,
+        question=(*words, *([tried.attempts] if tried.attempts else ())),
+        edition=tried.attempts,
         parameters=setup.profile.json_format("answer", _SCHEMAS[template]),
     )
 
@@ -203,37 +200,35 @@ def edited(texts: Mapping[int, str], edits: Iterable[Edit]) -> dict[int, str]:
     return new
 
 
-async def _ask(
-    context: RunContext, chapter: Chapter, template: str, values: ReviewContext
-) -> tuple[list[Mapping[str, Any]] | None, bool]:
-    """The entries of the list that the model answers with, None where it does not; and whether all of it came. What
-    breaks off is asked for once more."""
+async def _ask(context: RunContext, chapter: Chapter, template: str, values: ReviewContext) -> _Entries | str:
+    """The entries of the list that the model answers with, or why there are none. What breaks off is asked for once
+    more."""
     (setup, *_) = context.models_for("review")
-    entries, is_whole = None, False
-    for cut in range(MOST_REQUESTS):
-        bought = await context.client.buy(read_order(chapter, setup, context.run_id, template, values, cut))
-        context.usage.of(chapter.id, WHOLE).add(bought)
-        entries = parsed(bought.answer.text) if bought.answer.usable else None
-        is_whole = bought.answer.finish not in (Finish.LENGTH, Finish.CUT)
-        if is_whole:
-            break
-    return entries, is_whole
+
+    def read(answer: Answer) -> tuple[_Entries | str | None, tuple[str, ...]]:
+        if answer.usable and (problems := unreadable(answer)):
+            return None, problems
+        found = parsed(answer.text) if answer.usable else None
+        return "the reader's answer is no list of findings, so nothing was changed" if found is None else found, ()
+
+    def order(tried: Tried) -> Order:
+        return read_order(chapter, setup, context.run_id, template, values, tried)
+
+    made: Made[_Entries | str] = await ask(context, order, read, MOST_REQUESTS)
+    if made.stopped_by is not None:
+        raise made.stopped_by
+    if made.value is None:
+        return "not read through: the reader's list of findings breaks off, also with a higher output cap"
+    return made.value
 
 
-def parsed(answer: str) -> list[Mapping[str, Any]] | None:
-    """The objects of the first list in an answer, those of a list that breaks off too; None where there is no list."""
-    text, _ = sanitize.bare(answer)
-    opening = _LIST.search(text)
-    if opening is None:
-        return None
-    decoder, found, at = json.JSONDecoder(strict=False), [], opening.end()
-    while (item := _ITEM.match(text, at)) is not None:
-        try:
-            one, at = decoder.raw_decode(text, item.end())
-        except (ValueError, RecursionError):
-            break
-        found.append(one)
-    return found if found or text[at:].lstrip().startswith("]") else None
+def parsed(answer: str) -> _Entries | None:
+    """The objects of the list in an answer, None where there is none."""
+    with suppress(ValueError):
+        found = json_in(answer)
+        lists = [one for one in (found.values() if isinstance(found, dict) else [found]) if isinstance(one, list)]
+        return [one for one in lists[0] if isinstance(one, dict)] if lists else None
+    return None
 
 
 def _remark(entry: Mapping[str, Any], texts: Mapping[int, str]) -> Remark | None:

@@ -10,7 +10,6 @@ to write JSON by itself, and the prompt alone elsewhere. It is checked in any ca
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple, Self
 
 from expand.budget import Balance
 from expand.client.client import BudgetedClient
-from expand.drafting.chapter_requests import FIRST, WHOLE, Tried, ask, unreadable, whole_order
+from expand.drafting.chapter_requests import FIRST, WHOLE, Tried, ask, json_in, unreadable, whole_order
 from expand.drafting.dry_run import FirstRequest
 from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
@@ -45,7 +44,6 @@ from expand.importers.text_patterns import plain
 from expand.ledger import Ledger, Order
 from expand.llm.profile import Profile, quoted, strict_object, subject
 from expand.llm.types import Address, Answer
-from expand.markdown import sanitize
 from expand.markdown.matching import title_key, unnumbered
 from expand.outline import LINES_A_TOPIC
 from expand.outline.reading import OUTLINE
@@ -359,12 +357,9 @@ def _quoted(text: str) -> str:
 
 def parse_answer(text: str, wanted: SectionCount) -> tuple[tuple[ProposedSection, ...], tuple[str, ...]]:
     """The sections in an answer, none where it cannot be read, and all that is wrong with it, each with its remedy."""
-    bare, file = _object_in(text), InputFile("the answer")
+    file = InputFile("the answer")
     try:
-        try:
-            answer = json.loads(bare)
-        except ValueError:
-            answer = json.loads(_mended(bare))
+        answer = json_in(text)
         given = answer.get("sections") if isinstance(answer, dict) else None
         if not isinstance(given, list) or not given:
             return (), ('there is no list "sections"; give one, with what each is about',)
@@ -389,22 +384,6 @@ def parse_answer(text: str, wanted: SectionCount) -> tuple[tuple[ProposedSection
     keys = {title_key(section.title) for section in sections}
     missing = [heading for heading in wanted.headings if sections and title_key(heading) not in keys]
     return tuple(sections), (*faults, *(f"the section {one!r} of the document is missing; keep it" for one in missing))
-
-
-def _object_in(text: str) -> str:
-    """The outermost braces: some models wrap an answer in a fence or in words, or think before it."""
-    text, _ = sanitize.bare(text)
-    start, end = text.find("{"), text.rfind("}")
-    return text[start : end + 1] if 0 <= start < end else text
-
-
-def _mended(text: str) -> str:
-    """JSON with what models make of it set right: curly quotes and full-width marks where JSON wants its own, and a
-    comma before a bracket that closes."""
-    text = re.sub(r"(?<=[{\[,:，：])(\s*)[“”]|[“”](?=\s*[}\],:，：])", r'\1"', text)
-    marks = {"，": ",", "：": ":"}
-    text = re.sub(r'"(?:\\.|[^"\\])*"|[，：]', lambda found: marks.get(found[0], found[0]), text)
-    return re.sub(r",(\s*[}\]])", r"\1", text)
 
 
 def _bare(value: object) -> Any:

@@ -8,10 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from expand.errors import InputError
 from expand.outline import Unit
-from expand.paths import packaged_table
-from expand.schema.validators import suggestion
 
 LANGUAGE_NAMES = {"en": "English", "zh": "Chinese (简体中文)", "de": "German", "fr": "French",
                   "es": "Spanish", "ja": "Japanese", "ko": "Korean", "pt": "Portuguese",
@@ -204,24 +201,16 @@ SAMPLES = (
 )
 """Requests that templates are tried on: whatever they hold, the last figure is the lines wanted."""
 
-TEMPLATE_NOTES: Mapping[str, Any] = packaged_table("templates")
-"""What the page about templates says beside what is declared here."""
-PURPOSES: Mapping[str, str] = TEMPLATE_NOTES["purposes"]
-"""Every template and what it is for."""
+_CONTEXTS: Mapping[str, type] = {
+    "system.j2": ChapterContext,
+    "suggest.j2": SuggestionContext,
+    "brief.j2": BriefContext,
+    "translate.j2": TranslationContext,
+    "review.j2": ReviewContext,
+    "second_look.j2": ReviewContext,
+}
 
 
 def context_of(template: str) -> type:
-    """The context that a template is rendered with, whatever its style. Raises ``InputError``."""
-    name = PurePosixPath(template).name
-    name = name if name.endswith(".j2") else f"{name}.j2"
-    if name not in PURPOSES:
-        raise InputError(f"there is no template {name}", remedy=suggestion(name, PURPOSES))
-    kinds = {
-        "system.j2": ChapterContext,
-        "suggest.j2": SuggestionContext,
-        "brief.j2": BriefContext,
-        "translate.j2": TranslationContext,
-        "review.j2": ReviewContext,
-        "second_look.j2": ReviewContext,
-    }
-    return kinds.get(name, RequestContext)
+    """The context that a template is rendered with, whatever its style."""
+    return _CONTEXTS.get(PurePosixPath(template).name, RequestContext)

@@ -8,21 +8,19 @@ that a provider's cache can serve it; and a request's last figure of lines or wo
 ``TemplateLookup`` says which file a name means. A file for a kind of model, such as ``brief/section.j2``, comes before
 every plain one, in whatever place that stands: a small model cannot follow what was written for a large one. A template
 that extends or includes its own name gets the next file in the order; any other name is looked for from the top.
-``book/NAME`` is the file as the book has it (else the packaged one), ``shipped/NAME`` the packaged one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import cache
 from itertools import product
 from pathlib import Path, PurePosixPath
 from traceback import walk_tb
-from typing import Literal, NamedTuple
 
 import jinja2
 from jinja2 import meta, nodes
@@ -35,11 +33,9 @@ from expand.prompts.context import (
     SAMPLES,
     UNITS,
     BriefContext,
-    ChangeContext,
     ChapterContext,
     RequestContext,
     ReviewContext,
-    SectionContext,
     SuggestionContext,
     TranslationContext,
     context_of,
@@ -94,19 +90,11 @@ class TemplateLookup(jinja2.BaseLoader):
         house_style: str | None = None,
         chapter: str | None = None,
     ) -> None:
-        self._book, self._packaged, self._model_style = folder, packaged_folder(), model_style
-        roots = [root for root in (folder, self._packaged) if root is not None]
-        self._book_is_packaged = folder is not None and folder.resolve() == self._packaged.resolve()
-        places: list[tuple[str, Path]] = []
-        if folder is not None and chapter is not None:
-            places.append((f"chapter {chapter}", folder / CHAPTERS / chapter))
-        if house_style is not None and house_style != PLAIN:
-            places += [(f"style {house_style}", root / STYLES / house_style) for root in roots]
-        if folder is not None and not self._book_is_packaged:
-            places.append(("book", folder))
-        places.append(("shipped", self._packaged))
-        self.places = {path: origin for origin, path in places if self.inside(path).is_dir()}
-        """The folders that there are, and whose each is."""
+        self._book, self._model_style = folder, model_style
+        roots = [root for root in (folder, packaged_folder()) if root is not None]
+        own = [folder / CHAPTERS / chapter] if folder is not None and chapter is not None else []
+        styles = [root / STYLES / house_style for root in roots] if house_style not in (None, PLAIN) else []
+        self.folders = [path for path in (*own, *styles, *roots) if self.inside(path).is_dir()]
         # What a run says does not change under it: a name is looked up once, and a file read once.
         self.candidates = cache(self._candidates)
         self.texts: dict[Path, str] = {}
@@ -116,15 +104,9 @@ class TemplateLookup(jinja2.BaseLoader):
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
             return ()
-        first, rest = path.parts[:1], PurePosixPath(*path.parts[1:])
-        if first == ("shipped",):
-            paths = [self._packaged / rest]
-        elif first == ("book",):
-            paths = [root / rest for root in (self._book, self._packaged) if root is not None]
-        else:
-            names = [f"{self._model_style}/{name}", name] if self._model_style else [name]
-            paths = [folder / name for name in names for folder in self.places]
-        return tuple(dict.fromkeys(path for path in paths if self.inside(path).is_file()))
+        names = [f"{self._model_style}/{name}", name] if self._model_style else [name]
+        paths = dict.fromkeys(folder / one for one in names for folder in self.folders)
+        return tuple(path for path in paths if self.inside(path).is_file())
 
     def inside(self, path: Path) -> Path:
         """A file or folder of the templates as it is. Raises ``InputError`` for one of the book's that a link leads out
@@ -139,14 +121,6 @@ class TemplateLookup(jinja2.BaseLoader):
         if parent in found:
             found = found[found.index(parent) + 1 :]
         return found[0] if found else None
-
-    def are_packaged(self, paths: Sequence[Path]) -> bool:
-        """Whether files are packaged ones, and not a book's own as well: in a checkout of the tool they are both."""
-        return not self._book_is_packaged and all(path.is_relative_to(self._packaged) for path in paths)
-
-    def origin(self, path: Path) -> str:
-        """Whose a file is, in words: ``chapter 04``, ``style tutorial``, ``book`` or ``shipped``."""
-        return next(origin for folder, origin in self.places.items() if path.is_relative_to(folder))
 
     def text(self, path: Path) -> str:
         """A template's source. Raises ``InputError``."""
@@ -181,21 +155,6 @@ _TEMPLATE_ERRORS = (
 """What reading, compiling or rendering a template may raise because of what it says."""
 
 
-_ELSEWHERE: Mapping[type, tuple[type, str]] = {
-    ChapterContext: (
-        RequestContext,
-        "it changes from request to request, and system.j2 is the same for a whole chapter, so that it can be cached; "
-        "say it in section.j2, continue.j2 or repair.j2",
-    ),
-    RequestContext: (
-        ChapterContext,
-        "it is the same for a whole chapter: say it in system.j2, which is sent first",
-    ),
-}
-"""For a context another one that its names are mistaken for, and why they are not in it."""
-_ITEMS = {"sections": SectionContext, "changes": ChangeContext}
-"""What the items of lists have."""
-
 _Context = ChapterContext | RequestContext | SuggestionContext | BriefContext | ReviewContext | TranslationContext
 
 
@@ -205,10 +164,7 @@ def _names(kind: type) -> list[str]:
 
 def _undefined(name: str, kind: type, place: Place) -> InputError:
     """The error for a name that a context of this kind does not declare."""
-    other, reason = _ELSEWHERE.get(kind, (kind, ""))
-    declared = _names(kind)
-    remedy = reason if name in {*_names(other)} - {*declared} else suggestion(name, declared)
-    return InputError(f"template: {name!r} is undefined", remedy=remedy, place=place)
+    return InputError(f"template: {name!r} is undefined", remedy=suggestion(name, _names(kind)), place=place)
 
 
 class _Environment(MeteredEnvironment):
@@ -265,7 +221,7 @@ class Prompts:
     def _sources(self, name: str) -> tuple[Path, ...]:
         first = self.lookup.find(name)
         if first is None:
-            folder = next(iter(self.lookup.places))
+            folder = self.lookup.folders[0]
             remedy = f"add it to {folder}"
             raise InputError(f"there is no template {name}", remedy=remedy, place=Place(path=folder / name))
         found: dict[Path, None] = {}
@@ -280,7 +236,7 @@ class Prompts:
                 references = list(meta.find_referenced_templates(self._trees[path]))
             for reference in references:
                 if reference is None:
-                    anywhere = (file for folder in self.lookup.places for file in folder.glob("*.j2"))
+                    anywhere = (file for folder in self.lookup.folders for file in folder.glob("*.j2"))
                     waiting += map(self.lookup.inside, anywhere)
                 elif target := self.lookup.find(reference, path):
                     waiting.append(target)
@@ -299,18 +255,15 @@ class Prompts:
     def check(self, language: str, units: Sequence[Unit] = ("lines",)) -> None:
         """Tries the drafting templates in a language and for the units that requests count, so that what is wrong is
         said before anything is sent: unknown names in any branch, and requests that do not end on the length wanted.
-        Templates that are the packaged ones from end to end are taken as they are: a test tries them all.
 
         Raises ``InputErrors``."""
         if (language, *units) in self._checked:
             return
-        own = [name for name in DRAFTING_TEMPLATES if not self.lookup.are_packaged(self.sources(name))]
-        errors = {str(error): error for name in own for error in self._unknown_names(name)}
+        errors = {str(error): error for name in DRAFTING_TEMPLATES for error in self._unknown_names(name)}
         if errors:
             raise InputErrors(list(errors.values()))
-        for name in own:
-            for sample, unit in product(SAMPLES, units) if name in LAST_MESSAGES else ():
-                self.message(name, replace(sample, language=language, unit=unit))
+        for name, sample, unit in product(LAST_MESSAGES, SAMPLES, units):
+            self.message(name, replace(sample, language=language, unit=unit))
         self._checked.add((language, *units))
 
     def _unknown_names(self, template: str) -> Iterator[InputError]:
@@ -375,8 +328,6 @@ class Prompts:
             return _undefined(match["name"], kind, place)
         elif match := _NO_ATTRIBUTE.search(str(error)):
             what = f"template: nothing here has {match['name']!r}"
-            items = [item for field, item in _ITEMS.items() if field in _names(kind)]
-            remedy = suggestion(match["name"], [name for item in items for name in _names(item)])
         else:
             what = f"template: {error}"
             remedy = "repeat less, and join shorter texts" if isinstance(error, TooMuchError) else remedy
@@ -403,114 +354,71 @@ def _require_length(text: str, context: RequestContext, path: Path) -> None:
 # --- the template files of a workspace: which there are, and copies of them to be changed
 
 _BLOCK = re.compile(r"\{%[-+]?\s*block\s+(?P<name>\w+)[^%]*%\}\n?(?P<body>.*?)\{%[-+]?\s*endblock\b[^%]*%\}", re.DOTALL)
-_PARTICULAR = re.compile(rf"(?P<kind>{CHAPTERS[:-1]}|{STYLES[:-1]})s/(?P<whose>[^/]+)/(?P<plain>.+)")
-
-State = Literal["shipped", "same", "changed", "own"]
+_PARTICULAR = re.compile(rf"(?:{CHAPTERS}|{STYLES})/[^/]+/")
 
 
-class TemplateFile(NamedTuple):
-    """A template.
-
-    ``plain_name`` is its name without the chapter or house style that it is for, ``origin`` whose it is, in words:
-    ``shipped``, ``book``, ``style tutorial``, ``chapter 04``. ``state`` is ``own`` where it takes no other's place.
-    ``packaged`` and ``own`` are its files, None where there is none."""
-
-    name: str
-    plain_name: str
-    origin: str
-    state: State
-    packaged: Path | None
-    own: Path | None
+def template_files(workspace: Workspace) -> dict[str, Path]:
+    """The file of every template by its name, the workspace's own before the packaged one: the plain ones, then those
+    for models, chapters and house styles, by name."""
+    found = _found(packaged_folder()) | _found(workspace.prompts_folder)
+    return {name: found[name] for name in sorted(found, key=lambda name: (name.count("/"), name))}
 
 
-def template_files(workspace: Workspace) -> tuple[TemplateFile, ...]:
-    """Every template, packaged or the workspace's own: the plain ones, then those for models,
-    chapters and house styles, by name."""
-    packaged, own = _found(packaged_folder()), _found(workspace.prompts_folder)
-    for path in own.values():
-        workspace.inside(path)
-    if workspace.prompts_folder.resolve() == packaged_folder().resolve():
-        own = {}
-    files = []
-    for name in sorted({*packaged, *own}, key=lambda name: (name.count("/"), name)):
-        whose, plain, replaced = "book" if name in own else "shipped", name, packaged.get(name)
-        if particular := _PARTICULAR.fullmatch(name):
-            whose, plain = f"{particular['kind']} {particular['whose']}", particular["plain"]
-            # A file for a chapter or style takes the place of the book's of that name, or the packaged one.
-            replaced = replaced or own.get(plain) or packaged.get(plain)
-        state: State = "shipped" if name not in own else "own"
-        if name in own and replaced is not None:
-            state = "same" if read_text(own[name]) == read_text(replaced) else "changed"
-        files.append(TemplateFile(name, plain, whose, state, packaged.get(name), own.get(name)))
-    return tuple(files)
+def _found(folder: Path) -> dict[str, Path]:
+    return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.j2") if path.is_file()}
 
 
-def select_templates(files: Sequence[TemplateFile], names: Sequence[str]) -> tuple[TemplateFile, ...]:
-    """The templates of these names, or in folders of these names; all if none is given. Raises ``InputError``."""
-    found: dict[str, TemplateFile] = {}
-    for name in (given.rstrip("/") for given in names):
-        meant = {file.name: file for file in files if file.name in (name, f"{name}.j2")}
-        meant = meant or {file.name: file for file in files if file.name.startswith(f"{name}/")}
+def select_templates(known: Iterable[str], wanted: Sequence[str]) -> list[str]:
+    """The known templates of these names, or in folders of these names; all if none is given. Raises ``InputError``."""
+    known, found = [*known], dict[str, None]()
+    for name in (given.rstrip("/").removesuffix(".j2") for given in wanted):
+        meant = [one for one in known if one == f"{name}.j2"] or [one for one in known if one.startswith(f"{name}/")]
         if not meant:
-            wanted = f"{name.removesuffix('.j2')}.j2"
-            raise InputError(f"there is no template {wanted}", remedy=suggestion(wanted, [file.name for file in files]))
-        found |= meant
-    return tuple(found.values()) if names else tuple(files)
+            raise InputError(f"there is no template {name}.j2", remedy=suggestion(f"{name}.j2", known))
+        found |= dict.fromkeys(meant)
+    return [*found] if wanted else known
 
 
 def eject_templates(
-    workspace: Workspace,
-    files: Sequence[TemplateFile],
-    *,
-    chapter: str | None = None,
-    block: str | None = None,
-    force: bool = False,
+    workspace: Workspace, names: Sequence[str], *, chapter: str | None = None, block: str | None = None
 ) -> dict[str, bool]:
-    """Copies templates into the workspace's ``prompts/``: for the book, or below the folder of a chapter. With
-    ``block`` it is a file that extends the template and holds that block alone.
+    """Copies templates into the workspace's ``prompts/``: packaged ones for the book, or those of the book below the
+    folder of a chapter. With ``block`` it is a file that extends the template and holds that block alone.
 
     Returns the names of the copies, and whether each was written: what is there and says the same is kept. What differs
-    is refused before anything is written, unless ``force``. Raises ``InputErrors``."""
-    known = workspace.chapter_ids() if chapter is not None else ()
-    if chapter is not None and chapter not in known:
+    is refused before anything is written. Raises ``InputErrors``."""
+    if chapter is not None and chapter not in (known := workspace.chapter_ids()):
         raise InputError(f"chapter {chapter!r} has no outline", remedy=suggestion(chapter, known))
-    written: dict[str, bool] = {}
-    due: dict[Path, str] = {}
+    sources = template_files(workspace) if chapter is not None else _found(packaged_folder())
+    texts: dict[Path, str] = {}
     errors = []
-    for file in files:
-        source = file.packaged if chapter is None else file.own or file.packaged
-        if source is None:
+    for name in names:
+        if (source := sources.get(name)) is None:
             continue
-        shown = f"prompts/{file.name if chapter is None else f'{CHAPTERS}/{chapter}/{file.plain_name}'}"
-        path, text = workspace.inside(shown), read_text(source)
-        text = text if block is None else _alone(file, text, block)
-        written[shown] = force or not path.exists()
-        if written[shown]:
-            due[path] = text
-        elif read_text(path) != text:
+        plain = _PARTICULAR.sub("", name)
+        path = workspace.inside(f"prompts/{name if chapter is None else f'{CHAPTERS}/{chapter}/{plain}'}")
+        text = read_text(workspace.inside(source) if source.is_relative_to(workspace.prompts_folder) else source)
+        texts[path] = text if block is None else _alone(name, text, block)
+        if path.exists() and read_text(path) != texts[path]:
             what = "it is there and differs from what would be written"
-            errors.append(InputError(what, remedy="--force puts the copy in its place", place=Place(path=shown)))
+            errors.append(InputError(what, remedy="delete it first", place=Place(path=workspace.relative(path))))
     if errors:
         raise InputErrors(errors)
-    for path, text in due.items():
-        write_atomically(path, text)
-    return written
+    written = {path: not path.exists() for path in texts}
+    for path in (path for path, is_new in written.items() if is_new):
+        write_atomically(path, texts[path])
+    return {workspace.relative(path): is_new for path, is_new in written.items()}
 
 
-def _alone(file: TemplateFile, text: str, block: str) -> str:
+def _alone(name: str, text: str, block: str) -> str:
     """A template that changes one block of another."""
     blocks = blocks_of(text)
     if block not in blocks:
-        raise InputError(f"{file.name} has no block {block!r}", remedy=suggestion(block, blocks))
+        raise InputError(f"{name} has no block {block!r}", remedy=suggestion(block, blocks))
     body = f"\n{blocks[block]}" if blocks[block].endswith("\n") else blocks[block]
-    name = PurePosixPath(file.plain_name).name
-    return f'{{% extends "{name}" %}}\n{{% block {block} %}}{body}{{% endblock %}}\n'
+    return f'{{% extends "{PurePosixPath(name).name}" %}}\n{{% block {block} %}}{body}{{% endblock %}}\n'
 
 
 def blocks_of(text: str) -> Mapping[str, str]:
     """The text of each block in a template's source. Blocks within blocks are not told apart."""
     return {match["name"]: match["body"] for match in _BLOCK.finditer(text)}
-
-
-def _found(folder: Path) -> dict[str, Path]:
-    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.j2")) if path.is_file()}
