@@ -93,7 +93,6 @@ base_url = "http://127.0.0.1:9/v1"
 concurrency = 8
 timeout_seconds = 60.5
 total_timeout_seconds = 600
-on_unknown = "hold"
 [models."gpt-*"]
 context_window = 32000
 max_output_tokens = 8000

@@ -727,7 +727,6 @@ def test_wrong_input_is_exit_2_with_nothing_on_stdout(place: Path, tmp_path: Pat
         (["chapter", "07", "--language", "fr"], "the book has no language 'fr'; give one of: en"),
         (["chapter", "07", "--plan", "huge"], "expand: --plan is 'huge'; give full or lean"),
         (["prompt", "show", "07", "--section", "1", "--plan", "huge"], "--plan is 'huge'; give full or lean"),
-        (["chapter", "07", "--on-unknown", "guess"], "--on-unknown is 'guess'; give retry or hold"),
         (["chapter", "07", "--model", "gpt-4.1"], "OPENAI_API_KEY is not set"),
         (["prompt", "show", "07", "--section", "4"], "chapter 07 has no section 4"),
         (["chapter", "07", "--budget", "-5"], "budget"),

@@ -25,7 +25,7 @@ from buying import (
 )
 from ledgers import FileSite
 
-from expand.client.client import PAUSE_SECONDS, PILOT_SECONDS, BudgetedClient, Event, HeldError, StoppedError
+from expand.client.client import PAUSE_SECONDS, PILOT_SECONDS, BudgetedClient, Event, StoppedError
 from expand.client.limiter import LEAST_PROBES, MOST_LOST
 from expand.client.retry_policy import REPLACEABLE_TRIES, RULES, RetryPolicy
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
@@ -56,7 +56,7 @@ class World:
         self.events: list[Event] = []
 
     def purchase(self, author: Author, **options: Any) -> BudgetedClient:
-        policy = {name: options.pop(name) for name in ("max_attempts", "on_unknown", "replaceable") if name in options}
+        policy = {name: options.pop(name) for name in ("max_attempts", "replaceable") if name in options}
         return BudgetedClient(
             sleep=options.pop("sleep", self.clock.sleep),
             retry=RetryPolicy(jitter=lambda: 0.0, **policy),
@@ -505,19 +505,6 @@ async def test_another_process_that_dies_is_inherited_from(world: World) -> None
     bought = await world.purchase(author).buy(order(world.run))
     assert (bought.reused, len(author.asked)) == (False, 1)
     assert world.states() == ["unknown", "settled"]
-
-
-async def test_holding_does_not_buy_twice_in_this_run_or_the_next(world: World) -> None:
-    author = ScriptedAuthor([failed(Failure.TIMEOUT)])
-    purchase = world.purchase(author, on_unknown="hold")
-    with pytest.raises(HeldError, match="whether it was billed is unknown"):
-        await purchase.buy(order(world.run))
-    (row,) = world.ledger.attempts()
-    with pytest.raises(HeldError, match=f"expand ledger reconcile {row.id}"):
-        await purchase.buy(order(world.run))
-    assert (await purchase.buy(order(world.run, "another"))).attempts == 1
-    assert len(author.asked) == 2
-    assert (await world.purchase(author).buy(order(world.run))).attempts == 1
 
 
 async def until(condition: Callable[[], bool]) -> None:

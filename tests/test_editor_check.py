@@ -121,7 +121,6 @@ WRONG_SETTINGS = {
     "[author]\nmodle = 'x'\n": 2,
     "[author]\nconcurrency = 0\n": 2,
     "[author]\nbase_url = 'localhost'\n": 2,
-    "[author]\non_unknown = 'ask'\n": 2,
     "[models.a]\n\ncontext_window = 'big'\n": 3,
     "[models.a]\nparameters = { n = 2 }\n": 2,
     "[models.a]\nprices = { prompt = 1 }\n": 2,

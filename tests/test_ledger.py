@@ -22,7 +22,6 @@ from ledgers import Site
 from expand.budget import Amount, Limit
 from expand.errors import LedgerError
 from expand.ledger import (
-    Held,
     InFlight,
     Ledger,
     ModelLimits,
@@ -96,17 +95,6 @@ def test_settling_stores_the_answer_and_charges_what_was_reported(site: Site, le
     assert (row.used_tokens, row.cost_pico_usd, row.usage_source) == (45, 45_000, "provider")
     assert row.finish is Finish.STOP
     assert row.ended_at is not None
-
-
-def test_an_unknown_outcome_of_the_same_words_is_held_whatever_their_question(
-    ledger: Ledger,
-) -> None:
-    run = begin(ledger)
-    ledger.fail(sent(ledger, order(run, "older", question="q")), failed(Failure.RATE_LIMITED), unbilled=True)
-    attempt = sent(ledger, order(run, "newer"))
-    ledger.fail(attempt, failed(Failure.TIMEOUT), unbilled=False)
-    held = ledger.reserve(order(run, "newer", question="q"), hold_unknown=True)
-    assert held == Held(attempt_id=attempt)
 
 
 def test_what_is_reserved_is_marked_as_sent_at_once(site: Site, ledger: Ledger, clock: Clock) -> None:
@@ -242,7 +230,6 @@ def test_an_unknown_outcome_stays_charged_at_its_reservation(ledger: Ledger) -> 
     balance = ledger.balance("book")
     assert (balance.used_tokens, balance.unknown_tokens, balance.reserved_tokens) == (100, 100, 0)
     assert balance.used_pico_usd == 50
-    assert isinstance(ledger.reserve(order(run), hold_unknown=True), Held)
     assert isinstance(ledger.reserve(order(run)), Reservation)
 
 

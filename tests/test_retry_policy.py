@@ -139,15 +139,6 @@ def test_tries_are_bounded_by_kind_and_over_all() -> None:
     assert tries.wait_seconds(failed(Failure.RATE_LIMITED, 7.0)) == 0.0
 
 
-def test_held_outcomes_are_not_tried_again() -> None:
-    tries = RetryState(RetryPolicy(max_attempts=9, on_unknown="hold"))
-    tries.pause_seconds(failed(Failure.TIMEOUT))
-    assert not tries.goes_on(failed(Failure.TIMEOUT))
-    assert "expand ledger reconcile" in tries.verdict(failed(Failure.TIMEOUT))
-    tries.pause_seconds(failed(Failure.UNREACHABLE))
-    assert tries.goes_on(failed(Failure.UNREACHABLE))
-
-
 def test_a_verdict_says_what_how_often_and_what_to_do() -> None:
     tries = RetryState(RetryPolicy(max_attempts=9))
     tries.sent = 1

@@ -17,7 +17,6 @@ model = "from-file"
 base_url = "http://file.example/v1"
 concurrency = 3
 timeout_seconds = 30
-on_unknown = "hold"
 
 [models."from-*"]
 context_window = 9_000
@@ -42,7 +41,6 @@ def test_with_nothing_set_the_embedded_model_is_the_author(tmp_path: Path) -> No
     assert not settings.local
     assert settings.concurrency is None
     assert settings.timeout_seconds == 600
-    assert settings.on_unknown == "retry"
     require_author(settings, path=tmp_path)
 
 
@@ -75,7 +73,6 @@ def test_the_file_comes_before_the_defaults(tmp_path: Path) -> None:
         for_openai=True,
         concurrency=3,
         timeout_seconds=30.0,
-        on_unknown="hold",
         models={"from-*": {"context_window": 9_000}},
     )
 
@@ -101,13 +98,11 @@ def test_the_command_line_comes_before_the_environment(tmp_path: Path) -> None:
             model="from-line",
             base_url="http://line.example/v1",
             concurrency=7,
-            on_unknown="retry",
         ),
     )
     assert settings.model == "from-line"
     assert settings.base_url == "http://line.example/v1"
     assert settings.concurrency == 7
-    assert settings.on_unknown == "retry"
 
 
 def test_the_embedded_model_may_be_named_whatever_else_is_set(tmp_path: Path) -> None:
@@ -199,7 +194,6 @@ def test_a_key_is_never_shown() -> None:
             "[author]\ntimeout_seconds = 'x'\n",
             ':2:1: author: timeout_seconds is the text "x"; give',
         ),
-        ("[author]\non_unknown = 'ask'\n", ':2:1: author: on_unknown is the text "ask"; known are'),
         ("[author]\nprovider = 'olama'\n", ":2:1: there is no provider 'olama'; did you mean \"ol"),
         ("[author]\nmodel = 1979-05-27\n", ":2:1: model is a date or time; give a text in quotes"),
         ("[author\nmodel = 4\n", ":1:8: "),

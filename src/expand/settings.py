@@ -39,7 +39,6 @@ from expand.schema.validators import Validator
 from expand.trust import Destinations, destinations, vouched_for, without_routing
 
 DEFAULT_MODEL = "gpt-4.1"
-OnUnknown = Literal["retry", "hold"]
 ModelRole = Literal["draft", "repair", "brief", "review", "translate"]
 """What a model is asked for. ``draft`` includes continuing and revising."""
 
@@ -78,7 +77,6 @@ class Settings:
     timeout_seconds: float = 600.0
     total_timeout_seconds: float | None = None
     longest_wait_seconds: float = LONGEST_ASKED_SECONDS
-    on_unknown: OnUnknown = "retry"
     models: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     model_file: gguf.ModelFile | None = None
     roles: Mapping[ModelRole, str] = field(default_factory=dict)
@@ -145,7 +143,6 @@ class Settings:
 
 _WANTED: Mapping[str, Callable[[Any], object]] = {
     "concurrency": int,  # which may be written 4.0
-    "on_unknown": str,
     **dict.fromkeys(("timeout_seconds", "total_timeout_seconds", "longest_wait_seconds"), float),
 }
 SECTION_ROLES: tuple[ModelRole, ...] = ("draft", "repair")
@@ -158,7 +155,6 @@ class Overrides(NamedTuple):
     model: str | None = None
     base_url: str | None = None
     concurrency: int | None = None
-    on_unknown: str | None = None
     api_key: str | None = None
 
 

@@ -25,7 +25,7 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_run import SectionRun
 from expand.drafting.section_state import check_chapters
 from expand.errors import AuthorError, InputError
-from expand.ledger import Held, InFlight, Ledger, Order, Refused, Reservation, Run, StoredAnswer
+from expand.ledger import InFlight, Ledger, Order, Refused, Reservation, Run, StoredAnswer
 from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import MOST_REQUESTS, BatchAuthor
@@ -55,14 +55,12 @@ class SectionQuestions:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubmitReport:
     """What a submission came to. ``batches`` are those that the provider took now, first one that an earlier process
-    left unfinished. ``waiting`` questions are in flight already, ``held`` ones have an earlier outcome that is unknown
-    and to be left alone; ``refused`` are the budget's reasons, each once. ``problem`` is why the provider
-    did not take one, "" if it took all."""
+    left unfinished. ``waiting`` questions are in flight already; ``refused`` are the budget's reasons, each once.
+    ``problem`` is why the provider did not take one, "" if it took all."""
 
     batches: tuple[BatchRow, ...]
     sections: tuple[SectionQuestions, ...]
     waiting: int
-    held: int
     refused: tuple[str, ...]
     problem: str
     balance: Balance
@@ -86,7 +84,7 @@ class SubmitReport:
     def as_json(self) -> dict[str, Json]:
         """The submission, section by section."""
         return {
-            **fields_of(self, "dry_run reserved_tokens waiting held problem"),
+            **fields_of(self, "dry_run reserved_tokens waiting problem"),
             "batches": [batch_json(batch) for batch in self.batches],
             "questions": len(self.orders),
             "refused": [*self.refused],
@@ -182,7 +180,6 @@ class BatchBackend:
                         model=settings.model,
                         base_url=settings.base_url or "",
                         terms=terms,
-                        hold_unknown=settings.on_unknown == "hold",
                     )
                     verdicts += decided
                     reserved = [order for order, verdict in decided if isinstance(verdict, Reservation)]
@@ -198,7 +195,6 @@ class BatchBackend:
                 batches=tuple(batch for batch in submitted if batch.stage is Stage.SUBMITTED),
                 sections=sections,
                 waiting=sum(isinstance(verdict, InFlight) for _, verdict in verdicts),
-                held=sum(isinstance(verdict, Held) for _, verdict in verdicts),
                 refused=tuple(dict.fromkeys(refused)),
                 problem=problem,
                 balance=ledger.balance("book"),

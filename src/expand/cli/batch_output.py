@@ -52,8 +52,6 @@ def _show_submitted(report: SubmitReport, *, as_json: bool) -> int:
         return report.exit_code
     if report.waiting:
         print(f"{report.waiting:,} of the questions are in a batch, or being asked live, already")
-    if report.held:
-        print(f"{report.held:,} wait for an unknown outcome to be settled")
     for batch in report.batches:
         print(f"{batch.id}: {batch.requests:,} requests submitted as {batch.remote}")
     if report.batches:

@@ -32,9 +32,6 @@ class Running(NamedTuple):
     ] = None
     language: options.Language = None
     concurrency: Annotated[int | None, typer.Option("--concurrency", min=1, help="Requests at once.")] = None
-    on_unknown: Annotated[
-        str | None, typer.Option("--on-unknown", help="retry, or hold: leave unknown outcomes alone.")
-    ] = None
     fresh: Annotated[bool, typer.Option("--fresh", help="Buy anew; with --section, edited text is replaced too.")] = (
         False
     )
@@ -75,8 +72,6 @@ def chapter(
 ) -> None:
     """Expand chapters into drafts; reuse every section that is current."""
     require_choice("--plan", running.plan, ("full", "lean"))
-    if running.on_unknown is not None:
-        require_choice("--on-unknown", running.on_unknown, ("retry", "hold"))
     every = all_chapters or (batch not in (None, "submit") and not chapters)
     if ask and batch is not None:
         raise InputError("a batch asks nobody", remedy="leave out --ask or --batch")

@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple
 from expand.client.limiter import Canary, CircuitBreaker, Limiter
 from expand.client.retry_policy import DEFAULT_POLICY, RULES, RetryPolicy, RetryState, is_lost
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, LedgerError
-from expand.ledger import Held, InFlight, Ledger, LedgerBusyError, Order, Paused, Refused, Reservation, StoredAnswer
+from expand.ledger import InFlight, Ledger, LedgerBusyError, Order, Paused, Refused, Reservation, StoredAnswer
 from expand.llm.failures import until
 from expand.llm.types import Answer, AttemptFailedError, Author, Failure, Finish, Usage
 
@@ -61,7 +61,7 @@ class RefusedError(BudgetExceededError):
 
 
 class HeldError(AuthorError):
-    """An earlier outcome of the same request is unknown, and unknowns are to be held; or the request is in a batch."""
+    """The request is in a batch, which takes up to a day."""
 
 
 PILOT_SECONDS = 0.2
@@ -212,7 +212,6 @@ class BudgetedClient:
         what was begun goes on before anything else is."""
         model, told = order.request.model, ""
         state = self._model(model)
-        name = f"chapter {order.address.chapter} section {order.address.section}"
         while True:
             with self._limiter.queue(model, rank) as place:
                 while True:
@@ -220,23 +219,18 @@ class BudgetedClient:
                     self._check(model)
                     # Only the head of a model's queue asks. If all who wait asked, each settlement would wake thousands
                     # for one place, and a large order would never fit, since small ones would take what comes free.
-                    match self._ledger.reserve(order, hold_unknown=self._retry.on_unknown == "hold"):
+                    match self._ledger.reserve(order):
                         case Reservation() | StoredAnswer() as found:
                             return found
                         case InFlight(in_batch=True) as other:
                             # A batch takes up to a day, and this run may be what its user does meanwhile. Do not wait
                             # for it.
                             raise HeldError(
-                                f"{name}: it is asked in {other.owner}; take its answers with `expand chapter --batch "
-                                "collect` once it has ended"
+                                f"chapter {order.address.chapter} section {order.address.section}: it is asked in "
+                                f"{other.owner}; take its answers with `expand chapter --batch collect` once it ends"
                             )
                         case InFlight():
                             break  # wait outside the queue: others need not wait for this one
-                        case Held(attempt_id=held):
-                            raise HeldError(
-                                f"{name}: the outcome of attempt {held} is unknown; settle it with `expand ledger "
-                                f"reconcile {held}`, or run with --on-unknown retry"
-                            )
                         case Paused(seconds=seconds, reason=reason, by_provider=by_provider):
                             if by_provider and seconds > self._retry.longest_wait_seconds:
                                 state.given_up = state.given_up or AuthorError(
@@ -476,7 +470,7 @@ class BudgetedClient:
             model.breaker.loss(order.request.key, probe=tries.probing)
         replaceable = name in self._retry.replaceable
         trouble = lost or (replaceable and failed.failure is Failure.OVERLOADED)
-        unproven = trouble and model.breaker.unproven and not tries.held(failed)
+        unproven = trouble and model.breaker.unproven
         ends = unproven or (lost and replaceable)
         if tries.ends_run(failed) or (over and ends) or model.breaker.open:
             model.given_up = model.given_up or AuthorError(tries.verdict(failed))
@@ -488,8 +482,6 @@ class BudgetedClient:
     def _given_up(self, order: Order, failed: AttemptFailedError, tries: RetryState) -> ExpandError:
         if self._stopped.is_set():
             return StoppedError(f"stopped after: {failed.message}")
-        if tries.held(failed):
-            return HeldError(tries.verdict(failed))
         return AuthorError(str(self._model(order.request.model).given_up or tries.verdict(failed)))
 
 

@@ -118,14 +118,12 @@ def wait_seconds(failed: AttemptFailedError, number: int, jitter: float) -> floa
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
     """How persistent a run is. ``max_attempts`` bounds the attempts at one request, calls refused for their rate aside.
-    ``on_unknown``: whether a request whose outcome is unknown is sent again, or held until it is reconciled.
     ``longest_wait_seconds``: the longest wait that a provider may ask for. ``jitter`` gives numbers in [0, 1).
     ``replaceable`` are the models that another one stands in for; they are
     given up sooner: after trouble of their server too, which is charged at the reservation each time."""
 
     max_attempts: int = 6
     longest_wait_seconds: float = LONGEST_ASKED_SECONDS
-    on_unknown: Literal["retry", "hold"] = "retry"
     jitter: Callable[[], float] = random.random
     replaceable: frozenset[str] = frozenset()
 
@@ -145,10 +143,6 @@ class RetryState:
         self.lost = False
         """Whether an attempt was lost, so that the next one is a probe."""
         self.probing = False
-
-    def held(self, failed: AttemptFailedError) -> bool:
-        """Whether the failure leaves an outcome that is to be held."""
-        return self._policy.on_unknown == "hold" and RULES[failed.failure].billed == "unknown"
 
     def pause_seconds(self, failed: AttemptFailedError) -> float:
         """Note a failure. Returns how long nobody may call the model after it, in seconds; 0 for not at all.
@@ -185,7 +179,7 @@ class RetryState:
             return False
         soon = self._replaceable and failed.failure is Failure.OVERLOADED
         tries = min(rule.tries, REPLACEABLE_TRIES) if soon else rule.tries
-        if self.held(failed) or self._failures.count(failed.failure) >= tries:
+        if self._failures.count(failed.failure) >= tries:
             return False
         # Refusals for the rate do not count against `max_attempts`. They would use it up in a busy hour, and end
         # sections that only had to wait.
@@ -202,11 +196,6 @@ class RetryState:
 
     def verdict(self, failed: AttemptFailedError) -> str:
         """The message when it is over: what happened, how often, what to do."""
-        if self.held(failed):
-            return (
-                f"{failed.message}; whether it was billed is unknown: settle it with "
-                "`expand ledger reconcile`, or run with --on-unknown retry"
-            )
         often = f" ({self.sent} attempts)" if self.sent > 1 else ""
         if self.waits_too_long(failed) and failed.retry_after_seconds is not None:
             return (

@@ -241,7 +241,6 @@ async def open_run(
             author=author,
             on_event=usage.note,
             retry=RetryPolicy(
-                on_unknown=settings.on_unknown,
                 longest_wait_seconds=settings.longest_wait_seconds,
                 replaceable=settings.replaceable(),
             ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from expand.errors import InputError
 from expand.outline import Outline, Plan, Section
-from expand.settings import OnUnknown, Overrides, Settings, read_settings
+from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class RunOptions:
     Without ``brief`` the chapter's brief is
     neither read nor made. ``read`` has each chapter read through by a model once it is drafted, None where that model's
     profile says so. ``budget`` is the most tokens that the run may reserve and spend. ``unpriced`` lets a model
-    without a known price pass under a limit in money. ``model``, ``base_url``, ``api_key``, ``concurrency`` and
-    ``on_unknown`` stand over environment and ``expand.toml``. ``decide`` is asked about each brief and section, one
+    without a known price pass under a limit in money. ``model``, ``base_url``, ``api_key`` and
+    ``concurrency`` stand over environment and ``expand.toml``. ``decide`` is asked about each brief and section, one
     after the other; see ``drafting.approval``."""
 
     chapters: tuple[str, ...] = ()
@@ -47,16 +47,11 @@ class RunOptions:
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
     concurrency: int | None = None
-    on_unknown: OnUnknown | None = None
     decide: "Decide | None" = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (
-            ("plan", self.plan, tuple(Plan)),
-            ("on_unknown", self.on_unknown or "retry", ("retry", "hold")),
-        ):
-            if value not in allowed:
-                raise InputError(f"{name} is {value!r}", remedy=f"give {' or '.join(allowed)}")
+        if self.plan not in tuple(Plan):
+            raise InputError(f"plan is {self.plan!r}", remedy=f"give {' or '.join(Plan)}")
         if self.budget is not None and self.budget < 0:
             raise InputError(f"budget is {self.budget}", remedy="give a number of tokens, from 0 on")
         if self.read and self.sections is not None:
@@ -93,7 +88,6 @@ class RunOptions:
             model=self.model,
             base_url=self.base_url,
             concurrency=self.concurrency,
-            on_unknown=self.on_unknown,
             api_key=self.api_key,
         )
         settings = read_settings(

@@ -11,7 +11,6 @@ from expand.ledger.store import Ledger, pauses_in
 from expand.ledger.transfer import export, import_
 from expand.ledger.values import (
     AttemptRow,
-    Held,
     InFlight,
     ModelLimits,
     Order,
@@ -26,7 +25,7 @@ from expand.ledger.values import (
 )
 
 __all__ = [
-    "AttemptRow", "Held", "InFlight", "Ledger", "LedgerBusyError", "ModelLimits", "Order", "OutputHistory", "Pause",
+    "AttemptRow", "InFlight", "Ledger", "LedgerBusyError", "ModelLimits", "Order", "OutputHistory", "Pause",
     "Paused", "Refused", "Reservation", "Run", "State", "StoredAnswer", "export", "import_", "pauses_in", "reconcile",
     "verify",
 ]  # fmt: skip

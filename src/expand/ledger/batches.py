@@ -109,7 +109,6 @@ class Batches:
         model: str,
         base_url: str,
         terms: Mapping[str, Json],
-        hold_unknown: bool = False,
     ) -> tuple[BatchRow, list[tuple[Order, Verdict]]]:
         """Write down a batch that this run will submit: reserve a place in the budget for each order, or say what
         stands in its way. Nothing is marked as sent before it is ``CREATING``. Limits per minute are for live calls,
@@ -130,7 +129,7 @@ class Batches:
         for part in (orders[first : first + AT_ONCE] for first in range(0, len(orders), AT_ONCE)):
             with self._step(batch, Stage.PREPARED) as connection:
                 for order in part:
-                    verdict = objection(connection, order, hold_unknown=hold_unknown) or attempts.open_attempt(
+                    verdict = objection(connection, order) or attempts.open_attempt(
                         connection, order, owner=batch, state=State.RESERVED
                     )
                     verdicts.append((order, verdict))

@@ -29,7 +29,6 @@ from expand.ledger.values import (
     AttemptRow,
     Day,
     Errors,
-    Held,
     InFlight,
     Open,
     Order,
@@ -181,12 +180,13 @@ class Ledger:
 
     # --- attempts ---------------------------------------------------------------------------------
 
-    def reserve(self, order: Order, *, hold_unknown: bool = False) -> Verdict:
+    def reserve(self, order: Order) -> Verdict:
         """Reserve a place in the budget and mark the attempt as sent, in one transaction; or say what stands in the
         way. From now on the attempt may cost something, so send it at once.
 
-        Checked in this order: the answer is there; the same request is in flight; an earlier outcome is unknown (with
-        ``hold_unknown``); a limit would be passed; the model is paused or at its rate limit."""
+        Checked in this order: the answer is there; the same request is in flight; a limit would be passed; the model is
+        paused or at its rate limit. An earlier attempt of unknown outcome does not stand in the way: its text is lost,
+        both are reserved, and the limit holds either way."""
         if self._owner is None:
             raise LedgerError(f"{self.database.name}: no run was begun")
         with self.writing() as connection:
@@ -194,7 +194,7 @@ class Ledger:
             # All questions and the reservation share one transaction. Asked before it, their answers could be out of
             # date when the money is taken: two processes would both find room for the last request.
             return (
-                objection(connection, order, hold_unknown=hold_unknown)
+                objection(connection, order)
                 or _obstacle(connection, order)
                 # Marked as sent at once. A transaction of its own would close a window of a millisecond in which a
                 # crash is charged although nothing went out; it would cost a second commit for every attempt.
@@ -364,11 +364,8 @@ def pauses_in(place: LedgerPlace) -> tuple[Pause, ...]:
 # --- what stands in an order's way -------------------------------------------------------------------
 
 
-def objection(
-    connection: Connection, order: Order, *, hold_unknown: bool
-) -> StoredAnswer | InFlight | Held | Refused | None:
-    """What is there already, or which limit would be passed; None when the order may be bought. With ``hold_unknown``,
-    an earlier attempt whose outcome is unknown stands in the way.
+def objection(connection: Connection, order: Order) -> StoredAnswer | InFlight | Refused | None:
+    """What is there already, or which limit would be passed; None when the order may be bought.
 
     The order of the questions is the order of their worth: an answer that is there costs nothing, whatever the limits
     say by now; and a request that is in flight must not go out a second time, even where there is room for it."""
@@ -389,12 +386,6 @@ def objection(
     if live is not None:
         attempts.note_question(connection, order.question, live["request_key"])
         return InFlight(attempt_id=live["id"], owner=live["owner"], in_batch=live["batch"] is not None)
-    # Only on request. By default an unknown outcome is bought again: its text is lost, both attempts are reserved, and
-    # the limit holds either way.
-    if hold_unknown:
-        unknown = connection.execute(f"SELECT id FROM attempt WHERE state = 'unknown' AND {attempts.SERVES}", serves)
-        if (held := unknown.fetchone()) is not None:
-            return Held(attempt_id=held["id"])
     # The rows are made before they are read: `attempts.open_attempt` updates them, and an UPDATE of a missing row
     # changes nothing and reports no error.
     scopes = order.scopes

@@ -145,13 +145,7 @@ class Refused(NamedTuple):
         return self.shortfall is not None and self.shortfall.waitable
 
 
-class Held(NamedTuple):
-    """An earlier attempt at this request has an unknown outcome, and unknowns are to be held."""
-
-    attempt_id: str
-
-
-Verdict = Reservation | StoredAnswer | InFlight | Paused | Refused | Held
+Verdict = Reservation | StoredAnswer | InFlight | Paused | Refused
 
 
 class AttemptRow(NamedTuple):
