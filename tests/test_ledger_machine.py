@@ -199,9 +199,9 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.batch is not None and self.batch.stage is Stage.PREPARED)
     @rule()
     def submit_the_batch(self) -> None:
-        batch = self.batches.unfinished(self.run)  # of this process, or of one that is gone
-        assert batch is not None
-        batch = self.batches.move(batch, Stage.CREATING, input_file="file-1")
+        self.batches.left_behind(self.run)  # of this process, or of one that is gone
+        assert self.batch is not None
+        batch = self.batches.move(self.batch, Stage.CREATING, input_file="file-1")
         self.batch = self.batches.move(batch, Stage.SUBMITTED, remote="batch_1", remote_status="validating")
 
     @precondition(lambda self: self.batched and self.batch.stage is Stage.SUBMITTED)

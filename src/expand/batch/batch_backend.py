@@ -148,8 +148,7 @@ class BatchBackend:
     async def submit(self, options: RunOptions, *, dry_run: bool = False) -> SubmitReport:
         """Reserve, upload and submit what the sections of a run ask next, once it is known what became of a batch that
         an earlier process left unfinished. With ``dry_run`` nothing is reserved or sent.
-
-        Raises ``SubmittingError`` while another process submits."""
+        """
         workspace, settings = self.workspace, self.settings
         require_language(profile_of(workspace, settings), workspace.book(), options.language)
         submitted: list[BatchRow] = []
@@ -159,8 +158,7 @@ class BatchBackend:
         async with self._opened(options) as (submission, run):
             batches, ledger = submission.batches, submission.batches.ledger
             try:
-                left = None if dry_run else batches.unfinished(run)
-                if left is not None:
+                for left in () if dry_run else batches.left_behind(run):
                     self._require_same_provider(left)
                     self.tell(f"going on with batch {left.id}, {left.stage} by a process that is gone")
                     submitted.append(await submission.resolve(left))
@@ -230,8 +228,8 @@ class BatchBackend:
             for batch in batches.living():
                 if batch.stage is not Stage.SUBMITTED:
                     self.tell(
-                        f"batch {batch.id} is {batch.stage}; `expand chapter --batch submit` goes on with it, "
-                        "`--batch cancel` gives it up"
+                        f"batch {batch.id} is {batch.stage}; unless another process is at it, `expand chapter --batch "
+                        "submit` finds out what became of it"
                     )
                     continue
                 self._require_same_provider(batch)
@@ -262,8 +260,8 @@ class BatchBackend:
         Raises ``AuthorError`` when the provider cannot be asked."""
         async with self._opened() as (submission, run):
             batches = submission.batches
-            batches.unfinished(run)  # raises while another process submits one, and takes over what was left
-            every = batches.living()
+            left = {one.id for one in batches.left_behind(run)}
+            every = [one for one in batches.living() if one.stage is Stage.SUBMITTED or one.id in left]
             chosen = [one for one in every if chapters is None or not set(chapters).isdisjoint(_chapters(one))]
             for found in chosen:
                 self._require_same_provider(found)

@@ -183,10 +183,6 @@ def _batches(connection: Connection) -> Iterator[str]:
             yield f"{name}: is {stage}, and its end is {row['ended_at']}"
         if (row["ended_at"] is None) != (row["owner_ended"] is None):
             yield f"{name}: ended {row['ended_at']}, as an owner {row['owner_ended']}"
-        if (row["submitting"] is not None) != (stage in (Stage.PREPARED, Stage.CREATING)):
-            yield f"{name}: is {stage}, but {'' if row['submitting'] else 'not '}being submitted"
-        if (stage in (Stage.SUBMITTED, Stage.COLLECTED)) and not row["remote"]:
-            yield f"{name}: is {stage}, and its provider's id is not known"
         total = sum(states.values())
         counted = row["requests"] or stage not in (Stage.PREPARED, Stage.WITHDRAWN)
         if counted and row["requests"] != total:

@@ -7,8 +7,7 @@ A batch is written down before and after each step that can cost something:
         └────────────┴──► withdrawn (released), or lost (unknown, charged)
 
 Its attempts belong to the batch and to no process, so that they outlive the one that submitted
-them: an owner that is a batch is never dead. Only one batch at a time is on its way to its
-provider (``submitting``); what became of one whose submitter is gone is found out by the next.
+them: an owner that is a batch is never dead. What became of one whose submitter is gone is found out by the next.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from expand.errors import LedgerError
 from expand.ledger import attempts
 from expand.ledger.attempts import insert, optional, parse, timestamp
-from expand.ledger.database import Connection, ConstraintError
+from expand.ledger.database import Connection
 from expand.ledger.store import Ledger, objection
 from expand.ledger.values import AttemptRow, Order, Reservation, Run, State, Verdict
 from expand.llm.types import AttemptFailedError, Usage
@@ -83,16 +82,6 @@ class BatchRow(NamedTuple):
     ended_at: datetime | None
 
 
-class SubmittingError(LedgerError):
-    """Another process is submitting a batch right now."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "another process is submitting a batch; wait until it is done, then look with "
-            "`expand chapter --batch status`"
-        )
-
-
 class Batches:
     """The batches of a ledger. Every method but ``prepare`` is one transaction, and may be repeated after a kill."""
 
@@ -112,20 +101,17 @@ class Batches:
     ) -> tuple[BatchRow, list[tuple[Order, Verdict]]]:
         """Write down a batch that this run will submit: reserve a place in the budget for each order, or say what
         stands in its way. Nothing is marked as sent before it is ``CREATING``. Limits per minute are for live calls,
-        and do not count here. Raises ``SubmittingError``."""
+        and do not count here."""
         batch = f"batch-{attempts.new_id(8)}"
         stated = json.dumps(dict(terms), ensure_ascii=False, sort_keys=True)
-        values = {"run": run.id, "submitter": run.owner, "submitting": 1, "stage": Stage.PREPARED}
+        values = {"run": run.id, "submitter": run.owner, "stage": Stage.PREPARED}
         values |= {"model": model, "base_url": base_url, "terms": stated}
         verdicts: list[tuple[Order, Verdict]] = []
-        try:
-            with self.ledger.writing() as connection:
-                self.ledger.database.version()
-                begun = {"id": batch, "began_at": timestamp(connection.now())}
-                insert(connection, "owner", {**begun, "pid": 0})
-                insert(connection, "batch", {**begun, **values})
-        except ConstraintError as error:
-            raise SubmittingError from error
+        with self.ledger.writing() as connection:
+            self.ledger.database.version()
+            begun = {"id": batch, "began_at": timestamp(connection.now())}
+            insert(connection, "owner", {**begun, "pid": 0})
+            insert(connection, "batch", {**begun, **values})
         for part in (orders[first : first + AT_ONCE] for first in range(0, len(orders), AT_ONCE)):
             with self._step(batch, Stage.PREPARED) as connection:
                 for order in part:
@@ -138,20 +124,16 @@ class Batches:
             _set(connection, batch, requests=reserved)
         return self.get(batch), verdicts
 
-    def unfinished(self, run: Run) -> BatchRow | None:
-        """What a submitter that is gone left on its way; this run takes it over. None when there is nothing. Raises
-        ``SubmittingError`` while its submitter lives."""
+    def left_behind(self, run: Run) -> tuple[BatchRow, ...]:
+        """Those that submitters that are gone left on their way; this run takes them over."""
         with self.ledger.writing() as connection:
-            found = connection.execute(
-                "SELECT batch.*, owner.ended_at AS gone_at FROM batch"
-                " JOIN owner ON owner.id = batch.submitter WHERE submitting = 1"
-            ).fetchone()
-            if found is None:
-                return None
-            if found["gone_at"] is None and found["submitter"] != run.owner:
-                raise SubmittingError
-            connection.execute("UPDATE batch SET submitter = ? WHERE id = ?", (run.owner, found["id"]))
-        return read(found)
+            found = connection.query(
+                "SELECT batch.* FROM batch JOIN owner ON owner.id = batch.submitter WHERE owner.ended_at IS NOT NULL"
+                " AND batch.ended_at IS NULL AND submitted_at IS NULL ORDER BY batch.began_at, batch.id"
+            )
+            for row in found:
+                _set(connection, row["id"], submitter=run.owner)
+        return tuple(map(read, found))
 
     def move(self, batch: BatchRow, stage: Stage, **columns: str | int | None) -> BatchRow:
         """Take a batch on to a ``stage``, and set ``columns`` of it. To ``CREATING``: the provider has its input file
