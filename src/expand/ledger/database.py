@@ -79,13 +79,10 @@ _MEANINGS = {
     sqlite3.SQLITE_BUSY: BUSY,
     sqlite3.SQLITE_LOCKED: BUSY,
     sqlite3.SQLITE_READONLY: "cannot be written; make it and its folder writable",
-    sqlite3.SQLITE_PERM: "cannot be written; make it and its folder writable",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened; make its folder exist and be writable",
     sqlite3.SQLITE_FULL: "the disk is full; free some space and run again",
     sqlite3.SQLITE_IOERR: "the disk cannot be read or written; check it, and keep the ledger on a local disk",
-    sqlite3.SQLITE_PROTOCOL: "the disk cannot lock files, as some network disks cannot; keep "
-    "the workspace on a local disk",
-    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_PROTOCOL: "the disk cannot lock files, as some network disks cannot; keep a ledger on a local disk",
     sqlite3.SQLITE_NOTADB: "not a ledger, or its first page is damaged; move it away, or point to another workspace",
 }
 _PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
@@ -189,7 +186,7 @@ class SqliteDatabase:
         self.connection.row_factory = sqlite3.Row
         self.connection.now = self.now
         self._locks: dict[str, FileLock] = {}
-        self._files: dict[str, tuple[int, int]] = {}
+        self._files: tuple[tuple[int, int], tuple[int, int]] | None = None
         """Device and inode of the file and of its log, as they were at the first transaction."""
         self._bytes = 0
         """How large the file was at the last one. It only grows."""
@@ -216,13 +213,11 @@ class SqliteDatabase:
         except sqlite3.IntegrityError as error:
             raise ConstraintError(str(error)) from error
         except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-            if code == sqlite3.SQLITE_ERROR and isinstance(error, sqlite3.OperationalError):
-                raise LedgerError(f"{self.path}: {error}: {_DAMAGED}") from error
-            if code not in _MEANINGS:
+            if isinstance(error, sqlite3.ProgrammingError):
                 raise
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
             kind = LedgerBusyError if code in _PASSING else LedgerError
-            raise kind(f"{self.path}: {_MEANINGS[code]}") from error
+            raise kind(f"{self.path}: {_MEANINGS.get(code, f'{error}: {_DAMAGED}')}") from error
         except UnicodeDecodeError as error:
             raise LedgerError(f"{self.path}: {_DAMAGED}") from error
         except OSError as error:
@@ -276,23 +271,17 @@ class SqliteDatabase:
         that was deleted or replaced, and all of it would be gone when the process ends."""
         # By path only. To open the file once more and close it again would release the locks that SQLite holds on it,
         # since POSIX locks belong to the process.
-        for end in ("", "-wal"):
-            path = self.path.with_name(f"{self.path.name}{end}")
-            try:
-                found = path.stat()
-            except FileNotFoundError:
-                raise self._displaced(f"{path.name} was deleted") from None
-            if self._files.setdefault(end, (found.st_dev, found.st_ino)) != (found.st_dev, found.st_ino):
-                raise self._displaced(f"{path.name} was replaced by another file")
-            if not end:
-                if found.st_size < self._bytes:
-                    raise self._displaced(f"{path.name} was cut off or overwritten")
-                self._bytes = found.st_size
-
-    def _displaced(self, what: str) -> LedgerError:
-        return LedgerError(
-            f"{self.path}: {what} while this process used it; leave the ledger alone while expand runs (do not check "
-            "out, restore or synchronize .expand), put back the file that you want to go on with, and run again"
+        with contextlib.suppress(FileNotFoundError):
+            file, log = (self.path.with_name(self.path.name + end).stat() for end in ("", "-wal"))
+            found = ((file.st_dev, file.st_ino), (log.st_dev, log.st_ino))
+            self._files = self._files or found
+            if self._files == found and file.st_size >= self._bytes:
+                self._bytes = file.st_size
+                return
+        raise LedgerError(
+            f"{self.path}: it or its log was deleted, replaced or cut off while this process used it; leave the ledger "
+            "alone while expand runs (do not check out, restore or synchronize .expand), put back the file that you "
+            "want to go on with, and run again"
         )
 
     def version(self) -> int:

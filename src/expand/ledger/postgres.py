@@ -115,15 +115,8 @@ class Row(tuple[Any, ...]):
         return self.names
 
 
-def _rows(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Row]:
-    names = [column.name for column in cursor.description or ()]
-
-    def made(values: Sequence[Any]) -> Row:
-        row = Row(values)
-        row.names = names
-        return row
-
-    return made
+def _rows(cursor: psycopg.Cursor[Any]) -> type[Row]:
+    return type("Row", (Row,), {"names": [column.name for column in cursor.description or ()]})
 
 
 class Session:
