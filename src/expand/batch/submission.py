@@ -55,28 +55,24 @@ class Submission:
         Raises ``AuthorError`` when the provider cannot be reached or refuses: then the batch is withdrawn and costs
         nothing, or the error says that its outcome is unknown."""
         if not orders:
-            return self._withdrawn(batch, "there was nothing to ask")
-        self.tell(f"uploading {len(orders):,} requests")
-        try:
-            file_id = await self._upload(batch, orders)
-        except AttemptFailedError as failed:
-            raise self._refused(batch, failed) from failed
-        batch = self.batches.move(batch, Stage.CREATING, input_file=file_id)
-        self.tell("having the batch made")
+            return self._withdrawn(batch, AttemptFailedError(Failure.CANCELLED, "there was nothing to ask"))
         metadata = {ID_KEY: batch.id, RUN_KEY: batch.run, "requests": str(batch.requests), "model": batch.model[:512]}
         try:
-            return self._taken(batch, await self.author.create(file_id, metadata=metadata))
+            self.tell(f"uploading {batch.requests:,} requests")
+            batch = self.batches.move(batch, Stage.CREATING, input_file=await self._upload(batch, orders))
+            self.tell("having the batch made")
+            return self._taken(batch, await self.author.create(batch.input_file, metadata=metadata))
         except AttemptFailedError as failed:
-            if RULES[failed.failure].billed == "no":
-                refused = self._refused(batch, failed)
-                with contextlib.suppress(AttemptFailedError):
-                    await self.author.forget(file_id)  # nobody needs the file any more
-                raise refused from failed
-            self.tell(f"{failed.message}: looking whether the batch was made")
-            batch = await self.resolve(batch)
-            if batch.stage is Stage.WITHDRAWN:
-                raise AuthorError(f"{with_remedy(failed)}; nothing was submitted") from failed
-            return batch
+            if batch.stage is Stage.CREATING and RULES[failed.failure].billed != "no":
+                self.tell(f"{failed.message}: looking whether the batch was made")
+                if (found := await self.resolve(batch)).stage is Stage.SUBMITTED:
+                    return found
+            else:
+                self._withdrawn(batch, failed)
+                if batch.input_file:  # which nobody needs any more
+                    with contextlib.suppress(AttemptFailedError):
+                        await self.author.forget(batch.input_file)
+            raise AuthorError(f"{with_remedy(failed)}; nothing was submitted") from failed
 
     async def resolve(self, batch: BatchRow) -> BatchRow:
         """What became of a batch that is on its way: submitted where its provider has it, and else withdrawn.
@@ -86,7 +82,7 @@ class Submission:
         if found is not None:
             return self._taken(batch, found)
         self.tell("it was not made, and costs nothing")
-        return self._withdrawn(batch, "it was not made")
+        return self._withdrawn(batch, AttemptFailedError(Failure.CANCELLED, "it was not made"))
 
     async def _upload(self, batch: BatchRow, orders: Sequence[Order]) -> str:
         """Upload the input file; its id."""
@@ -134,14 +130,8 @@ class Submission:
         ends = None if remote.expires_at is None else timestamp(datetime.fromtimestamp(remote.expires_at, UTC))
         return self.batches.move(batch, Stage.SUBMITTED, remote=remote.id, remote_status=remote.status, expires_at=ends)
 
-    def _withdrawn(self, batch: BatchRow, why: str) -> BatchRow:
-        rest = AttemptFailedError(Failure.CANCELLED, why)
+    def _withdrawn(self, batch: BatchRow, rest: AttemptFailedError) -> BatchRow:
         return self.batches.end(batch, Stage.WITHDRAWN, rest=rest, unbilled=True)
-
-    def _refused(self, batch: BatchRow, failed: AttemptFailedError) -> AuthorError:
-        """The error for a step that certainly cost nothing; the batch is withdrawn with it."""
-        self.batches.end(batch, Stage.WITHDRAWN, rest=failed, unbilled=True)
-        return AuthorError(f"{with_remedy(failed)}; nothing was submitted")
 
 
 def with_remedy(failed: AttemptFailedError) -> str:

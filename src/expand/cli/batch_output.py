@@ -102,12 +102,7 @@ def _show_collected(report: CollectReport, workspace: Workspace, *, as_json: boo
     if report.drafted is not None:
         show_result(report.drafted, workspace)
     for collected in report.batches:
-        batch = collected.batch
-        if not batch.stage.ended:
-            status = collected.remote.status if collected.remote else "not seen"
-            print(f"{batch.id}: {status}; collect again when it has ended")
-            continue
-        print(f"{batch.id}: {batch.remote_status}{_outcome(batch)}")
+        print(f"{collected.batch.id}: {_state(collected)}")
         for reason in collected.reasons:
             print(f"  {reason}")
     if not report.batches:

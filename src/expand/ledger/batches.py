@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import enum
 import json
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,7 +25,7 @@ from expand.ledger import attempts
 from expand.ledger.attempts import insert, optional, parse, timestamp
 from expand.ledger.database import Connection
 from expand.ledger.store import Ledger, objection
-from expand.ledger.values import AttemptRow, Order, Reservation, Run, State, Verdict
+from expand.ledger.values import AttemptRow, Order, Run, State, Verdict
 from expand.llm.types import AttemptFailedError, Usage
 from expand.schema import Json
 
@@ -35,6 +36,15 @@ if TYPE_CHECKING:
 AT_ONCE = 200
 """How many attempts are reserved, or settled, in one transaction: a distant server takes seconds for so many, and
 others wait for its end."""
+
+
+_OUTCOMES = {
+    State.SETTLED: "answered",
+    State.RELEASED: "unbilled",
+    State.UNKNOWN: "unknown",
+    State.RECONCILED: "unknown",
+}
+"""What the outcome of an attempt counts as."""
 
 
 class Stage(enum.StrEnum):
@@ -60,7 +70,7 @@ class Stage(enum.StrEnum):
 
 class BatchRow(NamedTuple):
     """One batch. ``terms`` is what it was asked under, as its author wrote it. ``remote`` is the provider's id, ""
-    before it is known. The three counts are 0 until it has ended."""
+    before it is known. ``requests`` and the three counts of outcomes are those of its attempts."""
 
     id: str
     run: str
@@ -119,21 +129,18 @@ class Batches:
                         connection, order, owner=batch, state=State.RESERVED
                     )
                     verdicts.append((order, verdict))
-        reserved = sum(isinstance(verdict, Reservation) for _, verdict in verdicts)
-        with self._step(batch, Stage.PREPARED) as connection:
-            _set(connection, batch, requests=reserved)
         return self.get(batch), verdicts
 
     def left_behind(self, run: Run) -> tuple[BatchRow, ...]:
         """Those that submitters that are gone left on their way; this run takes them over."""
         with self.ledger.writing() as connection:
             found = connection.query(
-                "SELECT batch.* FROM batch JOIN owner ON owner.id = batch.submitter WHERE owner.ended_at IS NOT NULL"
+                "SELECT batch.id FROM batch JOIN owner ON owner.id = batch.submitter WHERE owner.ended_at IS NOT NULL"
                 " AND batch.ended_at IS NULL AND submitted_at IS NULL ORDER BY batch.began_at, batch.id"
             )
-            for row in found:
-                _set(connection, row["id"], submitter=run.owner)
-        return tuple(map(read, found))
+            for (batch,) in found:
+                _set(connection, batch, submitter=run.owner)
+        return tuple(self.get(batch) for (batch,) in found)
 
     def move(self, batch: BatchRow, stage: Stage, **columns: str | int | None) -> BatchRow:
         """Take a batch on to a ``stage``, and set ``columns`` of it. To ``CREATING``: the provider has its input file
@@ -191,20 +198,9 @@ class Batches:
         with self.ledger.writing() as connection:
             for row in attempts.in_flight(connection, batch.id):
                 attempts.fail(connection, row, rest, unbilled=unbilled)
-            found = connection.query("SELECT state, count(*) FROM attempt WHERE owner = ? GROUP BY state", (batch.id,))
-            counts, ended_at = dict(found), timestamp(connection.now())
-            _set(
-                connection,
-                batch.id,
-                stage=stage,
-                submitting=None,
-                note=attempts.clean(rest.message)[:500],
-                ended_at=ended_at,
-                answered=counts.get(State.SETTLED, 0),
-                unbilled=counts.get(State.RELEASED, 0),
-                unknown=counts.get(State.UNKNOWN, 0) + counts.get(State.RECONCILED, 0),
-                remote_status=status or batch.remote_status,
-            )
+            columns = {"note": attempts.clean(rest.message)[:500], "remote_status": status or batch.remote_status}
+            ended_at = timestamp(connection.now())
+            _set(connection, batch.id, stage=stage, submitting=None, ended_at=ended_at, **columns)
             over = "UPDATE owner SET ended_at = ? WHERE id = ? AND ended_at IS NULL"
             connection.execute(over, (ended_at, batch.id))
         return self.get(batch.id)
@@ -213,14 +209,21 @@ class Batches:
 
     def get(self, batch_id: str) -> BatchRow:
         """One batch. Raises ``LedgerError``."""
-        found = self.ledger.database.query("SELECT * FROM batch WHERE id = ?", (batch_id,))
-        if not found:
+        found = next((batch for batch in self.all() if batch.id == batch_id), None)
+        if found is None:
             raise LedgerError(f"batch {batch_id}: not in this ledger; check its id")
-        return read(found[0])
+        return found
 
     def all(self) -> tuple[BatchRow, ...]:
         """Every batch, the oldest first."""
-        return tuple(map(read, self.ledger.database.query("SELECT * FROM batch ORDER BY began_at, id")))
+        with self.ledger.database.snapshot() as connection:
+            counts: dict[str, Counter[str]] = defaultdict(Counter)
+            for batch, state, count in connection.query(
+                "SELECT batch.id, state, count(*) FROM attempt JOIN batch ON batch.id = owner GROUP BY batch.id, state"
+            ):
+                counts[batch].update({"requests": count, _OUTCOMES.get(State(state), ""): count})
+            rows = connection.query("SELECT * FROM batch ORDER BY began_at, id")
+        return tuple(_read(row, counts[row["id"]]) for row in rows)
 
     def living(self) -> tuple[BatchRow, ...]:
         """The batches that have not ended, the oldest first."""
@@ -236,8 +239,8 @@ def _set(connection: Connection, batch: str, **columns: str | int | None) -> Non
     connection.execute(f"UPDATE batch SET {names} WHERE id = ? AND ended_at IS NULL", (*columns.values(), batch))
 
 
-def read(row: Any) -> BatchRow:
-    """A row as a value."""
-    times = {name: optional(parse, row[name]) for name in ("began_at", "submitted_at", "expires_at", "ended_at")}
-    read = {**times, "stage": Stage(row["stage"]), "terms": json.loads(row["terms"])}
+def _read(row: Any, counts: Counter[str]) -> BatchRow:
+    read: dict[str, Any] = {name: counts[name] for name in ("requests", *_OUTCOMES.values())}
+    read |= {name: optional(parse, row[name]) for name in ("began_at", "submitted_at", "expires_at", "ended_at")}
+    read |= {"stage": Stage(row["stage"]), "terms": json.loads(row["terms"])}
     return BatchRow(**{name: read.get(name, row[name]) for name in BatchRow._fields})
