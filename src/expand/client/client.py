@@ -127,10 +127,9 @@ class BudgetedClient:
         self._in_flight: set[asyncio.Task[Outcome]] = set()
         self._storing: set[asyncio.Task[Outcome] | None] = set()
         """Those of them whose answer is there and is being stored."""
-        self._kept: list[Path] = []
-        """Files with answers that the ledger did not take."""
-        self._lost: list[str] = []
-        """Attempts whose answers no file took either."""
+        self._unsettled: dict[str, Path | None] = {}
+        """Answers that the ledger did not take, by attempt and length, and the files that hold them; None where no file
+        took one either."""
         self._unsettled_by = ""
         self._stopped = asyncio.Event()
         self._abandoned = asyncio.Event()
@@ -260,11 +259,7 @@ class BudgetedClient:
         """Raise what keeps anything more from being bought from the model."""
         if (reason := self._model(model).given_up) is not None:
             raise AuthorError(str(reason))
-        if self._kept or self._lost:
-            # The run goes on once its database is back, and what it had to keep elsewhere is in the ledger.
-            with contextlib.suppress(LedgerError):
-                self._ledger.recover()
-            self._raise_unsettled()
+        self._raise_unsettled()
         if self._stopped.is_set():
             raise StoppedError("stopped before it was sent")
 
@@ -411,7 +406,7 @@ class BudgetedClient:
                 tries += 1
                 # A ledger that is damaged or replaced fails any further try like this one; an answer that was given up
                 # is proof enough that the others need not wait as long.
-                over = not isinstance(error, LedgerBusyError) or self._kept or self._lost or self._abandoned.is_set()
+                over = not isinstance(error, LedgerBusyError) or self._unsettled or self._abandoned.is_set()
                 if over or tries == SETTLE_TRIES or time.monotonic() > deadline:
                     raise self._not_settled(attempt_id, answer, path, error) from error
                 if tries == 1:
@@ -429,10 +424,7 @@ class BudgetedClient:
 
     def _not_settled(self, attempt_id: str, answer: Answer, path: Path | None, error: BaseException) -> ExpandError:
         """Note an answer that the ledger did not take. After a second stop the error is that of all stopped orders."""
-        if path is None:
-            self._lost.append(f"attempt {attempt_id} ({len(answer.text):,} characters)")
-        else:
-            self._kept.append(path)
+        self._unsettled[f"attempt {attempt_id} ({len(answer.text):,} characters)"] = path
         self._unsettled_by = self._unsettled_by or str(error)
         if self._abandoned.is_set():
             return StoppedError(f"stopped; the answer of attempt {attempt_id} cannot be stored: {error}")
@@ -440,20 +432,20 @@ class BudgetedClient:
 
     def _raise_unsettled(self) -> None:
         """Raise ``LedgerError`` if there are answers that the ledger has not taken in by now."""
-        self._kept = [path for path in self._kept if path.exists()]
-        if self._kept or self._lost:
+        self._unsettled = {name: path for name, path in self._unsettled.items() if path is None or path.exists()}
+        if self._unsettled:
             raise self._storage_error()
 
     def _storage_error(self) -> LedgerError:
         """Why answers could not be stored, and what became of them."""
         parts = [self._unsettled_by]
-        if count := len(self._kept):
-            folders = ", ".join(sorted({str(path.parent) for path in self._kept}))
-            parts.append(f"answers that are paid for and kept in {folders}: {count:,}; the next run takes them in")
-        if count := len(self._lost):
+        if kept := [path for path in self._unsettled.values() if path is not None]:
+            where = f"kept in {kept[0].parent}: {len(kept):,}"
+            parts.append(f"answers that are paid for and {where}; the next run takes them in")
+        if lost := [name for name, path in self._unsettled.items() if path is None]:
             parts.append(
-                f"answers that are LOST, since no other place can be written either: {count:,}; they stay charged: "
-                f"{', '.join(self._lost)}"
+                f"answers that are LOST, since no other place can be written either: {len(lost):,}; they stay charged: "
+                f"{', '.join(lost)}"
             )
         return LedgerError("\n".join(parts))
 
