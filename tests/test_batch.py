@@ -453,27 +453,6 @@ def test_an_export_carries_batches_to_a_ledger_that_collects_them(desk: Make, tm
     assert d.sound()
 
 
-def test_an_audit_finds_a_batch_that_does_not_add_up(desk: Make) -> None:
-    d = desk()
-    d.round()
-    for change, said in (
-        ("stage = 'submitted'", "is submitted, and its end is"),
-        ("ended_at = NULL", "as an owner"),
-    ):
-        ledger = Ledger.open(d.workspace.ledger_place)
-        with ledger.writing() as connection:
-            before = connection.execute("SELECT * FROM batch").fetchone()
-            connection.execute(f"UPDATE batch SET {change}")
-        ledger.close()
-        assert any(said in finding for finding in verify(d.workspace.ledger_place).findings)
-        ledger = Ledger.open(d.workspace.ledger_place)
-        column = change.partition(" ")[0]
-        with ledger.writing() as connection:
-            connection.execute(f"UPDATE batch SET {column} = ?", (before[column],))
-        ledger.close()
-    assert d.sound()
-
-
 def test_more_than_one_file_holds_is_split(desk: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     d = desk()
     monkeypatch.setattr("expand.batch.batch_backend.MOST_REQUESTS", 2)

@@ -144,11 +144,6 @@ def test_a_damaged_foreign_or_missing_file_is_a_finding(tmp_path: Path) -> None:
     assert "not a ledger" in verify(tmp_path / "foreign.db").findings[0]
 
 
-def test_an_older_ledger_says_how_to_upgrade(site: Site, path: LedgerPlace) -> None:
-    site.state_version(1)
-    assert "older" in verify(path).findings[0]
-
-
 # --- export and import ----------------------------------------------------------------------
 
 

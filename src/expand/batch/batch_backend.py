@@ -321,14 +321,10 @@ def options_of(rows: Sequence[BatchRow], chapters: tuple[str, ...] | None) -> li
     """Model and options of the runs that draft from the batches, each chapter as it was submitted last."""
     last: dict[str, tuple[str, RunOptions]] = {}
     for row in rows:
-        if row.stage is not Stage.WITHDRAWN:
-            options = RunOptions(plan=Plan(str(row.terms["plan"])), language=str(row.terms["language"]))
-            last.update((chapter, (row.model, options)) for chapter in _chapters(row))
-    runs: dict[tuple[str, RunOptions], list[str]] = {}
-    for chapter in sorted(last):
-        if chapters is None or chapter in chapters:
-            runs.setdefault(last[chapter], []).append(chapter)
-    return [(model, replace(options, chapters=tuple(named))) for (model, options), named in runs.items()]
+        for chapter in () if row.stage is Stage.WITHDRAWN else _chapters(row):
+            plan, language = Plan(str(row.terms["plan"])), str(row.terms["language"])
+            last[chapter] = row.model, RunOptions(chapters=(chapter,), plan=plan, language=language)
+    return [last[chapter] for chapter in sorted(last) if chapters is None or chapter in chapters]
 
 
 def _chapters(batch: BatchRow) -> list[str]:

@@ -15,7 +15,6 @@ from typing import NamedTuple
 from expand.errors import LedgerError
 from expand.ledger import attempts
 from expand.ledger.attempts import TOTALS, Charge
-from expand.ledger.batches import Stage
 from expand.ledger.database import VERSION, Connection, Database, read, tables
 from expand.ledger.store import Ledger
 from expand.ledger.values import AttemptRow, State
@@ -59,23 +58,19 @@ class VerifyReport(NamedTuple):
 
 
 def verify(place: LedgerPlace) -> VerifyReport:
-    """Audit the ledger at ``place`` without changing it. Each check sees one consistent state of it."""
+    """Audit the ledger at ``place``, brought up to date as needed. Each check sees one consistent state of it."""
     try:
-        database = read(place, unchanged=True)
+        database = read(place)
     except LedgerError as error:
         return VerifyReport(place, findings=(str(error),))
     if database is None:
         return VerifyReport(place, findings=(f"{place}: there is no ledger here; check the path",))
     with closing(database):
-        version = database.version()
-        if version < VERSION:
-            older = f"{place}: version {version} is older; run `expand budget` to upgrade it"
-            return VerifyReport(place, findings=(older,))
         try:
             counts = database.query(_COUNTS)[0]
         except LedgerError:
             counts = (0, 0, 0, 0)  # which the checks tell
-        return VerifyReport(place, version, *counts)._replace(findings=tuple(findings(database, database.snapshot)))
+        return VerifyReport(place, VERSION, *counts)._replace(findings=tuple(findings(database, database.snapshot)))
 
 
 def findings(database: Database, snapshot: Callable[[], AbstractContextManager[Connection]]) -> Iterator[str]:
@@ -88,7 +83,6 @@ def findings(database: Database, snapshot: Callable[[], AbstractContextManager[C
         "answers": _answers,
         "histories": _histories,
         "owners": _owners,
-        "batches": _batches,
         "totals": _totals,
     }
     for name, check in checks.items():
@@ -164,18 +158,6 @@ def _owners(connection: Connection) -> Iterator[str]:
         " WHERE attempt.state IN ('reserved', 'sent') AND owner.ended_at IS NOT NULL"
     ):
         yield f"attempt {row['id']}: is {row['state']}, but its owner has ended"
-
-
-def _batches(connection: Connection) -> Iterator[str]:
-    """Each batch agrees with its owner's row."""
-    for row in connection.execute(
-        "SELECT batch.*, owner.ended_at AS owner_ended FROM batch JOIN owner ON owner.id = batch.id ORDER BY batch.id"
-    ):
-        name, stage = f"batch {row['id']}", Stage(row["stage"])
-        if stage.ended != (row["ended_at"] is not None):
-            yield f"{name}: is {stage}, and its end is {row['ended_at']}"
-        if (row["ended_at"] is None) != (row["owner_ended"] is None):
-            yield f"{name}: ended {row['ended_at']}, as an owner {row['owner_ended']}"
 
 
 def _totals(connection: Connection) -> Iterator[str]:

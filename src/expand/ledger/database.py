@@ -123,14 +123,14 @@ def connect(place: LedgerPlace, patience_seconds: float = PATIENCE_SECONDS, *, r
     return database
 
 
-def read(place: LedgerPlace, *, unchanged: bool = False) -> Database | None:
-    """Open the database at ``place`` for reading, brought up to date as needed unless it is to stay ``unchanged``; None
-    if there is none. Raises ``LedgerError``."""
+def read(place: LedgerPlace) -> Database | None:
+    """Open the database at ``place`` for reading, brought up to date as needed; None if there is none. Raises
+    ``LedgerError``."""
     if isinstance(place, Path) and not place.exists():
         return None
     database = connect(place, read_only=True)
     version = database.version()
-    if version and (unchanged or version == VERSION):
+    if version == VERSION:
         return database
     database.close()
     if not version:

@@ -88,20 +88,15 @@ def _attempt(connection: Connection, row: Any, *, texts: bool) -> dict[str, Any]
             " (SELECT 1 FROM attempt WHERE request_key = request.key AND seq < ?)",
             (row["request_key"], row["seq"]),
         ):
-            values["request"] = None if form is None else _unpacked(form, row["id"])
+            try:
+                values["request"] = None if form is None else zlib.decompress(form).decode()
+            except (zlib.error, ValueError) as error:
+                damaged = f"the request of attempt {row['id']} is damaged; `expand ledger verify` says how far"
+                raise LedgerError(damaged) from error
     for answer in connection.query("SELECT text, sha256, finish, model FROM answer WHERE attempt = ?", (row["id"],)):
         text = attempts.exact(answer["text"]) if texts and answer["text"] is not None else None
         values["answer"] = {**dict(answer), "text": text}
     return values
-
-
-def _unpacked(form: bytes, attempt: str) -> str:
-    try:
-        return zlib.decompress(form).decode()
-    except (zlib.error, ValueError) as error:
-        raise LedgerError(
-            f"the request of attempt {attempt} is damaged; `expand ledger verify` says how far"
-        ) from error
 
 
 def import_(place: LedgerPlace, lines: Iterable[str | bytes], *, name: str = "") -> Imported:
