@@ -242,7 +242,9 @@ class BatchBackend:
         drafted = None
         if runs:
             drawn = tuple(chapter for run in runs for chapter in run.chapters)
-            drafted = replace(runs[-1], chapters=drawn, seconds=sum(run.seconds for run in runs))
+            problems = tuple(problem for run in runs for problem in run.problems)
+            seconds = sum(run.seconds for run in runs)
+            drafted = replace(runs[-1], chapters=drawn, problems=problems, seconds=seconds)
         return CollectReport(batches=tuple(found), drafted=drafted, balance=drafted.balance if drafted else balance)
 
     async def _assemble(self, model: str, options: RunOptions) -> RunResult:
