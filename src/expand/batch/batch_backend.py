@@ -30,7 +30,7 @@ from expand.ledger.batches import Batches, BatchRow, Stage
 from expand.ledger.values import Verdict
 from expand.llm.batch_api import MOST_REQUESTS, BatchAuthor
 from expand.llm.tokens import batch_price_for
-from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, RequestForm, Usage, ignore_text
+from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, Usage, ignore_text
 from expand.outline import Plan
 from expand.schema import Json
 from expand.settings import Settings, require_author
@@ -288,13 +288,11 @@ class BatchBackend:
         outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters}
         with open_ledger(workspace, workspace.book(), outlines, budget=options.budget) as (ledger, run):
             async with self._author() as author:
-                yield Submission(Batches(ledger), author, form=self._form, tell=self.tell), run
+                form = profile_of(workspace, self.settings).form
+                yield Submission(Batches(ledger), author, form=form, tell=self.tell), run
 
     def _author(self) -> BatchAuthor:
         return BatchAuthor(endpoint_of(self.settings))
-
-    def _form(self, model: str) -> RequestForm:
-        return profile_of(self.workspace, replace(self.settings, model=model)).form
 
     def _cost(self, model: str) -> Callable[[Usage], int | None]:
         settings = replace(self.settings, model=model)

@@ -42,11 +42,11 @@ _UNABLE = (Failure.NOT_FOUND, Failure.BAD_REQUEST)
 
 @dataclass(eq=False)
 class Submission:
-    """Submits batches. ``form`` says how requests to a model are put; ``tell`` gets each step in words."""
+    """Submits batches. ``form`` says how their requests are put; ``tell`` gets each step in words."""
 
     batches: Batches
     author: BatchAuthor
-    form: Callable[[str], RequestForm]
+    form: RequestForm
     tell: Callable[[str], None]
 
     async def submit(self, batch: BatchRow, orders: Sequence[Order]) -> BatchRow:
@@ -86,11 +86,10 @@ class Submission:
 
     async def _upload(self, batch: BatchRow, orders: Sequence[Order]) -> str:
         """Upload the input file; its id."""
-        form = self.form(batch.model)
         with tempfile.TemporaryFile() as file:
             for request in (order.request for order in orders):
-                messages: list[Json] = [{**one} for one in form.messages(request)]
-                body = {**form.body(request), "model": request.model, "messages": messages}
+                messages: list[Json] = [{**one} for one in self.form.messages(request)]
+                body = {**self.form.body(request), "model": request.model, "messages": messages}
                 file.write(input_line(request.key, body))
             file.seek(0)
             return await self.author.upload(file, name=f"expand-{batch.id}.jsonl")
@@ -170,8 +169,7 @@ class BatchState:
     @property
     def reasons(self) -> list[str]:
         """Why requests brought no answer: each reason once, with how often."""
-        ordered = sorted(self._reasons.items(), key=lambda item: (-item[1], item[0]))
-        return [f"{count:,} x {reason}" for reason, count in ordered]
+        return [f"{count:,} x {reason}" for reason, count in self._reasons.most_common()]
 
     def as_json(self) -> dict[str, Json]:
         """The batch, what its provider says of it, and what was taken in."""

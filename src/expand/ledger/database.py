@@ -367,13 +367,11 @@ class SqliteDatabase:
     def claim(self, owner: str) -> Iterator[bool]:
         """Whether the owner is dead: its lock can be taken. Where the recovery of its attempts fails, the lock's file
         stays, and another process will try again."""
-        from filelock import Timeout  # it loads asyncio, 0.1 s, and reports only read
-
         with self.mapped():
             lock, dead = self._lock(owner), True
             try:
                 lock.acquire()
-            except Timeout:
+            except TimeoutError:
                 dead = False
         try:
             yield dead

@@ -405,13 +405,9 @@ class PostgresDatabase:
 def _lost(raw: psycopg.Connection[Row]) -> bool:
     """Whether the session has ended. What the other side has said meanwhile is looked at: that it has hung up is known
     before anything is written."""
-    if raw.closed:
-        return True
     try:
-        while select.select([raw.pgconn.socket], [], [], 0)[0]:
+        while not raw.closed and select.select([raw.pgconn.socket], [], [], 0)[0]:
             raw.pgconn.consume_input()  # its last words first, and then the end
-            if raw.pgconn.status != psycopg.pq.ConnStatus.OK:
-                return True
     except psycopg.OperationalError:
         return True
-    return False
+    return raw.closed

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from expand.llm.completion import answer_from
 from expand.llm.failures import one_line, refused, said_in
@@ -77,20 +77,17 @@ def result_line(line: bytes) -> BatchLine | None:
     """A line of an output or error file; None when it is not one, or says of no request. An answer's text is the
     file's, letter for letter."""
     try:
-        data = json.loads(line)
-        response = data.get("response") if isinstance(data, dict) else None
-        stated = response.get("body") if isinstance(response, dict) else None
+        data = _object(json.loads(line))
+        response = _object(data.get("response"))
+        stated = response.get("body")
         body = (stated if isinstance(stated, str) else json.dumps(stated)).encode(errors="replace")
     except (ValueError, RecursionError):
         return None
-    custom_id = data.get("custom_id") if isinstance(data, dict) else None
+    custom_id, error, status = data.get("custom_id"), data.get("error"), response.get("status_code")
     if not isinstance(custom_id, str) or not custom_id:
         return None
-    error = data.get("error")
-    status = response.get("status_code") if isinstance(response, dict) else None
-    if error or not isinstance(response, dict) or not isinstance(status, int):
-        code = error.get("code") if isinstance(error, dict) else None
-        said = said_in(error) or "no response and no reason"
+    if error or not isinstance(status, int):
+        code, said = _object(error).get("code"), said_in(error) or "no response and no reason"
         failure = Failure.CANCELLED if code in ("batch_expired", "batch_cancelled") else Failure.BAD_REQUEST
         return BatchLine(custom_id, AttemptFailedError(failure, one_line(f"{code}: {said}" if code else said)))
     if status != 200:
@@ -100,6 +97,10 @@ def result_line(line: bytes) -> BatchLine | None:
         return BatchLine(custom_id, answer_from(body, request_id=request_id if isinstance(request_id, str) else ""))
     except AttemptFailedError as failed:
         return BatchLine(custom_id, failed)
+
+
+def _object(data: Any) -> dict[str, Any]:
+    return data if isinstance(data, dict) else {}
 
 
 class BatchAuthor(OpenAIClient):
