@@ -20,7 +20,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from expand.budget import NO_LIMIT, Amount, Balance, Limit, Shortfall, shortfall
+from expand.budget import NO_LIMIT, Amount, Balance, Limit, shortfall
 from expand.errors import LedgerError
 from expand.ledger import attempts, spill
 from expand.ledger.database import PATIENCE_SECONDS, Connection, Database, connect, read
@@ -410,22 +410,18 @@ def _refused(connection: Connection, order: Order, balances: tuple[Balance, ...]
     message = str(missing)
     # A reservation in a batch comes back in a day, not in seconds. Counted as waitable, a live run would sit there
     # until its batch is collected, which may never happen while it runs.
-    if missing.waitable and (held := _in_batches(connection, missing)):
+    if missing.waitable:
+        column = "reserved_pico" if missing.unit == "pico-USD" else "reserved_tokens"
+        # Scopes are compared in Python: they are a JSON list, and the two databases have no common function for it.
+        # There are few open batches, and this runs only when an order does not fit.
+        found = connection.query(
+            f"SELECT scopes, {column} AS held FROM attempt JOIN batch ON batch.id = attempt.owner WHERE {_IN_FLIGHT}"
+        )
+        held = sum(row["held"] or 0 for row in found if missing.scope in json.loads(row["scopes"]))
         missing = replace(missing, reserved=missing.reserved - held)
         if not missing.waitable:
             message += "; batches that are not collected yet hold the rest"
     return Refused(message=message, shortfall=missing)
-
-
-def _in_batches(connection: Connection, missing: Shortfall) -> int:
-    """How much of what a scope has reserved is in batches, and so does not come back soon."""
-    column = "reserved_pico" if missing.unit == "pico-USD" else "reserved_tokens"
-    # Scopes are compared in Python: they are a JSON list, and the two databases have no common function for it. There
-    # are few open batches, and this runs only when an order does not fit.
-    found = connection.query(
-        f"SELECT scopes, {column} AS held FROM attempt JOIN batch ON batch.id = attempt.owner WHERE {_IN_FLIGHT}"
-    )
-    return sum(row["held"] or 0 for row in found if missing.scope in json.loads(row["scopes"]))
 
 
 def _obstacle(connection: Connection, order: Order) -> Paused | None:
