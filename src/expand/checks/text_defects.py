@@ -212,11 +212,10 @@ def talk(text: str, *, section: int) -> Iterator[Finding]:
         line = text.count("\n", 0, at) + 1
         taken.add(line)
         yield finding("chat", section, line, f"{removed.what} stand in the text: {excerpt(removed.text)}")
-    for block in every:
-        if block.kind == "heading" and _ROLE_HEADING.fullmatch(block.title):
-            taken.add(block.start + 1)
-            message = f"a mark of a prompt stands in the text: {excerpt(block.title)}"
-            yield finding("chat", section, block.start + 1, message)
+    for heading in blocks.headings(text):
+        if _ROLE_HEADING.fullmatch(heading.title):
+            message = f"a mark of a prompt stands in the text: {excerpt(heading.title)}"
+            yield finding("chat", section, heading.start + 1, message)
     for paragraph in blocks.paragraphs(text):
         if paragraph.line in quoted or paragraph.line + 1 in taken:
             continue
@@ -273,10 +272,10 @@ def placeholders(text: str, *, section: int) -> Iterator[Finding]:
     for block in blocks.fences(text):
         near = (*range(block.start - 2, block.start), *range(block.end, block.end + 2))
         beside = "\n".join(passages.get(line, "") for line in near)
-        for number, what, row, severity in _in_code(block):
+        for number, what, row in _in_code(block):
             mark = _NAMED.search(row)
             if not mark or mark[0] not in beside:  # a passage beside a block names what the block shows on purpose
-                yield _placeholder(section, block.start + number + 2, what, row, severity)
+                yield _placeholder(section, block.start + number + 2, what, row)
     for block in every:
         for number, row in enumerate(blocks.bare_rows(block.text) if block.kind == "html" else ()):
             if _IN_PROSE.search(row) or _is_comment(row):
@@ -288,26 +287,22 @@ def placeholders(text: str, *, section: int) -> Iterator[Finding]:
             yield _placeholder(section, paragraph.line + 1, "a passage", paragraph.text)
 
 
-def _placeholder(section: int, line: int, what: str, said: str, severity: Severity = "warning") -> Finding:
-    message = f"{what} stands for something left out: {excerpt(said)}"
-    return finding("placeholder", section, line, message, severity=severity, mendable=severity != "note")
+def _placeholder(section: int, line: int, what: str, said: str) -> Finding:
+    return finding("placeholder", section, line, f"{what} stands for something left out: {excerpt(said)}")
 
 
-def _in_code(block: Block) -> Iterator[tuple[int, str, str, Severity]]:
-    """The placeholders of a block of code: line from 0, what it is, its words, severity."""
+def _in_code(block: Block) -> Iterator[tuple[int, str, str]]:
+    """The placeholders of a block of code: line from 0, what it is, its words."""
     rows = blocks.bare_rows(block.code)
+    may_stop = _PROGRAM.fullmatch(block.language) and ">>>" not in block.code
     for number, row in enumerate(rows):
-        abstract = "\n".join(rows[max(0, number - ABSTRACT_ROWS) : number])
+        is_ellipsis = may_stop and _ELLIPSIS.match(row) and _is_body(rows, number)
         if _is_comment(row):
-            yield number, "a comment", row, "warning"
-        elif _STUB.search(row[:COMMENT_CHARACTERS]):
-            if not _ABSTRACT.search(f"{abstract}\n{row}"):
-                yield number, "a stub", row, "warning"
-        elif _PROGRAM.fullmatch(block.language) and _ELLIPSIS.match(row) and ">>>" not in block.code:
-            if not _is_body(rows, number):
-                yield number, "an ellipsis", row, "note"
-            elif not _ABSTRACT.search(abstract):
-                yield number, "an ellipsis", row, "warning"
+            yield number, "a comment", row
+        elif (is_ellipsis or _STUB.search(row[:COMMENT_CHARACTERS])) and not _ABSTRACT.search(
+            "\n".join(rows[max(0, number - ABSTRACT_ROWS) : number + 1])
+        ):
+            yield number, "an ellipsis" if is_ellipsis else "a stub", row
 
 
 def _is_body(rows: list[str], number: int) -> bool:

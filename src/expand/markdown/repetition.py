@@ -5,21 +5,19 @@ turn, or a list whose only news is that a number went up. ``LoopDetector`` is fe
 says when it loops; ``loops`` finds the loops of a whole text.
 
 A text is read as tokens: words, single Chinese characters, numbers, punctuation, line ends. A number that goes on as
-the ones before it in the same words did (1, 2, 3; 5, 5, 5) is one symbol, so counting is repetition. A token is stale
-when the ``CONTEXT`` tokens that end with it stood ``TIMES`` times in the last ``WINDOW`` tokens already. A run of stale
-tokens without a break is a loop when it has ``MOST_WORDS`` words of one and the same text, or ``MOST_TOKENS`` tokens of
-any kind.
+the ones before it in the same words did (1, 2, 3; 5, 5, 5) is one symbol, so counting is repetition. From where
+``CONTEXT`` tokens are met again, each that follows is compared with the one as far before it as they were. What still
+is the same after ``TIMES`` times is a loop when it has ``MOST_WORDS`` words of one and the same text, or
+``MOST_TOKENS`` tokens of any kind.
 
-Published texts are repetitive as well: tables of zeros, hex dumps, drawings, signatures listed one after the other.
-They bring something new every few tokens, or end; what remains is why the bounds are high. In 64 MB of published
-Markdown no run is longer than 86 words or 652 tokens; ``benchmarks/false_alarms.py`` counts the loops in such texts.
-Time grows with the text, memory is bounded by ``WINDOW``.
+Published texts are repetitive as well: tables of zeros, hex dumps, drawings. They bring something new every few tokens,
+or end; what remains is why the bounds are high. In 64 MB of published Markdown no run is longer than 86 words or 652
+tokens; ``benchmarks/false_alarms.py`` counts the loops in such texts. Time grows with the text, memory is bounded.
 """
 
 import re
 from collections import deque
 from collections.abc import Sequence
-from itertools import islice
 from typing import NamedTuple
 
 CONTEXT = 8
@@ -27,7 +25,7 @@ CONTEXT = 8
 TIMES = 4
 """How often they stood before, so that a listing shown twice or three times is no loop."""
 WINDOW = 8192
-"""Tokens that are remembered. A block loops only if ``TIMES`` of it fit in."""
+"""Tokens that ``TIMES`` of a block that loops have at the most."""
 MOST_WORDS = 200
 """So many words in a row that say nothing new are a loop. Chinese characters are words, and Latin ones of three letters
 or more: not what a hex dump consists of."""
@@ -64,33 +62,26 @@ class Loop(NamedTuple):
     end: int
 
 
-class _Token(NamedTuple):
-    """A token that is remembered: the ``CONTEXT`` symbols that it ends, its own, and where it begins."""
-
-    gram: tuple[str, ...]
-    symbol: str
-    start: int
-
-
 class LoopDetector:
     """Reads a text piece by piece. What it says does not depend on where the pieces begin and end."""
 
     def __init__(self) -> None:
         self.looping = False
         """Whether the text read so far ends in a loop; False again once it says something new."""
+        self.start = 0
+        """Where the first repetition begins of the loop, or of what may become one: what it repeats stands before."""
         self._rest = ""
-        self._offset = 0
-        self._symbols = deque([_COUNTED] * CONTEXT, maxlen=CONTEXT)
-        self._window: deque[_Token] = deque()
-        self._times: dict[tuple[str, ...], int] = {}
-        """How often each run of ``CONTEXT`` symbols is in the window."""
+        self._offset = self._count = 0
+        self._symbols: list[str] = []
+        self._starts = deque[int](maxlen=CONTEXT)
+        self._met: dict[tuple[str, ...], int] = {}
+        """By ``CONTEXT`` symbols, how many tokens had been read when they stood there last."""
+        self._period = self._run = self._words = 0
+        """How far before its repetition a token stands, the tokens that were repeated without a break, and the words
+        among those beyond ``TIMES`` times since the last number that was counted up."""
         self._shape = (_COUNTED,) * SHAPE
         self._series: dict[tuple[str, ...], tuple[int, int | None]] = {}
         """By shape, the last number that followed it, and its difference from the one before."""
-        self._run = self._words = 0
-        """Stale tokens without a break, and the words among them since the last number that was counted up."""
-        self._loop: set[str] = set()
-        """The symbols of the loop."""
 
     def feed(self, piece: str) -> bool:
         """Read the next piece; returns ``looping``."""
@@ -119,58 +110,26 @@ class LoopDetector:
             if value - before == step:
                 symbol, counts = _COUNTED, step != 0
         self._shape = (*self._shape[1:], shape)
-        times = self._remember(symbol, start)
-        if times < TIMES:
-            # Lines that take turns come in a new order now and then: a loop ends only with a token that is not its own.
-            if not (self.looping and symbol in self._loop):
-                self.looping, self._run, self._words = False, 0, 0
-            return
-        if self.looping:
-            return
-        self._run += 1
-        # A text that counts does not say the same: for it only the higher bound holds.
-        self._words = 0 if counts else self._words + (kind == "cjk" or (kind == "word" and len(token) > 2))
-        if self._words >= MOST_WORDS or self._run >= MOST_TOKENS:
-            self.looping = True
-            self._loop = {token.symbol for token in islice(self._window, len(self._window) - self._run, None)}
-
-    def _remember(self, symbol: str, start: int) -> int:
-        """Put a token into the window. Returns how often it stood there with the same tokens before it."""
+        self._starts.append(start)
         self._symbols.append(symbol)
-        gram = tuple(self._symbols)
-        times = self._times.get(gram, 0)
-        self._times[gram] = times + 1
-        self._window.append(_Token(gram, symbol, start))
-        if len(self._window) > WINDOW:
-            gone = self._window.popleft().gram
-            self._times[gone] -= 1
-            if not self._times[gone]:
-                del self._times[gone]
-        return times
-
-    def start(self) -> int:
-        """Where the first repetition of the loop begins that the text ends in: what it repeats stands before."""
-        window = list(self._window)
-        grams = {token.gram for token in window[len(window) - self._run :]}
-        # Back from the stale tokens to where the loop's own words were said first. A series needs two numbers before it
-        # is one, so those count to what was said before.
-        first = len(window) - self._run
-        while first and window[first - 1].gram in grams:
-            first -= 1
-        said: set[tuple[str, ...]] = set()
-        again = first
-        while window[again].gram not in said:
-            said.add(window[again].gram)
-            again += 1
-        begins = max(0, first - CONTEXT + 1)
-        again = max(0, again - CONTEXT + 1)
-        # Of a few lines that take turns each is kept once, though the first of them may have come twice in a row.
-        known: set[str] = set()
-        for number in range(begins, len(window) - self._run):
-            if window[number].symbol not in known:
-                known.add(window[number].symbol)
-                again = max(again, number + 1)
-        return window[again].start
+        self._count += 1
+        gram = tuple(self._symbols[-CONTEXT:])
+        if self._run and symbol == self._symbols[-1 - self._period]:
+            self._run += 1
+        else:
+            self._period = self._count - self._met.get(gram, -WINDOW)
+            self._run = CONTEXT if self._period * TIMES <= WINDOW else 0
+            self.looping, self._words, self.start = False, 0, self._starts[0]
+        self._met[gram] = self._count
+        beyond = self._run - (TIMES - 1) * self._period - CONTEXT + 1
+        if self._run and beyond > 0:
+            # A text that counts does not say the same: for it only the higher bound holds.
+            self._words = 0 if counts else self._words + (kind == "cjk" or (kind == "word" and len(token) > 2))
+            self.looping |= self._words >= MOST_WORDS or beyond >= MOST_TOKENS
+        if len(self._symbols) > 2 * WINDOW:
+            del self._symbols[:WINDOW]
+        if len(self._met) > WINDOW:
+            self._met.clear()
 
 
 def loops(text: str) -> tuple[Loop, ...]:
@@ -182,7 +141,7 @@ def loops(text: str) -> tuple[Loop, ...]:
     for token in _TOKEN.finditer(text):
         detector.take(token, token.start())
         if detector.looping and start is None:
-            start = _rounded(text, detector.start(), token.end())
+            start = _rounded(text, detector.start, token.end())
         elif start is not None and not detector.looping:
             # Up to where the line begins in which it ends; the sentence, where it is on one line.
             end = token.start()
