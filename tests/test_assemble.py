@@ -289,7 +289,7 @@ def test_splitting_keeps_every_line_but_the_headings(answer: str, titles: list[s
     kept = len(head) + sum(len(text) for text in found.values())
     assert kept <= len(answer)
     if not found:
-        assert head == sanitize.unwrapped(answer, titles)
+        assert head == sanitize.unwrapped(answer)
 
 
 # Thresholds, on both sides

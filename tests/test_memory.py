@@ -425,17 +425,15 @@ VOICE = "# One\n\n> header\n\n" + "".join(
 )
 
 
-def test_excerpts_are_whole_blocks_from_the_beginning_and_the_middle() -> None:
+def test_excerpts_are_whole_blocks_from_the_middle_on() -> None:
     shown = excerpts([VOICE], 1000, len)
-    assert shown.startswith("## Part 0\n\nThe kernel")
-    assert "## Part 2" in shown
+    assert shown.startswith("## Part 2\n\nThe kernel")
+    assert "## Part 3" in shown
     assert "## Part 1" not in shown
-    assert "header" not in shown
-    short = excerpts([VOICE], 400, len)
+    short = excerpts([VOICE], 200, len)
     assert "```sh" not in short
-    assert len(short) <= 400
-    assert excerpts([VOICE], 10, len) == ""
-    assert excerpts(["# T\n\n## A\n\nShort.\n"], 1000, len) == ""
+    assert len(short) <= 200
+    assert excerpts([VOICE], 10, len) == excerpts(["# T\n\nShort.\n"], 1000, len) == ""
 
 
 def with_voice(place: Path, named: str = "voice: [01]", text: str = VOICE) -> Path:
@@ -451,7 +449,7 @@ def test_the_voice_is_shown_to_every_section_alike(tmp_path: Path) -> None:
     assert {sent.section for sent in writer.requests} == {1, 2, 3}
     systems = {sent.prompt_text.partition(sent.last_user_message)[0] for sent in writer.requests}
     assert len(systems) == 1
-    assert "It does so in part 0." in systems.pop()
+    assert "It does so in part 2." in systems.pop()
     (place / "chapters/01.md").write_text(VOICE.replace("kernel", "system"), encoding="utf-8")
     again = author()
     assert run(place, "07", again).attempts == 0  # a word that is put right in a finished chapter buys nothing anew

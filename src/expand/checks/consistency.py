@@ -108,8 +108,6 @@ OTHER_CASE = 0.5
 """The difference in the share of headings in title case."""
 MORE_CODE = 0.3
 """The difference in the share of lines that are code."""
-LEAST_PROSE = 200
-"""Characters of prose that a passage needs to be a pattern."""
 _YOU = re.compile(r"(?i)\b(?:you|your|yours|yourself)\b|[你您]")
 _WE = re.compile(r"(?i)\b(?:we|our|ours|us|let['’]s)\b|我们|咱们")
 _NOTHING = re.compile(r"(?!)")
@@ -167,31 +165,19 @@ def _drift(own: Counter[str], book: Counter[str], wholes: Sequence[str]) -> Iter
 
 
 def excerpts(documents: Sequence[str], most_tokens: int, count: Callable[[str], int]) -> str:
-    """Passages of finished chapters to write like, in ``most_tokens`` as ``count`` counts them: of each chapter one
-    near its beginning and one from its middle, in whole blocks."""
+    """Passages of finished chapters to write like, in ``most_tokens`` as ``count`` counts them: the whole blocks of each
+    chapter from the heading in its middle on."""
     shown = []
     for document in documents:
-        passages = _passages(document)
-        middle = len(passages) // 2
-        for passage in passages[:1] + passages[middle : middle + 1] * (middle > 0):
-            left = most_tokens // (2 * len(documents))
-            kept: list[str] = []
-            for block in passage:
-                left -= count(block.text) + 1
-                if left < 0:
-                    break
-                kept += [block.text] if block.kind != "html" else []
-            if len(kept) > 1:
-                shown.append("\n\n".join(kept))
+        every = blocks.blocks(document)
+        heads = [at for at, block in enumerate(every) if block.kind == "heading" and block.level > 1]
+        left = most_tokens // len(documents)
+        kept: list[str] = []
+        for block in every[heads[len(heads) // 2] :] if heads else ():
+            left -= count(block.text) + 1
+            if left < 0:
+                break
+            kept += [block.text] if block.kind != "html" else []
+        if len(kept) > 1:
+            shown.append("\n\n".join(kept))
     return "\n\n".join(shown)
-
-
-def _passages(document: str) -> list[list[blocks.Block]]:
-    """A document's blocks from each heading below the title to the next, where they have enough prose."""
-    found: list[list[blocks.Block]] = [[]]
-    for block in blocks.blocks(document):
-        if block.kind == "heading":
-            found.append([])
-        found[-1].append(block)
-    prose = [sum(len(block.text) for block in passage if block.kind == "paragraph") for passage in found]
-    return [passage for passage, size in zip(found, prose, strict=True) if size >= LEAST_PROSE and passage[0].level > 1]

@@ -43,7 +43,7 @@ def split_by_topics(answer: str, titles: Sequence[str]) -> tuple[str, dict[int, 
     A heading is recognised when it is like a title (number, case, punctuation and what stands in
     brackets aside), a bold line alone when it is the title. A title met twice gets both texts.
     Thinking and a fence around the whole answer are taken off first."""
-    answer = sanitize.unwrapped(answer, titles)
+    answer = sanitize.unwrapped(answer)
     lines = rows(answer)
     topics = [(index, block) for block in blocks.blocks(answer) if (index := _topic(block, titles)) is not None]
     stops = [*(block.start for _, block in topics), len(lines)]
@@ -181,7 +181,7 @@ def resume(before: str, more: str) -> Joined:
     """An answer that was cut and its continuation as one; both as they came, less thinking."""
     if not before.strip() or not more.strip():
         return Joined(before + more)
-    fence = blocks.open_fence(sanitize.unwrapped(before, ()))
+    fence = blocks.open_fence(sanitize.unwrapped(before))
     plain = sanitize.without_greeting(more) if fence is None else sanitize.without_reopening(more, fence)
     plain = plain.lstrip("\r\n") if plain != more else more
     doubtful = False

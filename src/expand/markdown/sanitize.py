@@ -8,7 +8,7 @@ for a heading, a rule or a greeting. Lines that need no change survive byte for 
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from expand.markdown import blocks, matching, thinking
 from expand.markdown.blocks import Block, is_blank, newline_of, rows
@@ -110,18 +110,17 @@ def clean(answer: str, *, own_headings: Sequence[str], body_level: int, cut: boo
     before = None
     while text != before:  # ends: each pass takes something away or finds all in order
         before = text
-        text = without_greeting(_trim(_unwrap(bare(text)[0], keys), cut), keys)
+        text = without_greeting(_trim(_unwrap(bare(text)[0]), cut))
         text = _with_blank_before_rules(_without_own(text, keys, cut))
         text = _trim(_with_levels(text, body_level), cut)
     return text
 
 
-def unwrapped(answer: str, titles: Sequence[str]) -> str:
+def unwrapped(answer: str) -> str:
     """An answer without thinking and without a fence around all of it; else as it is."""
     text, _ = bare(answer)
-    keys = {matching.title_key(title) for title in titles}
-    inner = without_greeting(_trim(text, cut=True), keys)
-    content = _unwrap(inner, keys)
+    inner = without_greeting(_trim(text, cut=True))
+    content = _unwrap(inner)
     return text if content == inner else content
 
 
@@ -157,7 +156,7 @@ def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
     return "".join((*parts, *lines[at:]))
 
 
-def _unwrap(text: str, keys: Collection[str]) -> str:
+def _unwrap(text: str) -> str:
     """Without a fence that holds the whole answer as Markdown.
 
     Fences within are often as long as the one around them, which Markdown reads as other blocks than were meant. So
@@ -175,11 +174,10 @@ def _unwrap(text: str, keys: Collection[str]) -> str:
     )
     end = next(closing, None)  # the last line that could close it
     inner, rest = "".join(lines[1:end]), "" if end is None else "".join(lines[end + 1 :])
-    titled = any(matching.title_key(block.title) in keys for block in blocks.headings(inner)[:1])
     if _less_sign_off(rest.strip()):
         # Something follows that is no leave-taking. It stays, below the text if that is clearly what the fence holds.
         remark = len(rest) <= LONGEST_BOILERPLATE and [block.kind for block in blocks.blocks(rest)] == ["paragraph"]
-        if named and end is not None and remark and (titled or _prose(inner) >= WRAPPED_PROSE):
+        if named and end is not None and remark and _prose(inner) >= WRAPPED_PROSE:
             inner, rest = f"{inner.rstrip()}{newline_of(text) * 2}{rest.strip()}{newline_of(text)}", ""
         else:
             inner, end, rest = "".join(lines[1:]), None, ""
@@ -191,7 +189,7 @@ def _unwrap(text: str, keys: Collection[str]) -> str:
         return text
     if named and not outside_as_read and len(blocks.blocks("".join(lines))) == 1:
         return inner
-    return inner if outside > outside_as_read and (named or titled or outside > 1) else text
+    return inner if outside > outside_as_read and (named or outside > 1) else text
 
 
 def _prose(text: str) -> int:
@@ -205,8 +203,8 @@ def _prose(text: str) -> int:
     return found
 
 
-def without_greeting(text: str, keys: Collection[str] = ()) -> str:
-    """An answer without what announces it; ``keys`` are those of the titles that it may begin with."""
+def without_greeting(text: str) -> str:
+    """An answer without what announces it."""
     every = blocks.blocks(text)
     if not every or every[0].kind != "paragraph":
         return text
@@ -214,12 +212,12 @@ def without_greeting(text: str, keys: Collection[str] = ()) -> str:
     sentences = matching.sentences(first.text)
     announcing = next((n for n, sentence in enumerate(sentences) if not is_preamble(sentence)), len(sentences))
     kept = "".join(sentences[announcing:]).lstrip(_BLANK)
-    if not announcing or (not kept and _announces_code(text, every, keys)):
+    if not announcing or (not kept and _announces_code(text, every)):
         return text
     return _replaced(text, [(first.start, first.end, kept + newline_of(text) if kept else "")])
 
 
-def _announces_code(text: str, every: Sequence[Block], keys: Collection[str]) -> bool:
+def _announces_code(text: str, every: Sequence[Block]) -> bool:
     """Whether "Here is the section …:" stands right before a block of code, and so may mean it."""
     following = every[1] if len(every) > 1 else None
     if following is None or following.kind not in ("fence", "code") or following.language in _MARKDOWN:
@@ -227,7 +225,7 @@ def _announces_code(text: str, every: Sequence[Block], keys: Collection[str]) ->
     if re.match(r"(?i)\s*(?:sure|certainly|of course|当然|好的)", every[0].text):
         return False
     after = "".join(rows(text)[following.start :])
-    return _unwrap(after, keys) == after  # else it announces the text, which a fence holds
+    return _unwrap(after) == after  # else it announces the text, which a fence holds
 
 
 def _less_sign_off(paragraph: str) -> str:
