@@ -82,7 +82,7 @@ def test_others_have_to_end_in_full_stops() -> None:
     assert ends_in_the_middle(one * 2 + end)
     assert not ends_in_the_middle(f"{one}{one}Nothing ends this paragraph either\n\n{end}")
     item = "- The writer goes on until the buffer is full\n"
-    assert not ends_in_the_middle(ITEMS.partition("\n")[2] + item), "two other items are too few"
+    assert not ends_in_the_middle(ITEMS.splitlines(keepends=True)[0] + item), "one other item is too few"
     assert ends_in_the_middle(ITEMS + item)
 
 

@@ -165,8 +165,8 @@ def _drift(own: Counter[str], book: Counter[str], wholes: Sequence[str]) -> Iter
 
 
 def excerpts(documents: Sequence[str], most_tokens: int, count: Callable[[str], int]) -> str:
-    """Passages of finished chapters to write like, in ``most_tokens`` as ``count`` counts them: the whole blocks of each
-    chapter from the heading in its middle on."""
+    """Passages of finished chapters to write like, in ``most_tokens`` as ``count`` counts them: the whole blocks of
+    each chapter from the heading in its middle on."""
     shown = []
     for document in documents:
         every = blocks.blocks(document)

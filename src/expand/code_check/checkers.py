@@ -15,6 +15,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,8 +27,7 @@ from typing import Literal, NamedTuple
 from expand.code_check import own_parsers, sandbox
 from expand.code_check.sandbox import Outcome
 from expand.markdown import blocks, matching
-from expand.markdown import code as parsing
-from expand.markdown.code import is_programming, language_named, rust_shown
+from expand.markdown.code import is_programming, language_named, python_session, rust_shown
 from expand.paths import packaged_table
 
 FLAGS = frozenset(("ignore", "no_run", "should_panic", "compile_fail"))
@@ -256,11 +256,19 @@ _TABLE = packaged_table("checkers")
 STD_MODULES = "|".join(_TABLE["std-modules"].split())
 
 
+_ITEM = re.compile(
+    r"(?:(?:pub\b(?:\([^)]*\))?|async|const|unsafe|extern|default)\s+)*(?:fn|struct|enum|union|impl|trait|use|mod|const|static"
+    r"|type|extern|macro_rules|where)\b|[#/*)}\]]"
+)
+"""What begins a line at the margin where no statement does. What is wrongly taken for a statement is tried both ways."""
+
+
 def rust_source(code: str) -> str:
     """A Rust block as a crate: statements go into a ``main``, on the lines that they are on."""
-    if re.search(r"\bfn\s+main\s*\(", code) or not parsing.has_statements(code):
-        return code
     rows = code.splitlines()
+    begun = (row for row in textwrap.dedent(code).splitlines() if row[:1].strip())
+    if re.search(r"\bfn\s+main\s*\(", code) or all(map(_ITEM.match, begun)):
+        return code
     outer = [n for n, row in enumerate(rows) if re.match(r"\s*(?:#!\[|extern crate\b)", row)]
     at = outer[-1] + 1 if outer else 0
     last = next((row.strip() for row in reversed(rows) if row.strip()), "")
@@ -295,7 +303,7 @@ def _shell(code: str) -> str:
 
 _PREPARE: Mapping[str, Callable[[str], str]] = {
     "rust": rust_source,
-    "python": parsing.python_session,
+    "python": python_session,
     "json": lambda code: re.sub(r"(?m)^\s*//.*$", "", code),
     "yaml": lambda code: re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "__", code),
     "bash": _shell,

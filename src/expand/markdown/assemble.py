@@ -86,8 +86,8 @@ LEAST_CJK = 12
 """Characters of such a one in Chinese or Japanese."""
 SIBLING_SHARE = 0.5
 """Of both, what a paragraph or item must have that the last one is compared with."""
-LEAST_SIBLINGS = {"paragraph": 2, "list": 3, "quote": 2}
-"""Other paragraphs, or other items of the list, that have to end in a full stop, all of them."""
+LEAST_SIBLINGS = 2
+"""Other paragraphs and items, and sentences of its own, that have to end in a full stop, all of them."""
 
 _ENDED = re.compile(
     r"(?:[.!?:;。！？：；…」』】》）)\]\"'”’`*_|>~～$}]|\S+://\S+|www\.\S+|\S+@\S+\.\w+"
@@ -103,19 +103,20 @@ _ITEM = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s+")
 
 def ends_in_the_middle(text: str) -> bool:
     """Whether a text ends in an open fence, a half table row or link, or in the middle of a sentence."""
+    every, said = blocks.blocks(text), blocks.paragraphs(text)
     if blocks.open_fence(text) is not None:
         return True
-    every = blocks.blocks(text)
-    if not every or every[-1].kind not in LEAST_SIBLINGS:
+    if not said or said[-1].end < every[-1].end:
         return bool(every) and every[-1].kind == "table" and _is_half_row(every[-1])
-    piece, siblings = _last_piece(every)
-    if _HALF.search(_SPAN.sub("", piece)):
+    last = said[-1].text
+    if _HALF.search(_SPAN.sub("", last)):
         return True
-    goes_on = every[-1].kind != "quote" and _GOES_ON.search(piece) is not None
-    if _ENDED.search(piece) or not _is_long(piece, SIBLING_SHARE if goes_on and every[-1].kind == "paragraph" else 1.0):
+    goes_on = _GOES_ON.search(last) is not None
+    if _ENDED.search(last) or not _is_long(last, SIBLING_SHARE if goes_on else 1.0):
         return False
-    others_ended = all(_ENDED.search(sibling) for sibling in siblings)
-    return goes_on or (len(siblings) >= LEAST_SIBLINGS[every[-1].kind] and others_ended)
+    others = [one.text for one in said[:-1] if _is_long(one.text, SIBLING_SHARE)]
+    others += [last[: found.end()] for found in _SENTENCE.finditer(last)]
+    return goes_on or (len(others) >= LEAST_SIBLINGS and all(map(_ENDED.search, others)))
 
 
 def _is_half_row(table: Block) -> bool:
@@ -124,19 +125,6 @@ def _is_half_row(table: Block) -> bool:
     if not last.endswith("|"):
         return len(others) > 1 and all(line.endswith("|") for line in others)
     return len(others) > 1 and last.count("|") < min(line.count("|") for line in others)
-
-
-def _last_piece(every: tuple[Block, ...]) -> tuple[str, list[str]]:
-    """The last paragraph or list item, and the others that are long enough to compare it with."""
-    last = every[-1]
-    if last.kind == "list":
-        items = blocks.paragraphs(last.text)
-        is_last = bool(items) and items[-1].end == last.end - last.start  # else the list ends in code
-        return items[-1].text if is_last else "", [o.text for o in items[:-1] if _is_long(o.text, SIBLING_SHARE)]
-    others = [block.text for block in every[:-1] if block.kind == "paragraph" and _is_long(block.text, SIBLING_SHARE)]
-    # The sentences before it in the same paragraph have ended, too.
-    sentences = [last.text[: found.end()] for found in _SENTENCE.finditer(last.text)]
-    return last.text, others + sentences
 
 
 def _is_long(piece: str, share: float = 1.0) -> bool:

@@ -5,20 +5,14 @@ where it could stand before it is called broken; sessions are not judged. Of lan
 them, the brackets are matched.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 import textwrap
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from expand.markdown.blocks import bare_rows
 from expand.paths import packaged_table
-
-if TYPE_CHECKING:
-    from tree_sitter import Node
 
 _TABLE = packaged_table("checkers")
 _NAMES: Mapping[str, str] = {name: language for language, names in _TABLE["names"].items() for name in names.split()}
@@ -59,20 +53,6 @@ def fault(language: str, code: str) -> tuple[int, str] | None:
 
 
 # --- what toolchains are given
-
-
-def has_statements(code: str) -> bool:
-    """Whether Rust code has what can stand in a function only: ``let``, expressions."""
-    # Imported here because commands that check no code must start without it.
-    import tree_sitter_rust
-    from tree_sitter import Language, Parser
-
-    tree = Parser(Language(tree_sitter_rust.language())).parse(code.encode("utf-8", "replace"))
-    return any(map(_is_statement, tree.root_node.children))
-
-
-def _is_statement(node: Node) -> bool:
-    return node.type in ("let_declaration", "expression_statement", "ERROR") or node.type.endswith("expression")
 
 
 def rust_shown(code: str) -> str:

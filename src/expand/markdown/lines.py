@@ -15,14 +15,11 @@ from expand.markdown import blocks
 from expand.markdown.blocks import Block
 from expand.outline import Section, Unit
 
-LINE_COLUMNS = 25
-"""Columns from which a line outside of code may count only once; a Chinese character has two."""
-BLOCK_COLUMNS = 12
-"""Columns from which a whole block may."""
-RUN = 4
-"""Lines of code that, met again in a row, count only once."""
-RUN_COLUMNS = 60
-"""Columns such a run must have together: four closing brackets are no repetition."""
+LEAST_COLUMNS = {"row": 25, "block": 12, "code": 60}
+"""Columns from which a line outside of code, a block, and a block of code may count only once; a Chinese character has
+two."""
+CODE_LINES = 4
+"""Lines such a block of code has: a command is shown again."""
 
 NARROW_COLUMNS = 50
 """Prose that is wrapped at so many columns or fewer is counted as if each sentence stood on a line."""
@@ -69,8 +66,6 @@ class _Counter:
         self.rows: list[str] = []
         self.gap = False
         self._seen: set[tuple[str, str]] = set()
-        self._runs: dict[tuple[str, ...], int] = {}
-        self._code_lines = 0
 
     def block(self, block: Block, lines: list[str], in_fences: set[int]) -> None:
         """Count a block of these lines; ``in_fences`` are the numbers of all lines within code."""
@@ -94,10 +89,10 @@ class _Counter:
         self.total += lines + (self.gap and self.total > 0)
         self.gap = False
 
-    def _again(self, kind: Literal["block", "row"], text: str) -> bool:
+    def _again(self, kind: Literal["block", "row", "code"], text: str) -> bool:
         """Whether a text was seen before; short ones and labels may repeat."""
-        words, least = _words(text), BLOCK_COLUMNS if kind == "block" else LINE_COLUMNS
-        if _columns(words) < least or words.rstrip("*_ ").endswith((":", "：")):
+        words = _words(text)
+        if _columns(words) < LEAST_COLUMNS[kind] or words.rstrip("*_ ").endswith((":", "：")):
             return False
         again = (kind, words) in self._seen
         self._seen.add((kind, words))
@@ -109,21 +104,11 @@ class _Counter:
             self._add(row, lines)
 
     def _fence(self, block: Block, lines: list[str]) -> None:
-        inside = lines[1:-1] if block.closed else lines[1:]
-        # Those lines that lie in a run that stood in earlier code do not count.
-        solid = [(number, _words(row)) for number, row in enumerate(inside) if row.strip()]
-        again: set[int] = set()
-        for at in range(len(solid) - RUN + 1):
-            run = tuple(row for _, row in solid[at : at + RUN])
-            first = self._runs.setdefault(run, self._code_lines + at)
-            # A run must not overlap itself: four equal lines and a fifth are five, not a repetition.
-            if first + RUN <= self._code_lines + at and sum(map(_columns, run)) >= RUN_COLUMNS:
-                again.update(number for number, _ in solid[at : at + RUN])
-        self._code_lines += len(solid)
-        new = [row for number, row in enumerate(inside) if number not in again]
-        if any(row.strip(" \t") for row in new):
-            for row in (lines[0], *new, *(lines[-1:] if block.closed else ())):
-                self._add(row)
+        solid = [row for row in (lines[1:-1] if block.closed else lines[1:]) if row.strip(" \t")]
+        if solid and not (len(solid) >= CODE_LINES and self._again("code", block.code)):
+            for row in lines:
+                if self.rows[-2:] != [row, row]:
+                    self._add(row)
 
     def _other(self, block: Block, lines: list[str], in_fences: set[int]) -> None:
         run: list[str] = []
@@ -184,8 +169,8 @@ def effective(text: str) -> int:
     """Markdown lines without padding.
 
     A run of blank lines counts once, at the ends not at all. A rule after a rule, an empty fence and a comment do not
-    count. A line of 25 columns or more outside of code, a whole block, and a run of four lines of code count once
-    however often they stand there. Labels ("Output:"), short bullets and closing brackets may repeat. Prose that is
+    count. A line of 25 columns or more outside of code and a whole block count once however often they stand there, and
+    equal lines in a row twice. Labels ("Output:"), short bullets and commands may repeat. Prose that is
     wrapped at 50 columns or fewer, or not at all, has as many lines as with a sentence on each."""
     return _counted(text).total
 

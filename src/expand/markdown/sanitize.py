@@ -34,7 +34,6 @@ ANY_FENCE_ROW = re.compile(r"[ \t>]*(`{3,}|~{3,})([^`\r\n]*)")
 _COMMENT = re.compile(r" {0,3}<!--(?:(?!-->).)*-->\s*$", re.DOTALL)
 _BLANK = " \t\r\n"
 _ROW_END = re.compile(r"\r\n?|\n")
-_ATX = re.compile(r"( {0,3})(#{1,6})([ \t]+|(?=[\r\n]|$))(.*)", re.DOTALL)
 _SENTENCE_END = re.compile(r"[.!?:;。！？：；…][\"'”’）)*_`]*\s*$")
 _NO_HEADINGS = HASH_COMMENTS | {"markdown", "md", "text", "txt", "console"}
 """The languages in which a line of ``##`` is no heading that ends the block."""
@@ -71,11 +70,8 @@ def continues_fence(more: str, fence: str) -> bool:
     marker = fence[: len(fence) - len(fence.lstrip("`~"))]
     for row in rows(more):
         found = ANY_FENCE_ROW.match(row)
-        if found is None or not found[1].startswith(marker):
-            continue
-        if not found[2].strip():
-            return True
-        return without_reopening(more, fence) != more
+        if found and found[1].startswith(marker):
+            return not found[2].strip() or without_reopening(more, fence) != more
     first = next((row for row in rows(more) if not is_blank(row)), "")
     return blocks.language_of(fence) in _NO_HEADINGS or not re.match(r" {0,3}#{2,6}\s+\S", first)
 
@@ -296,9 +292,8 @@ def _with_levels(text: str, body_level: int) -> str:
         title = unnumbered(block.title)
         if level == block.level and title == block.title:
             continue
-        found = None if block.setext or title != block.title else _ATX.match(block.text)
-        said = f"{found[1]}{'#' * level}{found[3]}{found[4]}" if found else f"{'#' * level} {' '.join(title.split())}"
         last = lines[block.end - 1]
+        said = f"{'#' * level} {' '.join(title.split())}"
         edits.append((block.start, block.end, said + last[len(last.rstrip("\r\n")) :]))
     return _replaced(text, edits)
 
