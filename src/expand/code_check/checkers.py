@@ -260,7 +260,7 @@ _ITEM = re.compile(
     r"(?:(?:pub\b(?:\([^)]*\))?|async|const|unsafe|extern|default)\s+)*(?:fn|struct|enum|union|impl|trait|use|mod|const|static"
     r"|type|extern|macro_rules|where)\b|[#/*)}\]]"
 )
-"""What begins a line at the margin where no statement does. What is wrongly taken for a statement is tried both ways."""
+"""What begins a line at the margin where no statement does. What is wrongly taken for one is tried both ways."""
 
 
 def rust_source(code: str) -> str:

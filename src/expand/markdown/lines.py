@@ -150,19 +150,11 @@ class _Counter:
 
 
 def _is_narrow(run: Sequence[str]) -> bool:
-    """Whether a paragraph is wrapped at few columns: it has the end of a sentence, and at least half of its lines but
-    the last one end within one and have no room for the next word."""
-    if len(run) < 2 or max(map(len, run)) > NARROW_COLUMNS or not any(map(_FULL_STOP.search, run)):
-        return False
+    """Whether a paragraph is wrapped at few columns: at least half of its lines but the last end within a sentence."""
     widths = [_columns(_words(row)) + row.strip().count(" ") for row in run]
-    most = max(widths)
-    if most > NARROW_COLUMNS or sum(widths) <= NARROW_COLUMNS:
+    if sum(widths) <= NARROW_COLUMNS or max(widths) > NARROW_COLUMNS or not any(map(_FULL_STOP.search, run)):
         return False
-    full = sum(
-        not row.endswith(_ENDS) and width + 1 + _columns(following.split(maxsplit=1)[0]) > most
-        for row, width, following in zip(run, widths, run[1:], strict=False)
-    )
-    return 2 * full >= len(run) - 1
+    return 2 * sum(not row.endswith(_ENDS) for row in run[:-1]) >= len(run) - 1
 
 
 def effective(text: str) -> int:
