@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +19,7 @@ from workspaces import expand, rows, small
 
 from expand.importers.lengths import Length
 from expand.importers.proposal import LEAST_LINES, Proposal, ProposedSection, scaled
-from expand.importers.suggest import SectionCount, format_parameters, grammar, parse_answer
-from expand.llm.profile import profile_for
+from expand.importers.suggest import SectionCount, parse_answer
 from expand.scaffold import create_workspace
 
 Json = Any
@@ -412,6 +409,7 @@ def test_in_another_language_and_under_an_id_of_one_s_own(place: Path, author: A
         (("--suggest", "New", "--language", "de"), "the book has no language 'de'"),
         (("--suggest", "信号", "--model", "embedded"), "writes only en, not zh"),
         (("--suggest", "New", "--model", "gpt-4.1"), "OPENAI_API_KEY is not set"),
+        (("--suggest", "New", "--model", "embedded", "--dry-run"), "smollm2-135m-instruct is too small to plan"),
     ],
 )
 def test_what_is_refused_before_anything_is_sent(place: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -512,36 +510,15 @@ def test_how_many_sections_a_chapter_may_have() -> None:
     assert SectionCount.of(100, ["a", "b", "c"]) == SectionCount(least=3, most=3, headings=("a", "b", "c"))
 
 
-@pytest.mark.parametrize(
-    ("structured", "key", "kind"),
-    [
-        ("json_schema", "response_format", "json_schema"),
-        ("json_object", "response_format", "json_object"),
-        ("none", None, None),
-    ],
-)
-def test_the_profile_decides_on_the_form(structured: str, key: str | None, kind: str | None) -> None:
-    table = {"structured_output": structured, "parameters": {"temperature": 0.2}}
-    profile = profile_for("some-model", {"some-model": table})
-    parameters = format_parameters(profile, SectionCount(least=3, most=5), "Pipes")
-    assert parameters["temperature"] == 0.2
-    assert set(parameters) == {"temperature"} | ({key} if key else set())
-    if key:
-        form: Json = parameters[key]
-        assert form["type"] == kind
-
-
-def test_a_small_model_fills_in_a_grammar() -> None:
-    profile = profile_for("smollm2-135m-instruct")
-    parameters = format_parameters(profile, SectionCount(least=3, most=12, headings=("Why",)), "Named pipes")
-    assert "response_format" not in parameters
-    assert (parameters["temperature"], parameters["dry_multiplier"]) == (0.4, 0)
-    text = str(parameters["grammar"])
-    titles = re.findall(r'title\\": \\"" "([^"]*)"', text)
-    assert titles[:3] == ["Why", "What named pipes is for", "How named pipes works"]
-    assert len(titles) == 6
-    kept = grammar(SectionCount(least=2, most=3, headings=('A "b" \\ c',)), "A")
-    assert r'"A \\\"b\\\" \\\\ c"' in kept
+@pytest.mark.parametrize("structured", ["json_schema", "json_object", "none"])
+def test_the_profile_decides_on_the_form(place: Path, author: Author, structured: str) -> None:
+    table = f'[models.some-model]\nstructured_output = "{structured}"\nparameters = {{temperature = 0.2}}\n'
+    (place / "expand.toml").write_text(table, encoding="utf-8")
+    proposer = author(GOOD)
+    assert suggest(place, proposer, "Pipes", "--lines", "750", "--model", "some-model").code == 0
+    (body,) = proposer.asked
+    assert body["temperature"] == 0.2
+    assert body.get("response_format", {"type": "none"})["type"] == structured
 
 
 SECTIONS = st.lists(
@@ -572,18 +549,3 @@ def test_lines_are_scaled_to_the_target(sections: list[ProposedSection], lines: 
         share = [Fraction(lines * n, sum(stated)) for n in stated]
         if min(share) >= least:
             assert all(abs(a - b) < 5 + 1 for a, b in zip(counts, share, strict=True))
-
-
-@pytest.mark.embedded
-def test_the_embedded_model_proposes_what_can_be_drafted(place: Path) -> None:
-    shutil.rmtree(place / "chapters")
-    ran = expand(
-        place, "outline", "import", "--suggest", "Signal handling in Linux", "--model", "embedded",
-        "--lines", "300", "--json",
-    )  # fmt: skip
-    assert ran.code in (0, 5), ran.err
-    written = outline(place, "08")
-    assert sum(s["lines"] for s in written["sections"]) == 300
-    assert len(written["sections"]) >= 3
-    assert all(len(s["topics"]) >= 2 for s in written["sections"])
-    assert expand(place, "outline", "check", "08").code == 0

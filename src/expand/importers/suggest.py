@@ -5,12 +5,12 @@ section 0, the chapter as a whole. What is wrong with an answer goes back to the
 user sets the chapter's lines: the model only says how the sections share them, and they are scaled to the target here.
 However it ends, nothing stays reserved, every answer is in the ledger, and the outline is written whole or not at all.
 
-An answer is JSON. A schema enforces it where the provider takes one, llama.cpp's grammar where the model is too small
-to write JSON by itself, and the prompt alone elsewhere. It is checked in any case.
+An answer is JSON. A schema enforces it where the provider takes one, and the prompt alone elsewhere. It is checked in
+any case. A model that can only fill in forms is not asked.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -42,7 +42,7 @@ from expand.importers.lengths import Length
 from expand.importers.proposal import Proposal, ProposedSection, id_of_file, read_headings, scaled, tidy
 from expand.importers.text_patterns import plain
 from expand.ledger import Ledger, Order
-from expand.llm.profile import Profile, quoted, strict_object, subject
+from expand.llm.profile import strict_object
 from expand.llm.types import Address, Answer
 from expand.markdown.matching import title_key, unnumbered
 from expand.outline import LINES_A_TOPIC
@@ -184,13 +184,17 @@ class Suggestion:
     def _order(self, setup: ModelSetup, run_id: str, edition: int, tried: Tried = FIRST) -> Order:
         """The order for a proposal; a higher ``edition`` asks anew, and each answer that reached its output cap doubles
         it. Raises ``InputError`` where it does not fit the model."""
-        context, chapter = self._context, self.target.id
-        thinking = setup.profile.reasoning_tokens
+        context, chapter, profile = self._context, self.target.id, setup.profile
+        if profile.structured_output == "grammar":
+            raise InputError(
+                f"{profile.name} is too small to plan a chapter", remedy="give another --model, or write the sections"
+            )
+        thinking = profile.reasoning_tokens
         cap = thinking + max(MIN_OUTPUT_TOKENS, self._wanted.most * TOKENS_PER_SECTION)
         context = replace(context, present=tried.said[:MAX_MATERIAL], problems=tried.problems)
         # An answer serves again whichever other chapters the book has got meanwhile.
         alone = setup.prompts.message("suggest.j2", replace(context, other_chapters=())).content
-        words = ("suggest", chapter, alone, setup.profile.name, edition, tried.attempts, tried.cut)
+        words = ("suggest", chapter, alone, profile.name, edition, tried.attempts, tried.cut)
         order = partial(
             whole_order,
             address=Address(chapter=chapter, section=WHOLE, purpose="draft"),
@@ -200,7 +204,7 @@ class Suggestion:
             edition=edition * TRIES_STRIDE + tried.attempts,
             output_tokens=cap * 2**tried.cut - thinking,
             question=words,
-            parameters=format_parameters(setup.profile, self._wanted, self.target.title),
+            parameters={**profile.parameters, **profile.json_format("outline", _SCHEMA)},
         )
         try:
             return order((setup.prompts.message("suggest.j2", context),))
@@ -296,63 +300,12 @@ class SectionCount(NamedTuple):
         return cls(min(most, max(len(headings), lines // 250 + 1, 1), 14), most, (*headings,))
 
 
-def format_parameters(profile: Profile, wanted: SectionCount, title: str) -> Mapping[str, Json]:
-    """The request's parameters: the profile's own, and what makes this model keep to the format."""
-    if profile.structured_output == "grammar":
-        return {**profile.parameters, **_SMALL_PARAMETERS, "grammar": grammar(wanted, title)}
-    return {**profile.parameters, **profile.json_format("outline", _SCHEMA)}
-
-
 _SECTION: dict[str, Json] = {
     "title": {"type": "string", "description": "One short line, without a number."},
     "lines": {"type": "integer", "description": "Lines of Markdown, above 0."},
     "topics": {"type": "array", "items": {"type": "string"}},
 }
 _SCHEMA = strict_object({"sections": {"type": "array", "items": strict_object(_SECTION)}})
-_SMALL = (
-    ("What {subject} is for", ("When to use ", "What it does for ", "What it needs: ")),
-    ("How {subject} works", ("The role of ", "The order of ", "What happens when ")),
-    ("Working with {subject}", ("Preparing ", "Checking ", "A first example with ")),
-    ("Measuring {subject}", ("What to measure: ", "Comparing ", "Finding the cause of ")),
-    ("Common mistakes with {subject}", ("Forgetting to ", "Relying on ", "Too much ")),
-    ("{subject} in production", ("Starting with ", "Watching ", "Automating ")),
-)
-"""Titles and the first words of topics; a model too small to plan fills in the rest."""
-_SMALL_PARAMETERS: Mapping[str, Json] = {"dry_multiplier": 0, "repeat_penalty": 1.1}
-"""Stronger repetition penalties drive a small model away from the subject, in texts this short."""
-_COMMA = ' ", " '
-_WORDS = r"""
-words ::= (word " "){1,4} long
-word ::= short | long
-short ::= "a" | "an" | "as" | "at" | "be" | "by" | "do" | "if" | "in" | "is" | "it" | more
-more ::= "no" | "of" | "on" | "or" | "so" | "to" | "up" | "we"
-long ::= [A-Za-z] [a-z]{2,12}
-"""
-
-
-def grammar(wanted: SectionCount, title: str) -> str:
-    """GBNF for a proposal by a small model: the sections that the chapter has, and as many more as fit its lines.
-
-    No title and no topic can come twice."""
-    called = subject(title)
-    keys = {title_key(heading) for heading in wanted.headings}
-    offered = [(name.format(subject=called), topics) for name, topics in _SMALL]
-    offered = [(name[:1].upper() + name[1:], topics) for name, topics in offered if title_key(name) not in keys]
-    number = max(wanted.least, min(len(_SMALL), (wanted.least + wanted.most) // 2))
-    rows = [(name, _SMALL[at % len(_SMALL)][1]) for at, name in enumerate(wanted.headings)]
-    rows += offered[: max(0, number - len(rows))]
-    sections = _COMMA.join(
-        f'"{{\\"title\\": \\"" {_quoted(name)} "\\", \\"lines\\": " lines ", \\"topics\\": [" '
-        + _COMMA.join(f'"\\"" {_quoted(opening)} words "\\""' for opening in openings)
-        + ' "]}"'
-        for name, openings in rows
-    )
-    return f'root ::= "{{\\"sections\\": [" {sections} "]}}"\nlines ::= [1-9] "0"{_WORDS}'
-
-
-def _quoted(text: str) -> str:
-    """A text inside a JSON string, as GBNF writes it."""
-    return quoted(json.dumps(text, ensure_ascii=False)[1:-1])
 
 
 def parse_answer(text: str, wanted: SectionCount) -> tuple[tuple[ProposedSection, ...], tuple[str, ...]]:

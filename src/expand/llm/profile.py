@@ -155,12 +155,12 @@ class Profile:
     they are. ``aspects`` (by language) are for small models: a topic is asked for in several requests, one about each.
     ``forms`` are grammars for some of those aspects, for servers that take one (llama.cpp's). ``concurrency`` is how
     many sections are worked on side by side; where the settings state it, it is also ``calls_at_once``, which holds
-    over all processes. ``structured_output`` is how a model is held to a form: by a JSON Schema, to any JSON object,
-    by a grammar (llama.cpp's), or by words alone. ``stream`` asks for the answer as a stream. ``leave_out`` are body
-    fields that the server refuses, and ``system_role`` is who says what holds for all requests: neither changes what a
-    section is made from, only how it is sent. ``brief`` says that the model plans a chapter before it writes its
-    sections, ``read`` that it reads a chapter once it is drafted. ``reference_tokens`` is how much of the references a
-    request quotes."""
+    over all processes. ``structured_output`` is how a model is held to a form: by a JSON Schema, to any JSON
+    object, by words alone, or by ``forms`` only, which no plan fits into. ``stream`` asks for the answer as a
+    stream. ``leave_out`` are body fields that the server refuses, and ``system_role`` is who says what holds for
+    all requests: neither changes what a section is made from, only how it is sent. ``brief`` says that the model
+    plans a chapter before it writes its sections, ``read`` that it reads a chapter once it is drafted.
+    ``reference_tokens`` is how much of the references a request quotes."""
 
     name: str
     like: str | None = None
