@@ -6,18 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from expand.document.site import PageIndex, files_of_link, site_of
+from expand.document.site import files_of_link, site_of
 from expand.markdown.languages import detected
 from expand.scaffold import find_tree
 
 TREES: dict[str, tuple[dict[str, str], str, list[str]]] = {
     "VitePress": (
         {
-            ".vitepress/config.mts": "import { sidebar } from './sidebar'\n"
-            "// link: '/no'\nexport default { title: 'Pipes', lang: 'en-US', srcDir: './src', sidebar }",
-            ".vitepress/sidebar.ts": "export const sidebar = { '/guide/': { base: '/guide/', items: [\n"
-            "  { text: 'Signals', link: 'signals' }, { text: \"Pipes\", link: '/guide/pipes.html' },\n"
-            "  { text: 'Out', link: 'https://x.org/a' } ] } }",
+            ".vitepress/config.mts": "// title: 'No'\nexport default { title: 'Pipes', lang: 'en', srcDir: './src' }",
             "src/index.md": "---\nlayout: home\n---\n",
             "src/guide/pipes.md": "# P\n",
             "src/guide/signals.md": "# S\n",
@@ -25,21 +21,20 @@ TREES: dict[str, tuple[dict[str, str], str, list[str]]] = {
             "src/zh/guide/signals.md": "# 信\n",
         },
         "Pipes",
-        ["src/guide/signals.md", "src/guide/pipes.md", "src/index.md"],
+        ["src/index.md", "src/guide/pipes.md", "src/guide/signals.md"],
     ),
     "Docusaurus": (
         {
             "website/docusaurus.config.js": "module.exports = { title: \"Pipes\", presets: [['classic', "
             "{ docs: { path: '../docs', sidebarPath: require.resolve('./sidebars.js') } }]] }",
-            "website/sidebars.js": "module.exports = { docs: ['signals-id', { label: 'x', items: ['guide/pipes'] }] }",
-            "docs/signals.mdx": "---\nid: signals-id\n---\n# S\n",
+            "docs/signals.mdx": "# S\n",
             "docs/guide/02-pipes.md": "# P\n",
             "docs/late/a.md": "---\nsidebar_position: 2\n---\n# A\n",
             "docs/late/b.md": "---\nsidebar_position: 1\n---\n# B\n",
             "docs/zero.md": "---\nsidebar_position: 1\n---\n# Z\n",
         },
         "Pipes",
-        ["docs/signals.mdx", "docs/guide/02-pipes.md", "docs/zero.md", "docs/late/b.md", "docs/late/a.md"],
+        ["docs/zero.md", "docs/guide/02-pipes.md", "docs/late/b.md", "docs/late/a.md", "docs/signals.mdx"],
     ),
     "docsify": (
         {
@@ -55,15 +50,14 @@ TREES: dict[str, tuple[dict[str, str], str, list[str]]] = {
     "Sphinx": (
         {
             "docs/conf.py": 'project = "Pipes"\nextensions = ["myst_parser"]\nlanguage = "en"\n',
-            "docs/index.md": "# Pipes\n\n```{toctree}\n:maxdepth: 2\n\nsignals\nThe pipes <guide/index>\n```\n",
+            "docs/index.md": "# Pipes\n",
             "docs/signals.md": "# S\n",
-            "docs/guide/index.rst": "Guide\n=====\n\n.. toctree::\n   :glob:\n\n   z*\n   pipes\n\nText.\n",
             "docs/guide/pipes.md": "# P\n",
             "docs/guide/zz.md": "# Z\n",
             "docs/_build/x.md": "",
         },
         "Pipes",
-        ["docs/index.md", "docs/signals.md", "docs/guide/zz.md", "docs/guide/pipes.md"],
+        ["docs/index.md", "docs/guide/pipes.md", "docs/guide/zz.md", "docs/signals.md"],
     ),
     "mdBook": (
         {
@@ -177,15 +171,6 @@ def test_a_page_without_a_site_has_plain_links(tmp_path: Path) -> None:
     assert files_of_link(site, page, "c.md") == (page.with_name("c.md"),)
     assert files_of_link(site, page, "c%2Emd?x#y") == (page.with_name("c.md"),)
     assert files_of_link(site, page, "/c.md") == ()
-
-
-def test_pages_by_their_path_first_and_by_its_end_else() -> None:
-    index = PageIndex(["en/guide/a.md", "guide/index.md", "x/01-b.md"])
-    assert index.find("/guide/a") == "en/guide/a.md"
-    assert index.find("/guide/") == "guide/index.md"
-    assert index.find("x/b") == "x/01-b.md"
-    assert index.find("guide/../x/b.html") == "x/01-b.md"
-    assert index.find("c") is None
 
 
 @pytest.mark.parametrize(

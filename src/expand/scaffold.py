@@ -22,7 +22,6 @@ from expand.document.site import (
     PLAIN,
     Configuration,
     GeneratorName,
-    PageIndex,
     Site,
     SummaryEntry,
     site_at,
@@ -127,7 +126,6 @@ _LANGUAGES = (
 )
 _LOCALE = re.compile(rf"(?:{_LANGUAGES})(?:[-_][A-Za-z]{{2,4}})?")
 _LOCALE_ENDING = re.compile(rf"(?P<name>.+)[._-](?P<locale>(?:{_LANGUAGES})(?:[-_][A-Za-z]{{2,4}})?)\.\w+")
-_FRONT_ID = re.compile(r"""(?m)^id:[ \t]*["']?([^"'\r\n]+?)["']?[ \t]*\r?$""")
 _POSITION = re.compile(r"(?m)^[ \t]*(?:sidebar_position|nav_order|weight|order):[ \t]*(\d+(?:\.\d+)?)")
 _ANOTHER_SCRIPT = re.compile(r"(?i)-(?:[a-z]{4}|tw|hk|mo|br)\b")
 HEAD = 4_000
@@ -281,23 +279,18 @@ def _ordered(site: Site, stated: Configuration, files: Sequence[str]) -> list[Su
     """The documents in the order of the listing, then those that it does not name. An mdBook has only the named ones;
     what a nav or a summary names need not exist."""
     generator = site.generator
-    index = PageIndex(files)
-    heads = {}
-    for file in files:
-        rows = blocks.rows(text_of(stated.folder / file)[:HEAD])
-        heads[file] = head = "".join(rows[: blocks.front_matter_lines(rows)])
-        if name := _FRONT_ID.search(head):
-            index.add((PurePosixPath(file).parent / name[1]).as_posix(), file)
     found: dict[str, SummaryEntry] = {}
     for entry in stated.entries:
         if generator.complete or (entry.file and (stated.folder / entry.file).is_file()):
             found.setdefault(entry.file or f"\0{entry.title}", entry)
-        elif (known := index.find(entry.file or "")) is not None:
-            found.setdefault(known, SummaryEntry("", known))
     if generator.name == "mdBook" and found:
         return list(found.values())
     rest = [file for file in files if file not in found and (generator is not PLAIN or not _NO_CHAPTERS.match(file))]
-    positions = {file: float(own[1]) if (own := _POSITION.search(heads[file])) else math.inf for file in rest}
+    positions = {}
+    for file in rest:
+        rows = blocks.rows(text_of(stated.folder / file)[:HEAD])
+        own = _POSITION.search("".join(rows[: blocks.front_matter_lines(rows)]))
+        positions[file] = float(own[1]) if own else math.inf
 
     def place(file: str) -> list[tuple[float, list[tuple[int, int, str]]]]:
         *above, name = PurePosixPath(file).parts

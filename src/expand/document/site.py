@@ -1,14 +1,13 @@
 """Which site generator builds a folder of documents, what its files say of their order, and where links lead in it.
 
-Configurations in JavaScript and Python are read as text: strings and their order, nothing is run. What cannot be read
-so (a base path, a rewrite) is made up for by the ends of paths, see ``PageIndex``.
+Configurations in JavaScript and Python are read as text, for the folder, the title and the language; nothing is run.
+Their documents are taken in the order of their paths.
 """
 
 import os
-import posixpath
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -25,15 +24,12 @@ from expand.schema.input_file import MAX_BYTES
 GeneratorName = Literal["mdBook", "MkDocs", "VitePress", "Docusaurus", "docsify", "Sphinx", "Markdown"]
 MARKDOWN = (".md", ".mdx", ".markdown")
 """Endings of the documents that can be chapters."""
-MOST_CONFIGURATION_FILES = 40
 
 _ENTRY = re.compile(r"^(?P<indent>\s*)(?:[-*+]\s+)?\[(?P<title>(?:\\.|[^\]\\])*)\]\((?P<target>[^)]*)\)")
 _TARGET = re.compile(r"^\s*(?:<([^>]*)>|(\S*))")
 _ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]*:|//")
 _STRING = re.compile(r"""(?P<quote>['"`])(?P<text>(?:\\.|(?!(?P=quote))[^\\\n])*)(?P=quote)""")
 _SCRIPT_COMMENT = re.compile(r"(?<![:'\"`\w])//[^\n]*|/\*.*?\*/", re.DOTALL)
-_TOCTREE = re.compile(r"^(?P<indent>[ \t]*)(?:[`~:]{3,}\{toctree\}|\.\. toctree::)[ \t]*$", re.MULTILINE)
-_TITLED = re.compile(r"(?P<title>.*?)\s*<(?P<target>[^>]+)>$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,41 +190,6 @@ def _files(generator: Generator, path: str) -> Iterator[str]:
         yield from (f"{path.rstrip('/') or '.'}/{name}{one}" for name in generator.indexes for one in MARKDOWN)
 
 
-class PageIndex:
-    """Finds the documents that listings name: by their path from the folder, without ending, or the end of the path
-    where the listing leaves out folders (a base, a locale) that the generator puts before it."""
-
-    def __init__(self, files: Iterable[str]) -> None:
-        self._by_end: dict[str, str] = {}
-        keys = [(key, file) for file in files for key in _keys(file)]
-        for key, file in sorted(keys, key=lambda pair: pair[0].count("/")):
-            parts = key.split("/")
-            for at in range(len(parts)):
-                self._by_end.setdefault(f"{'^' if at == 0 else ''}{'/'.join(parts[at:])}", file)
-
-    def add(self, name: str, file: str) -> None:
-        """Lets a document be found under another name too."""
-        self._by_end[f"^{name.casefold()}"] = file
-
-    def find(self, target: str) -> str | None:
-        """The document that a listing names; None if it is none of them."""
-        key = _key(unquote(re.split(r"[?#]", target)[0]))
-        return self._by_end.get(f"^{key}") or self._by_end.get(key)
-
-
-def _key(path: str) -> str:
-    return re.sub(r"\.(?:mdx?|markdown|html?)$", "", posixpath.normpath(f"/{path.casefold()}").lstrip("/"))
-
-
-def _keys(file: str) -> Iterator[str]:
-    key = _key(file)
-    yield key
-    folder, _, name = key.rpartition("/")
-    if name in ("index", "readme"):
-        yield folder
-    yield re.sub(r"(^|/)\d+\s*[-_.]+\s*(?=[^/])", r"\1", key)  # Docusaurus leaves out the numbers in front
-
-
 def read_summary(text: str, *, bare: bool = False) -> tuple[SummaryEntry, ...]:
     """The chapters that a list of links names in their order, each document once. ``bare``: links without an ending
     are documents too."""
@@ -302,42 +263,26 @@ def _mkdocs(folder: Path) -> Configuration:
 
 
 def _vitepress(folder: Path) -> Configuration:
-    config = folder / ".vitepress"
-    first = _existing(config, _scripts("config", "config/index"))[:1]
-    whole = "\n".join(_script_texts(first).values())
-    source = re.search(r"\bsrcDir\s*:\s*['\"`]([^'\"`]+)", whole)
-    listed = whole[found.start() :] if (found := re.search(r"sidebar", whole)) else ""
-    entries, text = [], ""
-    for found in re.finditer(rf"\b(text|link)\s*:\s*(?P<string>{_STRING.pattern})", listed):
-        if found[1] == "text":
-            text = found["text"]
-        elif not _ADDRESS.match(found["text"]):
-            entries.append(SummaryEntry(text, found["text"] or None))
+    text = _script(folder, ".vitepress/config", ".vitepress/config/index")
+    source = re.search(r"\bsrcDir\s*:\s*['\"`]([^'\"`]+)", text)
     docs = folder / (source[1] if source else ".")
-    listing = first[0] if entries else None
-    return Configuration(docs, tuple(entries), _stated(whole, "title"), _stated(whole, "lang"), listing)
-
-
-def _existing(folder: Path, names: Iterable[str]) -> list[Path]:
-    return [folder / name for name in names if (folder / name).is_file()]
+    return Configuration(docs, (), _stated(text, "title"), _stated(text, "lang"))
 
 
 def _docusaurus(folder: Path) -> Configuration:
-    first = _existing(folder, _scripts("docusaurus.config"))[:1]
-    files = _script_texts([*first, *_existing(folder, (*_scripts("sidebars"), "sidebars.json"))])
-    whole = "\n".join(files.values())
-    docs = re.search(r"\bdocs\s*:\s*\{[^{}]*?\bpath\s*:\s*['\"`]([^'\"`]+)", whole)
-    sidebars = [path for path in files if "sidebar" in path.name.lower()]
-    names = dict.fromkeys(found["text"] for path in sidebars for found in _STRING.finditer(files[path]))
-    entries = tuple(SummaryEntry("", name) for name in names if name.strip("./ "))
-    listing = next(iter(sidebars), None)
-    language = _stated(whole, "defaultLocale")
-    return Configuration(folder / (docs[1] if docs else "docs"), entries, _stated(whole, "title"), language, listing)
+    text = _script(folder, "docusaurus.config")
+    docs = re.search(r"\bdocs\s*:\s*\{[^{}]*?\bpath\s*:\s*['\"`]([^'\"`]+)", text)
+    title, language = _stated(text, "title"), _stated(text, "defaultLocale")
+    return Configuration(folder / (docs[1] if docs else "docs"), (), title, language)
 
 
 def _docsify(folder: Path) -> Configuration:
     sidebar, page = folder / "_sidebar.md", _text(folder / "index.html")
-    entries = read_summary(_text(sidebar), bare=True) if sidebar.is_file() else ()
+    named = read_summary(_text(sidebar), bare=True) if sidebar.is_file() else ()
+    files = (
+        one.file and (one.file if PurePosixPath(one.file).suffix else f"{one.file}.md").lstrip("/") for one in named
+    )
+    entries = tuple(one._replace(file=file) for one, file in zip(named, files, strict=True))
     title = re.search(r"<title>([^<]*)</title>", page)
     language = re.search(r"<html[^>]*\blang=[\"']?([\w-]+)", page)
     listing = sidebar if entries else None
@@ -345,50 +290,8 @@ def _docsify(folder: Path) -> Configuration:
 
 
 def _sphinx(folder: Path) -> Configuration:
-    settings = _text(folder / "conf.py")
-    first = _stated(settings, r"(?:master_doc|root_doc)", sign="=") or "index"
-    entries = tuple(SummaryEntry("", name) for name in _toctrees(folder, first))
-    title, language = (_stated(settings, key, sign="=") for key in ("project", "language"))
-    return Configuration(folder, entries, title, language)
-
-
-def _toctrees(folder: Path, first: str) -> Iterator[str]:
-    """The documents of a Sphinx project in the order of its toctrees, without endings."""
-    met: set[str] = set()
-    waiting = [first]
-    while waiting:
-        name = waiting.pop()
-        if name in met:
-            continue
-        met.add(name)
-        path = next((p for e in (".md", ".rst", ".markdown") if (p := folder / f"{name}{e}").is_file()), None)
-        if path is None:
-            continue
-        yield name
-        here, below = PurePosixPath(name).parent, []
-        for target in _toctree_entries(_text(path)):
-            inside = target.lstrip("/") if target.startswith("/") else (here / target).as_posix()
-            inside = re.sub(r"\.(?:md|rst|markdown)$", "", PurePosixPath(inside).as_posix())
-            if "*" in inside and ".." not in inside:
-                found = sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.glob(f"{inside}.*"))
-                below += [one for one in found if one not in met]
-            else:
-                below.append(inside)
-        waiting += reversed(below)
-
-
-def _toctree_entries(text: str) -> Iterator[str]:
-    for found in _TOCTREE.finditer(text):
-        for row in blocks.rows(text[found.end() :].lstrip("\r\n")):
-            line = row.strip()
-            if line.startswith(("```", ":::", "~~~")) or (
-                line and found[0].lstrip().startswith("..") and len(row) - len(row.lstrip()) <= len(found["indent"])
-            ):
-                break
-            titled = _TITLED.match(line)
-            target = titled["target"] if titled else line
-            if target and not re.match(r":[\w-]+:|---$|[\w-]+:\s|#", target) and not _ADDRESS.match(target):
-                yield target
+    title, language = (_stated(_text(folder / "conf.py"), key, sign="=") for key in ("project", "language"))
+    return Configuration(folder, (), title, language)
 
 
 _READERS: Mapping[str, Callable[[Path], Configuration]] = {
@@ -401,20 +304,10 @@ _READERS: Mapping[str, Callable[[Path], Configuration]] = {
 }
 
 
-def _script_texts(first: Sequence[Path]) -> dict[Path, str]:
-    """The scripts and those that they name by a relative path, without comments."""
-    found: dict[Path, str] = {}
-    waiting = list(first)
-    while waiting and len(found) < MOST_CONFIGURATION_FILES:
-        path = waiting.pop(0)
-        if path in found:
-            continue
-        found[path] = _SCRIPT_COMMENT.sub("", _text(path))
-        for string in _STRING.finditer(found[path]):
-            if string["text"].startswith(("./", "../")):
-                named = [Path(f"{path.parent / string['text']}{ending}") for ending in ("", ".ts", ".js", ".mts")]
-                waiting += [one for one in named if one.suffix[1:] in (*_SCRIPT_ENDINGS, "json") and one.is_file()]
-    return found
+def _script(folder: Path, *names: str) -> str:
+    """The first of the scripts that is there, without comments."""
+    found = (folder / name for name in _scripts(*names) if (folder / name).is_file())
+    return _SCRIPT_COMMENT.sub("", next(map(_text, found), ""))
 
 
 def _stated(text: str, key: str, *, sign: str = ":") -> str:
