@@ -240,7 +240,7 @@ def _read(known: KnownChapters, document: Path, text: str, kind: Kind) -> tuple[
             )
         return "summary", Plan(chapters=chapters)
     if kind != "headings":
-        plan = read_plan(text, without_lengths=kind == "plan", titles=known.by_title)
+        plan = read_plan(text, without_lengths=kind == "plan")
         if plan.chapters and (kind == "plan" or not plan.is_prose):
             named = title_of_file(document.name)
             chapters = tuple(one if one.title or one.file else replace(one, title=named) for one in plan.chapters)

@@ -166,8 +166,6 @@ def read_line(text: str) -> Worded:
     lead, rest = lead.rstrip(_STRIPPED), after.lstrip(_STRIPPED)
     if not lead:
         return Worded(re.sub(r"(?i)^(?:on|for|about)\s+", "", rest), length)
-    if rest and narrow(after[:1]) not in tuple(_SEPARATORS):
-        return Worded(f"{lead} {rest}", length)
     return Worded(lead, length, rest.rstrip(" 　"))
 
 

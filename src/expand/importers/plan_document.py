@@ -38,12 +38,12 @@ from expand.importers.proposal import Proposal, ProposedSection, tidy
 from expand.importers.text_patterns import ChapterName, Item, chapter_name, items_of, mentioned_chapter, plain
 from expand.markdown import blocks as markdown
 from expand.markdown.blocks import Block
-from expand.markdown.matching import all_unnumbered, title_key
+from expand.markdown.matching import all_unnumbered
 
 _TEXT = ("list", "paragraph", "code", "quote")
 # How deep an entry stands: Markdown's headings are 1 to 6.
-_CHAPTER_LINE = 7
-"""A line that is worded as a chapter; below it, from 8, lines in bold, by the dots in their numbers."""
+_CHAPTER_LINE, _BOLD = 7, 8
+"""A line that is worded as a chapter, and one in bold."""
 _ITEM = 12
 _ROW = 50
 _MOST = 1_000
@@ -66,7 +66,6 @@ _LABELS = {
 _LABEL = re.compile(
     rf"(?is)^[ *_]*(?:{'|'.join(f'(?P<{kind}>{words})' for kind, words in _LABELS.items())})[ *_]*:\s*(.+)$"
 )
-_EACH = re.compile(r"(?i)\b(?:each|per section|every section)\b|每一?个?小?节|各节|每部分")
 _WHOLE = re.compile(r"(?i)\b(?:in all|in total|total|altogether|overall|whole)\b|全[文章篇]|本章|总共|共计|合计|总计")
 _STRUCTURE = re.compile(
     r"(?i)^(?:(?:the )?(?:sections?|outline|contents?|structure|plan|chapters?|topics?)|"
@@ -76,9 +75,9 @@ _ASIDE = re.compile(
     r"(?i)^(?:notes?|references?|resources|audience|readers?|goals?|objectives|learning (?:goals|objectives|outcomes)|"
     r"prerequisites|background|to ?do|备注|说明|参考(?:资料|文献)?|读者|目标|学习目标|前提|背景|待办)$"
 )
-_BOOK = re.compile(r"(?i)\b(?:book|series|chapters|tier|course|handbook|guide)\b|书|系列|各[章篇]|教程|课程|手册")
-_OWN_TITLE = re.compile(
-    r"(?i)\b(?:winter|spring|summer|autumn|month|weeks?|quarter|q[1-4]|ideas|goals|roadmap|to[ -]?do|to write|i want)\b"
+_LIST_TITLE = re.compile(
+    r"(?i)\b(?:book|series|chapters|tier|course|handbook|guide|winter|spring|summer|autumn|month|weeks?|quarter|q[1-4]|ideas"
+    r"|goals|roadmap|to[ -]?do|to write|i want)\b|书|系列|各[章篇]|教程|课程|手册"
     r"|[春夏秋冬]|[本下这]个?[月周季年]|任务|待写|要写|排期|打算"
 )
 _PLAN_TITLE = re.compile(
@@ -95,7 +94,7 @@ _REST = re.compile(
     r"(?:(?:all |whatever is )?(?:the )?(?:rest|remainder)|其余|剩[下余](?:的|时间|篇幅)?|余下的?)\s*[)\]）】]?$"
 )
 _BARE_END = re.compile(r"^(.*[^\s:–—-])\s*(?:\s[-–—]\s|:|[(\[])\s*((?:~|约)?\d[\d,]*)[)\]]?$")
-_QUOTED = re.compile(r"[\"“«《「]([^\"“”«»《》「」]+)[\"”»》」]")
+_ENDS = tuple(".。,，;；:：!！?？")
 _BOLD_LINE = re.compile(r"^(\*\*|__)(?=\S)(.+?)(?<=\S)\1(.*)$")
 _TOPIC_DASHES = r"\s+[-–—]\s+|[;；]\s*"
 _TOPIC_COMMAS = r"[,，、]\s*"
@@ -156,7 +155,6 @@ class _Entry:
     name: ChapterName | None = None
     facts: dict[str, list[PlanLine]] = field(default_factory=lambda: defaultdict(list))
     below: list["_Entry"] = field(default_factory=list)
-    above: "_Entry | None" = None
 
     @property
     def is_named(self) -> bool:
@@ -186,22 +184,20 @@ class _Entry:
         return Length(sum(Decimal(length.amount) for length in stated), stated[0].unit)
 
 
-def read_plan(text: str, *, without_lengths: bool = False, titles: Collection[str] = ()) -> Plan:
+def read_plan(text: str, *, without_lengths: bool = False) -> Plan:
     """The chapters that the plan wants written, in its order; none where it is no plan.
 
-    A chapter counts if it or its sections state a length, or else only ``without_lengths``. ``titles`` are the keys of
-    the titles that the book's chapters have."""
+    A chapter counts if it or its sections state a length, or else only ``without_lengths``."""
     tree = _Tree(text)
-    reader = _Reader(tree.root, tree.rows, without_lengths=without_lengths, titles=frozenset(titles) - {""})
+    reader = _Reader(tree.root, tree.rows, without_lengths)
     chapters = {proposal.id or f"line {proposal.line}": proposal for proposal in reversed(reader.chapters())}
     entries = [*tree.root.every()][1:]
     named = [entry for entry in entries if entry.rank < _ITEM and entry.is_named]
     unplanned = {name.id: name.title for entry in named if (name := entry.name) and name.id not in chapters}
     reader.used |= {row.line for row in reader.rows if _SUM.match(row.title) or _id(row) in unplanned}
-    has_headings = any(entry.rank < _CHAPTER_LINE for entry in entries)
     lengths = [section.length or one.target for one in chapters.values() for section in one.sections]
     stating = [length for length in lengths if length and length.unit != "percent"]
-    is_text = has_headings and tree.prose > len(entries) * (1 if len(chapters) < 2 else 3)
+    is_text = any(entry.rank < _CHAPTER_LINE for entry in entries) and tree.prose > len(entries)
     return Plan(
         chapters=tuple(reversed(chapters.values())),
         unplanned=unplanned,
@@ -219,13 +215,12 @@ def _left(reader: "_Reader", lines: Sequence[str], unplanned: Mapping[str, str])
     others = {one for entry in apart for one in entry.every()}
     for entry in reader.root.every():
         yield from entry.facts.get("unread", ())
-        whole = ("audience", "examples") if entry.rank < _ITEM else ("audience",)
-        lost |= {fact.line for kind in whole for fact in entry.facts.get(kind, ())}
+        if entry.rank < _ITEM:
+            lost |= {fact.line for kind in ("audience", "examples") for fact in entry.facts.get(kind, ())}
         if entry not in others:
-            kinds = entry.facts.keys() - {"sum", "unread", "audience"}
-            facts = [fact for kind in kinds for fact in entry.facts[kind]]
             stating |= {entry.line} if entry.length else set()
-            stating |= {fact.line for fact in facts if read_line(plain(fact.text)).length or _label_length(fact.text)}
+            facts = [fact for kind in entry.facts.keys() - {"sum", "unread"} for fact in entry.facts[kind]]
+            stating |= {fact.line for fact in facts if _label_length(fact.text)}
     for line in sorted((stating | (lost if reader.taken else set())) - reader.used):
         why = "it is part of no chapter" if line in lost else _NO_SECTION
         yield PlanLine(line, lines[line - 1].strip(), why=why)
@@ -264,7 +259,6 @@ def _examples(text: str) -> int | None:
 _READ: Mapping[str, Callable[[str], Any]] = {
     **dict.fromkeys(("target", "sum"), _label_length),
     **dict.fromkeys(("title", "audience"), lambda text: _label(text)[2]),
-    "each": lambda text: preferred(lengths_in(text)),
     "examples": _examples,
     "hours": hours_in,
     "priority": priority_in,
@@ -274,17 +268,12 @@ _READ: Mapping[str, Callable[[str], Any]] = {
 
 
 def _fact_kind(text: str) -> str:
-    """What a line states of what it stands below: a label's kind, ``target`` for a length by itself, ``each`` for one
-    of every section, "" for nothing."""
-    kind, _, value = _label(text)
+    """What a line states of what it stands below: a label's kind, ``target`` for a length by itself, "" for nothing."""
+    kind = _label(text)[0]
     if kind == "examples" or not kind:
-        kind = "" if _examples(text) is None else "each" if _EACH.search(text) else "examples"
-    if kind == "audience" or not lengths_in(text):
+        kind = "" if _examples(text) is None else "examples"
+    if kind or not lengths_in(text):
         return kind
-    if _EACH.search(text):
-        return "each"
-    if kind:
-        return "target" if kind == "hours" and hours_in(value) is None else kind
     bare = plain(text)
     title = read_line(bare).title.strip(".。 ")
     alone = not title or _WHOLE.fullmatch(title) or (_WHOLE.search(bare) and bare.endswith(tuple(".。:：")))
@@ -313,7 +302,7 @@ def _entry(text: str, *, line: int, rank: int, number: str = "", more: str = "")
     entry = _Entry(line, rank, title, worded.length, _topics(worded.rest), bool(number), name)
     for count in filter(None, (examples, further)):
         entry.facts["examples"].append(PlanLine(line, f"examples: {count}"))
-    if worded.length and worded.length.unit != "minutes" and hours_in(text) is not None and "课时" not in text:
+    if worded.length and worded.length.unit != "minutes" and "课时" not in text:
         entry.facts["hours"].append(PlanLine(line, text))
     return entry
 
@@ -326,8 +315,7 @@ def _topics(text: str) -> list[str]:
             parts = [""]
             for piece in re.split(f"({_UNCUT})|{separator}", text):
                 parts = [*parts, ""] if piece is None else [*parts[:-1], parts[-1] + piece]
-    topics = [part for part in (part.strip(" .。　") for part in parts) if part.strip("-–—")]
-    return [re.sub(r"(?i)^and\s+", "", topic) if at else topic for at, topic in enumerate(topics)]
+    return [re.sub(r"(?i)^and\s+", "", one) for part in parts if (one := part.strip(" .。　")).strip("-–—")]
 
 
 # The document as a tree.
@@ -344,8 +332,6 @@ class _Tree:
         self.lines = [line[:_MOST] for line in markdown.bare_rows(text)]
         self._path = [self.root]
         blocks = markdown.blocks(text)
-        has_title = any(block.level == 1 for block in blocks if block.kind == "heading")
-        self._chapter_rank = _CHAPTER_LINE if has_title else 1
         for kind, together in groupby(blocks, key=lambda block: "text" if block.kind in _TEXT else block.kind):
             group = list(together)
             if kind == "text":  # what looks like several blocks to Markdown is one list to people: 一、 and below it 1.
@@ -368,7 +354,6 @@ class _Tree:
     def _add(self, entry: _Entry) -> None:
         self._close(entry.rank)
         self._path[-1].below.append(entry)
-        entry.above = self._path[-1]
         self._path.append(entry)
 
     def _read_text(self, lines: Sequence[str], first: int) -> None:
@@ -391,10 +376,6 @@ class _Tree:
             if not kind and text.endswith((":", "：")) and len(lengths_in(text)) == 1:
                 kind = "target"  # of the list that it introduces
             place = self._path[-1]
-            said = f"{place.title}: {text}"
-            if not kind and place.above and place.rank < _ITEM and _label(said)[0] == "audience":
-                place = place.above  # what stands below a heading of its own
-                kind, text = ("", text) if place.facts["audience"] else ("audience", said)
             readers = place.facts["audience"]
             if not kind and readers and readers[-1].line + readers[-1].text.count("\n") == item.line - 1:
                 readers[-1] = replace(readers[-1], text=f"{readers[-1].text}\n{text}")
@@ -403,17 +384,13 @@ class _Tree:
             self.prose += not kind
 
     def _heading_rank(self, item: Item) -> int:
-        """The rank of a heading that nobody marked as one: in bold but for its length; or by itself, and worded as a
-        chapter or with a length at its end. 0 for another line."""
+        """The rank of a heading that nobody marked as one: worded as a chapter, in bold but for its length, or with
+        a length at its end. 0 for another line."""
         bold = _BOLD_LINE.match(item.text)
-        name = chapter_name(bold[2] if bold else item.text)
+        if _is_strong(chapter_name(bold[2] if bold else item.text)) and not item.text.endswith(_ENDS):
+            return _CHAPTER_LINE
         is_bold = bold is not None and read_line(f"x {plain(bold[3])}").title.strip(" :：") == "x"
-        ends = item.text.endswith(tuple(".。,，;；:：!！?？"))
-        if name and _is_strong(name) and (is_bold or not name.title or (item.alone and not ends)):
-            return self._chapter_rank
-        number = re.match(r"\d+(?:\.\d+)*", narrow(bold[2] if bold else item.text))
-        is_heading = is_bold or (item.alone and _ends_with_length(item.text))
-        return _CHAPTER_LINE + 1 + (number[0].count(".") if number else 0) if is_heading else 0
+        return _BOLD if is_bold or _ends_with_length(item.text) else 0
 
     def _read_table(self, block: Block) -> None:
         """Adds a table's rows as sections, below chapters where a column names those, or to ``rows``."""
@@ -428,9 +405,6 @@ class _Tree:
                 why = "its heading speaks of neither sections nor lengths nor topics"
                 above.facts["unread"].append(PlanLine(block.start + 1, f"the column {cell}", why=why))
         rows = {line: _cells(text) for line, text in enumerate(lines[2:], block.start + 3) if re.search(r"\w", text)}
-        numbers = [cells[columns["chapter"]] for cells in rows.values() if len(cells) > columns["chapter"] >= 0]
-        if numbers and all(number.isdecimal() for number in numbers):
-            columns["section"] = -1  # what is called so there are the titles of the chapters
         for line, cells in rows.items():
             named = {name: cells[at] if 0 <= at < len(cells) else "" for name, at in columns.items()}
             length = bare_length(named["length"], unit)
@@ -440,8 +414,7 @@ class _Tree:
             if any(_SUM.match(word) for word in words[:1]) or (length and not named["section"] and not words):
                 above.facts["sum"].append(PlanLine(line, str(length or "")))
             elif is_chapter:
-                row = _Entry(line, _ROW, next(iter(words), ""), name=chapter)
-                row.length = length if length and length.unit != "minutes" else None
+                row = _Entry(line, _ROW, next(iter(words), ""), length, name=chapter)
                 for kind in ("hours", "priority"):
                     row.facts[kind].append(PlanLine(line, named[kind]))
                 self.rows.append(row)
@@ -469,8 +442,8 @@ def _columns(head: Sequence[str]) -> tuple[dict[str, int], Unit]:
 
     hours = first(_HOURS_COLUMN)
     units = [unit_of(cell) if at != hours else None for at, cell in enumerate(head)]
-    wanted = [at for at, cell in enumerate(head) if not _PRESENT_COLUMN.search(cell)]
-    lengths = [at for at in wanted if units[at] or _LENGTH_COLUMN.search(head[at])]
+    sized = [at for at, cell in enumerate(head) if units[at] or _LENGTH_COLUMN.search(cell)]
+    lengths = [at for at in sized if not _PRESENT_COLUMN.search(head[at])]
     length = min(lengths, key=lambda at: not _TARGET_COLUMN.search(head[at]), default=hours)
     found = {"hours": hours, "length": length, "priority": first(_PRIORITY_COLUMN)}
     found |= {"chapter": first(_CHAPTER_COLUMN), "examples": first(_EXAMPLES_COLUMN)}
@@ -484,11 +457,8 @@ def _columns(head: Sequence[str]) -> tuple[dict[str, int], Unit]:
 
 
 def _row_name(cells: Sequence[str]) -> ChapterName | None:
-    """The chapter that a row's first cells name: by its number alone too."""
-    named = [name for name in map(chapter_name, cells[:3]) if _is_strong(name)]
-    if not named and re.fullmatch(r"\d{1,3}", cells[0]):
-        return ChapterName(id=f"{int(cells[0]):02d}", title="", file=None, strong=False)
-    return next(iter(named), None)
+    """The chapter that a row's first cells name."""
+    return next((name for name in map(chapter_name, cells[:3]) if _is_strong(name)), None)
 
 
 def _cells(line: str) -> list[str]:
@@ -505,15 +475,13 @@ class _Reader:
     root: _Entry
     rows: Sequence[_Entry]
     without_lengths: bool
-    titles: frozenset[str] = frozenset()
     used: set[int] = field(default_factory=set)
     taken: set[_Entry] = field(default_factory=set)
 
     def chapters(self) -> list[Proposal]:
         """The innermost entries that are worded as chapters, and what is planned beside them; else the parts of the
         document, if they are chapters; else all of it."""
-        outer = (entry for entry in self.root.every() if entry.rank <= _ITEM or entry.rank >= _ROW)
-        named = [entry for entry in outer if entry.is_named]
+        named = [entry for entry in self.root.every() if entry.is_named]
         worded = {entry for entry in named if self._is_chapter(entry)}
         if inner := {entry for entry in worded if worded.isdisjoint([*entry.every()][1:])}:
             found = (one for parent in self.root.every() for one in self._planned(parent, inner))
@@ -550,8 +518,12 @@ class _Reader:
         for parent in self.root.every():
             ranks = {one.rank for one in parent.below if one in self.taken and one.rank < _ITEM}
             for one in parent.below:
-                if one.rank in ranks and one.below and one not in self.taken:
-                    yield from () if one.is_named or _ASIDE.match(one.title) else (one,)
+                if (
+                    one.rank in ranks
+                    and one.below
+                    and not (one in self.taken or one.is_named or _ASIDE.match(one.title))
+                ):
+                    yield one
 
     def _is_chapter(self, entry: _Entry) -> bool:
         sections = self._sections(entry)
@@ -560,24 +532,15 @@ class _Reader:
         )
 
     def _are_chapters(self, parts: Sequence[_Entry], top: _Entry) -> bool:
-        """Whether the parts of a document that names no chapter are chapters. They are if most have the titles of the
-        book's, and that above them has not. Else most have parts themselves, and they are long, or the title above
-        says that it is a list of what is to be written; or the lengths are stated below them, and there is no title
-        above them, or a book's, or they are headings without lengths of their own."""
-        known = [part for part in parts if title_key(part.title) in self.titles and self._is_chapter(part)]
-        is_known = title_key(top.title) in self.titles
-        if 2 <= len(known) > len(parts) / 2 and not is_known:
-            return True
+        """Whether the parts of a document that names no chapter are chapters: most have parts themselves, and they are
+        long, or they have lengths, the document has none, and it has no title, or that of a book or a list."""
+        extents = [extent for part in parts if part.below and (extent := part.extent())]
         if len(parts) < 2 or sum(bool(part.below) for part in parts) <= len(parts) / 2:
             return False
-        extents = [extent for part in parts if part.below and (extent := part.extent())]
-        inner = [part for part in parts if any(entry.stated() for entry in part.below)]
-        bare = 2 * len(inner) >= len(parts) and not any(part.stated() or part.rank >= _ITEM for part in parts)
-        own = 2 * len(extents) > len(parts) and _OWN_TITLE.search(top.title) is not None
-        return (
-            any(extent.amount >= _LONG[extent.unit] for extent in extents)
-            or (bool(inner) and (not top.title or _BOOK.search(top.title) is not None))
-            or ((bare or own) and not (is_known or top.stated()))
+        return any(extent.amount >= _LONG[extent.unit] for extent in extents) or (
+            2 * len(extents) > len(parts)
+            and not top.stated()
+            and (not top.title or _LIST_TITLE.search(top.title) is not None)
         )
 
     def _sections(self, chapter: _Entry) -> list[_Entry]:
@@ -591,13 +554,11 @@ class _Reader:
         if sum(entry.extent() is not None for entry in bold) < 2:  # they only say what is below them, or how far it is
             below = [inner for entry in below for inner in (entry.below if entry in bold else [entry])]
         below = [entry for entry in below if not _ASIDE.match(entry.title) or entry.stated()]
-        if len(below) == 1 and below[0].below and below[0].extent() is None and below[0].rank < _ITEM:
-            return self._sections(below[0])
         headings = [entry for entry in below if entry.rank < _ITEM]
         rows = [entry for entry in below if entry.rank >= _ROW]
         items = [entry for entry in below if _ITEM <= entry.rank < _ROW]
         items = [entry for entry in items if entry.numbered] or items
-        groups = [group for group in (headings, rows, items) if group]
+        groups = (headings, rows, items)
         with_lengths = (group for group in groups if any(entry.extent() for entry in group))
         return next(with_lengths, items or rows or headings)
 
@@ -606,8 +567,7 @@ class _Reader:
         sections = self._sections(entry)
         if not entry.title and not entry.name:
             entry.title = entry.fact("title") or ""
-            quoted = entry.fact("", self._quoted) or entry.fact("", mentioned_chapter)
-            entry.name = quoted or entry.fact("target", mentioned_chapter)
+            entry.name = entry.fact("", mentioned_chapter) or entry.fact("target", mentioned_chapter)
         name = entry.name
         title = name.title if name else entry.title
         said = [entry, *(row for row in self.rows if _is_about(row, name, title))][:2]
@@ -621,9 +581,6 @@ class _Reader:
             target, hours = Length(round(hours * 60), "minutes"), None
         named = entry.fact("file")
         file = (name.file if name else None) or (named.file if named else None)
-        each = entry.fact("each")
-        for section in sections:
-            section.facts["examples"] += entry.facts.get("each", ())
         self._use(*said)
         if target or len(units) == 1:
             _read_bare_lengths(sections, target or Length(0, units.pop()))
@@ -632,32 +589,21 @@ class _Reader:
             Proposal(
                 id=_id(entry),
                 title=_title(title) or ("" if file or not name else title),
-                sections=tuple(self._section(*one, each, target) for one in zip(sections, titles, strict=True)),
+                sections=tuple(self._section(*one, target) for one in zip(sections, titles, strict=True)),
                 file=file,
                 line=entry.line,
                 target=target,
                 hours=hours,
                 priority=entry.fact("priority") or said[-1].fact("priority"),
                 examples=entry.fact("examples"),
-                audience=self._audience(entry),
+                audience=entry.fact("audience"),
             )
         )
 
-    def _audience(self, entry: _Entry) -> str | None:
-        """Whom a chapter is for, as it says itself, or what it stands below."""
-        self.used |= {fact.line for fact in entry.facts.get("audience", ())}
-        own = entry.fact("audience")
-        return self._audience(entry.above) if own is None and entry.above else own
-
-    def _quoted(self, text: str) -> ChapterName | None:
-        """The chapter of the book whose title a sentence has in quotes."""
-        titles = [title for title in _QUOTED.findall(text) if title_key(title) in self.titles]
-        return ChapterName(id="", title=titles[0], file=None, strong=False) if titles else None
-
-    def _section(self, entry: _Entry, title: str, each: Length | None, whole: Length | None) -> ProposedSection:
+    def _section(self, entry: _Entry, title: str, whole: Length | None) -> ProposedSection:
         inner = list(entry.every())[1:]
-        length = entry.extent() or entry.fact("hours", _READ["each"]) or each
-        if entry.stated() is None and length is not each:
+        length = entry.extent() or entry.fact("hours", lambda text: preferred(lengths_in(text)))
+        if entry.stated() is None and length:
             self.used |= {one.line for one in entry.below}
         self._use(entry)
         if length is not None and length.unit == "percent" and whole is not None:
@@ -673,7 +619,7 @@ class _Reader:
 
     def _use(self, *entries: _Entry) -> None:
         for entry in entries:
-            kinds = entry.facts.keys() - {"", "audience"}
+            kinds = entry.facts.keys() - {""}
             self.used |= {entry.line, *(fact.line for kind in kinds for fact in entry.facts[kind])}
 
 

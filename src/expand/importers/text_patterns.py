@@ -45,7 +45,7 @@ _TAB = 4
 class Item:
     """An item, or a line of text outside of items. ``depth`` counts from 0 and is -1 for such a line; ``number`` is
     what counts an item, "" for nothing, ``line`` where it stands, from 1. ``more`` are the lines that it is wrapped on;
-    ``indented`` says whether a line does not begin at the margin, ``alone`` whether it is a paragraph by itself."""
+    ``indented`` says whether a line does not begin at the margin."""
 
     text: str
     depth: int
@@ -53,7 +53,6 @@ class Item:
     line: int = 0
     more: str = ""
     indented: bool = False
-    alone: bool = False
 
 
 def items_of(lines: Sequence[str], first: int = 1, keep_apart: Callable[[str], bool] = lambda _: False) -> list[Item]:
@@ -83,10 +82,7 @@ def items_of(lines: Sequence[str], first: int = 1, keep_apart: Callable[[str], b
         elif places and column > places[-1][0] and not keep_apart(line):
             found[-1] = replace(found[-1], more=f"{found[-1].more} {said}".strip())
         else:
-            above, below = lines[at - 1] if at else "", lines[at + 1] if at + 1 < len(lines) else ""
-            ends = not below.strip() or marks[at + 1] is not None or keep_apart(below)
-            alone = ends and (not above.strip() or marks[at - 1] is not None)
-            found.append(Item(text=said, depth=-1, number="", line=number, indented=column > 0, alone=alone))
+            found.append(Item(text=said, depth=-1, number="", line=number, indented=column > 0))
             places = places if column else []
     return found
 
@@ -192,8 +188,6 @@ def file_id(text: str) -> str:
     whole = re.sub(r"[^\w.-]+", "-", text).strip("-._")
     # Room for the number that tells it from another one of the same name.
     kept = whole[:_LONGEST_ID].encode()[: MAX_ID_BYTES - 10].decode(errors="ignore")
-    if kept != whole and re.match(r"[\w]", whole[len(kept) :]):  # cut within a word, which goes if others are left
-        kept = re.sub(r"(?<=\w)[-._]+[^-._]*$", "", kept)
     kept = kept.strip("-._") or "chapter"
     return f"{kept}-chapter" if re.fullmatch(r"(?i)book|con|prn|aux|nul|(?:com|lpt)\d", kept) else kept
 
