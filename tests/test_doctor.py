@@ -48,7 +48,10 @@ OURS = {"PATH": ""}
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return create_workspace(tmp_path / "book").workspace
+    made = create_workspace(tmp_path / "book").workspace
+    text = 'id: "01"\ntitle: Pipes\nsource: chapters/01.md\nsections: [{title: Reading, lines: 60}]\n'
+    made.outline_path("01").write_text(text, encoding="utf-8")
+    return made
 
 
 @pytest.fixture

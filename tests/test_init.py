@@ -180,7 +180,7 @@ def verdict(workspace: Workspace) -> tuple[int, list[str]]:
 def test_what_is_written_is_right_and_fits_its_own_schema(tmp_path: Path, files: dict[str, str]) -> None:
     founded = create_workspace(plant(tmp_path, files), every=True)
     read, findings = verdict(founded.workspace)
-    assert read == max(1, len(founded.tree.chapters))
+    assert read == len(founded.tree.chapters)
     assert [f for f in findings if "there is no file" not in f] == []
     assert founded.kept == ()
     for path in (tmp_path / "outlines").glob("*.yaml"):
@@ -272,9 +272,10 @@ def test_the_command_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_command_in_a_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(plant(tmp_path, {"expand.toml": ""}))
     result = init("new book")
-    assert "No documents found: a first chapter was made to start with." in result.stdout
+    assert "No documents found.\n" in result.stdout
+    assert "outline import plan.md" in result.stdout
     assert "  1. cd 'new book'\n" in result.stdout
-    assert verdict(Workspace(root=tmp_path / "new book")) == (1, [])
+    assert verdict(Workspace(root=tmp_path / "new book")) == (0, [])
 
 
 def test_the_command_refuses(tmp_path: Path) -> None:

@@ -1010,42 +1010,15 @@ def test_an_unnumbered_chapter_takes_the_next_free_number(tmp_path: Path) -> Non
     assert [one.id for one in result.outlines] == ["07", "09", "08", "10"]
 
 
-def test_a_plan_takes_the_place_of_the_sample_that_nobody_touched(tmp_path: Path) -> None:
+def test_the_first_plan_in_an_empty_folder_is_chapter_01(tmp_path: Path) -> None:
     (tmp_path / "plan.md").write_text("# Pipes\n\n- a (90 lines)\n- b (50 lines)\n")
     workspace = create_workspace(tmp_path / "w").workspace
-    assert import_document(workspace, tmp_path / "plan.md", ImportRequest(dry_run=True)).replaces_sample
-    assert (workspace.root / "chapters" / "01_getting_started.md").is_file()
-    code, out, err = run("outline", "import", str(tmp_path / "plan.md"), workspace=workspace)
-    assert (code, "Getting started" in err, "added to outlines/book.yaml: 01" in out) == (0, True, True)
+    code, out, _ = run("outline", "import", str(tmp_path / "plan.md"), workspace=workspace)
+    assert (code, "added to outlines/book.yaml: 01" in out) == (0, True)
     assert [(one.id, one.title.say("en"), one.source) for one in workspace.book().chapters] == [
         ("01", "Pipes", "chapters/01.md")
     ]
     assert (workspace.chapter_ids(), workspace.outline("01").source) == (("01",), "chapters/01.md")
-    assert not [*(workspace.root / "chapters").iterdir()]
-    assert import_document(workspace, tmp_path / "plan.md").replaces_sample is False
-
-
-@pytest.mark.parametrize(
-    ("name", "more"),
-    [
-        ("outlines/01.yaml", "    topics: [mine]\n"),
-        ("chapters/01_getting_started.md", "Mine.\n"),
-        ("drafts/01.md", "Mine.\n"),
-        ("drafts/01.zh.md", "Mine.\n"),
-        ("outlines/book.yaml", "  - {id: mine, title: Mine}\n"),
-    ],
-)
-def test_a_sample_that_somebody_touched_stays(tmp_path: Path, name: str, more: str) -> None:
-    (tmp_path / "plan.md").write_text("# Pipes\n\n- a (90 lines)\n- b (50 lines)\n")
-    workspace = create_workspace(tmp_path / "w").workspace
-    path = workspace.root / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text((path.read_text() if path.is_file() else "") + more)
-    before = path.read_text()
-    (outline,) = import_document(workspace, tmp_path / "plan.md").outlines
-    assert outline.id in ("02", "pipes")
-    assert path.read_text().startswith(before)
-    assert workspace.outline("01").title.say("en") == "Getting started"
 
 
 @pytest.mark.parametrize(

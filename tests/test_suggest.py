@@ -198,39 +198,12 @@ def test_the_same_question_is_not_bought_twice(place: Path, author: Author) -> N
     assert expand(place, "ledger", "verify").code == 0
 
 
-def test_a_proposal_takes_the_place_of_the_sample_that_nobody_touched(tmp_path: Path, author: Author) -> None:
+def test_the_first_proposal_in_an_empty_folder_is_chapter_01(tmp_path: Path, author: Author) -> None:
     create_workspace(tmp_path)
     ran = suggest(tmp_path, author(GOOD), "Performance engineering", "--lines", "750")
     assert ran.code == 0, ran.err
     assert "outlines/01.yaml: written, 5 sections, 750 lines\n" in ran.out
     assert [one["id"] for one in outline(tmp_path, "book")["chapters"]] == ["01"]
-    assert (outline(tmp_path, "01")["source"], [*(tmp_path / "chapters").iterdir()]) == ("chapters/01.md", [])
-
-
-def test_a_sample_that_is_touched_while_a_proposal_is_made_stays(tmp_path: Path, author: Author) -> None:
-    create_workspace(tmp_path)
-    document, proposer = tmp_path / "chapters/01_getting_started.md", author(GOOD)
-    reply = proposer.reply
-
-    def touched(number: int) -> tuple[int, dict[str, Json]]:
-        document.write_text("# Getting started\n\nMine.\n", encoding="utf-8")
-        return reply(number)
-
-    proposer.reply = touched  # type: ignore[method-assign]
-    ran = suggest(tmp_path, proposer, "Performance engineering", "--lines", "750")
-    assert (ran.code, "was changed meanwhile" in ran.err) == (2, True)
-    assert document.read_text(encoding="utf-8").endswith("Mine.\n")
-    assert outline(tmp_path, "01")["source"] == "chapters/01_getting_started.md"
-    assert suggest(tmp_path, proposer, "Performance engineering", "--lines", "750").code == 0
-    assert [one["id"] for one in outline(tmp_path, "book")["chapters"]] == ["01", "02"]
-
-
-def test_the_sample_can_be_proposed_itself(tmp_path: Path, author: Author) -> None:
-    create_workspace(tmp_path)
-    ran = suggest(tmp_path, author(GOOD), "Getting started", "--lines", "750")
-    assert (ran.code, "outlines/01.yaml: the outline exists" in ran.err) == (2, True)
-    assert suggest(tmp_path, author(GOOD), "Getting started", "--lines", "750", "--force").code == 0
-    assert outline(tmp_path, "01")["source"] == "chapters/01_getting_started.md"
 
 
 def test_an_outline_that_is_there_is_neither_overwritten_nor_paid_for(place: Path, author: Author) -> None:

@@ -1,8 +1,8 @@
 """``expand init``: makes a workspace of settings, the book, schemas for editors, and a first outline. The chapters are
 those found in a docs tree, with their order, titles and language; some are finished, others stubs.
 
-No file that exists is changed, except the generated schemas, which are renewed. An empty folder also gets a first
-chapter to expand. No document raises an error: one that cannot be read is known by its name.
+No file that exists is changed, except the generated schemas, which are renewed. No document raises an error: one that
+cannot be read is known by its name.
 """
 
 import json
@@ -29,7 +29,7 @@ from expand.document.site import (
 )
 from expand.errors import InputError, Place
 from expand.importers import outline_yaml
-from expand.importers.import_run import SAMPLE, SCHEMA_FILE
+from expand.importers.import_run import SCHEMA_FILE
 from expand.importers.lengths import Length
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.proposal import Proposal, ProposedSection, all_free, read_headings, settled, with_ids
@@ -336,7 +336,6 @@ MOST_PARENTS = 4
 BOOK_SCHEMA_FILE = ".schema/book.json"
 SETTINGS_SCHEMA_FILE = "outlines/.schema/settings.json"
 _FIRST_PAGES = frozenset({"preface", "foreword", "introduction", "intro", "title-page"})
-_FIRST = TreeChapter(*SAMPLE)
 _GENERATED = frozenset({f"outlines/{SCHEMA_FILE}", f"outlines/{BOOK_SCHEMA_FILE}", SETTINGS_SCHEMA_FILE})
 
 
@@ -344,7 +343,7 @@ _GENERATED = frozenset({f"outlines/{SCHEMA_FILE}", f"outlines/{BOOK_SCHEMA_FILE}
 class NewWorkspace:
     """What was made: ``written``, ``renewed`` and ``kept`` are paths from the workspace's root.
 
-    ``first`` is the chapter to start with, ``further`` a document to import more outlines from."""
+    ``first`` is the chapter to start with, "" for none, ``further`` a document to import more outlines from."""
 
     workspace: Workspace
     tree: DocsTree
@@ -368,16 +367,10 @@ def create_workspace(
     tree = find_tree(root, language=language, site=site)
     workspace = Workspace(root=root.resolve())
     tree = replace(tree, chapters=_under_known_ids(workspace, tree.chapters))
-    chapters = tree.chapters or (_FIRST,)
-    outlined = workspace.chapter_ids()
-    first = _first(chapters)
-    if outlined and first.id not in outlined:
-        first = next((chapter for chapter in chapters if chapter.id in outlined), first)
-    files = _common_files(tree, title=title, language=language, chapters=chapters)
-    outlines = (chapters if every else (first,)) if tree.chapters else ()
-    files |= {f"outlines/{one.id}.yaml": _outline(one) for one in outlines} or SAMPLE.files()
-    if tree.kind != "empty" or tree.unsupported:
-        files.pop(SAMPLE.source, None)
+    first = _first(tree.chapters, workspace.chapter_ids())
+    outlines = tree.chapters if every else [first] if first else ()
+    files = _common_files(tree, title=title, language=language)
+    files |= {f"outlines/{one.id}.yaml": _outline(one) for one in outlines}
     done: dict[str, list[str]] = {"written": [], "renewed": [], "kept": []}
     for name, text in files.items():
         own = name.startswith(f"{STATE}/")
@@ -390,8 +383,8 @@ def create_workspace(
     return NewWorkspace(
         workspace=workspace,
         tree=tree,
-        first=first.id,
-        further=_further(tree, chapters, workspace.chapter_ids()),
+        first=first.id if first else "",
+        further=_further(tree, workspace.chapter_ids()),
         **{what: tuple(names) for what, names in done.items()},
     )
 
@@ -425,32 +418,30 @@ def _under_known_ids(workspace: Workspace, chapters: tuple[TreeChapter, ...]) ->
     return tuple(one._replace(id=known[one.source] if one.source in known else next(free)) for one in chapters)
 
 
-def _further(tree: DocsTree, chapters: Sequence[TreeChapter], outlined: Sequence[str]) -> str | None:
+def _further(tree: DocsTree, outlined: Sequence[str]) -> str | None:
     """A document that more outlines can be imported from: the listing, else the next chapter's own."""
-    rest = [chapter.source for chapter in chapters if chapter.id not in outlined and chapter.exists]
+    rest = [chapter.source for chapter in tree.chapters if chapter.id not in outlined and chapter.exists]
     return tree.listing if rest and tree.listing and tree.listing.endswith(".md") else next(iter(rest), None)
 
 
-def _first(chapters: tuple[TreeChapter, ...]) -> TreeChapter:
-    """The chapter to start with: the first stub that is more than a title page, else the first that is."""
+def _first(chapters: Sequence[TreeChapter], outlined: Sequence[str]) -> TreeChapter | None:
+    """The chapter to start with: one that is ``outlined``, else the first stub that is more than a title page, else the
+    first that is."""
     real = [c for c in chapters if c.state.kind == "chapter" and Path(c.source).stem.lower() not in _FIRST_PAGES]
     stubs = [c for c in real if not c.state.finished]
-    some = stubs or real or chapters
-    return next((c for c in some if len(c.sections) > 1), some[0])
+    some = [c for c in chapters if c.id in outlined] or stubs or real or chapters
+    return next((c for c in some if len(c.sections) > 1), next(iter(some), None))
 
 
-def _common_files(
-    tree: DocsTree, *, title: str | None, language: str | None, chapters: tuple[TreeChapter, ...]
-) -> dict[str, str]:
+def _common_files(tree: DocsTree, *, title: str | None, language: str | None) -> dict[str, str]:
     book = outline_yaml.new_book(
         title=" ".join((title or tree.title).split()),
         language=language or tree.language,
         tokens=FIRST_ALLOWANCE,
         chapters=[
-            {"id": one.id, "title": one.title, "source": one.source}
-            | ({} if one is _FIRST else {"target_lines": one.state.target})  # its outline states lengths of its own
+            {"id": one.id, "title": one.title, "source": one.source, "target_lines": one.state.target}
             | ({"finished": True} if one.state.finished else {})
-            for one in chapters
+            for one in tree.chapters
         ],
         schema=BOOK_SCHEMA_FILE,
     )

@@ -40,7 +40,7 @@ def _show(made: NewWorkspace, folder: Path) -> None:
         finished = sum(one.state.finished for one in tree.chapters)
         typer.echo(f"{tree.kind}: {tree.title}, {counted(len(tree.chapters), 'chapter')}, {finished} finished")
     elif not tree.unsupported:
-        typer.echo("No documents found: a first chapter was made to start with.")
+        typer.echo("No documents found.")
     for name in _left_out(made):
         warn(name)
     for state, names in (("written", made.written), ("renewed", made.renewed), ("kept", made.kept)):
@@ -58,6 +58,11 @@ def _show(made: NewWorkspace, folder: Path) -> None:
         f"{command.name} chapter {made.first} --dry-run   (shows what it would take; sends nothing)",
         f"{command.name} chapter {made.first}",
     ]
+    if not made.first:
+        steps = [
+            "write what a chapter is to have into plan.md: a title, and its sections with their lines",
+            f"{command.name} outline import plan.md   (or --suggest TITLE: the model proposes the sections)",
+        ]
     if str(folder) != ".":
         steps.insert(0, f"cd {shlex.quote(str(folder))}")
     typer.echo("next:")
@@ -71,9 +76,8 @@ def _left_out(made: NewWorkspace) -> Iterator[str]:
     """What a user has to know of a tree: what is no chapter, where drafts would be built, what the allowance lacks."""
     tree = made.tree
     if tree.unsupported:
-        made_up = "" if tree.chapters else "; a first chapter was made to start with"
         yield (
-            f"{counted(tree.unsupported, 'document')} in reStructuredText, which is not supported{made_up}; "
+            f"{counted(tree.unsupported, 'document')} in reStructuredText, which is not supported; "
             "convert to Markdown what is to be expanded, for instance with pandoc"
         )
     if tree.translations:

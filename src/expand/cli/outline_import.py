@@ -20,7 +20,6 @@ from expand.errors import InputError
 from expand.importers.import_run import (
     KINDS,
     MAX_NAMED,
-    SAMPLE,
     DocumentReading,
     ImportRequest,
     ImportResult,
@@ -140,7 +139,6 @@ def _import(workspace: Workspace, document: Path, request: ImportRequest, *, as_
             reading.kind,
             result,
             dry_run=request.dry_run,
-            replaces_sample=result.replaces_sample,
             understood=list(_entries(reading)),
             left_alone=dict(reading.plan.unplanned),
             lines_left=[fields_of(one, "line text") for one in reading.plan.left],
@@ -217,8 +215,6 @@ def _show_outlines(workspace: Workspace, result: ImportResult, origin: str, *, d
         for title in outline.dropped:
             went = "would be" if dry_run else "was"
             warn(f"{path}: section {title!r} is not in the {origin} and {went} removed")
-    if result.replaces_sample:
-        note(f"the chapter {SAMPLE.title!r} of `expand init`, which nobody changed, is replaced")
     if result.added_to_book and not dry_run:
         typer.echo(f"added to outlines/book.yaml: {', '.join(result.added_to_book)}")
     if result.reopened and not dry_run:

@@ -2,8 +2,7 @@
 
 Everything is worked out and read back before anything is written. An outline that exists is only changed with
 ``force``; then comments, order, other languages and what the document does not mention stay. A chapter that the book
-does not have gets an entry there. The chapter that ``expand init`` wrote to start with gives way to the first import,
-as long as nobody has touched it.
+does not have gets an entry there.
 """
 
 import re
@@ -12,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from expand.document.site import read_summary
 from expand.errors import InputError, InputErrors, Place
@@ -26,7 +25,6 @@ from expand.markdown import matching
 from expand.markdown.matching import title_key
 from expand.outline import Outline
 from expand.outline.reading import id_mistake, read_outline
-from expand.paths import DATA
 from expand.schema.input_file import shown_path
 from expand.workspace import Workspace, read_text, write_atomically
 
@@ -43,35 +41,6 @@ _MAX_TITLE_ID = 40
 """Characters of an id that is made of a title."""
 _CALLED_PLAN = re.compile(r"(?i)(?:^|[\W_])(?:plans?|outlines?|to-?do)(?:$|[\W_])|提纲|大纲|计划|规划|待办")
 _TASK = re.compile(r"(?m)^[ \t>]*(?:[-*+]|\d+[.)]) \[[ xX]\] ")
-
-
-class Sample(NamedTuple):
-    """The chapter that ``expand init`` writes into an empty folder, to start with."""
-
-    id: str = "01"
-    title: str = "Getting started"
-    source: str = "chapters/01_getting_started.md"
-
-    def files(self) -> dict[str, str]:
-        """Its outline and its document: paths from the workspace's root, and their texts."""
-        outline = (DATA / "sample_outline.yaml").read_text(encoding="utf-8")
-        return {f"outlines/{self.id}.yaml": outline, self.source: f"# {self.title}\n"}
-
-    def is_untouched(self, workspace: Workspace) -> bool:
-        """Whether it is all that the workspace has, and as it was written: no text of anybody is lost with it."""
-        drafts = workspace.draft_path(self.id).parent.glob(f"{self.id}.*")  # in every language
-        made = (*drafts, workspace.brief_path(self.id), workspace.memory_path(self.id))
-        files = {workspace.inside(name): text for name, text in self.files().items()}
-        return (
-            workspace.chapter_ids() == (self.id,)
-            and workspace.book_path.is_file()
-            and [(one.id, *one.title.every(), one.source) for one in workspace.book().chapters] == [self]
-            and all(path.is_file() and read_text(path) == text for path, text in files.items())
-            and not any(path.exists() for path in made)
-        )
-
-
-SAMPLE = Sample()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,26 +79,22 @@ class WrittenOutline:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportResult:
     """The outlines, the chapters that the book got an entry for, and those that it called finished, or stated another
-    length for: it does no more. ``replaces_sample`` says that they take the place of the sample chapter."""
+    length for: it does no more."""
 
     outlines: tuple[WrittenOutline, ...]
     added_to_book: tuple[str, ...] = ()
     reopened: tuple[str, ...] = ()
-    replaces_sample: bool = False
 
 
 class KnownChapters:
-    """The chapters that a workspace has in its book or as outlines; none where they give way to others, being only the
-    sample chapter. The outlines are read where their documents are asked for only: a plan can be imported beside one
-    that is broken."""
+    """The chapters that a workspace has in its book or as outlines. Outlines are read only where their documents are
+    asked for: a plan can be imported beside one that is broken."""
 
-    def __init__(self, workspace: Workspace, *, is_sample: bool = False) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self.is_sample = is_sample
-        book = workspace.book() if workspace.book_path.is_file() else None
-        self.book = book._replace(chapters=()) if book and is_sample else book
+        self.book = workspace.book() if workspace.book_path.is_file() else None
         self.chapters = self.book.chapters if self.book else ()
-        self.outlined = () if is_sample else workspace.chapter_ids()
+        self.outlined = workspace.chapter_ids()
         self.ids = {one.id: None for one in self.chapters} | dict.fromkeys(self.outlined)
         self.by_title: dict[str, str] = {}
         for one in reversed(self.chapters):
@@ -165,10 +130,10 @@ class KnownChapters:
     def next_id(self, title: str, used: Sequence[str] = (), reserved: Sequence[str] = ()) -> str:
         """An id that no chapter has, nor is ``used`` or ``reserved``: the number after the last where all are numbers,
         as in a workspace without any, else the title as one."""
-        taken = [*(["00"] if self.is_sample else self.ids), *used]
-        if taken and all(known.isascii() and known.isdecimal() for known in taken):
+        taken = [*self.ids, *used]
+        if all(known.isascii() and known.isdecimal() for known in taken):
             numbers = [int(known) for known in (*taken, *reserved) if known.isascii() and known.isdecimal()]
-            return f"{max(numbers) + 1:0{max(map(len, taken))}d}"
+            return f"{max(numbers, default=0) + 1:0{max(map(len, taken), default=2)}d}"
         wanted = file_id(title.lower())[:_MAX_TITLE_ID].rstrip("-._") or "chapter"
         return all_free([wanted], (*taken, *reserved))[0]
 
@@ -188,7 +153,7 @@ def read_document(workspace: Workspace, document: Path, request: ImportRequest) 
     """The document's chapters under the ids that they have or get. Raises ``InputError`` for what is no document, and
     for a plan that is not understood."""
     _require_document(document)
-    known, text = KnownChapters(workspace, is_sample=SAMPLE.is_untouched(workspace)), read_text(document)
+    known, text = KnownChapters(workspace), read_text(document)
     kind, plan = _read(known, document, text, request.kind)
     chapters = tuple(_under_known_ids(known, plan.chapters))
     if request.id is not None:
@@ -367,7 +332,7 @@ class OutlineWriter:
         """The outline that the proposal makes; nothing is written. Raises ``InputError``."""
         workspace = self.known.workspace
         path, before, dropped = workspace.outline_path(proposal.id), "", tuple[str, ...]()
-        if path.is_file() and not self.known.is_sample:
+        if path.is_file():
             source = workspace.outline(proposal.id).source  # refuses an outline that cannot be read
             before = read_text(path)
             text, dropped = outline_yaml.updated_outline(before, proposal, language=self.language, lines=self.lines)
@@ -418,24 +383,17 @@ class OutlineWriter:
             one.id for one, of in entries if of.finished or (one.planned and of.target_lines not in (None, one.planned))
         ]
         if not dry_run:
-            if self.known.is_sample:
-                if not SAMPLE.is_untouched(workspace):  # a model may have taken minutes for a proposal
-                    raise InputError(f"the chapter {SAMPLE.title!r} was changed meanwhile", remedy="run this again")
-                kept = {path for one in outlines for path in (one.path, workspace.source_path(one.source))}
-                for path in {workspace.inside(name) for name in SAMPLE.files()} - kept:
-                    path.unlink()
             for outline in changed:
                 write_atomically(outline.path, outline.text)
             if missing or reopened:
                 further = [(one.id, one.title, one.source, one.length) for one in missing]
-                before, is_sample = read_text(workspace.book_path), self.known.is_sample
-                text = outline_yaml.updated_book(before, further, reopened, language=self.language, is_sample=is_sample)
+                before = read_text(workspace.book_path)
+                text = outline_yaml.updated_book(before, further, reopened, language=self.language)
                 write_atomically(workspace.book_path, text)
         return ImportResult(
             outlines=tuple(outlines),
             added_to_book=tuple(one.id for one in missing),
             reopened=tuple(reopened),
-            replaces_sample=self.known.is_sample,
         )
 
     def _read_back(self, proposal: Proposal, text: str) -> Outline:
@@ -463,8 +421,6 @@ class OutlineWriter:
         own = self.origin and path_inside(self.origin)
 
         def free(path: Path) -> bool:  # a plan is no chapter's document
-            if self.known.is_sample and path == workspace.inside(SAMPLE.source):
-                return False
             return path.is_file() and (own in (None, proposal.file) or path_inside(path) != own)
 
         here = path_inside(self.origin.parent) if self.origin else None

@@ -93,7 +93,7 @@ def new_book(*, title: str, language: str, tokens: int, chapters: Sequence[Mappi
             "# audience: Whom it is written for, and what they know already.\n",
             "# house_rules:\n#   - What every chapter keeps to.\n",
             f"allowance:\n  tokens: {tokens} # the most that may be spent on the whole book\n",
-            _dumped({"chapters": entries}),
+            _dumped({"chapters": entries}) if entries else "",
         ]
     )
 
@@ -104,18 +104,16 @@ def updated_book(
     reopened: Collection[str] = (),
     *,
     language: OutlineLanguage,
-    is_sample: bool = False,
 ) -> str:
     """A book's text with further chapters at its end: id, title, source and the length wanted. Those that are
-    ``reopened`` are not finished any more, and have the lengths of their outlines. With ``is_sample`` they take the
-    place of those that it has."""
+    ``reopened`` are not finished any more, and have the lengths of their outlines."""
     root = _yaml().load(text.replace("\r\n", "\n"))
     for entry in root.get("chapters") or ():
         if str(entry.get("id")) in reopened:
             entry.pop("finished", None)
             entry.pop("target_lines", None)
     dash = _dash(root, "chapters")
-    if is_sample or root.get("chapters") is None:
+    if root.get("chapters") is None:
         root["chapters"] = []
     for chapter, title, source, length in chapters:
         entry = CommentedMap(id=_id(chapter), title=language.node(title), source=_text(source))

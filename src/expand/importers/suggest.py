@@ -30,7 +30,6 @@ from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, ExpandError, InputError, Place
 from expand.importers.import_run import (
     DEFAULT_LINES,
-    SAMPLE,
     ImportRequest,
     ImportResult,
     KnownChapters,
@@ -258,7 +257,6 @@ def _target(workspace: Workspace, wanted: str, request: ImportRequest) -> tuple[
             "there is no such file", remedy="name a document, or give a title in words", place=Place(path=document)
         )
     if found is None:
-        known = KnownChapters(workspace, is_sample=SAMPLE.is_untouched(workspace))
         if request.id is not None:
             require_id(request.id)
     elif request.id not in (None, found):
