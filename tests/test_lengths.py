@@ -321,13 +321,6 @@ def test_topics_share_a_section_as_the_outline_says(tmp_path: Path) -> None:
     assert [section.status for section in again.chapter.sections] == ["drafted", "reused", "reused"]
 
 
-def test_topics_in_words_make_up_a_section_without_a_length(tmp_path: Path) -> None:
-    changed = TOPICS[0], TOPICS[1].replace("lines: 30", "words: 300").replace("lines: 10", "words: 100")
-    workspace = outlined(tmp_path, ("    lines: 40\n" + changed[0], changed[1]))
-    first = workspace.outline("07").sections[0]
-    assert (first.words, first.lines, first.topic_lines) == (400, 40, (30, 10))
-
-
 def test_a_topic_without_a_title_is_refused_and_too_many_lines_are_named(tmp_path: Path) -> None:
     outlined(tmp_path, (TOPICS[0], TOPICS[1].replace("title: Handler safety, ", "")))
     ran = expand(tmp_path, "outline", "check", "07")

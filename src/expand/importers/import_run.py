@@ -423,8 +423,7 @@ class OutlineWriter:
         def free(path: Path) -> bool:  # a plan is no chapter's document
             return path.is_file() and (own in (None, proposal.file) or path_inside(path) != own)
 
-        here = path_inside(self.origin.parent) if self.origin else None
-        for folder in (".", here or ".", "chapters", "docs", "src"):
+        for folder in (".", "chapters", "docs", "src"):
             candidate = (PurePosixPath(folder) / name).as_posix()
             if free(workspace.inside(candidate)):
                 return candidate

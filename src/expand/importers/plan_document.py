@@ -498,15 +498,12 @@ class _Reader:
 
     def _planned(self, parent: _Entry, chapters: Collection[_Entry]) -> Iterator[_Entry]:
         """Those of the chapters that are right below an entry, and what stands beside them and has sections: with a
-        length in a unit of theirs, or each with one."""
-        own = [one for one in parent.below if one in chapters]
-        units = {length.unit for one in own for inner in one.every() if (length := inner.stated())}
-        for one in parent.below if own else ():
-            sections = self._sections(one)
-            if not ((whole := one.stated()) and whole.unit in units):
-                sections = [each for each in sections if (length := each.stated()) and length.unit in units]
+        length, or each with one."""
+        ranks = {one.rank for one in parent.below if one in chapters}
+        for one in parent.below if ranks else ():
+            sections = [each for each in self._sections(one) if one.stated() or each.stated()]
             if one in chapters or (
-                one.rank in {chapter.rank for chapter in own}
+                one.rank in ranks
                 and len(sections) > 1
                 and not any(inner.is_named for inner in one.every())
                 and not _ASIDE.match(one.title)

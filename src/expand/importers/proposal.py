@@ -114,12 +114,11 @@ def settled(proposal: Proposal, *, lines: int) -> Proposal:
 
 def scaled(proposal: Proposal, *, lines: int) -> Proposal:
     """The proposal with its sections' lines in their proportions, ``lines`` together; a section that states none counts
-    by its topics. Only what sections have already can make more."""
+    as the others do on average. Only what sections have already can make more."""
     sections = proposal.sections
-    stated = [Fraction(s.length.amount) / (1 + len(s.topics)) for s in sections if s.length]
-    a_topic = sum(stated, Fraction(0)) / len(stated) if stated else Fraction(1)
-    weights = [Fraction(s.length.amount) if s.length else (1 + len(s.topics)) * a_topic for s in sections]
-    counts = _shared(lines, weights, sections)
+    stated = [Fraction(s.length.amount) for s in sections if s.length] or [Fraction(1)]
+    mean = sum(stated) / len(stated)
+    counts = _shared(lines, [Fraction(s.length.amount) if s.length else mean for s in sections], sections)
     return replace(
         proposal, sections=tuple(replace(s, length=Length(n, "lines")) for s, n in zip(sections, counts, strict=True))
     )
@@ -251,26 +250,26 @@ def _called(*headings: Block) -> list[str]:
 
 def with_ids(entries: Iterable[SummaryEntry], taken: Iterable[str] = ()) -> list[tuple[str, SummaryEntry]]:
     """The entries with ids that are not ``taken``: the numbers of their files if half of them have one and no two the
-    same, else their names, behind the folder or all folders that they are in where another has that name too."""
+    same, else their names, behind the folders that they are in where another has that name too."""
     every = list(entries)
     numbers = [(entry.file and number_of_file(entry.file)) or "" for entry in every]
     numbered = [number for number in numbers if number]
     if len(set(numbered)) < len(numbered) or 2 * len(numbered) < len(every):
         numbers = [""] * len(every)
     ids = [number or _name(entry) for number, entry in zip(numbers, every, strict=True)]
-    for folders in (1, None):
-        counts = Counter(map(str.casefold, ids))
-        shared = (counts[one.casefold()] > 1 for one in ids)
-        ids = [_name(entry, folders) if again else one for one, entry, again in zip(ids, every, shared, strict=True)]
+    counts = Counter(map(str.casefold, ids))
+    ids = [
+        one if counts[one.casefold()] == 1 else _name(entry, whole=True) for one, entry in zip(ids, every, strict=True)
+    ]
     return list(zip(all_free(ids, taken), every, strict=True))
 
 
-def _name(entry: SummaryEntry, folders: int | None = 0) -> str:
-    """An id from a file's name and so many folders before it, None for all; the folder stands for its index."""
+def _name(entry: SummaryEntry, *, whole: bool = False) -> str:
+    """An id from a file's name, or its ``whole`` path; the folder stands for its index."""
     if entry.file is None:
         return file_id(entry.title.lower())
-    if folders == 0:
+    if not whole:
         return file_id(PurePosixPath(entry.file).stem) if number_of_file(entry.file) else id_of_file(entry.file)
     path = PurePosixPath(entry.file).with_suffix("")
     parts = path.parent.parts if path.name.lower() in ("index", "readme") else path.parts
-    return file_id("-".join(parts[-1 - folders :] if folders else parts))
+    return file_id("-".join(parts))

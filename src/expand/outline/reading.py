@@ -173,10 +173,8 @@ class _File:
         known = self._file.keys  # also of a length that is wrong, and is said to be
         if any((key,) in known for key in LENGTHS):
             return
-        for number, section in self.items("sections"):
-            if _topics_length(section) == (0, 0) and not any(
-                ("sections", number, key) in known for key in ("lines", *LENGTHS)
-            ):
+        for number, _ in self.items("sections"):
+            if not any(("sections", number, key) in known for key in ("lines", *LENGTHS)):
                 what = f'section {number + 1}: the key "lines" is missing'
                 self._file.note(("sections", number), what, "add lines: 150, or words or characters")
 
@@ -232,13 +230,6 @@ def _stated(data: Mapping[str, Any]) -> tuple[int, int]:
     return int(data.get("words") or 0), int(data.get("characters") or data.get("字数") or 0)
 
 
-def _topics_length(section: Mapping[str, Any]) -> tuple[int, int]:
-    """The words and the characters that a section's topics add up to, where each of them states some."""
-    stated = [_stated(topic) if isinstance(topic, dict) else (0, 0) for topic in section.get("topics", ())]
-    words, characters = ([*column] for column in zip(*stated, strict=True)) if stated else ([0], [0])
-    return sum(words) * all(words), sum(characters) * all(characters)
-
-
 def _topic_lines(section: Mapping[str, Any], lines: int) -> tuple[int, ...]:
     """The lines of each topic of a section of so many; those that state none share what the others leave."""
     topics = [topic if isinstance(topic, dict) else {} for topic in section.get("topics", ())]
@@ -257,10 +248,7 @@ def _come_to(words: int, characters: int) -> int | None:
 def _sections(data: Mapping[str, Any]) -> tuple[Section, ...]:
     """The sections, with what the chapter states in words or characters shared among those that state neither: by
     their lines, else by their topics."""
-    stated = [
-        own if any(own := _stated(section)) or "lines" in section else _topics_length(section)
-        for section in data["sections"]
-    ]
+    stated = [_stated(section) for section in data["sections"]]
     left = [max(0, whole - sum(column)) for whole, column in zip(_stated(data), zip(*stated, strict=True), strict=True)]
     open_ones = [section for section, own in zip(data["sections"], stated, strict=True) if not any(own)]
     in_lines = all("lines" in section for section in open_ones)
