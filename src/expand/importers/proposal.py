@@ -117,7 +117,7 @@ def scaled(proposal: Proposal, *, lines: int) -> Proposal:
     as the others do on average. Only what sections have already can make more."""
     sections = proposal.sections
     stated = [Fraction(s.length.amount) for s in sections if s.length] or [Fraction(1)]
-    mean = sum(stated) / len(stated)
+    mean = sum(stated, Fraction(0)) / len(stated)
     counts = _shared(lines, [Fraction(s.length.amount) if s.length else mean for s in sections], sections)
     return replace(
         proposal, sections=tuple(replace(s, length=Length(n, "lines")) for s, n in zip(sections, counts, strict=True))
