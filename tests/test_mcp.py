@@ -1,4 +1,5 @@
-"""The MCP server, as clients use it: started as a process, spoken to on its stdin and stdout."""
+"""The MCP server, as clients use it: started as a process and spoken to on its stdin and stdout; or in this process,
+where a test is about what the tools say."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ from scripted_server import ScriptedServer
 from test_trust import GREEDY, HOSTILE, KEYS, Listener, workspace
 from workspaces import BOOK, expand, rows, small
 
+from expand import RunOptions, Workspace
 from expand.cli import mcp as command
+from expand.cli.mcp_server import Drafting, make_server
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 READING: dict[str, dict[str, Any]] = {
@@ -64,6 +67,14 @@ async def connected(root: Path, *more: str, **environment: str) -> AsyncIterator
 
 def drafting(root: Path, server: ScriptedServer, budget: int) -> AbstractAsyncContextManager[Client]:
     return connected(root, "--budget", str(budget), OPENAI_BASE_URL=server.base_url)
+
+
+@asynccontextmanager
+async def in_process(root: Path, base_url: str | None, budget: int | None = None) -> AsyncIterator[Client]:
+    """The SDK's client, connected to a server in this process: one that is started imports for a second or two."""
+    opened, options = Workspace.open(root), RunOptions(base_url=base_url)
+    async with Client(make_server(opened, options, Drafting(opened, options, budget))) as client:
+        yield client
 
 
 async def call(client: Client, name: str, **given: Any) -> CallToolResult:
@@ -134,7 +145,7 @@ def draft(root: Path, server: ScriptedServer) -> Path:
     return root
 
 
-async def test_what_reads_gives_the_objects_of_the_command_line(draft: Path) -> None:
+async def test_what_reads_gives_the_objects_of_the_command_line(draft: Path, server: ScriptedServer) -> None:
     root = draft
     same = {
         "outline_check": ("outline", "check", "--format", "json"),
@@ -142,7 +153,7 @@ async def test_what_reads_gives_the_objects_of_the_command_line(draft: Path) -> 
         "prompt_show": ("prompt", "show", "07", "--section", "1", "--json"),
         "diff": ("accept", "07", "--diff", "--force", "--json"),
     }
-    async with connected(root) as client:
+    async with in_process(root, server.base_url) as client:
         for name, line in same.items():
             assert (await call(client, name, **READING[name])).structured_content == expand(root, *line).json, name
         reviewed = await call(client, "review", chapter="07")
@@ -154,7 +165,7 @@ async def test_what_reads_gives_the_objects_of_the_command_line(draft: Path) -> 
 
 
 async def test_the_budget_is_for_as_long_as_the_server_runs(root: Path, server: ScriptedServer) -> None:
-    async with drafting(root, server, 3_500) as client:
+    async with in_process(root, server.base_url, 3_500) as client:
         first = await call(client, "draft_section", chapter="07", section=1)
         assert (statuses(first), first.structured_content["session"]["used"]) == (["drafted"], server.billed_tokens)
         second = await call(client, "draft_section", chapter="07", section=2)
@@ -164,7 +175,7 @@ async def test_the_budget_is_for_as_long_as_the_server_runs(root: Path, server: 
         assert statuses(second) == ["refused"]
         assert f'this server\'s budget: {{"limit": 3500, "used": {server.billed_tokens}' in text(second)
     # The next server has a budget of its own, and reuses what is there.
-    async with drafting(root, server, 20_000) as client:
+    async with in_process(root, server.base_url, 20_000) as client:
         third = await call(client, "draft_section", chapter="07", section=2)
         assert third.structured_content["session"]["used"] < 20_000
         assert statuses(third) == ["drafted"]
@@ -177,7 +188,7 @@ async def test_calls_at_once_share_the_budget(root: Path, server: ScriptedServer
     async def one(client: Client, section: int) -> None:
         results.append(await call(client, "draft_section", chapter="07", section=section))
 
-    async with drafting(root, server, 3_500) as client:
+    async with in_process(root, server.base_url, 3_500) as client:
         async with anyio.create_task_group() as group:
             for section in (1, 2, 3):
                 group.start_soon(one, client, section)
@@ -197,7 +208,7 @@ async def test_a_section_in_words_is_told_in_words(root: Path, server: ScriptedS
         assert total == 400
 
     server.latency_seconds = 0.3
-    async with drafting(root, server, 20_000) as client:
+    async with in_process(root, server.base_url, 20_000) as client:
         result = await client.call_tool("draft_section", SECTION, progress_callback=on_progress)
         assert isinstance(result, CallToolResult)
         assert re.search(r"Signal handling: drafted, \d+ of 400 words", text(result))
@@ -207,7 +218,7 @@ async def test_a_section_in_words_is_told_in_words(root: Path, server: ScriptedS
 
 async def test_a_refusal_has_its_figures(root: Path, server: ScriptedServer) -> None:
     (planned,) = expand(root, "chapter", "07", "--section", "3", "--dry-run", "--json").json["sections"]
-    async with drafting(root, server, 600) as client:
+    async with in_process(root, server.base_url, 600) as client:
         result = await call(client, "draft_section", chapter="07", section=3)
     needed, (refusal,) = planned["largest_reservation"], result.structured_content["refusals"]
     assert (statuses(result), server.requests) == (["refused"], [])
@@ -215,20 +226,21 @@ async def test_a_refusal_has_its_figures(root: Path, server: ScriptedServer) -> 
     assert {name: refusal[name] for name in figures} == figures
     assert refusal["scope"].startswith("run:")
     assert f"{needed:,} tokens needed, 600 of 600 remain" in text(result)
-    async with drafting(root, server, planned["reserved_tokens"]) as client:  # what the dry run says is enough
+    enough = planned["reserved_tokens"]  # as the dry run says
+    async with in_process(root, server.base_url, enough) as client:
         assert statuses(await call(client, "draft_section", chapter="07", section=3)) == ["drafted"]
 
 
 async def test_the_books_budget_holds_too(root: Path, server: ScriptedServer) -> None:
     (root / "outlines" / "book.yaml").write_text(BOOK.replace("tokens: 200000", "tokens: 1100"))
-    async with drafting(root, server, 20_000) as client:
+    async with in_process(root, server.base_url, 20_000) as client:
         data = (await call(client, "draft_section", chapter="07", section=3)).structured_content
     assert (data["refused"], data["refusals"][0]["scope"]) == ("budget", "book")
     assert server.requests == []
 
 
 async def test_without_a_budget_nothing_is_drafted(root: Path, server: ScriptedServer) -> None:
-    async with connected(root, OPENAI_BASE_URL=server.base_url) as client:
+    async with in_process(root, server.base_url) as client:
         result = await call(client, "draft_section", **SECTION)
         status = (await call(client, "status")).structured_content
     assert result.is_error
@@ -238,7 +250,7 @@ async def test_without_a_budget_nothing_is_drafted(root: Path, server: ScriptedS
 
 
 async def test_no_argument_of_a_tool_raises_the_budget(root: Path, server: ScriptedServer) -> None:
-    async with drafting(root, server, 10) as client:
+    async with in_process(root, server.base_url, 10) as client:
         (tool,) = [one for one in (await client.list_tools()).tools if one.name == "draft_section"]
         assert set(tool.input_schema["properties"]) == {"chapter", "section", "language"}
         data = (await call(client, "draft_section", **SECTION, budget=90_000, unpriced=True)).structured_content
@@ -268,10 +280,14 @@ async def test_an_untrusted_workspace_is_read_and_not_drafted(tmp_path: Path, se
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_no_tool_contacts_what_an_untrusted_workspace_names(tmp_path: Path, name: str) -> None:
+async def test_no_tool_contacts_what_an_untrusted_workspace_names(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in KEYS.items():
+        monkeypatch.setenv(variable, value)
     listener = Listener()
     root = workspace(tmp_path / "w", HOSTILE[name].format(port=listener.port))
-    async with connected(root, "--budget", "20000", **KEYS) as client:
+    async with in_process(root, None, 20_000) as client:
         for tool, given in {**READING, "draft_section": SECTION}.items():
             said = str(await call(client, tool, **given))
             assert not any(value in said for value in KEYS.values()), tool
@@ -286,7 +302,7 @@ async def test_no_tool_contacts_what_an_untrusted_workspace_names(tmp_path: Path
 async def test_errors_name_file_line_and_remedy(root: Path, server: ScriptedServer) -> None:
     outline = root / "outlines" / "07.yaml"
     outline.write_text(outline.read_text().replace("lines: 20", "lines: many"))
-    async with drafting(root, server, 20_000) as client:
+    async with in_process(root, server.base_url, 20_000) as client:
         checked = await call(client, "outline_check")
         (finding,) = checked.structured_content["findings"]
         assert (checked.is_error, finding["file"], finding["level"]) == (False, "outlines/07.yaml", "error")
@@ -303,7 +319,7 @@ async def test_errors_name_file_line_and_remedy(root: Path, server: ScriptedServ
 
 
 async def test_an_author_that_cannot_be_reached_is_told(root: Path) -> None:
-    async with connected(root, "--budget", "20000", "--base-url", "http://127.0.0.1:9/v1") as client:
+    async with in_process(root, "http://127.0.0.1:9/v1", 20_000) as client:
         result = await call(client, "draft_section", **SECTION)
         assert (result.is_error, result.structured_content["exit_code"]) == (True, 4)
         assert "127.0.0.1:9" in text(result)

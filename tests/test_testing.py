@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -132,13 +134,15 @@ def users_repository(folder: Path, **tests: str) -> Path:
     return folder
 
 
-def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """pytest as a process of its own, with the plugin whether or not it is installed."""
-    loaded = () if "no:expand" in arguments else ("-p", "expand.testing.plugin")
-    entry = ("-p", "no:expand")
+def pytest_in(
+    folder: Path, *arguments: str, plugins: Sequence[str] = ("expand.testing.plugin",)
+) -> subprocess.CompletedProcess[str]:
+    """pytest as a process of its own, with these plugins alone: to load those that are installed here takes two
+    seconds."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *entry, *loaded, *arguments],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=150,
+        [sys.executable, "-m", "pytest", "-q", *(f"-p{name}" for name in plugins), *arguments],
+        cwd=folder, env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True, text=True, check=False, timeout=150,
     )  # fmt: skip
 
 
@@ -159,14 +163,14 @@ def test_a_copy_keeps_a_ledger_of_its_own(tmp_path: Path) -> None:
 
 def test_users_tests_pass_side_by_side_and_without_asyncio_plugins(tmp_path: Path) -> None:
     place = users_repository(tmp_path, copy=COPY, loop=IN_A_LOOP)
-    ran = pytest_in(place, "-n", "2", "-p", "no:asyncio", "-W", "error")
+    ran = pytest_in(place, "-n", "2", "-W", "error", plugins=("expand.testing.plugin", "xdist"))
     assert ran.returncode == 0, ran.stdout
     assert "2 passed" in ran.stdout
 
 
 def test_failing_tests_say_why(tmp_path: Path) -> None:
     place = users_repository(tmp_path, book=FAILING)
-    ran = pytest_in(place, "--tb=short", "-p", "no:asyncio")
+    ran = pytest_in(place, "--tb=short")
     assert "5 failed" in ran.stdout
     for text in (
         "chapter 07 misses its contract:",
@@ -180,7 +184,7 @@ def test_failing_tests_say_why(tmp_path: Path) -> None:
 
 def test_without_the_plugin_its_fixtures_are_unknown(tmp_path: Path) -> None:
     place = users_repository(tmp_path, book=IN_A_LOOP)
-    ran = pytest_in(place, "-p", "no:expand", "-p", "no:asyncio")
+    ran = pytest_in(place, plugins=())
     assert "fixture 'expand_draft' not found" in ran.stdout
 
 
