@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
 import struct
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import xllamacpp
-from hypothesis import given
-from hypothesis import strategies as st
 from workspaces import draft_of, expand, rows, small
 
 from expand.drafting.model_setup import profile_of
@@ -22,7 +18,7 @@ from expand.errors import InputError
 from expand.llm import local_model
 from expand.llm.gguf import ModelFile, read_model_file
 from expand.llm.local_model import ServedModel, ServerProcess
-from expand.llm.profile import MOST_WINDOW, SMALL_PARAMETERS, embedded_provider
+from expand.llm.profile import MOST_WINDOW, SMALL_BYTES, embedded_provider
 from expand.settings import Overrides, Settings, read_settings
 from expand.workspace import Workspace
 
@@ -56,48 +52,40 @@ PAIRS = (
 )
 
 
-def model(path: Path, *pairs: bytes, weights: int = 64, short: int = 0, version: int = 3) -> Path:
-    """A file with a tensor of so many weights of four bytes, ``short`` bytes of it missing."""
-    tensor = text("token_embd.weight") + struct.pack("<IQIQ", 1, weights, 0, 0)
-    head = b"GGUF" + struct.pack("<IQQ", version, 1, len(pairs)) + b"".join(pairs) + tensor
-    body = head.ljust(-(-len(head) // 32) * 32, b"\0") + bytes(4 * weights)
-    path.write_bytes(body[: len(body) - short])
+def model(path: Path, *pairs: bytes) -> Path:
+    """A file with this header."""
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs)) + b"".join(pairs))
     return path
 
 
 def test_the_header_says_what_the_model_is(tmp_path: Path) -> None:
     path = model(tmp_path / "My Model.Q4.gguf", *PAIRS)
-    assert read_model_file(path) == ModelFile(
-        path=path,
-        name="My Model.Q4",
-        context_window=4096,
-        parameters=64,
-    )
-    assert read_model_file(model(tmp_path / "plain.gguf", PAIRS[0], PAIRS[3], version=2)).context_window == 4096
+    size = path.stat().st_size
+    assert read_model_file(path) == ModelFile(path=path, name="My Model.Q4", context_window=4096, size=size)
+    wide = model(tmp_path / "wide.gguf", PAIRS[0], pair("qwen2.context_length", U64, 1_000_000))
+    assert read_model_file(wide).context_window == 1_000_000
 
 
 def test_the_shipped_model_is_read() -> None:
     shipped = local_model._model_file()
     assert shipped is not None
     found = read_model_file(shipped)
-    assert 130_000_000 < found.parameters < 140_000_000
+    assert (found.context_window, found.size < SMALL_BYTES) == (2048, True)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "the model file is empty"),
-        (b"GGU", "cut short or has a damaged header"),
+        (b"", "is not a GGUF file"),
+        (b"GGU", "is not a GGUF file"),
         (b"PK\x03\x04 a zip file", "is not a GGUF file"),
         (b"<!DOCTYPE html><title>404</title>", "is not a GGUF file"),
         (b"version https://git-lfs.github.com/spec/v1", "is not a GGUF file"),
-        (b"GGUF" + struct.pack("<IQQ", 1, 0, 0), "has GGUF version 1, and only 2 and 3"),
-        (b"GGUF" + struct.pack("<IQQ", 4, 0, 0), "has GGUF version 4"),
-        (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "has GGUF version 50,331,648"),
-        (b"GGUF" + struct.pack("<IQQ", 3, 0, 2**60), "has a damaged header"),
-        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("a") + struct.pack("<I", 99), "has a damaged header"),
-        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 2**62), "cut short or has a damaged header"),
-        (b"GGUF" + struct.pack("<IQQ", 3, 0, 0) + bytes(8), "is a GGUF file, but not of a model that writes text"),
+        (b"GGUF", "is not of a model that writes text"),
+        (b"GGUF" + b"".join(PAIRS[:3]), "is not of a model that writes text"),
+        (b"GGUF" + PAIRS[3][:-1], "or is cut short"),
+        (b"GGUF" + pair("llama.context_length", U32, 0), "is not of a model that writes text"),
+        (b"GGUF" + pair("llama.context_length", U64, 2**62), "is not of a model that writes text"),
     ],
 )
 def test_what_is_no_model_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
@@ -107,44 +95,14 @@ def test_what_is_no_model_file_is_refused(tmp_path: Path, content: bytes, messag
         read_model_file(path)
     assert caught.value.place is not None
     assert caught.value.place.path == path
+    for other, said in ((tmp_path / "none.gguf", "does not exist"), (tmp_path, "cannot be read")):
+        with pytest.raises(InputError, match=f"the model file {said}"):
+            read_model_file(other)
 
 
-def test_a_large_file_with_a_count_that_is_far_too_high_is_refused_at_once(tmp_path: Path) -> None:
-    path, began = tmp_path / "model.gguf", time.process_time()
-    with path.open("wb") as file:
-        file.write(b"GGUF" + struct.pack("<IQQ", 3, 1, 2**40))
-        file.truncate(200_000_000)
-    with pytest.raises(InputError, match="damaged header"):
-        read_model_file(path)
-    assert time.process_time() - began < 2
-
-
-def test_a_file_that_lacks_its_last_byte_is_refused(tmp_path: Path) -> None:
-    read_model_file(model(tmp_path / "whole.gguf", *PAIRS))
-    with pytest.raises(InputError, match=r"is cut short: it has [\d,]+ of [\d,]+ bytes"):
-        read_model_file(model(tmp_path / "short.gguf", *PAIRS, short=1))
-    with pytest.raises(InputError, match="the model file does not exist"):
-        read_model_file(tmp_path / "none.gguf")
-    with pytest.raises(InputError, match="the model file cannot be read"):
-        read_model_file(tmp_path)
-
-
-@given(st.binary(max_size=400), st.integers(0, 900), st.integers(0, 3))
-def test_whatever_stands_in_a_file_nothing_but_an_input_error_is_raised(
-    tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int, kept: int
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "noise.gguf"
-    whole = model(path, *PAIRS).read_bytes()
-    path.write_bytes((whole[:at] + noise + whole[at + len(noise) :]) if kept else b"GGUF" + noise)
-    with contextlib.suppress(InputError):
-        read_model_file(path)
-
-
-@pytest.mark.parametrize(("parameters", "small_one"), [(SMALL_PARAMETERS - 1, True), (SMALL_PARAMETERS, False)])
-def test_only_small_models_are_asked_in_parts(tmp_path: Path, parameters: int, small_one: bool) -> None:
-    file = ModelFile(
-        path=tmp_path / "m.gguf", name="m", context_window=131_072, parameters=parameters
-    )  # fmt: skip
+@pytest.mark.parametrize(("size", "small_one"), [(SMALL_BYTES - 1, True), (SMALL_BYTES, False)])
+def test_only_small_models_are_asked_in_parts(tmp_path: Path, size: int, small_one: bool) -> None:
+    file = ModelFile(path=tmp_path / "m.gguf", name="m", context_window=131_072, size=size)
     workspace = Workspace(root=tmp_path)
     profile = profile_of(workspace, Settings(model="m", provider=embedded_provider(file), model_file=file))
     assert bool(profile.aspects) == bool(profile.forms) == small_one
@@ -237,7 +195,6 @@ def served(path: Path) -> ServedModel:
 
 
 def test_a_file_that_cannot_be_loaded_ends_the_servers_process_alone(tmp_path: Path) -> None:
-    # Whole as far as its header says, but of a model without layers.
     server = ServerProcess(served(model(tmp_path / "m.gguf", *PAIRS)))
     with pytest.raises(RuntimeError):
         _ = server.listening_address
@@ -296,27 +253,3 @@ def test_the_process_says_where_it_serves_or_why_not_and_ends_with_its_input(
     local_model.serve()
     assert json.loads(capsys.readouterr().out) == said
     assert ended == [0]
-
-
-@pytest.mark.parametrize("pairs", [
-    (*PAIRS, pair("general.alignment", U32, 0)),
-    (*PAIRS, pair("general.alignment", STRING, "wide")),
-    (*PAIRS, text("nested") + struct.pack("<IIQ", ARRAY, ARRAY, 1)),
-    (*PAIRS, text("odd") + struct.pack("<I", 99)),
-])  # fmt: skip
-def test_a_header_that_makes_no_sense_is_refused(tmp_path: Path, pairs: tuple[bytes, ...]) -> None:
-    with pytest.raises(InputError, match="damaged header"):
-        read_model_file(model(tmp_path / "m.gguf", *pairs))
-
-
-@pytest.mark.parametrize(("dimensions", "fits"), [(4, True), (5, False)])
-def test_how_many_dimensions_a_tensor_may_have(tmp_path: Path, dimensions: int, fits: bool) -> None:
-    path = model(tmp_path / "m.gguf", *PAIRS, weights=1)
-    tensor = text("token_embd.weight") + struct.pack("<I", dimensions) + struct.pack("<Q", 1) * dimensions
-    head = b"GGUF" + struct.pack("<IQQ", 3, 1, len(PAIRS)) + b"".join(PAIRS) + tensor + struct.pack("<IQ", 0, 0)
-    path.write_bytes(head.ljust(-(-len(head) // 32) * 32, b"\0") + bytes(64))
-    if fits:
-        assert read_model_file(path).parameters == 1
-    else:
-        with pytest.raises(InputError, match="damaged header"):
-            read_model_file(path)

@@ -335,8 +335,9 @@ EMBEDDED_MODEL = "smollm2-135m-instruct"
 """The model that is shipped, which the embedded server serves if no other is named; see ``local_model.py``."""
 EMBEDDED = "embedded"
 """The name under which the embedded server can be chosen as a provider."""
-SMALL_PARAMETERS = 10**9
-"""Models with fewer weights than this can neither keep count nor stay with a subject: a topic is asked for in parts."""
+SMALL_BYTES = 600_000_000
+"""Models in smaller files than this (a billion weights of half a byte each) can neither keep count nor stay with a
+subject: a topic is asked for in parts."""
 MOST_WINDOW = 8_192
 """The window that a model file is served with, if nobody states more: the memory for a window grows with it."""
 
@@ -384,7 +385,7 @@ def embedded_provider(file: ModelFile) -> Provider:
         "concurrency": 1,
         "prices": {"prompt": 0, "completion": 0},
     }
-    if file.parameters < SMALL_PARAMETERS:
+    if file.size < SMALL_BYTES:
         # The forms of the model that is shipped; what it was measured to need, others of its size need as well.
         profile |= {"like": EMBEDDED_MODEL, "structured_output": "grammar", "concurrency": 2}
     return Provider(name=EMBEDDED, title="the embedded server", needs_key=False, exact_tokens=False, profile=profile)
