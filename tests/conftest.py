@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from ledgers import postgres, server_address, site  # noqa: F401 - fixtures
+from network import this_machine_only
 
 from expand import redaction
 from expand.prompts.rendering import packaged_folder
 from expand.prompts.template_sandbox import MeteredEnvironment
-from expand.testing import this_machine_only
 
 _NUMBERS = itertools.count()
 

@@ -6,14 +6,14 @@ import socket
 import ssl
 import traceback
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import httpx2
 import openai
 import pytest
 import respx
 from openai.types.chat import ChatCompletion
-from scripted_server import ScriptedServer
+from scripted_server import Behaviour, WireServer
 
 from expand.errors import InputError
 from expand.llm.completion import StreamedAnswer, answer_from, usage_from
@@ -61,9 +61,17 @@ async def mocked() -> AsyncIterator[OpenAIAuthor]:
 
 
 @pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with ScriptedServer() as running:
+def server() -> Iterator[WireServer]:
+    with WireServer() as running:
         yield running
+
+
+def be(server: WireServer, behaviour: Any) -> None:
+    """Have the server behave so, whether that is one of its behaviours or a habit on the wire."""
+    if behaviour in get_args(Behaviour):
+        server.behaviour = behaviour
+    else:
+        server.habit = behaviour
 
 
 def subclasses(kind: type[Exception]) -> set[type[Exception]]:
@@ -543,7 +551,7 @@ async def test_an_author_that_was_asked_nothing_can_be_closed() -> None:
 # Over real connections -------------------------------------------------------------------------
 
 
-async def test_an_answer_over_the_wire(server: ScriptedServer) -> None:
+async def test_an_answer_over_the_wire(server: WireServer) -> None:
     async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
         answers = await asyncio.gather(
             *(author.complete(REQUEST, client_request_id=f"03/1/draft/{n}") for n in range(8))
@@ -570,8 +578,8 @@ async def test_an_answer_over_the_wire(server: ScriptedServer) -> None:
         ("error_in_success", Failure.GARBLED),
     ],
 )
-async def test_failures_over_the_wire(server: ScriptedServer, behaviour: Any, failure: Failure) -> None:
-    server.behaviour = behaviour
+async def test_failures_over_the_wire(server: WireServer, behaviour: Any, failure: Failure) -> None:
+    be(server, behaviour)
     async with OpenAIAuthor(Endpoint(api_key="k" * 20, base_url=server.base_url)) as author:
         with pytest.raises(AttemptFailedError) as caught:
             await author.complete(REQUEST, client_request_id="x")
@@ -601,7 +609,7 @@ async def test_a_refusal_with_any_bytes_in_its_headers(header: bytes) -> None:
     assert caught.value.retry_after_seconds == 7.0
 
 
-async def test_a_server_that_hangs_is_a_timeout(server: ScriptedServer) -> None:
+async def test_a_server_that_hangs_is_a_timeout(server: WireServer) -> None:
     server.behaviour = "timeout"
     async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url, read_seconds=0.2)) as author:
         with pytest.raises(AttemptFailedError) as caught:
@@ -623,7 +631,7 @@ async def test_nobody_listening_is_unreachable() -> None:
 
 
 async def test_a_proxy_in_the_environment_is_not_used_for_this_machine(
-    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+    server: WireServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
@@ -648,9 +656,7 @@ async def until_mended(author: OpenAIAuthor, on_text: OnText = ignore_text) -> A
                 raise
 
 
-async def asked(
-    server: ScriptedServer, pieces: list[str] | None = None, *, stream: bool = True, **endpoint: Any
-) -> Answer:
+async def asked(server: WireServer, pieces: list[str] | None = None, *, stream: bool = True, **endpoint: Any) -> Answer:
     """The answer of a new author to one request."""
     where = Endpoint(api_key=None, base_url=server.base_url, **endpoint)
     async with OpenAIAuthor(where, form_of(stream=stream)) as author:
@@ -658,7 +664,7 @@ async def asked(
         return await until_mended(author, on_text)
 
 
-async def test_text_comes_piece_by_piece_and_the_usage_at_the_end(server: ScriptedServer) -> None:
+async def test_text_comes_piece_by_piece_and_the_usage_at_the_end(server: WireServer) -> None:
     server.chunk_characters = 7
     pieces: list[str] = []
     answer = await asked(server, pieces)
@@ -669,7 +675,7 @@ async def test_text_comes_piece_by_piece_and_the_usage_at_the_end(server: Script
     assert answer.usage.total == server.billed_tokens
 
 
-async def test_a_profile_can_ask_for_plain_answers(server: ScriptedServer) -> None:
+async def test_a_profile_can_ask_for_plain_answers(server: WireServer) -> None:
     streamed = await asked(server)
     server.requests.clear()
     server._sentences.clear()
@@ -690,10 +696,10 @@ async def test_a_profile_can_ask_for_plain_answers(server: ScriptedServer) -> No
     ],
 )
 async def test_a_server_that_streams_otherwise_is_asked_as_it_knows(
-    server: ScriptedServer, behaviour: Any, fields: list[tuple[str, ...]]
+    server: WireServer, behaviour: Any, fields: list[tuple[str, ...]]
 ) -> None:
     """The refused request is billed by nobody, and made once."""
-    server.behaviour = behaviour
+    be(server, behaviour)
     async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
         for _ in range(3):
             pieces: list[str] = []
@@ -705,8 +711,8 @@ async def test_a_server_that_streams_otherwise_is_asked_as_it_knows(
     assert seen == [*fields, *[fields[-1]] * 2]
 
 
-async def test_a_model_that_can_only_be_streamed_is_streamed_whatever_the_profile_says(server: ScriptedServer) -> None:
-    server.behaviour = "streams_only"
+async def test_a_model_that_can_only_be_streamed_is_streamed_whatever_the_profile_says(server: WireServer) -> None:
+    server.habit = "streams_only"
     assert (await asked(server, stream=False)).usable
     assert [r.streamed for r in server.requests] == [False, True]
 
@@ -746,11 +752,11 @@ async def test_another_refusal_is_no_reason_to_ask_otherwise(
     ],
 )
 async def test_an_answer_that_breaks_off_leaves_its_pieces(
-    server: ScriptedServer, behaviour: Any, failure: Failure
+    server: WireServer, behaviour: Any, failure: Failure
 ) -> None:
     whole = (await asked(server)).text
     server._sentences.clear()
-    server.behaviour = behaviour
+    be(server, behaviour)
     pieces: list[str] = []
     with pytest.raises(AttemptFailedError) as caught:
         await asked(server, pieces, read_seconds=0.3)
@@ -761,13 +767,13 @@ async def test_an_answer_that_breaks_off_leaves_its_pieces(
     assert len(server.requests) == 2
 
 
-async def test_the_timeout_is_the_silence_between_two_chunks(server: ScriptedServer) -> None:
+async def test_the_timeout_is_the_silence_between_two_chunks(server: WireServer) -> None:
     server.chunk_characters, server.chunk_seconds = 60, 0.05
     assert (await asked(server, read_seconds=0.25)).usable
     assert len((await asked(server)).text) / 60 * 0.05 > 0.25, "else the answer would have been in time anyway"
 
 
-async def test_an_answer_without_end_is_stopped(server: ScriptedServer) -> None:
+async def test_an_answer_without_end_is_stopped(server: WireServer) -> None:
     server.chunk_characters, server.chunk_seconds = 10, 0.05
     pieces: list[str] = []
     with pytest.raises(AttemptFailedError, match=r"no whole answer in 0\.4 s") as caught:
@@ -932,7 +938,7 @@ async def test_a_key_in_an_answer_is_a_part_of_the_answer(httpx2_mock: respx.Rou
     assert answer.text == f"the key {KEY} again"
 
 
-async def test_what_the_listener_raises_is_no_failure_of_the_attempt(server: ScriptedServer) -> None:
+async def test_what_the_listener_raises_is_no_failure_of_the_attempt(server: WireServer) -> None:
     def broken(piece: str) -> None:
         raise ValueError(piece)
 
@@ -941,8 +947,8 @@ async def test_what_the_listener_raises_is_no_failure_of_the_attempt(server: Scr
             await author.complete(REQUEST, client_request_id="x", on_text=broken)
 
 
-async def test_stopping_in_the_middle_lets_the_cancellation_through(server: ScriptedServer) -> None:
-    server.behaviour = "stalled_stream"
+async def test_stopping_in_the_middle_lets_the_cancellation_through(server: WireServer) -> None:
+    server.habit = "stalled_stream"
     pieces: list[str] = []
     async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
         task = asyncio.create_task(author.complete(REQUEST, client_request_id="x", on_text=pieces.append))
@@ -956,7 +962,7 @@ async def test_stopping_in_the_middle_lets_the_cancellation_through(server: Scri
     assert (known.failure, known.model, known.provider_request_id) == (Failure.CANCELLED, "gpt-4o", "req_0")
 
 
-async def test_stopping_lets_the_cancellation_through(server: ScriptedServer) -> None:
+async def test_stopping_lets_the_cancellation_through(server: WireServer) -> None:
     server.behaviour = "timeout"
     async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
         task = asyncio.create_task(author.complete(REQUEST, client_request_id="x"))

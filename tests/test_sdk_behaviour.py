@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import openai
 import pytest
-from scripted_server import Behaviour, ScriptedServer
+from scripted_server import NO_COMPLETION, Behaviour, ScriptedServer, WireServer
 
 from expand.llm.endpoint import Endpoint
 from expand.llm.openai_client import OpenAIAuthor
@@ -29,15 +29,14 @@ FAILING: tuple[Behaviour, ...] = (
     "server_error",
     "timeout",
     "drop",
-    "not_json",
-    "html",
-    "error_in_success",
 )
 
 
-@pytest.mark.parametrize("behaviour", FAILING)
-async def test_one_attempt_is_one_request(behaviour: Behaviour) -> None:
-    with ScriptedServer(behaviour=behaviour, retry_after="0") as server:
+@pytest.mark.parametrize(
+    ("behaviour", "habit"), [*((one, "") for one in FAILING), *(("normal", habit) for habit in NO_COMPLETION)]
+)
+async def test_one_attempt_is_one_request(behaviour: Behaviour, habit: str) -> None:
+    with WireServer(behaviour=behaviour, habit=habit, retry_after="0") as server:
         async with OpenAIAuthor(
             Endpoint(api_key="key-of-a-test", base_url=server.base_url, read_seconds=0.3)
         ) as author:
@@ -233,7 +232,7 @@ async def test_what_traces_the_sdk_leaves_json_to_be_read(monkeypatch: pytest.Mo
         return read()
 
     monkeypatch.setattr(openai.resources.chat.AsyncCompletions, "create", traced)
-    with ScriptedServer(behaviour="ignores_stream") as server:
+    with WireServer(habit="ignores_stream") as server:
         async with OpenAIAuthor(Endpoint(api_key=None, base_url=server.base_url)) as author:
             assert (await author.complete(REQUEST, client_request_id="03/1/draft/a")).text
 

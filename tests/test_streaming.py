@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from scripted_server import Behaviour, Received, ScriptedServer
+from scripted_server import Received, ScriptedServer, WireServer
 from workspaces import Ran, expand, small
 
 PROFILE = '[author]\nmodel = "scripted"\n[models.scripted]\n'
@@ -16,7 +16,7 @@ LETTERS = re.compile(r"[^\W\d_]+")
 
 
 @dataclass
-class KeepingServer(ScriptedServer):
+class KeepingServer(WireServer):
     """Keeps the text of each answer, by the number of its request."""
 
     texts: list[str] = field(default_factory=list)
@@ -51,13 +51,11 @@ def words_of(text: str) -> str:
     return " ".join(LETTERS.findall(text))
 
 
-@pytest.mark.parametrize(
-    "behaviour", ["broken_stream", "broken_stream_with_usage", "unfinished_stream", "error_in_stream"]
-)
+@pytest.mark.parametrize("habit", ["broken_stream", "broken_stream_with_usage", "unfinished_stream", "error_in_stream"])
 def test_text_that_arrived_before_a_stream_broke_is_drafted_and_continued(
-    place: Path, server: KeepingServer, behaviour: Behaviour
+    place: Path, server: KeepingServer, habit: str
 ) -> None:
-    server.script = ("normal", behaviour, "normal", behaviour)
+    server.habit, server.at = habit, (1, 3)
     ran = chapter(place, server)
 
     assert ran.code == 0, ran.err

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from expand.testing.scripted_author import Asked, Script
+from expand.llm.types import Message, Request
+from expand.testing.scripted_author import Script, SentRequest
 
 HANG_UP = object()
 """As a part of a reply: close the connection here, before the response is whole."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Call(Asked):
+@dataclass(kw_only=True)
+class Call(SentRequest):
     """One request as it arrived. ``number`` counts the requests under its model from 1, ``path`` is the URL's."""
 
     body: Mapping[str, Any]
@@ -32,22 +33,6 @@ class Call(Asked):
     def streamed(self) -> bool:
         """Whether a stream was asked for."""
         return bool(self.body.get("stream"))
-
-    @property
-    def purpose(self) -> str:
-        """What the request is for: ``draft``, ``continue``, ``repair`` …, from its header."""
-        return [*self.headers.get("X-Client-Request-Id", "").split("/"), "", "", ""][2]
-
-    def __post_init__(self) -> None:
-        """Take the chapter and the section from the request's header."""
-        address = [*self.headers.get("X-Client-Request-Id", "").split("/"), "", ""]
-        object.__setattr__(self, "chapter", address[0])
-        object.__setattr__(self, "section", int(address[1]) if address[1].isdecimal() else 1)
-
-    @property
-    def messages(self) -> list[tuple[str, str]]:
-        """Role and text of each message."""
-        return [(message["role"], str(message["content"])) for message in self.body["messages"]]
 
     @property
     def prompt_tokens(self) -> int:
@@ -227,7 +212,16 @@ class BehaviourServer:
         with self._lock:
             calls = self.calls.setdefault(name, [])
             script = self._scripts.setdefault(name, Script())
-            call = Call(body=body, headers=headers, path=path, number=len(calls) + 1, script=script)
+            messages = tuple(Message(role=one["role"], content=str(one["content"])) for one in body["messages"])
+            call = Call(
+                address=headers.get("X-Client-Request-Id", ""),
+                request=Request(model=name, messages=messages, max_output_tokens=0),
+                body=body,
+                headers=headers,
+                path=path,
+                number=len(calls) + 1,
+                script=script,
+            )
             calls.append(call)
             reply = behaviour.reply(call)
             self.sent.setdefault(name, []).append(reply)

@@ -6,9 +6,9 @@ from importlib import import_module
 
 _NAMES = {
     "plugin": "ExpandDraft ExpandRun",
-    "runs": "CommandRun DraftTrial NetworkForbiddenError copy_workspace drafted run_command this_machine_only",
+    "runs": "CommandRun DraftTrial copy_workspace drafted run_command",
     "scripted_author": "Behaviour ScriptedAuthor SentRequest",
-    "server": "Received ScriptedServer",
+    "server": "Received Reply ScriptedServer",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 

@@ -4,11 +4,9 @@ from expand.testing.plugin import ExpandDraft as ExpandDraft
 from expand.testing.plugin import ExpandRun as ExpandRun
 from expand.testing.runs import CommandRun as CommandRun
 from expand.testing.runs import DraftTrial as DraftTrial
-from expand.testing.runs import NetworkForbiddenError as NetworkForbiddenError
 from expand.testing.runs import copy_workspace as copy_workspace
 from expand.testing.runs import drafted as drafted
 from expand.testing.runs import run_command as run_command
-from expand.testing.runs import this_machine_only as this_machine_only
 from expand.testing.scripted_author import Behaviour as Behaviour
 from expand.testing.scripted_author import ScriptedAuthor as ScriptedAuthor
 from expand.testing.scripted_author import SentRequest as SentRequest

@@ -40,13 +40,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def expand_no_network() -> Iterator[None]:
-    """No connection beyond 127.0.0.1 while the test runs."""
-    with testing.this_machine_only():
-        yield
-
-
-@pytest.fixture
 def expand_workspace(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A copy of the workspace that the tests belong to, without drafts and ledger.
 
@@ -75,17 +68,14 @@ def scripted_server() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def expand_draft(expand_workspace: Workspace, scripted_author: ScriptedAuthor, expand_no_network: None) -> ExpandDraft:
+def expand_draft(expand_workspace: Workspace, scripted_author: ScriptedAuthor) -> ExpandDraft:
     """Drafts chapters of the copied workspace with the scripted author, or with ``author=…``."""
     return partial(testing.drafted, expand_workspace, scripted_author)
 
 
 @pytest.fixture
 def expand_run(
-    expand_workspace: Workspace,
-    scripted_server: ScriptedServer,
-    expand_no_network: None,
-    monkeypatch: pytest.MonkeyPatch,
+    expand_workspace: Workspace, scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> ExpandRun:
     """Runs command lines in the copied workspace; the scripted server is their provider."""
     monkeypatch.setenv("OPENAI_BASE_URL", scripted_server.base_url)

@@ -1,19 +1,15 @@
-"""A copy of a workspace, and what runs in it: a chapter drafted on trial, with assertions, and command lines; and no
-connection or name look-up beyond this machine, whatever library asks for it."""
+"""A copy of a workspace, and what runs in it: a chapter drafted on trial, with assertions, and command lines."""
 
 import asyncio
 import io
-import ipaddress
 import json
 import shutil
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from expand.api import expand_chapter
 from expand.cli import main
@@ -144,47 +140,3 @@ def run_command(workspace: Workspace, server: ScriptedServer, *arguments: str) -
             code = ended.code
     code = code if isinstance(code, int) else 1
     return CommandRun(code, out.getvalue(), err.getvalue(), tuple(server.requests[before:]))
-
-
-class NetworkForbiddenError(AssertionError):
-    """A test tried to reach an address that is not on this machine."""
-
-
-@contextmanager
-def this_machine_only() -> Iterator[None]:
-    """While it holds, a connection elsewhere raises ``NetworkForbiddenError``."""
-    lookup = socket.getaddrinfo
-
-    def guarded_lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
-        name = host.decode() if isinstance(host, bytes) else host
-        if name is not None and not (_number(name) or _is_local(name)):
-            raise socket.gaierror(socket.EAI_NONAME, f"no name look-ups in tests: {name}")
-        return lookup(host, *args, **kwargs)
-
-    with (
-        mock.patch.object(socket.socket, "connect", _guarded(socket.socket.connect)),
-        mock.patch.object(socket.socket, "connect_ex", _guarded(socket.socket.connect_ex)),
-        mock.patch.object(socket, "getaddrinfo", guarded_lookup),
-    ):
-        yield
-
-
-def _guarded(connect: Callable[[socket.socket, Any], Any]) -> Callable[[socket.socket, Any], Any]:
-    def guarded(self: socket.socket, address: Any) -> Any:
-        if isinstance(address, tuple) and not _is_local(str(address[0])):  # else a Unix socket's path
-            raise NetworkForbiddenError(f"connection to {address!r}; tests stay on this machine")
-        return connect(self, address)
-
-    return guarded
-
-
-def _is_local(host: str) -> bool:
-    number = _number(host)
-    return number.is_loopback if number else host in {"localhost", ""}
-
-
-def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return None

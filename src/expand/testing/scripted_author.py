@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Request, Usage, ignore_text
@@ -20,48 +20,32 @@ Behaviour = Literal[
     "normal", "half", "preamble", "heading", "cut_code", "cut_off", "open_fence", "placeholder", "refusal", "empty",
     "wrong_language", "same_sentence", "no_usage", "bills_more",
     "rate_limited", "unauthorized", "insufficient_quota", "bad_request", "server_error", "timeout", "drop",
-    "not_json", "html", "error_in_success",
-    "broken_stream", "broken_stream_with_usage", "stalled_stream", "unfinished_stream", "error_in_stream",
-    "ignores_stream", "streams_only", "refuses_stream", "refuses_stream_options",
+    "broken_stream",
 ]  # fmt: skip
-"""What each does is in docs/testing.md. Those of streams are ``normal`` where a request does not touch them."""
+"""What each does is in docs/testing.md. ``broken_stream`` is ``normal`` where no stream was asked for."""
 
-ERRORS: Mapping[str, tuple[int, str, str, Failure | None]] = MappingProxyType(
+
+class Fault(NamedTuple):
+    """How a behaviour fails: what that is for an author, and as what a server says it, where it says anything."""
+
+    failure: Failure
+    message: str
+    status: int | None = None
+    code: str = ""
+
+
+FAULTS: Mapping[str, Fault] = MappingProxyType(
     {
-        "rate_limited": (429, "Rate limit reached", "rate_limit_exceeded", Failure.RATE_LIMITED),
-        "unauthorized": (401, "Incorrect API key provided", "invalid_api_key", Failure.UNAUTHORIZED),
-        "insufficient_quota": (429, "You exceeded your current quota", "insufficient_quota", Failure.QUOTA),
-        "bad_request": (400, "Invalid type for 'messages': expected an array", "invalid_type", Failure.BAD_REQUEST),
-        "server_error": (500, "The server had an error", "server_error", Failure.SERVER_ERROR),
-        "refuses_stream": (400, "Unsupported value: 'stream' does not support true", "unsupported_value", None),
-        "refuses_stream_options": (400, "Unknown parameter: 'stream_options'", "unknown_parameter", None),
-        "streams_only": (400, "This model can only be streamed: set 'stream' to true", "invalid_value", None),
+        "rate_limited": Fault(Failure.RATE_LIMITED, "Rate limit reached", 429, "rate_limit_exceeded"),
+        "unauthorized": Fault(Failure.UNAUTHORIZED, "Incorrect API key provided", 401, "invalid_api_key"),
+        "insufficient_quota": Fault(Failure.QUOTA, "You exceeded your current quota", 429, "insufficient_quota"),
+        "bad_request": Fault(Failure.BAD_REQUEST, "Invalid type: expected an array", 400, "invalid_type"),
+        "server_error": Fault(Failure.SERVER_ERROR, "The server had an error", 500, "server_error"),
+        "timeout": Fault(Failure.TIMEOUT, "no answer in time"),
+        "drop": Fault(Failure.DISCONNECTED, "the connection was lost"),
+        "broken_stream": Fault(Failure.DISCONNECTED, "the connection was lost"),
     }
 )
-"""HTTP status, message and code of the behaviours that answer with an error, and what that is for an author, which
-streams whatever is asked."""
-
-INTERRUPTED = ("broken_stream", "broken_stream_with_usage", "stalled_stream", "unfinished_stream", "error_in_stream")
-"""Behaviours that leave half of the text."""
-
-_LOST, _LATE = (Failure.DISCONNECTED, "the connection was lost"), (Failure.TIMEOUT, "no answer in time")
-_UPSTREAM = (Failure.GARBLED, "upstream failed")
-FAILURES: Mapping[str, tuple[Failure, str]] = MappingProxyType(
-    {
-        **{name: (failure, message) for name, (_, message, _, failure) in ERRORS.items() if failure},
-        "timeout": _LATE,
-        "stalled_stream": _LATE,
-        "drop": _LOST,
-        "broken_stream": _LOST,
-        "broken_stream_with_usage": _LOST,
-        "error_in_success": _UPSTREAM,
-        "error_in_stream": _UPSTREAM,
-        "not_json": (Failure.GARBLED, "the answer is not JSON"),
-        "html": (Failure.GARBLED, "the answer is a web page"),
-        "unfinished_stream": (Failure.DISCONNECTED, "the stream ended before the answer"),
-    }
-)
-"""The failure and message of each behaviour that brings the author no whole answer."""
 
 _AROUND = {
     "preamble": ("Sure! Here is the section you asked for:\n\n", "\n\nLet me know if you want me to go on!"),
@@ -88,16 +72,25 @@ _TOPIC = re.compile(r"(?:topic|主题)[^:：\n]*[:：] *(.+)$", re.MULTILINE)
 _PLANNED = re.compile(r"^- (?P<title>.+?): \d+ lines(?:\. Topics: (?P<topics>.+))?$", re.MULTILINE)
 
 
-class Asked:
-    """What a request for a section of a chapter says, in the process or over HTTP."""
+@dataclass
+class SentRequest:
+    """One request as it was sent, in the process or over HTTP, and the behaviour that it met; ``address`` is its header
+    ``X-Client-Request-Id``."""
 
-    chapter: str
-    section: int
+    address: str
+    request: Request
+    behaviour: str = "own"
+
+    def __post_init__(self) -> None:
+        parts = self.address.split("/")
+        known = len(parts) == 4 and parts[1].isdecimal()
+        chapter, section, self.purpose, _ = parts if known else ("", "1", "", "")
+        self.chapter, self.section = unquote(chapter), int(section)
 
     @property
-    def messages(self) -> Sequence[tuple[str, str]]:
+    def messages(self) -> list[tuple[str, str]]:
         """Role and text of each message."""
-        raise NotImplementedError
+        return [(message.role, message.content) for message in self.request.messages]
 
     @property
     def prompt_text(self) -> str:
@@ -136,7 +129,7 @@ class Asked:
         return self.headings or tuple(_TOPIC.findall(self.last_user_message))
 
 
-def brief_of(asked: Asked) -> list[str]:
+def brief_of(asked: SentRequest) -> list[str]:
     """The lines of a brief, where the request asks for one: an entry with an opening for each section that it lists; or
     an answer without findings, where it asks for a draft to be read through."""
     text = asked.last_user_message
@@ -186,7 +179,7 @@ class Script:
         """The behaviour that request number ``index``, from 0, meets."""
         return self.script[index] if index < len(self.script) else self.by_section.get(section, self.behaviour)
 
-    def written(self, asked: Asked, behaviour: str = "normal") -> tuple[str, Literal["stop", "length"]]:
+    def written(self, asked: SentRequest, behaviour: str = "normal") -> tuple[str, Literal["stop", "length"]]:
         """The text that the behaviour gives for a request, and why it ends."""
         count = max(1, round(asked.asked_lines * (self.ratio / 2 if behaviour == "half" else self.ratio)))
         language = asked.language
@@ -205,7 +198,7 @@ class Script:
         text = before + "\n".join(lines) + after
         return (text, "length") if behaviour == "cut_code" else (text + "\n", "stop")
 
-    def lines(self, asked: Asked, count: int, language: str) -> list[str]:
+    def lines(self, asked: SentRequest, count: int, language: str) -> list[str]:
         """``count`` lines that were never written before in the chapter, naming the subjects; before them the rest of
         what was cut. Where the request counts words, so many lines as hold that many."""
         if asked.asked[1] in ("lines", "行"):
@@ -215,7 +208,7 @@ class Script:
             text.append(self._sentence(asked, language))
         return text
 
-    def _lines(self, asked: Asked, count: int, language: str) -> list[str]:
+    def _lines(self, asked: SentRequest, count: int, language: str) -> list[str]:
         request, heads, named = asked.last_user_message, asked.headings, asked.subjects
         lines: list[str] = []
         if (cut := _UNFINISHED.search(request)) and self.goes_on != "aside":
@@ -238,17 +231,17 @@ class Script:
             lines += block[:size] if size else []
         return lines
 
-    def _next(self, asked: Asked) -> int:
+    def _next(self, asked: SentRequest) -> int:
         place = (asked.chapter, asked.section)
         self._sentences[place] += 1
         return APART * max(0, asked.section - 1) + self._sentences[place] - 1
 
-    def _code(self, asked: Asked) -> list[str]:
+    def _code(self, asked: SentRequest) -> list[str]:
         number = self._next(asked)
         head, scaled = f"fn step_{number}(input: u64) -> u64 {{", f"    let scaled = input * {number + 2};"
         return ["```rust", head, scaled, "    scaled + 1", "}", "```"]
 
-    def _sentence(self, asked: Asked, language: str) -> str:
+    def _sentence(self, asked: SentRequest, language: str) -> str:
         number = self._next(asked)
         words, turn = _WORDS[language], number // ROUND
         said = [words[kind][number % len(words[kind])] for kind in ("subjects", "verbs", "objects", "ends")]
@@ -259,23 +252,6 @@ class Script:
             return (f"第{turn}轮里，" if turn else "") + "".join(said).removesuffix("。") + more
         text = " ".join(said) + f", and {chance.choice(words['others'])} {chance.choice(words['manners'])}"
         return f"{text} {chance.choice(words['do'])}" + (f" in round {turn}." if turn else ".")
-
-
-@dataclass(frozen=True, slots=True)
-class SentRequest(Asked):
-    """One request as it was sent: its section and purpose, the request, and the behaviour it met."""
-
-    chapter: str
-    section: int
-    purpose: str
-    attempt_id: str
-    request: Request
-    behaviour: str = "own"
-
-    @property
-    def messages(self) -> list[tuple[str, str]]:
-        """Role and text of each message."""
-        return [(message.role, message.content) for message in self.request.messages]
 
 
 Written = str | Answer | AttemptFailedError
@@ -296,46 +272,34 @@ class ScriptedAuthor(Script):
 
     async def complete(self, request: Request, *, client_request_id: str, on_text: OnText = ignore_text) -> Answer:
         """Answers as scripted. Raises ``AttemptFailedError``."""
-        index = len(self.requests)
-        chapter, section, purpose, attempt_id = client_request_id.split("/")
+        index, fault = len(self.requests), None
+        sent = SentRequest(client_request_id, request)
         own = self.write is not None or index < len(self.answers)
-        behaviour = "own" if own else self.behaviour_of(index, int(section))
-        sent = SentRequest(unquote(chapter), int(section), purpose, attempt_id, request, behaviour)
+        sent.behaviour = "own" if own else self.behaviour_of(index, sent.section)
         self.requests.append(sent)
         await asyncio.sleep(self.latency_seconds)
         if own:
             said = self.answers[index] if index < len(self.answers) or self.write is None else self.write(sent)
             if isinstance(said, AttemptFailedError):
                 raise said
-            answer, failure = said if isinstance(said, Answer) else _answer(sent, said, Finish.STOP), None
+            answer = said if isinstance(said, Answer) else _answer(sent, said, Finish.STOP)
+        elif fault := FAULTS.get(sent.behaviour):
+            text = self.written(sent)[0] if sent.behaviour == "broken_stream" else ""
+            answer = _answer(sent, text[: len(text) // 2], Finish.CUT)
         else:
-            answer, failure = self._scripted(sent)
+            text, why = self.written(sent, sent.behaviour)
+            answer = _answer(sent, text, Finish.REFUSAL if sent.behaviour == "refusal" else Finish(why))
         if answer.finish is not Finish.REFUSAL:
             for piece in pieces_of(answer.text, self.chunk_characters):
                 on_text(piece)
                 if self.chunk_seconds:
                     await asyncio.sleep(self.chunk_seconds)
-        if failure is not None:
-            raise failure
+        if fault is not None:
+            wait = self.retry_after_seconds
+            raise AttemptFailedError(
+                fault.failure, fault.message, status=fault.status, retry_after_seconds=wait, model=answer.model
+            )
         return answer
-
-    def _scripted(self, sent: SentRequest) -> tuple[Answer, AttemptFailedError | None]:
-        """The text that arrives, and the failure that ends it."""
-        behaviour = sent.behaviour
-        if behaviour not in FAILURES:
-            text, why = self.written(sent, behaviour)
-            return _answer(sent, text, Finish.REFUSAL if behaviour == "refusal" else Finish(why)), None
-        whole = _answer(sent, self.written(sent, behaviour)[0] if behaviour in INTERRUPTED else "", Finish.CUT)
-        failure, message = FAILURES[behaviour]
-        return _answer(sent, whole.text[: len(whole.text) // 2], Finish.CUT), AttemptFailedError(
-            failure,
-            message,
-            status=ERRORS[behaviour][0] if behaviour in ERRORS else None,
-            retry_after_seconds=self.retry_after_seconds,
-            usage=whole.usage if behaviour == "broken_stream_with_usage" else None,
-            model=whole.model,
-            provider_request_id=whole.provider_request_id,
-        )
 
 
 def _answer(sent: SentRequest, text: str, finish: Finish) -> Answer:
@@ -345,5 +309,5 @@ def _answer(sent: SentRequest, text: str, finish: Finish) -> Answer:
         finish=finish,
         usage=None if sent.behaviour == "no_usage" else Usage(prompt=prompt, completion=completion),
         model=sent.request.model,
-        provider_request_id=f"scripted-{sent.attempt_id}",
+        provider_request_id=f"scripted-{sent.address.rpartition('/')[2]}",
     )

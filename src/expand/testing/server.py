@@ -9,48 +9,37 @@ from __future__ import annotations
 import argparse
 import json
 import socket
-import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from os.path import commonprefix
-from types import MappingProxyType
 from typing import Any, NamedTuple, Self, cast, get_args
-from urllib.parse import unquote
 
-from expand.testing.scripted_author import ERRORS, INTERRUPTED, Asked, Behaviour, Script, billed, pieces_of
+from expand.llm.types import Message, Request
+from expand.testing.scripted_author import FAULTS, Behaviour, Script, SentRequest, billed, pieces_of
 
-UPSTREAM_FAILED: Mapping[str, Any] = MappingProxyType({"error": {"message": "upstream failed", "code": 502}})
-NO_COMPLETION: Mapping[str, str | Mapping[str, Any]] = MappingProxyType(
-    {
-        "not_json": "upstream said: OK",
-        "html": "<html><body>Please sign in</body></html>",
-        "error_in_success": UPSTREAM_FAILED,
-    }
-)
-"""The successes that are no chat completion."""
+HANG_UP = None
+"""As a part of a reply: the connection ends here."""
 
 
-@dataclass
-class Received(Asked):
-    """One request as it arrived, for the chapter and section that its header names, and what was billed for it."""
+class Reply(NamedTuple):
+    """A response: its parts, bytes and seconds to wait, go out one after the other. The status 0 stands for no head."""
 
+    parts: Sequence[bytes | float | None]
+    status: int = 200
+    headers: Mapping[str, str] = {}
+
+
+@dataclass(kw_only=True)
+class Received(SentRequest):
+    """One request as it arrived, the how-manieth it is, from 0, and what was billed for it."""
+
+    number: int
     headers: Mapping[str, str]
     body: dict[str, Any]
-    behaviour: str = "unauthorized"
     billed_tokens: int = 0
-
-    def __post_init__(self) -> None:
-        address = self.headers.get("X-Client-Request-Id", "").split("/")
-        known = len(address) == 4 and address[1].isdecimal()
-        self.chapter, self.section = (unquote(address[0]), int(address[1])) if known else ("", 1)
-
-    @property
-    def messages(self) -> list[tuple[str, str]]:
-        """Role and text of each message."""
-        return [(message["role"], str(message["content"])) for message in self.body["messages"]]
 
     @property
     def streamed(self) -> bool:
@@ -78,7 +67,8 @@ class ScriptedServer(Script):
         return f"http://127.0.0.1:{self.port}/v1"
 
     def __enter__(self) -> Self:
-        self._listener = _Listener(self)
+        self._listener = _Listener(("127.0.0.1", self.port), _Handler)
+        self._listener.scripted = self
         self.port = self._listener.server_port
         threading.Thread(
             target=self._listener.serve_forever, kwargs={"poll_interval": 0.02}, name="scripted-server", daemon=True
@@ -86,31 +76,72 @@ class ScriptedServer(Script):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends; requests under way lose their connection."""
+        """Ends; nobody waits for anything any more."""
         assert self._listener is not None
         self.released.set()
-        self._listener.stop()
+        self._listener.shutdown()
+        self._listener.server_close()
 
     def write(self, received: Received) -> tuple[str, str]:
         """The text of an answer and its finish reason. Override it for answers of your own."""
         return self.written(received, received.behaviour)
 
-    def receive(self, headers: Mapping[str, str], body: dict[str, Any]) -> tuple[int, Received]:
-        """Enters a request into the log. Returns its number."""
+    def receive(self, headers: Mapping[str, str], body: dict[str, Any]) -> Received:
+        """Enters a request into the log."""
+        messages = tuple(Message(role=one["role"], content=str(one["content"])) for one in body["messages"])
+        request = Request(model=body["model"], messages=messages, max_output_tokens=0)
+        address = headers.get("X-Client-Request-Id", "")
         with self._lock:
-            index = len(self.requests)
-            received = Received(headers, body)
+            number = len(self.requests)
+            received = Received(address, request, "unauthorized", number=number, headers=headers, body=body)
             if self.key is None or headers.get("Authorization") == f"Bearer {self.key}":
-                received.behaviour = self.behaviour_of(index, received.section)
+                received.behaviour = self.behaviour_of(number, received.section)
             self.requests.append(received)
-        return index, received
+        return received
 
-    def bill(self, index: int, received: Received, text: str) -> dict[str, Any]:
+    def reply(self, received: Received) -> Reply:
+        """What a request gets. Override it for habits of a provider's own."""
+        behaviour, fault = received.behaviour, FAULTS.get(received.behaviour)
+        status = (fault and fault.status) or 0
+        refusal = fault and {"message": fault.message, "type": fault.code, "param": None, "code": fault.code}
+        if 400 <= status < 500:  # refused, and not billed
+            retry = {"Retry-After": self.retry_after} if behaviour == "rate_limited" else {}
+            return json_reply({"error": refusal}, status, retry)
+        text, finish = self.write(received)
+        usage = self.bill(received, text)
+        if status:
+            return json_reply({"error": refusal}, status)
+        if behaviour in ("drop", "timeout"):
+            return Reply([threading.TIMEOUT_MAX, HANG_UP] if behaviour == "timeout" else [HANG_UP], 0)
+        reported = {"usage": usage} if behaviour != "no_usage" else {}
+        head = {"id": f"chatcmpl-{received.number}", "created": 1_700_000_000, "model": received.request.model}
+        headers, key = {"x-request-id": f"req_{received.number}"}, "refusal" if behaviour == "refusal" else "content"
+        if not received.streamed:
+            message = {"role": "assistant", "content": None, key: text}
+            choice = {"index": 0, "finish_reason": finish, "message": message}
+            whole = {**head, "object": "chat.completion", "choices": [choice], **reported}
+            return json_reply(whole, headers=headers)
+        broken = behaviour == "broken_stream"
+        pieces = pieces_of(text[: len(text) // 2] if broken else text, self.chunk_characters)
+        deltas = [{"role": "assistant", key: ""}, *({key: piece} for piece in pieces)]
+        chunks: list[dict[str, Any]] = [
+            {"choices": [{"index": 0, "delta": one, "finish_reason": None}]} for one in deltas
+        ]
+        if not broken:
+            chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+            if (received.body.get("stream_options") or {}).get("include_usage"):
+                chunks.append({"choices": [], **reported})
+        events = [json.dumps({**head, "object": "chat.completion.chunk", **chunk}) for chunk in chunks]
+        ends = [HANG_UP] if broken else [b"data: [DONE]\n\n"]
+        parts = [part for event in events for part in (f"data: {event}\n\n".encode(), self.chunk_seconds)]
+        return Reply([*parts, *ends], 200, {"Content-Type": "text/event-stream", **headers})
+
+    def bill(self, received: Received, text: str) -> dict[str, Any]:
         """Charges for an answer. Returns the usage as the API reports it."""
         said = received.prompt_text
         prompt, completion = billed(said, text, received.behaviour)
         with self._lock:
-            before = [earlier.prompt_text for earlier in self.requests[max(0, index - 4) : index]]
+            before = [one.prompt_text for one in self.requests[max(0, received.number - 4) : received.number]]
             received.billed_tokens = prompt + completion
             self.billed_tokens += prompt + completion
         shared = max((len(commonprefix([said, earlier])) for earlier in before), default=0)  # noqa: RUF071 (letters)
@@ -119,39 +150,17 @@ class ScriptedServer(Script):
             "completion_tokens": completion,
             "total_tokens": prompt + completion,
             "prompt_tokens_details": {"cached_tokens": min(prompt, shared // 4)},
-            "completion_tokens_details": {"reasoning_tokens": 0},
         }
 
 
+def json_reply(data: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    """A response of one object."""
+    return Reply([json.dumps(data).encode()], status, {"Content-Type": "application/json", **(headers or {})})
+
+
 class _Listener(ThreadingHTTPServer):
-    """The socket of one scripted server, and the connections that are open on it."""
-
-    daemon_threads = True
     request_queue_size = 1024
-
-    def __init__(self, scripted: ScriptedServer) -> None:
-        self.scripted = scripted
-        self._open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", scripted.port), _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignores clients that have gone away: tests interrupt them."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
-
-    def stop(self) -> None:
-        self.shutdown()
-        self.server_close()
-        for connection in tuple(self._open):
-            _hang_up(connection)
+    scripted: ScriptedServer
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -164,121 +173,42 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Prints nothing on stderr."""
 
+    def handle(self) -> None:
+        """Answers what comes; a client may go away whenever it likes: tests interrupt them."""
+        with suppress(OSError):
+            super().handle()
+
     def do_GET(self) -> None:
         """Lists the models."""
-        if self.path == "/v1/models":
-            self._reply(200, {"object": "list", "data": [{"id": "scripted"}]})
-        else:
-            self._reply(404, "Not found")
+        found = self.path == "/v1/models"
+        self._send(json_reply({"object": "list", "data": [{"id": "scripted"}]} if found else {}, 200 if found else 404))
 
     def do_POST(self) -> None:
         """Answers one chat completion request."""
         scripted = self.server.scripted
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != "/v1/chat/completions":
-            return self._reply(404, "Not found")
-        index, received = scripted.receive(cast("Mapping[str, str]", self.headers), body)
-        behaviour = received.behaviour
+            return self._send(json_reply({}, 404))
+        received = scripted.receive(cast("Mapping[str, str]", self.headers), body)
         scripted.released.wait(scripted.latency_seconds)
-        touched = {
-            "refuses_stream": received.streamed,
-            "refuses_stream_options": "stream_options" in body,
-            "streams_only": not received.streamed,
-        }
-        fails = behaviour in ERRORS and touched.get(behaviour, True)
-        status, message, code, _ = ERRORS[behaviour] if fails else (200, "", "", None)
-        error = {"error": {"message": message, "type": code, "param": None, "code": code}}
-        if 400 <= status < 500:
-            return self._reply(
-                status, error, {"Retry-After": scripted.retry_after} if behaviour == "rate_limited" else {}
-            )
-        text, finish = scripted.write(received)
-        usage = scripted.bill(index, received, text)
-        if behaviour in ("drop", "timeout"):
-            if behaviour == "timeout":
-                scripted.released.wait()
-            return self._hang_up()
-        answer = _Answer(index, received, text, finish, None if behaviour == "no_usage" else usage)
-        headers = {"x-request-id": f"req_{index}"}
-        if fails or behaviour in NO_COMPLETION:
-            return self._reply(status, error if fails else NO_COMPLETION[behaviour], headers)
-        if received.streamed and behaviour != "ignores_stream":
-            return self._stream(answer, headers)
-        return self._reply(200, answer.completion(), headers)
+        return self._send(scripted.reply(received))
 
-    def _reply(self, status: int, body: str | Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
-        payload = (body if isinstance(body, str) else json.dumps({**body}, ensure_ascii=False)).encode()
-        kind = "text/html" if payload.startswith(b"<") else "application/json"
-        self._begin(status, {"Content-Type": kind, **(headers or {}), "Content-Length": str(len(payload))})
-        self.wfile.write(payload)
-
-    def _begin(self, status: int, headers: Mapping[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def _stream(self, answer: _Answer, headers: Mapping[str, str]) -> None:
-        scripted, behaviour = self.server.scripted, answer.received.behaviour
-        self._begin(200, {"Content-Type": "text/event-stream", **headers, "Transfer-Encoding": "chunked"})
-        for event in answer.events(scripted.chunk_characters):
-            payload = f"data: {event}\n\n".encode()
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(payload), payload))
-            scripted.released.wait(scripted.chunk_seconds)
-        if behaviour == "stalled_stream":
-            scripted.released.wait()
-        if behaviour in ("broken_stream", "broken_stream_with_usage", "stalled_stream"):
-            self._hang_up()
-        else:
-            self.wfile.write(b"0\r\n\r\n")
-
-    def _hang_up(self) -> None:
-        self.close_connection = True
-        _hang_up(self.connection)
-
-
-class _Answer(NamedTuple):
-    number: int
-    received: Received
-    text: str
-    finish: str
-    usage: Mapping[str, Any] | None
-
-    def completion(self) -> dict[str, Any]:
-        """The whole answer as one object."""
-        refused = self.received.behaviour == "refusal"
-        message = {"content": None, "refusal": self.text} if refused else {"content": self.text}
-        choice = {"index": 0, "finish_reason": self.finish, "message": {"role": "assistant", **message}}
-        return self._object("chat.completion", [choice], self.usage)
-
-    def events(self, size: int) -> Iterator[str]:
-        """The data of each event of a stream, ``size`` characters of text in each."""
-        behaviour, interrupted = self.received.behaviour, self.received.behaviour in INTERRUPTED
-        key = "refusal" if behaviour == "refusal" else "content"
-        pieces = pieces_of(self.text[: len(self.text) // 2] if interrupted else self.text, size)
-        deltas = [{"role": "assistant", key: ""}, *({key: piece} for piece in pieces), *([] if interrupted else [{}])]
-        for delta in deltas:
-            choice = {"index": 0, "delta": delta, "finish_reason": None if delta else self.finish}
-            yield json.dumps(self._object("chat.completion.chunk", [choice]), ensure_ascii=False)
-        if behaviour == "error_in_stream":
-            yield json.dumps({**UPSTREAM_FAILED})
-        wanted = self.usage and (self.received.body.get("stream_options") or {}).get("include_usage")
-        if behaviour == "broken_stream_with_usage" or (wanted and not interrupted):
-            yield json.dumps(self._object("chat.completion.chunk", [], self.usage))
-        if not interrupted:
-            yield "[DONE]"
-
-    def _object(
-        self, kind: str, choices: list[dict[str, Any]], usage: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        head = {"id": f"chatcmpl-{self.number}", "object": kind, "created": 1_700_000_000 + self.number}
-        said = {**head, "model": self.received.body["model"], "choices": choices}
-        return {**said, "usage": usage} if usage else said
-
-
-def _hang_up(connection: socket.socket) -> None:
-    with suppress(OSError):  # the client may have been faster
-        connection.shutdown(socket.SHUT_RDWR)
+    def _send(self, reply: Reply) -> None:
+        if reply.status:
+            self.send_response(reply.status)
+            for name, value in {**reply.headers, "Transfer-Encoding": "chunked"}.items():
+                self.send_header(name, value)
+            self.end_headers()
+        for part in reply.parts:
+            if part is HANG_UP:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            if isinstance(part, bytes):
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
+            else:
+                self.server.scripted.released.wait(part)
+        self.wfile.write(b"0\r\n\r\n")
 
 
 def main() -> None:
