@@ -7,7 +7,8 @@ kept: it may be there the next time.
 Rust blocks with a file name (``Cargo.toml``, ``src/lib.rs``, ``src/bin/…``, ``tests/…``, ``benches/…``) are laid out as
 they name themselves, and ``cargo check`` reads them together. A later block of the same name goes on the file, or takes
 its place where it defines the same items again: then the package is read once for each state that it had. A block
-without a name that needs a crate is an example of the package.
+without a name that needs a crate is an example of the package. A folder above those (``macros/src/lib.rs``) is a
+package of its own.
 
 The manifest that cargo gets is made here. It holds what outline or brief name, and crates of the chapter itself: a
 model's text names no crate that nobody chose. Crates come from cargo's cache, offline.
@@ -45,24 +46,23 @@ from expand.workspace import write_atomically
 
 SECONDS = 120.0
 """How long cargo may take for a package with its crates."""
-_FILE = re.compile(r"(?P<root>(?:[\w.-]+/)*?)(?P<file>(?:src|tests|benches|examples)/.+\.rs|build\.rs|Cargo\.toml)")
+_FILE = re.compile(r"(?P<folder>(?:[\w.-]+/)*?)(?P<file>(?:src|tests|benches|examples)/.+\.rs|build\.rs|Cargo\.toml)")
 _ITEM = re.compile(
     r"(?m)^(?:pub(?:\([^)]*\))?\s+)?(?:(?:async|const|unsafe)\s+)*(?:fn|struct|enum|trait|mod|type|union|macro_rules!|def|class)\s+(\w+)"
 )
 _TARGET = re.compile(r"src/(?:lib|main)\.rs|(?:src/bin|tests|benches|examples)/(?:[^/]+|[^/]+/main)\.rs|build\.rs")
 _MANIFEST = re.compile(
-    r"failed to parse manifest at `/expand-work/(?P<path>[^`]+)`\s+Caused by:(?P<why>(?:\s+.+)+)"
-    r"|error: (?P<said>.+)\n\s+--> (?P<file>(?:\S+/)?Cargo\.toml):\d"
+    r"failed to parse manifest at `/expand-work/[^`]+`\s+Caused by:(?P<why>(?:\s+.+)+)"
+    r"|error: (?P<said>.+)\n\s+--> (?:\S+/)?Cargo\.toml:\d"
 )
 _BOUND_MET = re.compile(r"(?i)cannot allocate memory|out of memory|\(signal: (?:9|25), ")
 """SIGKILL, SIGXFSZ."""
 _EXAMPLE = "examples/block_"
 """How the names of blocks begin that have none themselves."""
 _TABLES = ("dependencies", "dev-dependencies", "build-dependencies")
-_CHECK = "check --offline --workspace --all-targets --keep-going --message-format=json --quiet"
+_CHECK = "check --offline --all-targets --keep-going --message-format=json --quiet"
 _CARGO = {"CARGO_HOME": "/tmp/cargo", "CARGO_TARGET_DIR": "/tmp/target"}
 _LINKED = """\
-cd "$1" && shift
 mkdir -p "$CARGO_HOME/registry"
 for name in index cache; do [ -e "$1/$name" ] && ln -s "$1/$name" "$CARGO_HOME/registry/$name"; done
 shift
@@ -77,9 +77,10 @@ class Crate(NamedTuple):
     path: Path | None = None
     features: tuple[str, ...] = ()
 
-    def stated(self, more: Mapping[str, Any]) -> dict[str, Any]:
-        """The crate as a manifest states it; ``more`` is what a model's manifest says of it."""
+    def stated(self, said: object) -> dict[str, Any]:
+        """The crate as a manifest states it, with the features that a model's manifest ``said`` of it."""
         own = {"path": str(self.path)} if self.path else {"version": self.version}
+        more = said if isinstance(said, dict) else {}
         stated = more.get("features")
         features = sorted({*self.features, *(map(str, stated) if isinstance(stated, list) else ())})
         kept = {key: more[key] for key in ("default-features", "optional") if key in more}
@@ -111,76 +112,60 @@ def defined(block: CodeBlock) -> set[str]:
 
 
 class Package:
-    """One state of the packages of a chapter: files by path, each with the blocks that it is made of."""
+    """One state of a package of the chapter: files by their path in it, each with the blocks that it is made of."""
 
     def __init__(
         self,
         project: Project,
+        folder: str,
         parts: Mapping[str, Sequence[CodeBlock]],
         code: str,
         absent: frozenset[str] = frozenset(),
     ) -> None:
         """``parts`` are the blocks of each file, ``code`` is that of the whole chapter, ``absent`` are crates that were
         asked for and are not in cargo's cache."""
-        self._project, self._parts, self._code, self._absent = project, parts, code, absent
+        self._project, self._folder, self._parts, self._code, self._absent = project, folder, parts, code, absent
         self._errors: dict[str, list[CodeError]] = {}
         self._done: set[str] = set()
         """What cargo said: errors by file, and the roots of the targets that were compiled."""
         self.blocks = [block for blocks in self._parts.values() for block in blocks]
-        self._roots = sorted(sorted({_root(name) for name in self._parts}), key=len)
-        self._outer = [
-            root for root in self._roots if not any(root != one and root.startswith(one) for one in self._roots)
-        ]
-        """Those that are in no other: each is a workspace of its own, so that what one holds spoils no other."""
-        self.names: dict[str, str] = {}
-        """The packages' names by the folder that they are in."""
-        self._files = dict(self._laid_out())
+        stated: dict[str, Any] = {}  # what the chapter's manifest says; a block that cannot be read has its own verdict
+        for block in self._parts.get("Cargo.toml", ()):
+            read, _ = _loaded(block.code)
+            _merge(stated, {key: value for key, value in read.items() if isinstance(value, dict | list)})
+        named = {key: value for key, value in _table(stated, "package").items() if isinstance(value, str)}
+        imported = _imported(self._parts, {*project.crates, *absent})
+        package = {
+            "version": named.get("version", "0.1.0"),
+            "name": named.get("name") or imported or PurePosixPath(folder).name or "chapter",
+            "edition": named.get("edition") or project.edition or "2021",
+        }
+        self.name = package["name"].replace("-", "_")
+        """The name by which the other files import its library."""
+        self._files = dict(self._laid_out(package, stated))
 
-    def _laid_out(self) -> Iterator[tuple[str, str]]:
+    def _laid_out(self, package: Mapping[str, str], stated: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for name, blocks in self._parts.items():
-            if not name.endswith("Cargo.toml"):
+            if name != "Cargo.toml":
                 unnamed = name.startswith(_EXAMPLE)
                 code = checkers.rust_source(blocks[0].whole) if unnamed else "".join(block.code for block in blocks)
                 if unnamed and not re.search(r"\bfn\s+main\b", code):
                     code = f"{code.rstrip()}\nfn main() {{}}\n"
                 yield name, code
-        for root in self._roots:
-            modules = [PurePosixPath(n).stem for n in self._parts if re.fullmatch(rf"{re.escape(root)}src/\w+\.rs", n)]
-            if not {"lib", "main"} & set(modules):
-                yield f"{root}src/lib.rs", "".join(f"pub mod {module};\n" for module in modules)
-            yield f"{root}Cargo.toml", self._manifest(root)
-
-    def _manifest(self, root: str) -> str:
-        stated: dict[str, Any] = {}  # what the chapter's manifest says; a block that cannot be read has its own verdict
-        for block in self._parts.get(f"{root}Cargo.toml", ()):
-            read, _ = _loaded(block.code)
-            _merge(stated, {key: value for key, value in read.items() if isinstance(value, dict | list)})
-        own = _table(stated, "package")
-        package = {key: own[key] for key in ("name", "version", "edition") if isinstance(own.get(key), str)}
-        imported = _imported(self._parts, root, {*self._project.crates, *self._absent})
-        name = str(package.get("name") or imported or PurePosixPath(root).name or "chapter")
-        self.names[root] = name.replace("-", "_")
-        edition = str(package.get("edition") or self._project.edition or "2021")
-        made: dict[str, Any] = {"package": {"version": "0.1.0", **package, "name": name, "edition": edition}}
+        modules = [found[1] for name in self._parts if (found := re.fullmatch(r"src/(\w+)\.rs", name))]
+        if not {"lib", "main"} & set(modules):
+            yield "src/lib.rs", "".join(f"pub mod {module};\n" for module in modules)
+        made: dict[str, Any] = {"package": package}
         made |= {key: stated[key] for key in ("lib", "bin", "test", "bench", "example", "features") if key in stated}
-        for table in _TABLES:
-            given = _table(stated, table)
-            made[table] = {name: spec for name in given if (spec := self._dependency(name, given[name], root))}
+        crates = self._project.crates
+        for table in _TABLES:  # crates that nobody chose are left out
+            made[table] = {
+                name: crates[name].stated(said) for name, said in _table(stated, table).items() if name in crates
+            }
         named = {name for table in _TABLES for name in made[table]}
         where = "dev-dependencies" if stated else "dependencies"
-        made[where] |= {name: crate.stated({}) for name, crate in self._project.crates.items() if name not in named}
-        if root in self._outer:
-            inside = (one for one in self._roots if one != root and one.startswith(root))
-            made["workspace"] = {"members": [one.removeprefix(root).rstrip("/") for one in inside]}
-        return tomli_w.dumps(made)
-
-    def _dependency(self, name: str, said: Any, root: str) -> dict[str, Any] | None:
-        """A dependency of the chapter's manifest, None for one that nobody chose."""
-        said = said if isinstance(said, dict) else {}
-        if crate := self._project.crates.get(str(said.get("package", name))):
-            return crate.stated(said) | ({"package": said["package"]} if "package" in said else {})
-        inside = os.path.normpath(root + str(said.get("path", ".."))) + "/"
-        return {"path": said["path"]} if inside in self._roots or (inside == "./" and "" in self._roots) else None
+        made[where] |= {name: crate.stated(None) for name, crate in crates.items() if name not in named}
+        yield "Cargo.toml", tomli_w.dumps(made)
 
     @property
     def key(self) -> str:
@@ -203,30 +188,27 @@ class Package:
         files = "\n".join((*self._files, *self._files.values()))
         executes = bool(self._project.crates) or bool(re.search(r"build\.rs|proc.macro", files))
         bought = frozenset(name for name, crate in self._project.crates.items() if crate.path is None)
-        reasons: dict[str, str] = {}
-        for root in self._outer:
-            outcome = sandbox.run(
-                ["/bin/sh", "-c", _LINKED, "sh", f"./{root}", str(registry), str(cargo), *_CHECK.split()],
-                self._files,
-                readable=(*checkers.needs_of(cargo)[0], registry, *crates),
-                environment={**_CARGO, "PATH": f"{cargo.parent}:{sandbox.PROGRAMS}"},
-                seconds=SECONDS,
-                executes=executes,
-            )
-            if outcome.status == sandbox.NOT_RUN:
-                return [unchecked("rust: nothing here can contain cargo")] * len(self.blocks)
-            if outcome.status and bought and "offline" in outcome.output:
-                lost = frozenset(name for name in bought if f"`{name}" in outcome.output) or bought
-                kept = {name: one for name, one in self._project.crates.items() if name not in lost}
-                project = replace(self._project, crates=kept)
-                return Package(project, self._parts, self._code, self._absent | lost).judge()
-            self._read(outcome.output, root)
-            reasons[root] = self._failure(outcome, root)
-        whys = {name: next(why for root, why in reasons.items() if name.startswith(root)) for name in self._parts}
-        return [self._verdict(name, block, whys[name]) for name, blocks in self._parts.items() for block in blocks]
+        outcome = sandbox.run(
+            ["/bin/sh", "-c", _LINKED, "sh", str(registry), str(cargo), *_CHECK.split()],
+            self._files,
+            readable=(*checkers.needs_of(cargo)[0], registry, *crates),
+            environment={**_CARGO, "PATH": f"{cargo.parent}:{sandbox.PROGRAMS}"},
+            seconds=SECONDS,
+            executes=executes,
+        )
+        if outcome.status == sandbox.NOT_RUN:
+            return [unchecked("rust: nothing here can contain cargo")] * len(self.blocks)
+        if outcome.status and bought and "offline" in outcome.output:
+            lost = frozenset(name for name in bought if f"`{name}" in outcome.output) or bought
+            kept = {name: one for name, one in self._project.crates.items() if name not in lost}
+            project = replace(self._project, crates=kept)
+            return Package(project, self._folder, self._parts, self._code, self._absent | lost).judge()
+        self._read(outcome.output)
+        why = self._failure(outcome)
+        return [self._verdict(name, block, why) for name, blocks in self._parts.items() for block in blocks]
 
-    def _read(self, output: str, root: str) -> None:
-        """Take in cargo's messages on a workspace."""
+    def _read(self, output: str) -> None:
+        """Take in cargo's messages."""
         for row in output.splitlines():
             try:
                 said = json.loads(row) if row.startswith("{") else {}
@@ -242,15 +224,15 @@ class Package:
                 if span["is_primary"]:
                     code = f"[{message['code']['code']}]: " if message.get("code") else ""
                     label = f": {note}" if (note := span["label"] or panic) else ""
-                    file = os.path.normpath(PurePosixPath(root, span["file_name"])).removeprefix("/expand-work/")
+                    file = os.path.normpath(span["file_name"]).removeprefix("/expand-work/")
                     error = CodeError(span["line_start"] - 1, f"{code}{message['message']}{label}")
                     self._errors.setdefault(file, []).append(error)
 
-    def _failure(self, outcome: sandbox.Outcome, root: str) -> str:
-        """Why cargo ended without an error of a file, "" where it has one or all is well; errors of manifests and of
+    def _failure(self, outcome: sandbox.Outcome) -> str:
+        """Why cargo ended without an error of a file, "" where it has one or all is well; errors of the manifest and of
         what is executed are taken in."""
-        own = (name for name in self._parts if name.startswith(root) and name.endswith(".rs"))
-        script = next((n for n in own if n.endswith("build.rs") or "proc_macro" in self._files[n]), "")
+        own = (name for name in self._parts if name.endswith(".rs"))
+        script = next((name for name in own if name == "build.rs" or "proc_macro" in self._files[name]), "")
         said = next((row for row in outcome.output.splitlines() if row.startswith(("error", "Caused by"))), "")
         # Which process meets the bound first is chance: cargo, which keeps what is printed, or the script.
         met = not 0 <= outcome.status < 128 or _BOUND_MET.search(outcome.output)
@@ -260,20 +242,20 @@ class Package:
             said = f"the build script failed: {panic[1].strip()}" if panic else said
             self._errors.setdefault(script, []).append(CodeError(0, outcome.stopped or killed or said))
         elif manifest := _MANIFEST.search(outcome.output):
-            path, reason = manifest["path"] or root + manifest["file"], manifest["why"] or manifest["said"]
-            self._errors.setdefault(os.path.normpath(path), []).append(CodeError(0, " ".join(reason.split())))
-        elif outcome.status and not any(file.startswith(root) for file in self._errors):
+            reason = " ".join((manifest["why"] or manifest["said"]).split())
+            self._errors.setdefault("Cargo.toml", []).append(CodeError(0, reason))
+        elif outcome.status and not self._errors:
             return said or f"cargo ended with {outcome.status}"
         return ""
 
     def _verdict(self, name: str, block: CodeBlock, why: str) -> Verdict:
-        if name.endswith("Cargo.toml"):
+        if name == "Cargo.toml":
             return self._of_manifest(block, self._errors.get(name, ()))
         first = sum(one.code.count("\n") for one in self._parts[name][: self._parts[name].index(block)])
         first += block.lines_above if name.startswith(_EXAMPLE) else 0
         rows = range(first, first + block.code.count("\n") + 1)
         own = [error._replace(line=error.line - first) for error in self._errors.get(name, ()) if error.line in rows]
-        known = {*self._project.crates, *self.names.values()}
+        known = {*self._project.crates, self.name}
         gone = "|".join(re.escape(name.replace("-", "_")) for name in self._absent)
         if gone and any(re.search(rf"`(?:{gone})`", error.message) for error in own):
             return unchecked(f"rust: cargo's cache lacks {', '.join(sorted(self._absent))}, or what they need")
@@ -289,17 +271,16 @@ class Package:
 
     def _not_reached(self, name: str) -> str:
         """Why no compiler has read a file to its end, "" where one has."""
-        root, path = _root(name), PurePosixPath(name)
-        targets = [name]
-        if not _TARGET.fullmatch(name.removeprefix(root)):
+        path, targets = PurePosixPath(name), {name}
+        if not _TARGET.fullmatch(name):
             module = path.parent.name if path.stem == "mod" else path.stem
             if not any(re.search(rf"\bmod\s+{re.escape(module)}\s*;", text) for text in self._files.values()):
                 return f"no file of its package declares the module {module}"
-            targets = [f"{root}src/lib.rs", f"{root}src/main.rs"]
-        if not self._errors or self._done & {*targets}:
+            targets = {"src/lib.rs", "src/main.rs"}
+        if not self._errors or self._done & targets:
             return ""
-        first = max(self._errors, key=lambda file: file.startswith(root))
-        return f"{first} of its package does not compile" if first else self._errors[first][0].message
+        first = next(iter(self._errors))
+        return f"{self._folder}{first} of its package does not compile" if first else self._errors[first][0].message
 
     def _unused(self, block: CodeBlock) -> list[str]:
         if not block.name.endswith("Cargo.toml") or not self._code.strip():
@@ -321,29 +302,30 @@ def states(project: Project, blocks: Iterable[CodeBlock], code: str = "") -> lis
     """The states of a chapter's packages, with the identities of the blocks that are judged in each: the first that
     they are part of. ``blocks`` are files, and examples without a name; ``code`` is all of the chapter's."""
     found: list[tuple[Package, set[int]]] = []
-    parts: dict[str, list[CodeBlock]] = {}
-    new: set[int] = set()
+    by_folder: dict[str, list[CodeBlock]] = {}
     for block in blocks:
-        name = block.name if belongs(block) else f"{_EXAMPLE}{len(new)}.rs"
-        before = parts.get(name, [])
-        if {item for one in before for item in _ITEM.findall(one.code)} & {*_ITEM.findall(block.code)}:
-            found.append((Package(project, parts, code), new))
-            parts, new, before = {n: own for n, own in parts.items() if not n.startswith(_EXAMPLE)}, set(), []
-        parts = {**parts, name: [*before, block]}
-        new.add(id(block))
-    return [*found, (Package(project, parts, code), new)] if new else found
+        file = _FILE.fullmatch(block.name)
+        by_folder.setdefault(file["folder"] if file else "", []).append(block)
+    for folder, own in by_folder.items():
+        parts: dict[str, list[CodeBlock]] = {}
+        new: set[int] = set()
+        for block in own:
+            name = block.name.removeprefix(folder) if belongs(block) else f"{_EXAMPLE}{len(new)}.rs"
+            before = parts.get(name, [])
+            if {item for one in before for item in _ITEM.findall(one.code)} & {*_ITEM.findall(block.code)}:
+                found.append((Package(project, folder, parts, code), new))
+                parts, new, before = {n: own for n, own in parts.items() if not n.startswith(_EXAMPLE)}, set(), []
+            parts = {**parts, name: [*before, block]}
+            new.add(id(block))
+        found.append((Package(project, folder, parts, code), new))
+    return found
 
 
-def _root(name: str) -> str:
-    found = _FILE.fullmatch(name)
-    return found["root"] if found else ""
-
-
-def _imported(names: Mapping[str, Sequence[CodeBlock]], root: str, crates: set[str]) -> str:
+def _imported(files: Mapping[str, Sequence[CodeBlock]], crates: set[str]) -> str:
     """The name by which the other files of a package import its library, "" if none does."""
     known = {"std", "core", "alloc", "crate", "self", "super", *(name.replace("-", "_") for name in crates)}
-    for name, blocks in names.items():
-        if name.startswith(root) and not name.startswith((f"{root}src/lib", f"{root}build", _EXAMPLE)):
+    for name, blocks in files.items():
+        if not name.startswith(("src/lib", "build", _EXAMPLE)):
             for used in re.findall(r"(?m)^\s*use\s+(?:::)?(\w+)::", "\n".join(block.code for block in blocks)):
                 if used not in known:
                     return str(used)
@@ -502,7 +484,7 @@ class CodeCheck:
         with ThreadPoolExecutor(os.cpu_count() or 1) as workers:
             of_block = dict(zip(map(id, alone), workers.map(judge_alone, alone), strict=True))
         project = replace(self.project, edition=edition)
-        names = {name for package, _ in states(project, files) for name in package.names.values()}
+        names = {package.name for package, _ in states(project, files)}
         crates = {*names, *(name.replace("-", "_") for name in project.crates)}
         members = [b for b in found if belongs(b) or checkers.missing_crate(of_block[id(b)]) in crates]
         code = "\n".join(block.code for block in found if block.language == "rust")
