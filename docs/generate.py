@@ -119,7 +119,7 @@ def settings() -> str:
         parts.append(f"## {title}\n\n| key | required | meaning |\n| --- | --- | --- |\n{rows}\n")
     rows = "\n".join(
         f"| `{one.name}` | {one.title} | {f'`{one.base_url}`' if one.base_url else 'stated'} | "
-        f"{', '.join(f'`{host}`' for host in one.hosts) or f'port {one.port}'} | "
+        f"{', '.join(f'`{host}`' for host in one.hosts) or 'its port'} | "
         f"`{one.key_variable}`{'' if one.needs_key else ', if any'} |"
         for one in providers().values()
         if one != COMPATIBLE

@@ -14,7 +14,7 @@ from scripted_server import ScriptedServer
 from expand.client.retry_policy import RULES
 from expand.drafting.model_setup import model_setup_for, profile_of
 from expand.errors import InputError
-from expand.llm.endpoint import Endpoint, host_of, port_of
+from expand.llm.endpoint import Endpoint, host_of, is_loopback, port_of
 from expand.llm.failures import refused
 from expand.llm.openai_client import OpenAIAuthor
 from expand.llm.profile import COMPATIBLE, profile_for, providers, recognised
@@ -40,27 +40,25 @@ def read(
 
 
 @pytest.mark.parametrize(
-    ("url", "name", "sign"),
+    ("url", "name"),
     [
-        ("https://api.openai.com/v1", "openai", "host api.openai.com"),
-        ("https://books.openai.azure.com/openai/v1/", "azure", "host books.openai.azure.com"),
-        ("https://b.services.ai.azure.com/openai/v1", "azure", "host b.services.ai.azure.com"),
-        ("https://openrouter.ai/api/v1", "openrouter", "host openrouter.ai"),
-        ("http://127.0.0.1:11434/v1", "ollama", "port 11434"),
-        ("http://box.local:11434/v1", "ollama", "port 11434"),
-        ("http://localhost:1234/v1", "lmstudio", "port 1234"),
-        ("http://127.0.0.1:8000/v1", "vllm", "port 8000"),
-        ("http://[::1]:8080/v1", "llamacpp", "port 8080"),
-        ("http://127.0.0.1:4000", "litellm", "port 4000"),
-        ("http://127.0.0.1:5001/v1", "compatible", ""),
-        ("https://openrouter.ai.example.com/v1", "compatible", ""),
-        ("https://example.com:8080/v1", "compatible", ""),
+        ("https://api.openai.com/v1", "openai"),
+        ("https://books.openai.azure.com/openai/v1/", "azure"),
+        ("https://b.services.ai.azure.com/openai/v1", "azure"),
+        ("https://openrouter.ai/api/v1", "openrouter"),
+        ("http://127.0.0.1:11434/v1", "ollama"),
+        ("http://box.local:11434/v1", "ollama"),
+        ("http://localhost:1234/v1", "lmstudio"),
+        ("http://127.0.0.1:8000/v1", "vllm"),
+        ("http://[::1]:8080/v1", "llamacpp"),
+        ("http://127.0.0.1:4000", "litellm"),
+        ("http://127.0.0.1:5001/v1", "compatible"),
+        ("https://openrouter.ai.example.com/v1", "compatible"),
+        ("https://example.com:8080/v1", "compatible"),
     ],
 )
-def test_what_a_base_url_is_recognised_as(url: str, name: str, sign: str) -> None:
-    found = recognised(url, providers())
-    assert (found.name, found.recognised_by) == (name, sign)
-    assert found.guessed == sign.startswith("port")
+def test_what_a_base_url_is_recognised_as(url: str, name: str) -> None:
+    assert recognised(url, providers()).name == name
 
 
 def test_an_address_that_is_none_has_no_host_and_no_port() -> None:
@@ -78,7 +76,7 @@ def test_a_status_that_nobody_knows_is_told_by_its_number() -> None:
 def test_the_ready_ones() -> None:
     known = providers()
     assert tuple(known) == ("compatible", *READY)
-    assert not any(p.needs_key for p in known.values() if p.port)
+    assert not any(p.needs_key for p in known.values() if is_loopback(p.base_url))
     for provider in known.values():
         assert profile_for("some-model", served=provider.profile).output_cap(10) > 0
 
@@ -87,7 +85,6 @@ def test_a_named_provider_is_where_it_says(tmp_path: Path) -> None:
     settings = read(tmp_path, '[author]\nprovider = "ollama"\nmodel = "llama3.2"\n')
     assert settings.provider.name == "ollama"
     assert settings.base_url == "http://127.0.0.1:11434/v1"
-    assert (settings.provider.recognised_by, settings.provider.guessed) == ("", False)
     assert not settings.embedded
     require_author(settings, path=tmp_path)
     elsewhere = read(tmp_path, '[author]\nprovider = "vllm"\nbase_url = "http://gpu.example:80/v1"\n')
@@ -341,19 +338,6 @@ def test_a_prompt_that_would_not_fit_is_refused_with_the_arithmetic(
     assert numbers is not None, refused.err
     prompt, output = (int(number.replace(",", "")) for number in numbers.groups())
     assert prompt + output > 700
-
-
-def test_a_provider_that_is_only_guessed_is_named_on_stderr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EXPAND_TRUST", "1")
-    place = workspaces.small(tmp_path / "w")
-    with ScriptedServer() as server:
-        guess = f"[providers.house]\ntitle = 'House'\nport = {server.port}\n"
-        text = f"[author]\nmodel = 'scripted'\nbase_url = '{server.base_url}'\n"
-        (place / "expand.toml").write_text(text + guess, encoding="utf-8")
-        ran = workspaces.expand(place, "chapter", "07", "--section", "3", "--json")
-    assert ran.code in (0, 5)
-    assert f"{server.base_url} is taken for House by its port {server.port}" in ran.err
-    assert ran.json["answers"] > 0
 
 
 @pytest.mark.parametrize(

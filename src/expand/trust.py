@@ -23,7 +23,7 @@ from expand.schema.input_file import InputFile
 VARIABLE = "EXPAND_TRUST"
 """Trusts every workspace that the process opens, for CI and for containers."""
 
-ROUTING_KEYS = frozenset({"base_url", "headers", "hosts", "key_header", "key_variable", "port", "provider"})
+ROUTING_KEYS = frozenset({"base_url", "headers", "hosts", "key_header", "key_variable", "provider"})
 """Keys of ``[author]``, of a provider or of a model that decide where a request goes and what it carries."""
 _HARMLESS_PROVIDERS = frozenset({"openai", "embedded", "compatible"})
 """Where requests go if no file says anything, or nowhere."""

@@ -58,11 +58,6 @@ def note_author(settings: Settings, *others: ModelRole) -> None:
         )
     else:
         note(f"model {settings.recipient}")
-        if settings.provider.guessed:
-            note(
-                f"{settings.base_url} is taken for {settings.provider.title} by its "
-                f"{settings.provider.recognised_by}; if it is another, name it as provider in expand.toml"
-            )
     for one in settings.of_sections(*others)[1:]:
         if not one.embedded:
             note(f"also model {one.recipient}")

@@ -212,13 +212,7 @@ def _check_provider(settings: Settings) -> Checks:
     provider = settings.provider
     if settings.embedded or provider == COMPATIBLE:
         return
-    if provider.guessed:
-        message = f"{settings.base_url} is taken for {provider.title} by its {provider.recognised_by}"
-        remedy = f'if it is another, name it in expand.toml: [author] provider = "{COMPATIBLE.name}"'
-        yield note("provider", message, remedy)
-    else:
-        found = f", by its {provider.recognised_by}" if provider.recognised_by else ""
-        yield ok("provider", f"{provider.title}{found}")
+    yield ok("provider", provider.title)
     if provider.advice:
         yield note("provider", f"{provider.title} is set up outside of expand", provider.advice)
 

@@ -6,8 +6,8 @@ server is laid over the ready profile, and the settings' ``[models."name-or-patt
 specific one last. Prices are US dollars per million tokens there, and whole pico-dollars a token (10**-12 USD) here.
 
 Ready providers stand in ``data/providers.toml``; the settings' ``[providers.NAME]`` tables are laid over them, or are
-new ones. A provider that is not named is recognised by its base URL: by a host that is its own, or by a port of this
-machine, which is a guess, and is said to be one.
+new ones. A provider that is not named is recognised by its base URL: by a host that is its own, or by the port of a
+server that people run themselves.
 """
 
 from __future__ import annotations
@@ -348,14 +348,12 @@ class Provider:
 
     ``key_variable`` holds its key; ``key_header`` carries the key as it is, and ``Authorization`` as a bearer token.
     ``exact_tokens`` says whether tiktoken's count of a model that it knows is the provider's own. ``profile`` is laid
-    over the ready profile of every model that is served there. ``advice`` is what its users should know.
-    ``recognised_by`` is the host or port that it was found by, "" where it was named or is not known."""
+    over the ready profile of every model that is served there. ``advice`` is what its users should know."""
 
     name: str
     title: str
     base_url: str | None = None
     hosts: tuple[str, ...] = ()
-    port: int | None = None
     key_variable: str = OPENAI_KEY
     key_header: str = "Authorization"
     needs_key: bool = True
@@ -363,12 +361,6 @@ class Provider:
     headers: Mapping[str, str] = field(default_factory=dict)
     profile: Mapping[str, object] = field(default_factory=dict)
     advice: str = ""
-    recognised_by: str = ""
-
-    @property
-    def guessed(self) -> bool:
-        """Whether another server may as well be there."""
-        return self.recognised_by.startswith("port")
 
 
 COMPATIBLE = Provider(name="compatible", title="an OpenAI-compatible API")
@@ -409,18 +401,14 @@ def provider_named(name: str, known: Mapping[str, Provider], *, place: Place | N
     return known[name]
 
 
-def recognised(base_url: str, known: Mapping[str, Provider]) -> Provider:
+def recognised(base_url: str, known: dict[str, Provider]) -> Provider:
     """The provider behind a base URL; ``COMPATIBLE`` where nothing says which it is."""
     host, port = host_of(base_url), port_of(base_url)
-    own_first = tuple(known.values())[::-1]  # the settings' come last in ``known``
-    for provider in own_first:
+    for provider in reversed(known.values()):  # the settings' come last
         stated = provider.base_url
-        if stated and (host_of(stated), port_of(stated)) == (host, port):
-            by_port = provider.port is not None and is_loopback(base_url)
-            return replace(provider, recognised_by=f"port {port}" if by_port else f"host {host}")
-        if any(fnmatchcase(host, pattern.lower()) for pattern in provider.hosts):
-            return replace(provider, recognised_by=f"host {host}")
-    for provider in own_first:
-        if provider.port is not None and provider.port == port and base_url.startswith("http:"):
-            return replace(provider, recognised_by=f"port {port}")
+        same_host = host_of(stated) == host or (is_loopback(stated) and base_url.startswith("http:"))
+        if (stated and same_host and port_of(stated) == port) or any(
+            fnmatchcase(host, p.lower()) for p in provider.hosts
+        ):
+            return provider
     return COMPATIBLE
