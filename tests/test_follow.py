@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+from scripted_server import ScriptedServer
 from workspaces import OUTLINE, draft_of, expand, small
 
 from expand.document.draft import document_text
 from expand.document.layout import RENAMED_TITLE, Wanted, renamed, retitled_headings
 from expand.document.page import Page
 from expand.markdown import matching
-from expand.testing.server import ScriptedServer
 
 STARTS = ("  - title: {en: Signal", "  - title: {en: Named", "  - title: {en: Checklist")
 HEAD, SIGNALS, PIPES, CHECKLIST = (

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from scripted_server import ScriptedServer
 from site_pages import SitePage
 from test_keep import workspace
 from workspaces import ROOT, expand
 
 from expand.checks import check_chapter
 from expand.checks.finding import KINDS
-from expand.testing.server import ScriptedServer
 
 TEXT = (
     "# T\n\n[t](t-gone.md)\n\n## One\n\n{comment}See [a](gone.md).\n\nSee [b](gone.md) too.\n\n## Two\n\n[c](#gone)\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from scripted_server import ScriptedServer
 from site_pages import PAGES, SitePage
 from workspaces import expand
 
@@ -13,7 +14,6 @@ from expand.document.draft import document_text, read
 from expand.document.layout import Named, Wanted, arrange, assembled, fill, is_placeholder
 from expand.document.page import Page, first_fault, footer_line
 from expand.markdown.blocks import blocks
-from expand.testing.server import ScriptedServer
 
 BOOK = "title: Pages\nlanguage: en\nlayout: keep\nallowance: {tokens: 200000}\n"
 FORMS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
 from expand.document.draft import read
@@ -21,7 +22,6 @@ from expand.document.layout import (
 )
 from expand.document.page import Page
 from expand.markdown import blocks, matching
-from expand.testing.server import ScriptedServer
 
 
 def filled(text: str, *sections: Named) -> str:

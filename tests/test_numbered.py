@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from scripted_server import ScriptedServer
 from workspaces import expand
-
-from expand.testing.server import ScriptedServer
 
 BOOK = "title: Pages\nlanguage: en\nlayout: numbered\nallowance: {tokens: 200000}\n"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from scripted_server import ScriptedServer
 from workspaces import expand, small
 
 from expand.checks import check_chapter
 from expand.checks.links import Contents
-from expand.testing.server import ScriptedServer
 
 TITLES = {1: ("Starting workers", "The Worker type"), 2: ("Profiling tools",)}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_server import ScriptedServer
+from scripted_server import Received, ScriptedServer
 from workspaces import Ran, expand, rows, small, start
 
 from expand.document.draft import document_text
@@ -22,7 +22,6 @@ from expand.ledger import verify
 from expand.llm.types import AttemptFailedError, Failure
 from expand.markdown import blocks
 from expand.testing import ScriptedAuthor, SentRequest
-from expand.testing.server import Received
 from expand.workspace import Workspace
 
 ENGLISH = re.findall(

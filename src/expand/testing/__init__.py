@@ -1,14 +1,13 @@
-"""Tests your own outlines, prompts and house rules without network or key: a scripted author, a scripted server, and
-fixtures for pytest (see ``plugin``). Nothing but the fixtures needs pytest.
+"""Tests your own outlines, prompts and house rules without network or key: a scripted author, and fixtures for pytest
+(see ``plugin``). Nothing but the fixtures needs pytest.
 """
 
 from importlib import import_module
 
 _NAMES = {
-    "plugin": "ExpandDraft ExpandRun",
-    "runs": "CommandRun DraftTrial copy_workspace drafted run_command",
+    "plugin": "ExpandDraft",
+    "runs": "DraftTrial copy_workspace drafted",
     "scripted_author": "Behaviour ScriptedAuthor SentRequest",
-    "server": "Received Reply ScriptedServer",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 

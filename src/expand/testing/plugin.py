@@ -7,7 +7,7 @@ It is loaded by every pytest that finds the package installed, so importing it i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -17,16 +17,13 @@ import pytest
 from expand import testing
 
 if TYPE_CHECKING:
-    from expand.testing.runs import CommandRun, DraftTrial
+    from expand.testing.runs import DraftTrial
     from expand.testing.scripted_author import ScriptedAuthor
-    from expand.testing.server import ScriptedServer
     from expand.workspace import Workspace
 
 
 ExpandDraft: TypeAlias = Callable[..., "DraftTrial"]
 """Drafts a chapter of the copied workspace: ``expand_draft("03", sections=[1])``, options as of ``expand_chapter``."""
-ExpandRun: TypeAlias = Callable[..., "CommandRun"]
-"""Runs a command line in the copied workspace: ``expand_run("chapter", "03", "--json")``."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,22 +58,6 @@ def scripted_author() -> ScriptedAuthor:
 
 
 @pytest.fixture
-def scripted_server() -> Iterator[ScriptedServer]:
-    """A provider on 127.0.0.1 that writes to order, for whatever speaks HTTP."""
-    with testing.ScriptedServer(retry_after="0") as server:
-        yield server
-
-
-@pytest.fixture
 def expand_draft(expand_workspace: Workspace, scripted_author: ScriptedAuthor) -> ExpandDraft:
     """Drafts chapters of the copied workspace with the scripted author, or with ``author=…``."""
     return partial(testing.drafted, expand_workspace, scripted_author)
-
-
-@pytest.fixture
-def expand_run(
-    expand_workspace: Workspace, scripted_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
-) -> ExpandRun:
-    """Runs command lines in the copied workspace; the scripted server is their provider."""
-    monkeypatch.setenv("OPENAI_BASE_URL", scripted_server.base_url)
-    return partial(testing.run_command, expand_workspace, scripted_server)

@@ -1,23 +1,18 @@
-"""A copy of a workspace, and what runs in it: a chapter drafted on trial, with assertions, and command lines."""
+"""A copy of a workspace, and a chapter drafted in it on trial, with assertions."""
 
 import asyncio
-import io
-import json
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from expand.api import expand_chapter
-from expand.cli import main
 from expand.document.draft import read
 from expand.drafting.events import Event
 from expand.drafting.results import ChapterResult, RunResult
 from expand.testing.scripted_author import ScriptedAuthor, SentRequest
-from expand.testing.server import Received, ScriptedServer
 from expand.workspace import Workspace, read_text
 
 LEFT_OUT = (".*", "drafts", "node_modules", "target", "build", "dist", "site", "venv", "__pycache__")
@@ -112,31 +107,3 @@ def drafted(
         result = thread.submit(lambda: asyncio.run(expand_chapter(workspace, chapter, **given))).result()
     text = read_text(workspace.inside(result.chapter.draft))
     return DraftTrial(workspace, result, text, tuple(scripted.requests[before:]), tuple(events))
-
-
-@dataclass(frozen=True, slots=True)
-class CommandRun:
-    """A command line that has run: exit code, stdout, stderr, and what the server got from it."""
-
-    code: int
-    out: str
-    err: str
-    requests: tuple[Received, ...] = ()
-
-    @property
-    def json(self) -> Any:
-        """The one object on stdout; fails when there is anything else."""
-        return json.loads(self.out)
-
-
-def run_command(workspace: Workspace, server: ScriptedServer, *arguments: str) -> CommandRun:
-    """Run ``expand`` with these arguments in the workspace. Not from within a running loop."""
-    before = len(server.requests)
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        try:
-            main(["--workspace", str(workspace.root), *arguments])
-        except SystemExit as ended:
-            code = ended.code
-    code = code if isinstance(code, int) else 1
-    return CommandRun(code, out.getvalue(), err.getvalue(), tuple(server.requests[before:]))

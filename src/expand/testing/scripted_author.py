@@ -22,7 +22,7 @@ Behaviour = Literal[
     "rate_limited", "unauthorized", "insufficient_quota", "bad_request", "server_error", "timeout", "drop",
     "broken_stream",
 ]  # fmt: skip
-"""What each does is in docs/testing.md. ``broken_stream`` is ``normal`` where no stream was asked for."""
+"""What each does is in docs/testing.md."""
 
 
 class Fault(NamedTuple):
