@@ -106,22 +106,11 @@ def test_a_base_url_above_the_file_takes_the_provider_along(tmp_path: Path) -> N
         assert (settings.api_key, settings.key_variable) == ("sk-oa", "OPENAI_API_KEY")
 
 
-def test_a_provider_in_the_environment_comes_before_the_file(tmp_path: Path) -> None:
-    text = '[author]\nprovider = "openrouter"\nbase_url = "https://mirror.example/v1"\n'
-    settings = read(tmp_path, text, EXPAND_PROVIDER="ollama")
-    assert settings.provider.name == "ollama"
-    assert settings.base_url == "http://127.0.0.1:11434/v1"
-    assert read(tmp_path, text, EXPAND_PROVIDER="embedded").embedded
-    with pytest.raises(InputError, match=r"there is no provider 'olama'; did you mean"):
-        read(tmp_path, text, EXPAND_PROVIDER="olama")
-    with_url = read(tmp_path, text, EXPAND_PROVIDER="ollama", base_url="http://127.0.0.1:9/v1")
-    assert (with_url.provider, with_url.base_url) == (COMPATIBLE, "http://127.0.0.1:9/v1")
-
-
 def test_the_embedded_model_as_a_provider(tmp_path: Path) -> None:
     text = '[author]\nprovider = "embedded"\n'
     assert read(tmp_path, text, OPENAI_API_KEY="k").embedded
     assert not read(tmp_path, text, base_url="http://127.0.0.1:9/v1").embedded
+    assert not read(tmp_path, text, OPENAI_BASE_URL="http://127.0.0.1:9/v1").embedded
     assert not read(tmp_path, text, model="gpt-4.1", OPENAI_API_KEY="k").embedded
 
 

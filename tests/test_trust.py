@@ -306,9 +306,7 @@ OPENAI_ALONE = {"OPENAI_API_KEY": KEYS["OPENAI_API_KEY"]}
         (NAMED.format("openrouter"), OPENAI_ALONE, None, None, False),
         (NAMED.format("ollama"), KEYS, None, "OLLAMA_API_KEY", False),
         (NAMED.format("llamacpp"), KEYS, None, None, False),
-        ("", {**KEYS, "EXPAND_PROVIDER": "openrouter"}, None, "OPENROUTER_API_KEY", False),
-        ("", {**OPENAI_ALONE, "EXPAND_PROVIDER": "openrouter"}, None, None, False),
-        ("", {**OPENAI_ALONE, "EXPAND_PROVIDER": "ollama"}, "http://127.0.0.1:9/v1", "OPENAI_API_KEY", True),
+        (NAMED.format("ollama"), OPENAI_ALONE, "http://127.0.0.1:9/v1", "OPENAI_API_KEY", True),
         # a provider of one's own
         (NAMED.format("own") + OWN_KEY, OWN_ENVIRONMENT, None, "OWN_KEY", False),
         (NAMED.format("own") + OWN_KEY, KEYS, None, None, False),
@@ -400,14 +398,8 @@ def test_trust_is_needed_only_where_the_file_makes_a_difference(
         require_author(settings, path=tmp_path)
 
 
-def test_a_provider_that_only_the_file_knows_needs_trust(tmp_path: Path) -> None:
-    environment = {**OWN_ENVIRONMENT, "EXPAND_PROVIDER": "own"}
-    assert read(tmp_path, OWN_KEY, environment).untrusted is not None
-    assert read(tmp_path, OWN_KEY, environment, trusted=True).api_key == OWN_ENVIRONMENT["OWN_KEY"]
-
-
 def test_a_key_of_the_caller_goes_where_the_run_goes(tmp_path: Path) -> None:
-    settings = read(tmp_path, "", {**KEYS, "EXPAND_PROVIDER": "openrouter"}, api_key="sk-given")
+    settings = read(tmp_path, NAMED.format("openrouter"), KEYS, api_key="sk-given", trusted=True)
     assert (settings.api_key, settings.key_variable) == ("sk-given", "api_key")
     assert read(tmp_path, NAMED.format("openrouter"), {}, api_key="sk-given").api_key is None
 

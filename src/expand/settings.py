@@ -33,6 +33,7 @@ from expand.llm.profile import (
     providers,
     recognised,
 )
+from expand.paths import require_inside
 from expand.redaction import note_keys, visible
 from expand.schema.input_file import InputFile, read_toml
 from expand.schema.validators import Validator
@@ -173,11 +174,8 @@ def read_settings(
     # The file's destinations do not count. Of a model for which they make no difference, nobody needs to be asked.
     own = copy(file)
     own.data = without_routing(file.data)
-    try:
-        bare = _Stated(path, own, environment, given).settings()
-        routes = {one.model: one.route for one in (bare, *bare.others.values())}
-    except InputError:  # a provider whose name or address only the file knows
-        routes = {}
+    bare = _Stated(path, own, environment, given).settings()
+    routes = {one.model: one.route for one in (bare, *bare.others.values())}
 
     def checked(one: Settings) -> Settings:
         same = one.embedded or routes.get(one.model) == one.route
@@ -230,11 +228,11 @@ class _Stated:
         self._author: Mapping[str, Any] = file.data.get("author", {})
         self._models: Mapping[str, Mapping[str, object]] = file.data.get("models", {})
         self._known = providers(file.data.get("providers", {}))
-        self.provider_name: str | None = environment.get("EXPAND_PROVIDER") or self._author.get("provider")
+        self.provider_name: str | None = self._author.get("provider")
         self._model_given = overrides.model or environment.get("EXPAND_MODEL")
         self._url_given = overrides.base_url or environment.get("OPENAI_BASE_URL")
         # Whether the embedded model was chosen as a provider.
-        self._embedded = self.provider_name == EMBEDDED and not overrides.base_url
+        self._embedded = self.provider_name == EMBEDDED and not self._url_given
 
     def settings(self) -> Settings:
         """The settings of the model that drafts, and of all others that the file names."""
@@ -331,10 +329,9 @@ class _Stated:
         yield from ((("fallback", number), model) for number, model in enumerate(fallback))
 
     def _own_provider(self, model: str | None, *, draft: bool) -> Provider | None:
-        """The provider that the model's own table names. For the model that drafts, an address or a provider that
-        command line or environment name comes before it."""
-        above = self._url_given or self._environment.get("EXPAND_PROVIDER")
-        stated = None if model is None or (draft and above) else own_provider(model, self._models)
+        """The provider that the model's own table names. For the model that drafts, an address that command line or
+        environment name comes before it."""
+        stated = None if model is None or (draft and self._url_given) else own_provider(model, self._models)
         if stated is None:
             return None
         pattern, name = stated
@@ -357,26 +354,17 @@ class _Stated:
             return None
         if own_provider(model, self._models):
             return None
-        root = self._path.parent.absolute()
         if draft and model == self._model_given:
-            given = Path(model).expanduser()
-            path = next((path for path in (given.absolute(), root / given) if path.exists()), given)
-        else:
-            # A workspace may come from a stranger, and what it names is read: so no path out of it.
-            path = root / Path(model).expanduser()
-            if not path.resolve().is_relative_to(root.resolve()):
-                keys = (("author", "model"), ("roles", "draft"), *(key for key, _ in self._other_models()))
-                raise InputError(
-                    f"the model file {model} is outside of the workspace",
-                    remedy="move it into the workspace, or name it with --model or EXPAND_MODEL",
-                    place=next((self._place(*key) for key in keys if self._at(key) == model), None),
-                )
+            path = Path(model).expanduser().absolute()
+        else:  # A workspace may come from a stranger, and what it names is read: so no path out of it.
+            root = self._path.parent.absolute()
+            path = require_inside(root / Path(model).expanduser(), root)
         if not path.exists() and self._provider() is not None and not self._embedded:
             return None
         return gguf.read_model_file(path)
 
     def _base_url(self) -> str | None:
-        """The base URL; a provider that is named above it takes the provider's own instead."""
+        """The base URL that is stated."""
         if url := self._url_given:
             form = SETTINGS.schema["properties"]["author"]["properties"]["base_url"]
             if "@" in url and (_url_mistake(url) or not re.search(form["pattern"], url.strip())):  # perhaps a password
@@ -385,14 +373,12 @@ class _Stated:
             if not re.search(form["pattern"], url.strip()):
                 raise InputError(f"the base URL is {url!r}", remedy=form["patternErrorMessage"])
             return url.strip()
-        named = self._environment.get("EXPAND_PROVIDER")
-        return None if named and self.provider_named(named).base_url else self._author.get("base_url")
+        return self._author.get("base_url")
 
     def _provider(self) -> Provider | None:
         """The provider that is named or recognised by the base URL, None where there is neither."""
-        above = self._overrides.base_url if self._environment.get("EXPAND_PROVIDER") else self._url_given
-        if above:
-            return recognised(above, self._known)
+        if self._url_given:
+            return recognised(self._url_given, self._known)
         if self.provider_name and self.provider_name != EMBEDDED:
             return self.provider_named(self.provider_name)
         url = self._base_url()
@@ -400,8 +386,7 @@ class _Stated:
 
     def provider_named(self, name: str) -> Provider:
         """The provider of that name; what serves the embedded model has no address of its own."""
-        place = None if self._environment.get("EXPAND_PROVIDER") else self._place("author", "provider")
-        return provider_named(name, {**self._known, EMBEDDED: COMPATIBLE}, place=place)
+        return provider_named(name, {**self._known, EMBEDDED: COMPATIBLE}, place=self._place("author", "provider"))
 
     def _key(self, provider: Provider, *, for_openai: bool, callers: bool) -> tuple[str, str | None]:
         """The variable that the key is from, or would be looked for first, and the key without space around it.
