@@ -15,7 +15,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from expand.errors import InputError, Place
@@ -245,7 +245,7 @@ class _Stated:
             # What the ledger and the requests tell models apart by is the name.
             if known.model_file != one.model_file:
                 raise InputError(
-                    f"two models are called {one.model}", remedy="rename one of the files", place=self._place(*key)
+                    f"two models are called {one.model}", remedy="rename one of the files", place=self._file.value(key)
                 )
             names[given] = one.model
         roles: Mapping[ModelRole, str] = self._file.data.get("roles", {})
@@ -276,8 +276,9 @@ class _Stated:
         elif base_url is None:
             raise InputError(
                 f"{provider.title} has no address that is the same for everybody",
-                remedy="set base_url, such as https://NAME.openai.azure.com/openai/v1/ for Azure",
-                place=self._place("author", "provider"),
+                remedy=f"set base_url under [providers.{provider.name}], such as "
+                "https://NAME.openai.azure.com/openai/v1/ for Azure",
+                place=self._file.value(("author", "provider")),
             )
         if base_url == OPENAI_URL and not given:
             base_url = None  # the SDK's own
@@ -302,25 +303,15 @@ class _Stated:
             **wanted,
         )
 
-    def _place(self, *key: str | int) -> Place | None:
-        """Where the file states a key, such as ``("author", "provider")``; None where it does not."""
-        return None if self._at(key) is None else self._file.value(key)
-
-    def _at(self, key: tuple[str | int, ...]) -> object:
-        value: Any = self._file.data
-        for part in key:
-            value = value.get(part) if isinstance(value, Mapping) else value[part] if value is not None else None
-        return value
-
     def _model(self) -> str | None:
-        author, draft = self._author.get("model"), self._at(("roles", "draft"))
+        author, draft = self._author.get("model"), self._file.data.get("roles", {}).get("draft")
         if author and draft and author != draft and not self._model_given:
             raise InputError(
                 f"{draft} is to draft, and the author is {author}",
                 remedy="state the model in one of the two places: under [author], or as draft under [roles]",
-                place=self._place("roles", "draft"),
+                place=self._file.value(("roles", "draft")),
             )
-        return self._model_given or author or cast("str | None", draft)
+        return self._model_given or author or draft
 
     def _other_models(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """The models beside the one that drafts, as the file names them, and where it does."""
@@ -335,15 +326,7 @@ class _Stated:
         if stated is None:
             return None
         pattern, name = stated
-        place = self._place("models", pattern, "provider")
-        found = provider_named(name, self._known, place=place)
-        if found.base_url is None and found.name != "openai":
-            raise InputError(
-                f"{found.title} has no address that is the same for everybody",
-                remedy=f"set base_url under [providers.{found.name}]",
-                place=place,
-            )
-        return found
+        return provider_named(name, self._known, place=self._file.value(("models", pattern, "provider")))
 
     def _model_file(self, model: str | None, *, draft: bool) -> gguf.ModelFile | None:
         """What the GGUF file says that a model is given as; None for a model that is given by its name.
@@ -386,7 +369,9 @@ class _Stated:
 
     def provider_named(self, name: str) -> Provider:
         """The provider of that name; what serves the embedded model has no address of its own."""
-        return provider_named(name, {**self._known, EMBEDDED: COMPATIBLE}, place=self._place("author", "provider"))
+        return provider_named(
+            name, {**self._known, EMBEDDED: COMPATIBLE}, place=self._file.value(("author", "provider"))
+        )
 
     def _key(self, provider: Provider, *, for_openai: bool, callers: bool) -> tuple[str, str | None]:
         """The variable that the key is from, or would be looked for first, and the key without space around it.

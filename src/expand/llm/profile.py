@@ -394,7 +394,7 @@ def providers(overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[
     return known
 
 
-def provider_named(name: str, known: Mapping[str, Provider], *, place: Place | None) -> Provider:
+def provider_named(name: str, known: Mapping[str, Provider], *, place: Place) -> Provider:
     """The provider of this name. Raises ``InputError`` with the names that there are."""
     if name not in known:
         raise InputError(f"there is no provider {name!r}", remedy=suggestion(name, known), place=place)
