@@ -46,7 +46,7 @@ def require_inside(path: Path, root: Path) -> Path:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         what, remedy = f"this path cannot be followed: {reason}", "check its name, its links and who may read it"
         raise InputError(what, remedy=remedy, place=Place(path=shown)) from error
-    if ordinary and real == top / shown:
+    if ordinary and real == top / shown and real.is_relative_to(top):
         return path  # there is no link on the way
     if not real.is_relative_to(top):
         links = (step for step in (*reversed(path.parents), path) if step != root and step.is_relative_to(root))
