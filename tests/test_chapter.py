@@ -42,7 +42,7 @@ def setup(folder: Path | None = None, model: str = "scripted", **profile: Any) -
     known = profile_for(model, {model: profile} if profile else None)
     return ModelSetup(
         profile=known,
-        counter=TokenCounter(model, encoding=known.encoding),
+        counter=TokenCounter(model),
         price=price_for(model, known, None),
         prompts=Prompts(folder, style=known.style),
         margin=lambda: Decimal("0.1"),

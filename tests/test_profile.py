@@ -142,7 +142,6 @@ def test_every_key_can_be_set() -> None:
                 "languages": ["en", "de"],
                 "output_cap_name": "max_completion_tokens",
                 "style": "brief",
-                "encoding": "cl100k_base",
                 "concurrency": 1,
                 "rpm": 10,
                 "tpm": 1000,

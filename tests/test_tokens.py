@@ -10,9 +10,8 @@ import tiktoken.registry
 
 from expand.errors import InputError
 from expand.llm import tokens
-from expand.llm.tokens import RANK_FILES, TokenCounter, raised
+from expand.llm.tokens import TokenCounter, raised
 from expand.llm.types import Message
-from expand.settings import Overrides, read_settings
 
 MESSAGES = (
     Message(role="system", content="You are terse."),
@@ -69,22 +68,6 @@ def test_a_margin_is_rounded_up() -> None:
     assert raised(17, Decimal(0)) == 17
     assert raised(17, Decimal("0.001")) == 18
     assert raised(17, Decimal(1)) == 34
-
-
-def test_a_stated_encoding_is_taken_as_the_models_own() -> None:
-    counter = TokenCounter("my-deployment", encoding="cl100k_base")
-    assert counter.exact
-    assert counter.encoding == "cl100k_base"
-
-
-def test_the_settings_take_the_encodings_that_there_are(tmp_path: Path) -> None:
-    path = tmp_path / "expand.toml"
-    for encoding in RANK_FILES:
-        path.write_text(f'[models.m]\nencoding = "{encoding}"\n')
-        read_settings(path, environment={}, overrides=Overrides(base_url="http://127.0.0.1:1/v1"))
-    path.write_text('[models.m]\nencoding = "p50k_base"\n')
-    with pytest.raises(InputError, match=r"expand.toml:2:1: .*p50k_base"):
-        read_settings(path, environment={}, overrides=Overrides())
 
 
 @pytest.mark.usefixtures("unloaded")

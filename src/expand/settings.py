@@ -9,7 +9,6 @@ user has trusted the workspace (``trust``).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 
 from expand.errors import InputError, Place
 from expand.llm import gguf
-from expand.llm.endpoint import OPENAI_KEY, OPENAI_URL, checked_key, is_loopback, is_openai
+from expand.llm.endpoint import OPENAI_KEY, OPENAI_URL, checked_key, checked_url, is_loopback, is_openai
 from expand.llm.failures import LONGEST_ASKED_SECONDS
 from expand.llm.profile import (
     COMPATIBLE,
@@ -349,13 +348,9 @@ class _Stated:
     def _base_url(self) -> str | None:
         """The base URL that is stated."""
         if url := self._url_given:
-            form = SETTINGS.schema["properties"]["author"]["properties"]["base_url"]
-            if "@" in url and (_url_mistake(url) or not re.search(form["pattern"], url.strip())):  # perhaps a password
-                remedy = "leave out user and password; a key goes into OPENAI_API_KEY"
-                raise InputError("the base URL has an @ in it", remedy=remedy)
-            if not re.search(form["pattern"], url.strip()):
-                raise InputError(f"the base URL is {url!r}", remedy=form["patternErrorMessage"])
-            return url.strip()
+            if mistake := _url_mistake(url):
+                raise InputError(f"the base URL {mistake[0]}", remedy=mistake[1])
+            return checked_url(url)
         return self._author.get("base_url")
 
     def _provider(self) -> Provider | None:

@@ -328,7 +328,7 @@ def _check_price(model: str, price: Price | None, book: Book | None) -> CheckRes
 
 def _check_tokenizer(profile: Profile) -> Checks:
     """Whether tokens are counted exactly. Raises ``ExpandError`` where the tokenizer's files are damaged."""
-    counter = TokenCounter(profile.known_as, encoding=profile.encoding)
+    counter = TokenCounter(profile.known_as)
     counter.count("One line of a chapter, to try the tokenizer with.")
     if counter.exact:
         yield ok("tokenizer", f"{counter.encoding}, exact, offline")
@@ -433,7 +433,7 @@ async def _send_live_request(
     """Buys one answer, afresh each time, and reports what came and what it cost. Raises ``ExpandError``."""
     began = time.monotonic()
     cap = min(profile.max_output_tokens, profile.reasoning_tokens + OUTPUT_TOKENS)
-    counter = TokenCounter(profile.known_as, encoding=profile.encoding)
+    counter = TokenCounter(profile.known_as)
     prompt = raised(counter.count_messages(_MESSAGES), _MARGIN) + _SLACK_TOKENS
     with open_ledger(workspace, book) as (ledger, run):
         order = Order(

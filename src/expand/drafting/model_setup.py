@@ -83,7 +83,7 @@ def model_setup_for(workspace: Workspace, settings: Settings, *, ledger: Ledger 
     profile = profile_of(workspace, settings)
     if ledger is not None:
         profile = _capped(profile, ledger.output_history(profile.name))
-    counter = TokenCounter(profile.known_as, encoding=profile.encoding)
+    counter = TokenCounter(profile.known_as)
     exact = counter.exact and settings.provider.exact_tokens
     floor = Decimal(0) if exact else ESTIMATE_MARGIN
 

@@ -176,7 +176,6 @@ class Profile:
     leave_out: tuple[str, ...] = ()
     system_role: SystemRole = "system"
     style: str | None = None
-    encoding: str | None = None
     concurrency: int = 4
     calls_at_once: int | None = None
     rpm: int | None = None

@@ -62,11 +62,10 @@ _loading = threading.Lock()
 class TokenCounter:
     """Counts the tokens of texts and messages for one model. Safe to share between threads.
 
-    ``encoding`` is the profile's, one of ``RANK_FILES``, None to go by the model's name. The rank file is read at the
-    first count (0.4 s). Raises ``InputError`` when it is damaged."""
+    The rank file is read at the first count (0.4 s). Raises ``InputError`` when it is damaged."""
 
-    def __init__(self, model: str, *, encoding: str | None = None) -> None:
-        known = encoding or _encoding_of(model)
+    def __init__(self, model: str) -> None:
+        known = _encoding_of(model)
         self.exact = known is not None
         """Whether counts are the model's own; False means an estimate that needs a margin."""
         self.encoding = known or ESTIMATE
