@@ -22,7 +22,7 @@ from expand.settings import SETTINGS
 def test_models_that_think_get_room_for_it_and_no_temperature(model: str) -> None:
     profile = profile_for(model)
     assert profile.name == model
-    assert profile.output_cap_name == "max_completion_tokens"
+    assert profile.form.output_cap_name == "max_completion_tokens"
     assert "temperature" not in profile.parameters
     assert profile.reasoning_tokens >= 8_000
     assert profile.output_cap(100) >= profile.reasoning_tokens + 100 * 40
@@ -68,7 +68,7 @@ def test_ready_profiles() -> None:
     assert profile_for("gpt-4o").parameters == {"temperature": 0.7}
     assert profile_for("gpt-5-chat-latest").parameters == {}
     unknown = profile_for("qwen3:8b")
-    assert unknown.output_cap_name == "max_tokens"
+    assert unknown.form.output_cap_name == "max_tokens"
     assert unknown.lines_per_request == 60
     assert unknown.parameters == {}
     assert unknown.languages is None

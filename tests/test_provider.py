@@ -187,7 +187,7 @@ def test_servers_of_ones_own_take_the_old_name_of_the_cap(model: str) -> None:
     """Ollama takes no notice of ``max_completion_tokens``, and would write until it is full."""
     for name in ("ollama", "lmstudio", "vllm", "llamacpp"):
         profile = profile_for(model, served=providers()[name].profile)
-        assert profile.output_cap_name == "max_tokens"
+        assert profile.form.output_cap_name == "max_tokens"
 
 
 def test_ollamas_window_is_its_servers_until_it_is_stated() -> None:

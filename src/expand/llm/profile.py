@@ -25,7 +25,7 @@ from typing import Any, Literal
 from expand.errors import InputError, Place
 from expand.llm.endpoint import OPENAI_KEY, host_of, is_loopback, port_of
 from expand.llm.gguf import ModelFile
-from expand.llm.types import OutputCapName, RequestForm, SystemRole, Usage
+from expand.llm.types import RequestForm, Usage
 from expand.paths import packaged_table
 from expand.schema import Json
 from expand.schema.validators import suggestion
@@ -155,12 +155,10 @@ class Profile:
     they are. ``aspects`` (by language) are for small models: a topic is asked for in several requests, one about each.
     ``forms`` are grammars for some of those aspects, for servers that take one (llama.cpp's). ``concurrency`` is how
     many sections are worked on side by side; where the settings state it, it is also ``calls_at_once``, which holds
-    over all processes. ``structured_output`` is how a model is held to a form: by a JSON Schema, to any JSON
-    object, by words alone, or by ``forms`` only, which no plan fits into. ``stream`` asks for the answer as a
-    stream. ``leave_out`` are body fields that the server refuses, and ``system_role`` is who says what holds for
-    all requests: neither changes what a section is made from, only how it is sent. ``brief`` says that the model
-    plans a chapter before it writes its sections, ``read`` that it reads a chapter once it is drafted.
-    ``reference_tokens`` is how much of the references a request quotes."""
+    over all processes. ``structured_output`` is how a model is held to a form: by a JSON Schema, to any JSON object, by
+    words alone, or by ``forms`` only, which no plan fits into. ``form`` is how requests are put, which changes nothing
+    of what a section is made from. ``brief`` says that the model plans a chapter before it writes its sections, ``read``
+    that it reads a chapter once it is drafted. ``reference_tokens`` is how much of the references a request quotes."""
 
     name: str
     like: str | None = None
@@ -171,10 +169,7 @@ class Profile:
     reasoning_tokens: int = 0
     languages: tuple[str, ...] | None = None
     parameters: Mapping[str, Json] = field(default_factory=dict)
-    output_cap_name: OutputCapName = "max_tokens"
-    stream: bool = True
-    leave_out: tuple[str, ...] = ()
-    system_role: SystemRole = "system"
+    form: RequestForm = field(default_factory=RequestForm)
     style: str | None = None
     concurrency: int = 4
     calls_at_once: int | None = None
@@ -193,16 +188,6 @@ class Profile:
     def known_as(self) -> str:
         """The name that tokenizers and price lists know it by."""
         return self.like or self.name
-
-    @property
-    def form(self) -> RequestForm:
-        """How requests are put to it."""
-        return RequestForm(
-            output_cap_name=self.output_cap_name,
-            leave_out=frozenset(self.leave_out),
-            stream=self.stream,
-            system_role=self.system_role,
-        )
 
     def request_parameters(self, *, lines: int, aspect: str = "", topic: str = "") -> Mapping[str, Json]:
         """``parameters`` for one request, with the grammar of the form that ``aspect`` has."""
@@ -304,6 +289,8 @@ def _fields(laid: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a profile as its fields."""
     # Who serves the model is the settings' matter.
     fields: dict[str, Any] = {name: _frozen(value) for name, value in laid.items() if name != "provider"}
+    put = {name: fields.pop(name) for name in ("output_cap_name", "stream", "system_role") if name in fields}
+    fields["form"] = RequestForm(**put, leave_out=frozenset(fields.pop("leave_out", ())))
     fields["parameters"] = json.loads(json.dumps(laid["parameters"], default=float))
     if "batch_discount" in laid:
         fields["batch_discount"] = Decimal(str(laid["batch_discount"]))
