@@ -54,6 +54,7 @@ def test_the_users_own_folder_is_left_alone(expand_draft, expand_workspace, requ
     assert expand_workspace.draft_path("07").is_file()
     assert not (request.config.rootpath / "drafts").exists()
     assert not (request.config.rootpath / ".expand").exists()
+    assert (expand_workspace.root / ".expand" / "ledger.db").is_file()
     assert not (expand_workspace.root / ".git").exists()
 """
 
@@ -78,12 +79,6 @@ def test_wrong_chapter(expand_draft):
 COPY = """
 def test_a_copy(expand_workspace):
     assert expand_workspace.chapter_ids() == ("07",)
-"""
-
-RUNS = """
-def test_a_run(expand_draft, expand_workspace):
-    expand_draft("07", sections=[3])
-    assert (expand_workspace.root / ".expand" / "ledger.db").is_file()
 """
 
 IN_A_LOOP = """
@@ -123,18 +118,12 @@ def pytest_in(
 
 
 def test_users_tests_pass(tmp_path: Path) -> None:
+    """A copy keeps a ledger of its own, not the one that the user's workspace names, which may be on a server."""
     place = users_repository(tmp_path, book=PASSING, loop=IN_A_LOOP)
-    ran = pytest_in(place)
-    assert ran.returncode == 0, ran.stdout
-    assert "6 passed" in ran.stdout
-
-
-def test_a_copy_keeps_a_ledger_of_its_own(tmp_path: Path) -> None:
-    """Not the one that the user's workspace names, which may be on a server."""
-    place = users_repository(tmp_path, book=RUNS)
     (place / "expand.toml").write_text('ledger = "postgresql://127.0.0.1:1/books"\n[author]\nmodel = "scripted"\n')
     ran = pytest_in(place)
     assert ran.returncode == 0, ran.stdout
+    assert "6 passed" in ran.stdout
 
 
 def test_users_tests_pass_side_by_side_and_without_asyncio_plugins(tmp_path: Path) -> None:
@@ -156,12 +145,6 @@ def test_failing_tests_say_why(tmp_path: Path) -> None:
         "chapter '17' has no outline; did you mean 07?",
     ):
         assert text in ran.stdout, ran.stdout
-
-
-def test_without_the_plugin_its_fixtures_are_unknown(tmp_path: Path) -> None:
-    place = users_repository(tmp_path, book=IN_A_LOOP)
-    ran = pytest_in(place, plugins=())
-    assert "fixture 'expand_draft' not found" in ran.stdout
 
 
 def test_a_workspace_elsewhere_is_named_in_the_settings(tmp_path: Path) -> None:
