@@ -34,6 +34,9 @@ class Reply(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
+NOT_FOUND = Reply([b"Not found"], 404)
+
+
 @dataclass(kw_only=True)
 class Received(SentRequest):
     """One request as it arrived, the how-manieth it is, from 0, and what was billed for it."""
@@ -182,15 +185,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Lists the models."""
-        found = self.path == "/v1/models"
-        self._send(json_reply({"object": "list", "data": [{"id": "scripted"}]} if found else {}, 200 if found else 404))
+        models = json_reply({"object": "list", "data": [{"id": "scripted"}]})
+        self._send(models if self.path == "/v1/models" else NOT_FOUND)
 
     def do_POST(self) -> None:
         """Answers one chat completion request."""
         scripted = self.server.scripted
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != "/v1/chat/completions":
-            return self._send(json_reply({}, 404))
+            return self._send(NOT_FOUND)
         received = scripted.receive(cast("Mapping[str, str]", self.headers), body)
         scripted.released.wait(scripted.latency_seconds)
         return self._send(scripted.reply(received))
