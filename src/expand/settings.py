@@ -190,9 +190,7 @@ def read_destinations(path: Path) -> Destinations:
 
 def check_settings(path: Path) -> None:
     """Raises ``InputError`` for what is wrong in the file, whatever environment and command line say."""
-    stated = _Stated(path, _read(path), {}, Overrides())
-    if stated.provider_name:
-        stated.provider_named(stated.provider_name)
+    _Stated(path, _read(path), {}, Overrides())
 
 
 def require_author(settings: Settings, *, path: Path) -> None:
@@ -227,11 +225,13 @@ class _Stated:
         self._author: Mapping[str, Any] = file.data.get("author", {})
         self._models: Mapping[str, Mapping[str, object]] = file.data.get("models", {})
         self._known = providers(file.data.get("providers", {}))
-        self.provider_name: str | None = self._author.get("provider")
         self._model_given = overrides.model or environment.get("EXPAND_MODEL")
         self._url_given = overrides.base_url or environment.get("OPENAI_BASE_URL")
+        named = self._author.get("provider")
         # Whether the embedded model was chosen as a provider.
-        self._embedded = self.provider_name == EMBEDDED and not self._url_given
+        self._embedded = named == EMBEDDED and not self._url_given
+        known, place = {**self._known, EMBEDDED: COMPATIBLE}, file.value(("author", "provider"))
+        self._named = provider_named(named, known, place=place) if named and named != EMBEDDED else None
 
     def settings(self) -> Settings:
         """The settings of the model that drafts, and of all others that the file names."""
@@ -260,9 +260,8 @@ class _Stated:
         line and environment say; any other where its own table says, else at the author's provider."""
         file = self._model_file(model, draft=draft)
         own = self._own_provider(model, draft=draft)
-        found = own or self._provider()
+        found, given = (own, None) if own else self._served()
         provider = found or self._known["openai"]
-        given = None if own else self._base_url()
         base_url = given or provider.base_url
         for_openai = given is not None or is_openai(base_url)
         variable, key = self._key(provider, for_openai=for_openai, callers=own is None)
@@ -341,32 +340,18 @@ class _Stated:
         else:  # A workspace may come from a stranger, and what it names is read: so no path out of it.
             root = self._path.parent.absolute()
             path = require_inside(root / Path(model).expanduser(), root)
-        if not path.exists() and self._provider() is not None and not self._embedded:
+        if not path.exists() and self._served()[0] and not self._embedded:
             return None
         return gguf.read_model_file(path)
 
-    def _base_url(self) -> str | None:
-        """The base URL that is stated."""
+    def _served(self) -> tuple[Provider | None, str | None]:
+        """Who serves models that state nothing else, None where nobody is named, and the base URL that is stated."""
         if url := self._url_given:
             if mistake := _url_mistake(url):
                 raise InputError(f"the base URL {mistake[0]}", remedy=mistake[1])
-            return checked_url(url)
-        return self._author.get("base_url")
-
-    def _provider(self) -> Provider | None:
-        """The provider that is named or recognised by the base URL, None where there is neither."""
-        if self._url_given:
-            return recognised(self._url_given, self._known)
-        if self.provider_name and self.provider_name != EMBEDDED:
-            return self.provider_named(self.provider_name)
-        url = self._base_url()
-        return recognised(url, self._known) if url else None
-
-    def provider_named(self, name: str) -> Provider:
-        """The provider of that name; what serves the embedded model has no address of its own."""
-        return provider_named(
-            name, {**self._known, EMBEDDED: COMPATIBLE}, place=self._file.value(("author", "provider"))
-        )
+            return recognised(url, self._known), checked_url(url)
+        url = self._author.get("base_url")
+        return self._named or (recognised(url, self._known) if url else None), url
 
     def _key(self, provider: Provider, *, for_openai: bool, callers: bool) -> tuple[str, str | None]:
         """The variable that the key is from, or would be looked for first, and the key without space around it.
