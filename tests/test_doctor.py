@@ -394,9 +394,9 @@ async def test_settings_and_book_that_are_wrong(workspace: Workspace, tmp_path: 
     found = await look(workspace)
     assert on(found, "settings").message.endswith('expand.toml:2:1: author: unknown key "modle"')
     assert found.exit_code == 2
-    settings_text(workspace, '[models."gpt-*"]\nencoding = "p50k"\n')
+    settings_text(workspace, '[models."gpt-*"]\noutput_cap_name = "p50k"\n')
     found = await look(workspace, model="gpt-4.1")
-    assert 'expand.toml:2:1: models: gpt-*: encoding is the text "p50k"' in on(found, "settings").message
+    assert 'expand.toml:2:1: models: gpt-*: output_cap_name is the text "p50k"' in on(found, "settings").message
     assert "known are: o200k_base" in on(found, "settings").remedy
     settings_text(workspace, "")
     workspace.book_path.write_text("title: 3\n")
