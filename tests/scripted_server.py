@@ -39,7 +39,7 @@ NOT_FOUND = Reply([b"Not found"], 404)
 
 @dataclass(kw_only=True)
 class Received(SentRequest):
-    """One request as it arrived, the how-manieth it is, from 0, and what was billed for it."""
+    """One request as it arrived, its number, counted from 0, and what was billed for it."""
 
     number: int
     headers: Mapping[str, str]

@@ -106,7 +106,7 @@ def users_repository(folder: Path, **tests: str) -> Path:
 
 
 def pytest_in(
-    folder: Path, *arguments: str, plugins: Sequence[str] = ("expand.testing.plugin",)
+    folder: Path, *arguments: str, plugins: Sequence[str] = ("expand.pytest_plugin",)
 ) -> subprocess.CompletedProcess[str]:
     """pytest as a process of its own, with these plugins alone: to load those that are installed here takes two
     seconds."""
@@ -159,11 +159,9 @@ def test_a_workspace_elsewhere_is_named_in_the_settings(tmp_path: Path) -> None:
 
 
 def test_loading_the_plugin_loads_nothing_else() -> None:
-    code = (
-        "import pytest, sys; old = {*sys.modules}; import expand.testing.plugin; print(*sorted({*sys.modules} - old))"
-    )
+    code = "import pytest, sys; old = {*sys.modules}; import expand.pytest_plugin; print(*sorted({*sys.modules} - old))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(ran.stdout.split()) == {"expand", "expand.testing", "expand.testing.plugin"}
+    assert set(ran.stdout.split()) == {"expand", "expand.pytest_plugin"}
 
 
 def asked(lines: int = 20, section: int = 1) -> tuple[Request, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from expand.api import expand_chapter
 from expand.document.draft import read
@@ -84,6 +84,10 @@ class DraftTrial:
         for each in self.workspace.outline(self.chapter.id).sections:
             if each.number in done:
                 self.assert_asked(each.number, *(topic.say(self.chapter.language) for topic in each.topics))
+
+
+ExpandDraft: TypeAlias = Callable[..., DraftTrial]
+"""Drafts a chapter of the copied workspace: ``expand_draft("03", sections=[1])``, options as of ``expand_chapter``."""
 
 
 def drafted(

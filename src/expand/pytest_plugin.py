@@ -1,29 +1,20 @@
 """The pytest plugin: fixtures to test outlines, prompts and house rules without network or key.
 
-It is loaded by every pytest that finds the package installed, so importing it imports nothing else of the package:
-``expand.testing`` loads each of its names when a fixture first uses it.
+It is loaded by every pytest that finds the package installed, so the fixtures import what they use.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import pytest
 
-from expand import testing
-
 if TYPE_CHECKING:
-    from expand.testing.runs import DraftTrial
-    from expand.testing.scripted_author import ScriptedAuthor
+    from expand.testing import ExpandDraft, ScriptedAuthor
     from expand.workspace import Workspace
-
-
-ExpandDraft: TypeAlias = Callable[..., "DraftTrial"]
-"""Drafts a chapter of the copied workspace: ``expand_draft("03", sections=[1])``, options as of ``expand_chapter``."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,23 +32,28 @@ def expand_workspace(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch
     """A copy of the workspace that the tests belong to, without drafts and ledger.
 
     No key, base URL or setting of the environment is seen while the test runs."""
-    from expand.workspace import Workspace  # only where a workspace is asked for
+    from expand.testing import copy_workspace
+    from expand.workspace import Workspace
 
     for name in [name for name in os.environ if name.startswith(("OPENAI_", "EXPAND_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("EXPAND_LEDGER", ".expand/ledger.db")  # the copy's own, wherever the workspace keeps its ledger
     stated = request.config.getini("expand_workspace")
     workspace = Workspace.open(request.config.rootpath / stated) if stated else Workspace.find(request.path.parent)
-    return testing.copy_workspace(workspace, tmp_path / "workspace")
+    return copy_workspace(workspace, tmp_path / "workspace")
 
 
 @pytest.fixture
 def scripted_author() -> ScriptedAuthor:
     """The author of ``expand_draft``; set its ``ratio``, ``behaviour``, ``script``, ``write`` …."""
-    return testing.ScriptedAuthor()
+    from expand.testing import ScriptedAuthor
+
+    return ScriptedAuthor()
 
 
 @pytest.fixture
 def expand_draft(expand_workspace: Workspace, scripted_author: ScriptedAuthor) -> ExpandDraft:
     """Drafts chapters of the copied workspace with the scripted author, or with ``author=…``."""
-    return partial(testing.drafted, expand_workspace, scripted_author)
+    from expand.testing import drafted
+
+    return partial(drafted, expand_workspace, scripted_author)
