@@ -397,7 +397,7 @@ async def test_settings_and_book_that_are_wrong(workspace: Workspace, tmp_path: 
     settings_text(workspace, '[models."gpt-*"]\noutput_cap_name = "p50k"\n')
     found = await look(workspace, model="gpt-4.1")
     assert 'expand.toml:2:1: models: gpt-*: output_cap_name is the text "p50k"' in on(found, "settings").message
-    assert "known are: o200k_base" in on(found, "settings").remedy
+    assert "known are: max_completion_tokens" in on(found, "settings").remedy
     settings_text(workspace, "")
     workspace.book_path.write_text("title: 3\n")
     workspace.outline_path("01").unlink()

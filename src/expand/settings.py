@@ -230,8 +230,9 @@ class _Stated:
         named = self._author.get("provider")
         # Whether the embedded model was chosen as a provider.
         self._embedded = named == EMBEDDED and not self._url_given
-        known, place = {**self._known, EMBEDDED: COMPATIBLE}, file.value(("author", "provider"))
-        self._named = provider_named(named, known, place=place) if named and named != EMBEDDED else None
+        self._named: Provider | None = None
+        if named not in (None, EMBEDDED):
+            self._named = provider_named(named, {**self._known, EMBEDDED: COMPATIBLE}, file, "author", "provider")
 
     def settings(self) -> Settings:
         """The settings of the model that drafts, and of all others that the file names."""
@@ -324,7 +325,7 @@ class _Stated:
         if stated is None:
             return None
         pattern, name = stated
-        return provider_named(name, self._known, place=self._file.value(("models", pattern, "provider")))
+        return provider_named(name, self._known, self._file, "models", pattern, "provider")
 
     def _model_file(self, model: str | None, *, draft: bool) -> gguf.ModelFile | None:
         """What the GGUF file says that a model is given as; None for a model that is given by its name.

@@ -28,6 +28,7 @@ from expand.llm.gguf import ModelFile
 from expand.llm.types import RequestForm, Usage
 from expand.paths import packaged_table
 from expand.schema import Json
+from expand.schema.input_file import InputFile
 from expand.schema.validators import suggestion
 
 # --- a form that a small model fills in ---------------------------------------------------------------------
@@ -380,10 +381,10 @@ def providers(overrides: Mapping[str, Mapping[str, Any]] | None = None) -> dict[
     return known
 
 
-def provider_named(name: str, known: Mapping[str, Provider], *, place: Place) -> Provider:
-    """The provider of this name. Raises ``InputError`` with the names that there are."""
+def provider_named(name: str, known: Mapping[str, Provider], file: InputFile, *key: str) -> Provider:
+    """The provider that a file names under a key. Raises ``InputError`` with the names that there are."""
     if name not in known:
-        raise InputError(f"there is no provider {name!r}", remedy=suggestion(name, known), place=place)
+        raise InputError(f"there is no provider {name!r}", remedy=suggestion(name, known), place=file.value(key))
     return known[name]
 
 
