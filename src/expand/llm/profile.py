@@ -158,8 +158,9 @@ class Profile:
     many sections are worked on side by side; where the settings state it, it is also ``calls_at_once``, which holds
     over all processes. ``structured_output`` is how a model is held to a form: by a JSON Schema, to any JSON object, by
     words alone, or by ``forms`` only, which no plan fits into. ``form`` is how requests are put, which changes nothing
-    of what a section is made from. ``brief`` says that the model plans a chapter before it writes its sections, ``read``
-    that it reads a chapter once it is drafted. ``reference_tokens`` is how much of the references a request quotes."""
+    of what a section is made from. ``brief`` says that the model plans a chapter before it writes its sections and
+    ``read`` that it reads a chapter once it is drafted. ``reference_tokens`` is how much of the references a request
+    quotes."""
 
     name: str
     like: str | None = None
