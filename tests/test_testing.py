@@ -128,7 +128,7 @@ def test_users_tests_pass(tmp_path: Path) -> None:
 
 def test_users_tests_pass_side_by_side_and_without_asyncio_plugins(tmp_path: Path) -> None:
     place = users_repository(tmp_path, copy=COPY, loop=IN_A_LOOP)
-    ran = pytest_in(place, "-n", "2", "-W", "error", plugins=("expand.testing.plugin", "xdist"))
+    ran = pytest_in(place, "-n", "2", "-W", "error", plugins=("expand.pytest_plugin", "xdist"))
     assert ran.returncode == 0, ran.stdout
     assert "2 passed" in ran.stdout
 
