@@ -692,7 +692,7 @@ def test_the_command(workspace: Workspace) -> None:
     assert [line for line in err.splitlines() if "not " in line and ".yaml" not in line] == [
         "expand: not imported, because no length is planned for them: 01 高级进程管理, 02 安全与沙箱",
         *(
-            f"expand: line {number}: not understood, because its length belongs to no section: {text}"
+            f"expand: line {number}: not understood as part of a chapter: {text}"
             for number, text in (
                 (183, "- 每篇800-1,000行"),
                 (184, "- 用时约4.5小时"),
@@ -1166,8 +1166,8 @@ def test_rows_that_are_not_taken_are_named_by_line(tmp_path: Path) -> None:
     assert ran.exit_code == 0
     told = [line for line in ran.stderr.splitlines() if "not understood" in line]
     assert told == [
-        "expand: line 5: not understood, because its length belongs to no section: | Pipes | 300 | 2 h |",
-        "expand: line 6: not understood, because its length belongs to no section: | Signals | 250 | 1 h |",
+        "expand: line 5: not understood as part of a chapter: | Pipes | 300 | 2 h |",
+        "expand: line 6: not understood as part of a chapter: | Signals | 250 | 1 h |",
     ]
 
 
@@ -1181,7 +1181,7 @@ def test_twelve_rows_are_named_and_the_others_only_counted(
     plan.write_text(f"# Plan\n\n| Title | Target |\n| --- | --- |\n{table}\n### Chapter 9: Tea\n\n1. Cups (90 lines)\n")
     arguments = ["--workspace", str(workspace.root), "outline", "import", str(plan), "--dry-run"]
     lines = CliRunner().invoke(app, arguments).stderr.splitlines()
-    assert sum("not understood, because" in line for line in lines) == named
+    assert sum("not understood as" in line for line in lines) == named
     assert [line.split("lines ")[1] for line in lines if "nor were lines" in line] == rest
 
 

@@ -177,7 +177,7 @@ def _show_reading(reading: DocumentReading) -> None:
         names = ", ".join(f"{chapter} {title}" for chapter, title in reading.plan.unplanned.items())
         warn(f"not imported, because no length is planned for them: {names}")
     for one in reading.plan.left[:MAX_NAMED]:
-        warn(f"line {one.line}: not understood, because {one.why}: {one.text}")
+        warn(f"line {one.line}: not understood as part of a chapter: {one.text}")
     if reading.plan.left[MAX_NAMED:]:
         warn(f"nor were lines {', '.join(str(one.line) for one in reading.plan.left[MAX_NAMED:])}")
 

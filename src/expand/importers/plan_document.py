@@ -100,7 +100,6 @@ _TOPIC_DASHES = r"\s+[-–—]\s+|[;；]\s*"
 _TOPIC_COMMAS = r"[,，、]\s*"
 _UNCUT = r"`[^`]*`|\([^()]*\)|（[^（）]*）|\[[^\[\]]*\]|<\S[^<>]*>|“[^“”]*”"
 _NONE = re.compile(r"(?i)(?:none|no|n/?a|无|没有)$")
-_NO_SECTION = "its length belongs to no section"
 _CELL = re.compile(r"(?<!\\)\|")
 # The columns of tables, by their headings.
 _CHAPTER_COLUMN = re.compile(r"(?i)^(?:chapter|document|doc|file|文档|文件|篇目?|章节?|所属章)$")
@@ -122,11 +121,10 @@ _LENGTH_COLUMN = re.compile(r"(?i)target|planned|goal|length|size|目标|计划|
 
 @dataclass(frozen=True, slots=True)
 class PlanLine:
-    """A line of a plan by its number, from 1; of one that was not understood, ``why``."""
+    """A line of a plan by its number, from 1."""
 
     line: int
     text: str
-    why: str = _NO_SECTION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,8 +220,7 @@ def _left(reader: "_Reader", lines: Sequence[str], unplanned: Mapping[str, str])
             facts = [fact for kind in entry.facts.keys() - {"sum", "unread"} for fact in entry.facts[kind]]
             stating |= {fact.line for fact in facts if _label_length(fact.text)}
     for line in sorted((stating | (lost if reader.taken else set())) - reader.used):
-        why = "it is part of no chapter" if line in lost else _NO_SECTION
-        yield PlanLine(line, lines[line - 1].strip(), why=why)
+        yield PlanLine(line, lines[line - 1].strip())
 
 
 def _id(entry: _Entry) -> str:
@@ -298,7 +295,6 @@ def _entry(text: str, *, line: int, rank: int, number: str = "", more: str = "")
         worded = read_line(f"{said} {more}")
     title = _REST.sub("", worded.title).rstrip(":： ")
     name = chapter_name(title) or chapter_name(_title(title)) or chapter_name(f"{number} {title}")
-    name = name or (mentioned_chapter(title) if rank < _ITEM else None)
     entry = _Entry(line, rank, title, worded.length, _topics(worded.rest), bool(number), name)
     for count in filter(None, (examples, further)):
         entry.facts["examples"].append(PlanLine(line, f"examples: {count}"))
@@ -402,8 +398,7 @@ class _Tree:
         above, last = self._path[-1], ""
         for at, cell in enumerate(head):
             if at not in columns.values() and _ANY_COLUMN.search(cell) and not _PRESENT_COLUMN.search(cell):
-                why = "its heading speaks of neither sections nor lengths nor topics"
-                above.facts["unread"].append(PlanLine(block.start + 1, f"the column {cell}", why=why))
+                above.facts["unread"].append(PlanLine(block.start + 1, f"the column {cell}"))
         rows = {line: _cells(text) for line, text in enumerate(lines[2:], block.start + 3) if re.search(r"\w", text)}
         for line, cells in rows.items():
             named = {name: cells[at] if 0 <= at < len(cells) else "" for name, at in columns.items()}

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 1_000_000
 MAX_PROBLEMS = 100
 MAX_DEPTH = 16
-MAX_NODES = 100_000
 MAX_DIGITS = 30
 MAX_DOTS = 1000
 """In a line of TOML."""
@@ -207,7 +206,6 @@ class _YamlFile(InputFile):
     """Builds data and positions from parser events; refuses what the subset leaves out."""
 
     _events: Iterator[events.Event]
-    _nodes = 0
 
     def read(self, text: str) -> None:
         """Read a text. Unwanted characters are noted, one a line, and others stand in for them, so that reading can go
@@ -267,7 +265,7 @@ class _YamlFile(InputFile):
 
     def _value(self, event: events.Event, path: DataPath, *, within: events.Event | None = None) -> Any:
         """The value that begins with an event; None for one that is refused. ``within`` begins the list around it."""
-        at = self.values[path] = self._counted(event)
+        at = self.values[path] = self._mark(event.start_mark)
         if self._refuses(event, at) or (within is not None and self._separates_nothing(event, at, within, "，")):
             self.refused.add(path)
             return None
@@ -286,7 +284,7 @@ class _YamlFile(InputFile):
         """A mapping without what refused keys hold; one with none but refused keys is refused as a whole."""
         data: dict[str, Any] = {}
         for event in self._until(events.MappingEndEvent):
-            at = self._counted(event)
+            at = self._mark(event.start_mark)
             wrong = self._refuses(event, at) or self._separates_nothing(event, at, start, "：")
             key = _REFUSED if wrong else self._key(event, at, path, data)
             data[key] = self._value(next(self._events), (*path, key))
@@ -299,14 +297,6 @@ class _YamlFile(InputFile):
     def _until(self, end: type[events.Event]) -> Iterator[events.Event]:
         """The events that begin what is in a collection."""
         return itertools.takewhile(lambda event: not isinstance(event, end), self._events)
-
-    def _counted(self, event: events.Event) -> Place:
-        """Where a value or key begins, which counts as one more of the file."""
-        at = self._mark(event.start_mark)
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            self._stop(at, f"more than {MAX_NODES:,} values", "split the file")
-        return at
 
     def _stop(self, at: Place, what: str, remedy: str) -> NoReturn:
         self.add(at, what, remedy)
