@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import PurePosixPath
 
+from expand.document.layout import section_headings
+from expand.document.page import Heading, Page
 from expand.document.site import SummaryEntry
 from expand.errors import InputError, Place
 from expand.importers.lengths import Length, Unit, read_line
 from expand.importers.text_patterns import chapter_name, file_id, number_of_file, plain, title_of_file
 from expand.markdown import blocks, lines
-from expand.markdown.blocks import Block
 from expand.markdown.matching import all_unnumbered
 from expand.outline import CHARACTERS_A_LINE, WORDS_A_LINE, Priority
 from expand.schema.input_file import UNWANTED
@@ -36,7 +37,6 @@ _NO_SECTION = re.compile(
     r"footnotes|目录|本章目录|参考(?:资料|文献|链接)?|延伸阅读)$"
 )
 _FRONT_TITLE = re.compile(r"(?m)^title:[ \t]*([\"']?)(.+?)\1[ \t]*$")
-_ANCHOR = re.compile(r"\s*\{[#.:][^}]*\}\s*$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,27 +196,43 @@ def read_headings(text: str, *, file: str, chapter: str | None = None) -> Propos
     """The chapter that the document named ``file`` is; ``chapter`` is its id if that is known.
 
     Without headings it has a single section, called as the chapter is."""
-    headings = blocks.headings(text)
-    title, rest = _title(text, headings)
-    name = title or title_of_file(file)
-    top = min((block.level for block in rest), default=0)
-    tops = [block for block in rest if block.level == top]
-    rows = blocks.rows(text)
-    ends = [*(block.start for block in tops[1:]), len(rows)]
-    sections = []
-    for block, called, end in zip(tops, _called(*tops), ends, strict=False):
-        if _NO_SECTION.match(called):
-            continue
-        inside = [b for b in rest if block.start < b.start < end]
-        deep = min((b.level for b in inside), default=0)
-        topics = tuple(_called(*(b for b in inside if b.level == deep)))
-        length, present = read_line(block.title).length, lines.of_section("".join(rows[block.start : end]))
-        sections.append(
-            ProposedSection(title=called, length=length, topics=topics, present=present, line=block.start + 1)
+    page = Page(text)
+    headings, rest = page.headings, section_headings(page)
+    front = _FRONT_TITLE.search(page.cut(0, blocks.front_matter_lines(page.lines)))
+    title, target = front[2] if front else "", None
+    if len(rest) < len(headings):  # the first one is the document's title
+        (title,), target = _called(headings[:1]), read_line(headings[0].title).length
+        named = chapter_name(title)
+        title = named.title if named is not None and named.strong and named.title else title
+    tops = _highest(rest)
+    ends = [*(heading.line for heading in tops[1:]), len(page.lines)]
+    sections = [
+        ProposedSection(
+            title=called,
+            length=read_line(heading.title).length,
+            topics=tuple(_called(_highest([one for one in rest if heading.line < one.line < end]))),
+            present=lines.of_section(page.cut(heading.line, end)),
+            line=heading.line + 1,
         )
-    chapter, target = chapter or id_of_file(file), read_line(headings[0].title).length if title and headings else None
-    line = headings[0].start + 1 if headings else 1
-    return tidy(Proposal(id=chapter, title=name, sections=tuple(sections), file=file, line=line, target=target))
+        for heading, called, end in zip(tops, _called(tops), ends, strict=False)
+        if not _NO_SECTION.match(called)
+    ]
+    return tidy(
+        Proposal(
+            id=chapter or id_of_file(file),
+            title=title or title_of_file(file),
+            sections=tuple(sections),
+            file=file,
+            line=headings[0].line + 1 if headings else 1,
+            target=target,
+        )
+    )
+
+
+def _highest(headings: Sequence[Heading]) -> list[Heading]:
+    """Those of the headings that none is above."""
+    top = min((heading.level for heading in headings), default=0)
+    return [heading for heading in headings if heading.level == top]
 
 
 def id_of_file(file: str) -> str:
@@ -227,24 +243,9 @@ def id_of_file(file: str) -> str:
     return number_of_file(file) or file_id(path.stem)
 
 
-def _title(text: str, headings: tuple[Block, ...]) -> tuple[str, tuple[Block, ...]]:
-    """The document's title and the headings below it; "" when it has no title of its own."""
-    front = ""
-    first = blocks.blocks(text)[:1]
-    if first and first[0].kind == "other" and first[0].text.startswith("---"):
-        found = _FRONT_TITLE.search(first[0].text)
-        front = found[2] if found else ""
-    tops = [block for block in headings if block.level == 1]
-    if len(tops) == 1 and headings[0] is tops[0]:
-        (called,) = _called(tops[0])
-        named = chapter_name(called)
-        return named.title if named is not None and named.strong and named.title else called, headings[1:]
-    return front, headings
-
-
-def _called(*headings: Block) -> list[str]:
+def _called(headings: Sequence[Heading]) -> list[str]:
     """The titles of neighbours, without numbers and lines."""
-    titles = [plain(read_line(_ANCHOR.sub("", heading.title)).title) for heading in headings]
+    titles = [plain(read_line(heading.title).title) for heading in headings]
     return [plain(bare) or title for bare, title in zip(all_unnumbered(titles), titles, strict=True)]
 
 
