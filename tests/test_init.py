@@ -256,7 +256,7 @@ def init(*arguments: str) -> Any:
 
 def test_the_command_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(plant(tmp_path, MDBOOK))
-    result = init("--title", "My  book", "--language", "en")
+    result = init("--language", "en")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0] == "mdBook: Pipes and Signals, 4 chapters, 0 finished"
     assert "  written  outlines/pipes.yaml\n" in result.stdout
@@ -265,7 +265,7 @@ def test_the_command_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.Mo
     assert f"  2. {name} outline check\n" in result.stdout
     assert result.stdout.endswith(f"further outlines: {name} outline import text/SUMMARY.md\n")
     book = Workspace(root=tmp_path).book()
-    assert (book.title.plain, book.language) == ("My book", "en")
+    assert (book.title.plain, book.language) == ("Pipes and Signals", "en")
     assert "  kept     expand.toml\n" in init().stdout
 
 

@@ -72,9 +72,8 @@ TREES: dict[str, tuple[dict[str, str], str, list[str]]] = {
     ),
     "MkDocs": (
         {
-            "mkdocs.yml": "site_name: !ENV [NAME, x]\nINHERIT: base.yml\nnav:\n  - Guide:\n    - S: signals.md\n"
+            "mkdocs.yml": "site_name: !ENV [NAME, x]\ndocs_dir: text\nnav:\n  - Guide:\n    - S: signals.md\n"
             "    - Deep:\n      - P: guide/pipes.md\nplugins:\n  - x: !!python/name:a.b\n",
-            "base.yml": "site_name: Pipes\ndocs_dir: text\n",
             "text/signals.md": "# S\n",
             "text/guide/pipes.md": "# P\n",
             "text/other.md": "# O\n",

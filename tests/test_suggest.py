@@ -375,7 +375,7 @@ def test_in_another_language_and_under_an_id_of_one_s_own(place: Path, author: A
     ("arguments", "message"),
     [
         (("--suggest", " "), "the title is empty"),
-        (("--suggest", "chapters/08_none.md"), "there is no such file; name a document"),
+        (("--suggest", "chapters/08_none.md"), "there is no such file in the workspace; name a document"),
         (("--suggest", "07", "--id", "12"), "'07' is chapter 07 already; leave --id 12 out"),
         (("--suggest", "New", "--id", "a b"), "--id 'a b' holds a space"),
         (("--suggest", "New", "--id", "book"), "--id 'book' is taken by book.yaml"),

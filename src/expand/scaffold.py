@@ -354,9 +354,7 @@ class NewWorkspace:
     further: str | None
 
 
-def create_workspace(
-    root: Path, *, title: str | None = None, language: str | None = None, every: bool = False
-) -> NewWorkspace:
+def create_workspace(root: Path, *, language: str | None = None, every: bool = False) -> NewWorkspace:
     """Makes ``root`` a workspace; where it is a folder that a site generator builds, the folder above it, as
     ``workspace_folder`` says. Raises ``InputError``.
 
@@ -369,7 +367,7 @@ def create_workspace(
     tree = replace(tree, chapters=_under_known_ids(workspace, tree.chapters))
     first = _first(tree.chapters, workspace.chapter_ids())
     outlines = tree.chapters if every else [first] if first else ()
-    files = _common_files(tree, title=title, language=language)
+    files = _common_files(tree, language or tree.language)
     files |= {f"outlines/{one.id}.yaml": _outline(one) for one in outlines}
     done: dict[str, list[str]] = {"written": [], "renewed": [], "kept": []}
     for name, text in files.items():
@@ -433,10 +431,10 @@ def _first(chapters: Sequence[TreeChapter], outlined: Sequence[str]) -> TreeChap
     return next((c for c in some if len(c.sections) > 1), next(iter(some), None))
 
 
-def _common_files(tree: DocsTree, *, title: str | None, language: str | None) -> dict[str, str]:
+def _common_files(tree: DocsTree, language: str) -> dict[str, str]:
     book = outline_yaml.new_book(
-        title=" ".join((title or tree.title).split()),
-        language=language or tree.language,
+        title=" ".join(tree.title.split()),
+        language=language,
         tokens=FIRST_ALLOWANCE,
         chapters=[
             {"id": one.id, "title": one.title, "source": one.source, "target_lines": one.state.target}

@@ -17,7 +17,6 @@ from expand.scaffold import FIRST_ALLOWANCE, MOST_DOCUMENTS, NewWorkspace, creat
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder; the current one by default.")] = Path(),
-    title: Annotated[str | None, typer.Option("--title", help="The book's title, if not the one found.")] = None,
     language: Annotated[str | None, typer.Option("--language", help="The book's language, such as en or zh.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Write an outline for every chapter, not just one.")] = False,
 ) -> None:
@@ -27,7 +26,7 @@ def init(
     files. No file that exists is changed, except the generated schemas, which are renewed."""
     if language is not None and not is_language(language):
         raise InputError(f"--language is {language!r}", remedy="give a code such as en or zh")
-    made = create_workspace(folder, title=title, language=language, every=every)
+    made = create_workspace(folder, language=language, every=every)
     _show(made, folder)
 
 

@@ -249,9 +249,6 @@ def _mdbook(folder: Path) -> Configuration:
 def _mkdocs(folder: Path) -> Configuration:
     path = next(folder / name for name in ("mkdocs.yml", "mkdocs.yaml") if (folder / name).is_file())
     table = _yaml(path)
-    parent = path.parent / str(table.get("INHERIT") or "")
-    if "INHERIT" in table and parent.is_file():
-        table = {**_yaml(parent), **table}
     docs = folder / str(table.get("docs_dir") or "docs")
     theme = table.get("theme")
     language = theme.get("language") if isinstance(theme, dict) else ""

@@ -243,19 +243,15 @@ def _target(workspace: Workspace, wanted: str, request: ImportRequest) -> tuple[
         raise InputError("the title is empty", remedy="give a chapter's title, id or document")
     document, source, known = Path(wanted), None, KnownChapters(workspace)
     found = wanted if wanted in known.ids else known.by_title.get(title_key(wanted))
-    if found is None and document.is_file():
-        source = known.path_inside(document)
+    if found is None and (document.is_file() or document.suffix.lower() in (".md", ".markdown")):
+        source = known.path_inside(document) if document.is_file() else None
         if source is None:
             raise InputError(
-                "it lies outside the workspace",
-                remedy=f"copy it below {workspace.root}, or give its title in words",
+                "there is no such file in the workspace",
+                remedy="name a document in it, or give a title in words",
                 place=Place(path=document),
             )
         found = known.by_source.get(source)
-    elif found is None and document.suffix.lower() in (".md", ".markdown"):
-        raise InputError(
-            "there is no such file", remedy="name a document, or give a title in words", place=Place(path=document)
-        )
     if found is None:
         if request.id is not None:
             require_id(request.id)
