@@ -29,12 +29,12 @@ TREES: dict[str, tuple[dict[str, str], str, list[str]]] = {
             "{ docs: { path: '../docs', sidebarPath: require.resolve('./sidebars.js') } }]] }",
             "docs/signals.mdx": "# S\n",
             "docs/guide/02-pipes.md": "# P\n",
-            "docs/late/a.md": "---\nsidebar_position: 2\n---\n# A\n",
-            "docs/late/b.md": "---\nsidebar_position: 1\n---\n# B\n",
-            "docs/zero.md": "---\nsidebar_position: 1\n---\n# Z\n",
+            "docs/late/a.md": "# A\n",
+            "docs/late/b.md": "# B\n",
+            "docs/zero.md": "# Z\n",
         },
         "Pipes",
-        ["docs/zero.md", "docs/guide/02-pipes.md", "docs/late/b.md", "docs/late/a.md", "docs/signals.mdx"],
+        ["docs/guide/02-pipes.md", "docs/late/a.md", "docs/late/b.md", "docs/signals.mdx", "docs/zero.md"],
     ),
     "docsify": (
         {

@@ -6,7 +6,6 @@ cannot be read is known by its name.
 """
 
 import json
-import math
 import os
 import re
 from collections import Counter
@@ -34,7 +33,7 @@ from expand.importers.lengths import Length
 from expand.importers.outline_yaml import OutlineLanguage
 from expand.importers.proposal import Proposal, ProposedSection, all_free, read_headings, settled, with_ids
 from expand.importers.text_patterns import title_of_file
-from expand.markdown import blocks, lines, matching
+from expand.markdown import lines, matching
 from expand.markdown.languages import detected
 from expand.outline.reading import BOOK, OUTLINE, is_language, source_mistake
 from expand.paths import DATA
@@ -126,10 +125,7 @@ _LANGUAGES = (
 )
 _LOCALE = re.compile(rf"(?:{_LANGUAGES})(?:[-_][A-Za-z]{{2,4}})?")
 _LOCALE_ENDING = re.compile(rf"(?P<name>.+)[._-](?P<locale>(?:{_LANGUAGES})(?:[-_][A-Za-z]{{2,4}})?)\.\w+")
-_POSITION = re.compile(r"(?m)^[ \t]*(?:sidebar_position|nav_order|weight|order):[ \t]*(\d+(?:\.\d+)?)")
 _ANOTHER_SCRIPT = re.compile(r"(?i)-(?:[a-z]{4}|tw|hk|mo|br)\b")
-HEAD = 4_000
-"""Characters of a document in which its front matter is read."""
 PROSE_OF_A_PAGE, MOST_PROSE = 5_000, 200_000
 """Characters of prose by which the language is told."""
 
@@ -286,17 +282,8 @@ def _ordered(site: Site, stated: Configuration, files: Sequence[str]) -> list[Su
     if generator.name == "mdBook" and found:
         return list(found.values())
     rest = [file for file in files if file not in found and (generator is not PLAIN or not _NO_CHAPTERS.match(file))]
-    positions = {}
-    for file in rest:
-        rows = blocks.rows(text_of(stated.folder / file)[:HEAD])
-        own = _POSITION.search("".join(rows[: blocks.front_matter_lines(rows)]))
-        positions[file] = float(own[1]) if own else math.inf
-
-    def place(file: str) -> list[tuple[float, list[tuple[int, int, str]]]]:
-        *above, name = PurePosixPath(file).parts
-        return [*((math.inf, _natural(folder)) for folder in above), (positions[file], _natural(name))]
-
-    return [*found.values(), *(SummaryEntry("", file) for file in sorted(rest, key=place))]
+    rest.sort(key=lambda file: [*map(_natural, PurePosixPath(file).parts)])
+    return [*found.values(), *(SummaryEntry("", file) for file in rest)]
 
 
 def _language(stated: str, prose: str) -> str:
