@@ -527,7 +527,7 @@ def test_what_is_no_document_is_refused(workspace: Workspace, tmp_path: Path) ->
     config.write_text("nav: [a.md]\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"a \.yml file is no document.*`expand init` reads"):
         import_document(workspace, config)
-    with pytest.raises(InputError, match="this is a folder; name a document in it"):
+    with pytest.raises(InputError, match="no such file; name a document"):
         import_document(workspace, tmp_path)
 
 

@@ -143,7 +143,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "ledger reconcile": ("", "3f2a --as used=12"),
     "outline check": ("",),
     "outline schema": ("",),
-    "outline import": ("chapters/07_signals.md --dry-run", "--suggest Pipes --lines 100", "--suggest Pipes --dry-run"),
+    "outline import": ("chapters/07_signals.md --dry-run", "--suggest Pipes --lines 100"),
     "prompt show": ("07 --section 1",),
     "prompt list": ("",),
     "prompt eject": ("section",),

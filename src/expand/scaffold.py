@@ -83,25 +83,23 @@ def page_state(text: str, file: str) -> PageState:
     """The state of a document by its text and its path.
 
     A stub has headings with little text, or a placeholder. What is made of components, includes or HTML alone has no
-    text to miss; neither has what is not there, nor a page whose headings each have an include or a directive
-    that makes the text."""
+    text to miss; neither has what is not there. An include, or a directive that makes text, counts as a page's."""
     kind: PageKind = next((kind for kind, pattern in _KINDS if pattern.search(file)), "chapter")
     page = Page(text)
-    words, placeholders, included, other = 0, 0, 0, False
+    words, is_stub, other = 0, False, False
     for span in page.spans:
         what = span.block.kind if span.block else span.kind
         if span.block is not None and is_placeholder(span.block):
-            placeholders += 1
+            is_stub = True
         elif what in ("paragraph", "fence") and _INCLUDE.match(span.text):
-            included += 1
+            words += WORDS_A_PAGE  # of what it brings
         elif what not in ("heading", "fence", "code", "html", "mark", "front-matter", "blank"):
             words += matching.size(span.text)[0] + matching.cjk_letters(span.text) // 2
         other = other or what in ("html", "fence") or (what == "container" and span.text.lstrip().startswith("<"))
     finished = (
         kind == "changelog"
         or (other and not page.headings and words < WORDS_A_PAGE)
-        or (not placeholders and 0 < included >= len(page.headings))
-        or (not placeholders and words >= max(WORDS_A_PAGE, WORDS_A_HEADING * len(page.headings)))
+        or (not is_stub and words >= max(WORDS_A_PAGE, WORDS_A_HEADING * len(page.headings)))
     )
     # The target of a finished page is what it has, as the status report counts it; a stub's is what is to be written.
     return PageState(kind, lines.count(text) if finished else lines.effective(text), finished)

@@ -103,7 +103,7 @@ def _chapters(workspace: Workspace, given: list[str], *, all_chapters: bool) -> 
     if all_chapters and workspace.chapter_ids():
         return workspace.chapter_ids()
     if all_chapters:
-        raise InputError("no chapter has an outline", remedy="write outlines/<chapter>.yaml, or `expand init`")
+        raise InputError("no chapter has an outline", remedy="make one with `expand outline import`")
     if not given:
         known = ", ".join(workspace.chapter_ids()) or "none yet"
         raise InputError("no chapter named", remedy=f"name some of {known}, or give --all")

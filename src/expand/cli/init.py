@@ -40,27 +40,22 @@ def _show(made: NewWorkspace, folder: Path) -> None:
         typer.echo(f"{tree.kind}: {tree.title}, {counted(len(tree.chapters), 'chapter')}, {finished} finished")
     elif not tree.unsupported:
         typer.echo("No documents found.")
-    for name in _left_out(made):
-        warn(name)
-    for state, names in (("written", made.written), ("renewed", made.renewed), ("kept", made.kept)):
-        for name in names:
-            typer.echo(f"  {state:<7}  {name}")
-    command = shell_command()
-    if not command.ours and command.found is not None:
-        warn(f"`expand` in this shell is {command.found}, another program; type {command.name}")
-    states = {one.id: one.state for one in tree.chapters}
-    has_text = made.first in states and states[made.first].finished
-    look = "plan what to add in" if has_text else "look at"
+    for said in _left_out(made):
+        warn(said)
+    for state, files in (("written", made.written), ("renewed", made.renewed), ("kept", made.kept)):
+        for file in files:
+            typer.echo(f"  {state:<7}  {file}")
+    name = shell_command().name
     steps = [
-        f"{look} outlines/{made.first}.yaml: its sections, lines and topics",
-        f"{command.name} outline check",
-        f"{command.name} chapter {made.first} --dry-run   (shows what it would take; sends nothing)",
-        f"{command.name} chapter {made.first}",
+        f"look at outlines/{made.first}.yaml: its sections, lines and topics",
+        f"{name} outline check",
+        f"{name} chapter {made.first} --dry-run   (shows what it would take; sends nothing)",
+        f"{name} chapter {made.first}",
     ]
     if not made.first:
         steps = [
             "write what a chapter is to have into plan.md: a title, and its sections with their lines",
-            f"{command.name} outline import plan.md   (or --suggest TITLE: the model proposes the sections)",
+            f"{name} outline import plan.md   (or --suggest TITLE: the model proposes the sections)",
         ]
     if str(folder) != ".":
         steps.insert(0, f"cd {shlex.quote(str(folder))}")
@@ -68,7 +63,7 @@ def _show(made: NewWorkspace, folder: Path) -> None:
     for number, step in enumerate(steps, 1):
         typer.echo(f"  {number}. {step}")
     if made.further is not None:
-        typer.echo(f"further outlines: {command.name} outline import {shlex.quote(made.further)}")
+        typer.echo(f"further outlines: {name} outline import {shlex.quote(made.further)}")
 
 
 def _left_out(made: NewWorkspace) -> Iterator[str]:

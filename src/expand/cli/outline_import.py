@@ -10,7 +10,6 @@ import typer
 from expand.cli import options
 from expand.cli.options import require_choice, workspace_of
 from expand.cli.output import counted, note, print_json, warn, write_data
-from expand.cli.prompt import show_request
 from expand.cli.run_command import attended, note_author
 from expand.cli.run_output import spent, table_text
 from expand.doctor import shell_command
@@ -71,7 +70,7 @@ class Writing(NamedTuple):
     force: Annotated[bool, typer.Option("--force", help="Change outlines that are there; comments and order stay.")] = (
         False
     )
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the outlines; write and send nothing.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the outlines; write nothing.")] = False
 
 
 def import_(
@@ -79,7 +78,7 @@ def import_(
     document: Annotated[
         str,
         typer.Argument(
-            metavar="DOCUMENT", help="A plan, a SUMMARY.md, or any document; with --suggest also a title or an id."
+            metavar="DOCUMENT", help="A plan, a SUMMARY.md, or any document; with --suggest a title or an id."
         ),
     ],
     suggested: Annotated[
@@ -103,12 +102,11 @@ def import_(
     if not suggested:
         _import(opened, Path(document), request, as_json=as_json)
         return
+    if request.dry_run:
+        raise InputError("--dry-run shows what a document says, not what a model will", remedy="leave it out")
     run_options = RunOptions(**buying._asdict(), fresh=fresh)
     settings = run_options.settings(opened)
     suggestion = Suggestion(opened, document, request, run_options)
-    if request.dry_run:
-        show_request(suggestion.first_request(settings), as_json=as_json)
-        return
     note_author(settings)
     result = attended(suggestion.buy, settings)
     _show_suggestion(opened, result, as_json=as_json)

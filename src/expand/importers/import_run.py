@@ -183,10 +183,8 @@ def write_outlines(reading: DocumentReading, request: ImportRequest) -> ImportRe
 
 def _require_document(document: Path) -> None:
     """Refuses what is neither Markdown nor text."""
-    if document.is_dir():
-        what, remedy = "this is a folder", "name a document in it, or run `expand init` to find its chapters"
-    elif not document.is_file():
-        what, remedy = "there is no such file", "name a document to import"
+    if not document.is_file():
+        what, remedy = "there is no such file", "name a document; `expand init` finds the chapters of a folder"
     elif document.suffix.lower() in _NO_DOCUMENTS:
         what = f"a {document.suffix} file is no document with headings"
         remedy = "name a Markdown file; `expand init` reads mkdocs.yml and book.toml"

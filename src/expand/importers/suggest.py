@@ -11,18 +11,15 @@ any case. A model that can only fill in forms is not asked.
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from expand.budget import Balance
 from expand.client.client import BudgetedClient
 from expand.drafting.chapter_requests import FIRST, WHOLE, Tried, ask, json_in, unreadable, whole_order
-from expand.drafting.dry_run import FirstRequest
 from expand.drafting.events import Event
-from expand.drafting.model_setup import ModelSetup, model_setup_for, profile_of, require_language
+from expand.drafting.model_setup import ModelSetup, profile_of
 from expand.drafting.request_builder import TRIES_STRIDE
 from expand.drafting.results import balance_json
 from expand.drafting.run_context import UsageCounter, open_run
@@ -38,9 +35,9 @@ from expand.importers.import_run import (
     require_id,
 )
 from expand.importers.lengths import Length
-from expand.importers.proposal import Proposal, ProposedSection, id_of_file, read_headings, scaled, tidy
+from expand.importers.proposal import Proposal, ProposedSection, read_headings, scaled, tidy
 from expand.importers.text_patterns import plain
-from expand.ledger import Ledger, Order
+from expand.ledger import Order
 from expand.llm.profile import strict_object
 from expand.llm.types import Address, Answer
 from expand.markdown.matching import title_key, unnumbered
@@ -94,12 +91,12 @@ class SuggestResult:
 
 
 class Suggestion:
-    """The requests for a chapter's outline: for the one of a ``title``, id or document; ``request`` says what else is
-    wanted of it. Raises ``InputError``."""
+    """The requests for a chapter's outline, by its ``title`` or id; ``request`` says what else is wanted of it. Raises
+    ``InputError``."""
 
     def __init__(self, workspace: Workspace, title: str, request: ImportRequest, options: RunOptions) -> None:
         self._workspace, self._request = workspace, request
-        self._book = book = workspace.book()
+        book = workspace.book()
         known, self.target = _target(workspace, title, request)
         language = known.language(self.target.title, request.language)
         self._options = replace(options, language=language.code, brief=False, read=False)
@@ -126,16 +123,6 @@ class Suggestion:
             problems=(),
         )
 
-    def first_request(self, settings: Settings) -> FirstRequest:
-        """The first request, which is not sent. Raises ``InputError``."""
-        workspace, fresh = self._workspace, self._options.fresh
-        require_language(profile_of(workspace, settings), self._book, self._options.language)
-        ledger = Ledger.read(workspace.ledger_place)
-        with closing(ledger) if ledger else nullcontext():
-            setup = model_setup_for(workspace, settings, ledger=ledger)
-            edition = ledger.edition(self.target.id, WHOLE) if ledger else 0
-            return FirstRequest.of(self._order(setup, "none", edition + fresh), setup)
-
     async def buy(
         self,
         settings: Settings,
@@ -147,6 +134,10 @@ class Suggestion:
 
         ``on_ready`` gets the client before the first request, to be able to stop it."""
         workspace, chapter, force = self._workspace, self.target.id, self._request.force
+        if (profile := profile_of(workspace, settings)).structured_output == "grammar":
+            raise InputError(
+                f"{profile.name} is too small to plan a chapter", remedy="give another --model, or write the sections"
+            )
         there = chapter in self._writer.known.outlined
         outlines = {chapter: workspace.outline(chapter)} if there else {}
         async with open_run(workspace, settings, self._options, on_event=on_event, outlines=outlines) as run:
@@ -184,10 +175,6 @@ class Suggestion:
         """The order for a proposal; a higher ``edition`` asks anew, and each answer that reached its output cap doubles
         it. Raises ``InputError`` where it does not fit the model."""
         context, chapter, profile = self._context, self.target.id, setup.profile
-        if profile.structured_output == "grammar":
-            raise InputError(
-                f"{profile.name} is too small to plan a chapter", remedy="give another --model, or write the sections"
-            )
         thinking = profile.reasoning_tokens
         cap = thinking + max(MIN_OUTPUT_TOKENS, self._wanted.most * TOKENS_PER_SECTION)
         context = replace(context, present=tried.said[:MAX_MATERIAL], problems=tried.problems)
@@ -235,36 +222,26 @@ class Suggestion:
 
 
 def _target(workspace: Workspace, wanted: str, request: ImportRequest) -> tuple[KnownChapters, Proposal]:
-    """The chapter that is meant, by its id, its document, its title, or a new title, with what outline, book and
-    document say of it: ``file`` is its document from the workspace's root, ``target`` what is stated for it, and its
-    sections are those of the document. Raises ``InputError``."""
+    """The chapter that is meant, by its id, its title, or a new title, with what outline, book and document say of it:
+    ``file`` is its document from the workspace's root, ``target`` what is stated for it, and its sections are those of
+    the document. Raises ``InputError``."""
     wanted = " ".join(wanted.split())
-    if not wanted:
-        raise InputError("the title is empty", remedy="give a chapter's title, id or document")
-    document, source, known = Path(wanted), None, KnownChapters(workspace)
+    if not wanted or wanted.lower().endswith((".md", ".markdown", ".mdx")):
+        raise InputError(f"{wanted!r} is no title", remedy="give a chapter's title in words, or its id")
+    known = KnownChapters(workspace)
     found = wanted if wanted in known.ids else known.by_title.get(title_key(wanted))
-    if found is None and (document.is_file() or document.suffix.lower() in (".md", ".markdown")):
-        source = known.path_inside(document) if document.is_file() else None
-        if source is None:
-            raise InputError(
-                "there is no such file in the workspace",
-                remedy="name a document in it, or give a title in words",
-                place=Place(path=document),
-            )
-        found = known.by_source.get(source)
-    if found is None:
-        if request.id is not None:
-            require_id(request.id)
+    if found is None and request.id is not None:
+        require_id(request.id)
     elif request.id not in (None, found):
-        raise InputError(f"{source or repr(wanted)} is chapter {found} already", remedy=f"leave --id {request.id} out")
-    chapter = found or request.id or (id_of_file(source) if source else known.next_id(wanted))
-    title = read_headings(read_text(document), file=source).title if source else wanted
+        raise InputError(f"{wanted!r} is chapter {found} already", remedy=f"leave --id {request.id} out")
+    chapter = found or request.id or known.next_id(wanted)
     entry = next((one for one in known.chapters if one.id == chapter), None)
     outline = workspace.outline(chapter) if chapter in known.outlined else None
+    title = wanted
     if found is not None and known.book and (named := outline or entry):
         title = named.title.say(request.language or known.book.language, known.book.language)
     lines = (outline.stated_lines if outline else None) or (entry.target_lines if entry else None)
-    source = outline.source if outline else source or (entry.source if entry else None)
+    source = outline.source if outline else entry.source if entry else None
     read = read_headings(_text_of(workspace, source), file=source or f"{chapter}.md", chapter=chapter)
     # A document without headings counts as one section without lines: nothing of it has to be kept.
     sections = tuple(section for section in read.sections if section.present)
