@@ -370,7 +370,6 @@ def test_in_another_language_and_under_an_id_of_one_s_own(place: Path, author: A
         (("--suggest", "New", "--id", "a b"), "--id 'a b' holds a space"),
         (("--suggest", "New", "--id", "book"), "--id 'book' is taken by book.yaml"),
         (("--suggest", "New", "--language", "de"), "the book has no language 'de'"),
-        (("--suggest", "信号", "--model", "embedded"), "writes only en, not zh"),
         (("--suggest", "New", "--model", "gpt-4.1"), "OPENAI_API_KEY is not set"),
         (("--suggest", "New", "--model", "embedded"), "smollm2-135m-instruct is too small to plan"),
     ],
