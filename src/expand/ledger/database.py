@@ -8,8 +8,8 @@ value, and a row is read by name or position. ``postgres`` is the other back end
 ``postgres`` translates them. They only ever append, so that a process of an older version that is still running can go
 on settling what it has in flight. Never edit a file that was released.
 
-A batch is an owner as well, of the attempts in it: ``id`` is in both tables. ``submitting`` is what an earlier version
-made of a batch on its way to its provider, and else NULL.
+A batch is an owner as well, of the attempts in it: ``id`` is in both tables. Its ``submitting`` and its four counts are
+an earlier version's.
 
 The file is in WAL mode with ``synchronous=FULL``: a transaction that has been committed survives a killed process and a
 lost power supply. ``PRAGMA user_version`` counts the migrations that have been applied. A write takes the file's one
