@@ -15,7 +15,7 @@ from typing import NamedTuple
 from expand.errors import LedgerError
 from expand.ledger import attempts
 from expand.ledger.attempts import TOTALS, Charge
-from expand.ledger.database import VERSION, Connection, Database, read, tables
+from expand.ledger.database import VERSION, Connection, Database, read
 from expand.ledger.store import Ledger
 from expand.ledger.values import AttemptRow, State
 from expand.ledger_location import LedgerPlace
@@ -78,7 +78,6 @@ def findings(database: Database, snapshot: Callable[[], AbstractContextManager[C
     own, since an error ends a transaction in PostgreSQL, and what is broken for one check may be well for the next."""
     checks = {
         "database": lambda _: database.damage(),
-        "references": _references,
         "requests": _requests,
         "answers": _answers,
         "histories": _histories,
@@ -95,16 +94,6 @@ def findings(database: Database, snapshot: Callable[[], AbstractContextManager[C
         yield from listed[:MOST_FINDINGS]
         if len(listed) > MOST_FINDINGS:
             yield f"{name}: more than {MOST_FINDINGS} findings"
-
-
-def _references(connection: Connection) -> Iterator[str]:
-    """Rows that point nowhere, as after a careless restore."""
-    for child, here, parent, there in tables().references:
-        if connection.query(
-            f"SELECT 1 FROM {child} WHERE {here} IS NOT NULL"
-            f" AND NOT EXISTS (SELECT 1 FROM {parent} WHERE {parent}.{there} = {child}.{here})"
-        ):
-            yield f"references: a row of {child} points to a row of {parent} that is not there"
 
 
 def _requests(connection: Connection) -> Iterator[str]:

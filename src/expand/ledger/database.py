@@ -331,10 +331,12 @@ class SqliteDatabase:
                 time.sleep(0.01)
 
     def damage(self) -> Iterator[str]:
-        """What SQLite's own check finds, and what of the tables is not as it was made."""
+        """What SQLite's own check finds, rows that point nowhere, and what of the tables is not as it was made."""
         for (line,) in self.connection.execute("PRAGMA integrity_check"):
             if line != "ok":
                 yield f"integrity: {line}"
+        for row in self.connection.execute("PRAGMA foreign_key_check"):
+            yield f"references: a row of {row[0]} points to a row of {row[2]} that is not there"
         made, found = tables().schema, _schema(self.connection)
         for (kind, name), definition in made.items():
             if found.get((kind, name)) != definition:
@@ -394,12 +396,10 @@ class SqliteDatabase:
 
 class Tables(NamedTuple):
     """What the migrations make. ``schema``: each table's, index's and trigger's kind and name, and its definition.
-    ``columns``: of each table, in order, each with its type. ``references``: table, column, table and column that the
-    column points to."""
+    ``columns``: of each table, in order, each with its type."""
 
     schema: Mapping[tuple[str, str], str]
     columns: Mapping[str, Mapping[str, str]]
-    references: tuple[tuple[str, str, str, str], ...]
 
 
 @cache
@@ -410,15 +410,8 @@ def tables() -> Tables:
             empty.execute(statement)
         schema = _schema(empty)
         names = [name for kind, name in schema if kind == "table"]
-        return Tables(
-            schema,
-            {name: {row[1]: row[2] for row in empty.execute(f"PRAGMA table_info({name})")} for name in names},
-            tuple(
-                (name, row[3], row[2], row[4])
-                for name in names
-                for row in empty.execute(f"PRAGMA foreign_key_list({name})")
-            ),
-        )
+        columns = {name: {row[1]: row[2] for row in empty.execute(f"PRAGMA table_info({name})")} for name in names}
+        return Tables(schema, columns)
 
 
 def _schema(connection: sqlite3.Connection) -> Mapping[tuple[str, str], str]:

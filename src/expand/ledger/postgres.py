@@ -153,6 +153,8 @@ class PostgresDatabase:
     def __init__(self, server: Server, patience_seconds: float, *, read_only: bool = False) -> None:
         """Connect; the schema need not exist. Raises ``LedgerError``."""
         self.server = server
+        self.name = str(server)
+        """The address, without a password."""
         self.clock: Callable[[], datetime] | None = None
         """What gives the time, in UTC; else the server's clock does, which all processes share."""
         self._patience = patience_seconds
@@ -163,11 +165,6 @@ class PostgresDatabase:
         self._is_ledger = False
         self._pipeline: psycopg.Pipeline | None = None
         self._session = self._connect()
-
-    @property
-    def name(self) -> str:
-        """The address, without a password."""
-        return str(self.server)
 
     def now(self) -> datetime:
         """The time. Raises ``LedgerError``."""
@@ -319,12 +316,8 @@ class PostgresDatabase:
         holds something else."""
         if not self._is_ledger:
             # One statement, so that a schema that another process is just making is seen whole.
-            ((tables, ours),) = self.query(
-                "SELECT count(*), count(*) FILTER (WHERE relname = 'ledger_version') FROM pg_class"
-                " JOIN pg_namespace ON pg_namespace.oid = relnamespace"
-                " WHERE nspname = ? AND relkind IN ('r', 'p', 'v', 'm', 'f')",
-                (self.server.schema,),
-            )
+            names = "count(*), count(*) FILTER (WHERE tablename = 'ledger_version')"
+            ((tables, ours),) = self.query(f"SELECT {names} FROM pg_tables WHERE schemaname = ?", (self.server.schema,))
             if tables and not ours:
                 raise LedgerError(
                     f"{self.name}: its tables are no ledger's; name another schema, such as ?schema=my_book"
@@ -351,7 +344,7 @@ class PostgresDatabase:
                 session.execute("INSERT INTO ledger_version (version) VALUES (?)", (number,))
 
     def damage(self) -> Iterator[str]:
-        """Tables, indexes and triggers that are missing."""
+        """Tables, indexes and triggers that are missing; that rows point somewhere, PostgreSQL sees to itself."""
         found = {
             tuple(row)
             for row in self.query(
