@@ -75,7 +75,7 @@ def test_a_batch_that_another_process_gave_up_takes_nothing_more(
         """Orders whose batch is withdrawn before the second part of them is reserved."""
 
         def __getitem__(self, part: Any) -> Any:
-            for batch in batches.living() if part.start else ():
+            for batch in batches.all() if part.start else ():
                 assert (batch.requests, len(batches.in_flight(batch))) == (1, 1)
                 batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), unbilled=True)
             return list(self)[part]

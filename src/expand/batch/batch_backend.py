@@ -172,13 +172,8 @@ class BatchBackend:
                 }
                 orders = () if dry_run else orders_of(sections)
                 for first in range(0, len(orders), MOST_REQUESTS):
-                    batch, decided = batches.prepare(
-                        run,
-                        orders[first : first + MOST_REQUESTS],
-                        model=settings.model,
-                        base_url=settings.base_url or "",
-                        terms=terms,
-                    )
+                    part, base_url = orders[first : first + MOST_REQUESTS], settings.base_url or ""
+                    batch, decided = batches.prepare(run, part, model=settings.model, base_url=base_url, terms=terms)
                     verdicts += decided
                     reserved = [order for order, verdict in decided if isinstance(verdict, Reservation)]
                     submitted.append(await submission.submit(batch, reserved))
@@ -208,7 +203,7 @@ class BatchBackend:
         with closing(ledger):
             batches = Batches(ledger)
             found = tuple(BatchState(batches, batch) for batch in batches.all())
-            async with self._author() as author:
+            async with BatchAuthor(endpoint_of(self.settings)) as author:
                 for state in found:
                     state.measure()
                     if state.batch.stage is not Stage.SUBMITTED:
@@ -225,7 +220,7 @@ class BatchBackend:
         found: list[BatchState] = []
         async with self._opened() as (submission, _):
             batches = submission.batches
-            for batch in batches.living():
+            for batch in (one for one in batches.all() if not one.stage.ended):
                 if batch.stage is not Stage.SUBMITTED:
                     self.tell(
                         f"batch {batch.id} is {batch.stage}; unless another process is at it, `expand chapter --batch "
@@ -263,7 +258,7 @@ class BatchBackend:
         async with self._opened() as (submission, run):
             batches = submission.batches
             left = {one.id for one in batches.left_behind(run)}
-            every = [one for one in batches.living() if one.stage is Stage.SUBMITTED or one.id in left]
+            every = [one for one in batches.all() if one.stage is Stage.SUBMITTED or one.id in left]
             chosen = [one for one in every if chapters is None or not set(chapters).isdisjoint(_chapters(one))]
             for found in chosen:
                 self._require_same_provider(found)
@@ -287,12 +282,9 @@ class BatchBackend:
         workspace, options = self.workspace, options or RunOptions()
         outlines = {chapter: workspace.outline(chapter) for chapter in options.chapters}
         with open_ledger(workspace, workspace.book(), outlines, budget=options.budget) as (ledger, run):
-            async with self._author() as author:
+            async with BatchAuthor(endpoint_of(self.settings)) as author:
                 form = profile_of(workspace, self.settings).form
                 yield Submission(Batches(ledger), author, form=form, tell=self.tell), run
-
-    def _author(self) -> BatchAuthor:
-        return BatchAuthor(endpoint_of(self.settings))
 
     def _cost(self, model: str) -> Callable[[Usage], int | None]:
         settings = replace(self.settings, model=model)

@@ -34,8 +34,8 @@ from expand.schema import Json
 SETTLING_SECONDS = 2.0
 """How long a creation that is under way is given before it is taken for gone."""
 
-ID_KEY, RUN_KEY = "expand_batch", "expand_run"
-"""What the provider's metadata call the batch and the run."""
+ID_KEY = "expand_batch"
+"""What the provider's metadata call the batch."""
 
 _UNABLE = (Failure.NOT_FOUND, Failure.BAD_REQUEST)
 
@@ -56,12 +56,11 @@ class Submission:
         nothing, or the error says that its outcome is unknown."""
         if not orders:
             return self._withdrawn(batch, AttemptFailedError(Failure.CANCELLED, "there was nothing to ask"))
-        metadata = {ID_KEY: batch.id, RUN_KEY: batch.run, "requests": str(batch.requests), "model": batch.model[:512]}
         try:
             self.tell(f"uploading {batch.requests:,} requests")
             batch = self.batches.move(batch, Stage.CREATING, input_file=await self._upload(batch, orders))
             self.tell("having the batch made")
-            return self._taken(batch, await self.author.create(batch.input_file, metadata=metadata))
+            return self._taken(batch, await self.author.create(batch.input_file, metadata={ID_KEY: batch.id}))
         except AttemptFailedError as failed:
             if batch.stage is Stage.CREATING and RULES[failed.failure].billed != "no":
                 self.tell(f"{failed.message}: looking whether the batch was made")

@@ -54,10 +54,7 @@ def _show_submitted(report: SubmitReport, *, as_json: bool) -> int:
         print(f"{report.waiting:,} of the questions are in a batch, or being asked live, already")
     for batch in report.batches:
         print(f"{batch.id}: {batch.requests:,} requests submitted as {batch.remote}")
-    if report.batches:
-        print("look at it with `expand chapter --batch status`; once it has ended, --batch collect")
-    elif states["complete"]:
-        print("nothing to submit; `expand chapter --batch collect` writes the drafts")
+    print("`expand chapter --batch status` shows what has ended, --batch collect drafts from it")
     return report.exit_code
 
 
@@ -72,8 +69,6 @@ def _show_status(found: Sequence[BatchState], *, as_json: bool) -> int:
             left = "" if one.left_seconds is None else f"{one.left_seconds / 3600:.1f}"
             rows.append((one.batch.id, _state(one), one.batch.requests, f"{one.age_seconds / 3600:.1f}", left))
         print(table_text(("Batch", "State", "Requests", "Hours", "Left"), rows, words=("State",)))
-        if any(status.remote is not None and status.remote.ended for status in found):
-            print("some have ended: expand chapter --batch collect")
     return 4 if any(status.problem for status in found) else 0
 
 

@@ -38,12 +38,8 @@ AT_ONCE = 200
 others wait for its end."""
 
 
-_OUTCOMES = {
-    State.SETTLED: "answered",
-    State.RELEASED: "unbilled",
-    State.UNKNOWN: "unknown",
-    State.RECONCILED: "unknown",
-}
+_OUTCOMES = {State.SETTLED: "answered", State.RELEASED: "unbilled"}
+_OUTCOMES |= dict.fromkeys((State.UNKNOWN, State.RECONCILED), "unknown")
 """What the outcome of an attempt counts as."""
 
 
@@ -73,7 +69,6 @@ class BatchRow(NamedTuple):
     before it is known. ``requests`` and the three counts of outcomes are those of its attempts."""
 
     id: str
-    run: str
     stage: Stage
     model: str
     base_url: str
@@ -101,13 +96,7 @@ class Batches:
     # --- on the way to the provider -----------------------------------------------------------
 
     def prepare(
-        self,
-        run: Run,
-        orders: Sequence[Order],
-        *,
-        model: str,
-        base_url: str,
-        terms: Mapping[str, Json],
+        self, run: Run, orders: Sequence[Order], *, model: str, base_url: str, terms: Mapping[str, Json]
     ) -> tuple[BatchRow, list[tuple[Order, Verdict]]]:
         """Write down a batch that this run will submit: reserve a place in the budget for each order, or say what
         stands in its way. Nothing is marked as sent before it is ``CREATING``. Limits per minute are for live calls,
@@ -224,10 +213,6 @@ class Batches:
                 counts[batch].update({"requests": count, _OUTCOMES.get(State(state), ""): count})
             rows = connection.query("SELECT * FROM batch ORDER BY began_at, id")
         return tuple(_read(row, counts[row["id"]]) for row in rows)
-
-    def living(self) -> tuple[BatchRow, ...]:
-        """The batches that have not ended, the oldest first."""
-        return tuple(batch for batch in self.all() if not batch.stage.ended)
 
     def in_flight(self, batch: BatchRow) -> tuple[AttemptRow, ...]:
         """Its attempts whose outcome is open, in the order in which they were reserved."""
