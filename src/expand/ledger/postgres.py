@@ -153,8 +153,6 @@ class PostgresDatabase:
     def __init__(self, server: Server, patience_seconds: float, *, read_only: bool = False) -> None:
         """Connect; the schema need not exist. Raises ``LedgerError``."""
         self.server = server
-        self.name = str(server)
-        """The address, without a password."""
         self.clock: Callable[[], datetime] | None = None
         """What gives the time, in UTC; else the server's clock does, which all processes share."""
         self._patience = patience_seconds
@@ -165,6 +163,11 @@ class PostgresDatabase:
         self._is_ledger = False
         self._pipeline: psycopg.Pipeline | None = None
         self._session = self._connect()
+
+    @property
+    def name(self) -> str:
+        """The address, without a password."""
+        return str(self.server)
 
     def now(self) -> datetime:
         """The time. Raises ``LedgerError``."""
