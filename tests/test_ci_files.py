@@ -65,12 +65,10 @@ def test_the_hook_runs_and_looks_at_outlines() -> None:
 def test_the_example_workflow_runs() -> None:
     workflow: dict[Any, Any] = yaml.safe_load((ROOT / "docs" / "examples" / "outlines.yml").read_text())
     steps = workflow["jobs"]["check"]["steps"]
-    commands = [step["run"].removesuffix(" || true") for step in steps if "run" in step]
+    commands = [step["run"] for step in steps if "run" in step]
     assert commands.pop(0) == "pip install chapter-expand"
     for command in commands:
         runs(command)
-    (upload,) = [step for step in steps if "upload-sarif" in step.get("uses", "")]
-    assert Path(upload["with"]["sarif_file"]).is_file(), "what is uploaded was written"
 
 
 @pytest.mark.usefixtures("_here")

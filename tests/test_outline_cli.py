@@ -105,28 +105,6 @@ def test_github_escapes(workspace: Workspace) -> None:
     )
 
 
-def test_sarif(workspace: Workspace, tmp_path: Path) -> None:
-    (workspace.root / "outlines" / "04.yaml").write_text(WRONG)
-    file = tmp_path / "outlines.sarif"
-    result = check(workspace, "--format", "sarif", "-o", str(file))
-    assert isinstance(result.exception, InputErrors)
-    assert result.stdout == ""
-    log = json.loads(file.read_text())
-    assert log["version"] == "2.1.0"
-    (run,) = log["runs"]
-    rules = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
-    assert {r["ruleId"] for r in run["results"]} == rules == {"outline-error", "outline-warning"}
-    assert run["columnKind"] == "unicodeCodePoints"
-    first = next(r for r in run["results"] if r["level"] == "error")
-    assert first["locations"][0]["physicalLocation"] == {
-        "artifactLocation": {
-            "uri": "docs%2C%20here/outlines/04.yaml",
-            "uriBaseId": "%SRCROOT%",
-        },
-        "region": {"startLine": 6, "startColumn": 12},
-    }
-
-
 def test_files_elsewhere_are_named_from_the_workspace(
     workspace: Workspace, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,13 +160,6 @@ def test_settings_in_the_other_formats(workspace: Workspace) -> None:
         "::error file=docs%2C here/expand.toml,line=3,col=1,title=outline::"
         "there is no provider 'olama'; did you mean \"ollama\"?"
     )
-    result = check(workspace, "--format", "sarif")
-    assert isinstance(result.exception, InputErrors)
-    (found,) = (r for r in json.loads(result.stdout)["runs"][0]["results"] if r["level"] == "error")
-    assert found["locations"][0]["physicalLocation"] == {
-        "artifactLocation": {"uri": "docs%2C%20here/expand.toml", "uriBaseId": "%SRCROOT%"},
-        "region": {"startLine": 3, "startColumn": 1},
-    }
     result = check(workspace)
     assert isinstance(result.exception, InputErrors)
     assert str(result.exception).startswith(f"{workspace.settings_path}:3:1: there is no provider 'olama'")
@@ -212,8 +183,8 @@ def test_settings_that_are_no_toml(workspace: Workspace) -> None:
 
 
 def test_an_unknown_format(workspace: Workspace) -> None:
-    result = check(workspace, "--format", "srif")
-    assert str(result.exception) == "--format is 'srif'; did you mean \"sarif\"?"
+    result = check(workspace, "--format", "jsn")
+    assert str(result.exception) == "--format is 'jsn'; did you mean \"json\"?"
 
 
 def test_the_schemas_are_schemas() -> None:

@@ -1259,22 +1259,6 @@ def test_an_id_that_cannot_be_meant(finished: Workspace, document: str, chapter:
     assert finished.book_path.read_text() == FINISHED
 
 
-@pytest.mark.parametrize(("lines", "kept", "warned"), [(47, True, False), (48, True, True), (48, False, False)])
-def test_a_check_names_sections_that_are_too_long_already(
-    finished: Workspace, lines: int, kept: bool, warned: bool
-) -> None:
-    text = "".join(f"Line {number} says what the lock protects, and from whom.\n" for number in range(lines - 2))
-    below = "### Details\n\n"
-    (finished.root / "src/poisoning.md").write_text(f"# Poisoning\n\n## Guards\n\n{text}\n## Rest\n\n{below}{text * 2}")
-    outline = "id: poisoning\ntitle: Poisoning\nsource: src/poisoning.md\n"
-    sections = "sections:\n- {title: Guards, lines: 40}\n- {title: Rest, lines: 200}\n"
-    finished.outline_path("poisoning").parent.mkdir(exist_ok=True)
-    finished.outline_path("poisoning").write_text(outline + ("" if kept else "source_text: revise\n") + sections)
-    found = [str(one) for one in check_outlines(finished, ["poisoning"]).findings]
-    message = f'section 1, "Guards", has {lines + 1} of 40 lines ({(lines + 1) / 40:.0%}) in src/poisoning.md already'
-    assert [message in one and "source_text: revise" in one for one in found] == ([True] if warned else [])
-
-
 def test_a_check_names_sections_that_nearly_have_a_heading(finished: Workspace) -> None:
     import_document(finished, finished.root / "plan.md", ImportRequest(id="poisoning"))
     warned = [str(one) for one in check_outlines(finished, ["poisoning"]).findings]

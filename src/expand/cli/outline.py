@@ -8,7 +8,7 @@ import typer
 from expand.cli import options
 from expand.cli.options import require_choice
 from expand.cli.output import counted, print_json, print_text
-from expand.doctor.outline_check import as_github, as_json, as_sarif, check_outlines
+from expand.doctor.outline_check import as_github, as_json, check_outlines
 from expand.errors import InputErrors
 from expand.outline.reading import BOOK, BRIEF, MEMORY, OUTLINE
 from expand.settings import SETTINGS
@@ -18,21 +18,19 @@ from expand.workspace import Workspace
 def check(
     place: Workspace,
     chapters: options.SomeChapters = None,
-    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text, json, github or sarif.")] = "text",
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text, json or github.")] = "text",
     output: options.Output = None,
 ) -> None:
     """Check settings, book and outlines; list mistakes by line.
 
-    github are annotations for a pull request, sarif is for code scanning; both name files from
-    the current folder. With a mistake in any file the exit code is 2, whatever the format."""
-    require_choice("--format", form, ("text", "json", "github", "sarif"))
+    github are annotations for a pull request, which name files from the current folder. With a mistake in any file the
+    exit code is 2, whatever the format."""
+    require_choice("--format", form, ("text", "json", "github"))
     asked = tuple(chapters or place.chapter_ids())
     found = check_outlines(place, asked)
     here = Path.cwd().resolve()
     if form == "json":
         print_json(as_json(found), output)
-    elif form == "sarif":
-        print_json(as_sarif(found.findings, place, here), output)
     elif form == "github":
         print_text(as_github(found.findings, place, here), output)
     else:

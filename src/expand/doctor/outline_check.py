@@ -1,8 +1,7 @@
 """Checks a workspace's settings, book and outlines, and reports in the formats of editors and CI.
 
-``github`` are workflow commands that GitHub shows beside the lines of a pull request; ``sarif`` is
-SARIF 2.1.0, which code scanning takes from any tool. Lines and columns count from 1, columns in
-characters; files are named from the folder ``beside``.
+``github`` are workflow commands that GitHub shows beside the lines of a pull request. Lines and columns count from 1,
+columns in characters.
 """
 
 import os
@@ -11,16 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
-from urllib.parse import quote
 
-from expand import __version__
 from expand.document import layout
 from expand.document.page import Page
 from expand.document.site import site_of
 from expand.drafting.brief import brief_warnings, read_brief
 from expand.errors import InputError, InputErrors, Place
 from expand.markdown import matching
-from expand.outline import LINES_A_TOPIC, Book, Outline, Style, Text, too_many_examples
+from expand.outline import LINES_A_TOPIC, Book, Outline, Style, too_many_examples
 from expand.schema import Json
 from expand.schema.input_file import DataPath, quoted, read_yaml, shown_path
 from expand.schema.validators import folded
@@ -28,11 +25,6 @@ from expand.settings import check_settings
 from expand.workspace import Workspace, read_text
 
 Level = Literal["error", "warning"]
-SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-_RULES: dict[Level, str] = {
-    "error": "The settings, the book or an outline cannot be read as they stand.",
-    "warning": "An outline can be worked with, but something about it is odd.",
-}
 
 
 class OutlineFinding(NamedTuple):
@@ -109,12 +101,12 @@ def check_outlines(workspace: Workspace, chapters: Sequence[str]) -> OutlineChec
                 more.append((("id",), f"{alike} outline and one draft; rename one"))
             if (other := by_source.setdefault(posixpath.normpath(outline.source), chapter)) != chapter:
                 more.append((("source",), f'chapter "{other}" has the same source; accepting one undoes the other'))
+            more += _unfilled_headings(workspace, book, outline)
             path = workspace.outline_path(chapter)
             findings += lint(outline, book, path, root=root, more=more)
             if (brief := workspace.brief_path(outline.id)).is_file():
                 messages = brief_warnings(read_brief(brief, root=root), outline)
                 findings += [_finding("warning", Place(path=brief), message, "", root) for message in messages]
-            findings += [_finding("warning", *one, root) for one in _heading_warnings(workspace, book, outline)]
             if book.references or outline.references or any(section.references for section in outline.sections):
                 from expand.references.reference_files import read_references  # start-up time
 
@@ -133,7 +125,7 @@ def lint(
     """The warnings about the outline and ``more``, in the order of its file ``path``. It is read again for the places;
     should it have gone meanwhile, all of them are its beginning."""
     file = read_yaml(path, root)
-    odd = [*_oddities(outline, book, root), *_missing_languages(outline, book), *more]
+    odd = [*_oddities(outline, book, root), *more]
     found = (_finding("warning", file.value(where), message, "", root) for where, message in odd)
     return sorted(found, key=lambda warning: (warning.line, warning.column))
 
@@ -183,72 +175,23 @@ def _oddities(outline: Outline, book: Book, root: Path) -> Iterator[tuple[DataPa
             )
 
 
-def _missing_languages(outline: Outline, book: Book) -> Iterator[tuple[DataPath, str]]:
-    """The languages in which texts are missing, or given though the book does not have them."""
-    texts: list[tuple[DataPath, str, Text | None]] = [
-        (("title",), "title", outline.title),
-        (("source",), "source", Text(by_language=outline.sources) if outline.sources else None),
-        (("audience",), "audience", outline.audience),
-        *((("glossary", term), f"the term {quoted(term)}", text) for term, text in outline.glossary.items()),
-    ]
-    for section in outline.sections:
-        here: DataPath = ("sections", section.number - 1)
-        called = f"section {section.number}"
-        texts += [
-            ((*here, "title"), f"{called}: title", section.title),
-            ((*here, "note"), f"{called}: note", section.note),
-        ]
-        topics = enumerate(section.topics)
-        texts += [((*here, "topics", number), f"{called}: topic {number + 1}", topic) for number, topic in topics]
-    for where, called, text in texts:
-        if text is None or text.plain is not None:
-            continue
-        missing = [language for language in book.languages if language not in text.by_language]
-        if missing:
-            yield where, f"{called} is missing in {', '.join(missing)}; another language stands in"
-        for language in text.by_language:
-            if language not in book.languages:
-                yield where, f"{called} is given in {language}, which the book does not have; nobody reads it"
-
-
-def _heading_warnings(workspace: Workspace, book: Book, outline: Outline) -> Iterator[tuple[Place, str, str]]:
-    """Place, message and remedy for the sections for which a document that keeps its headings gets new ones, though it
-    has a heading of like words that belongs to no section; and for those whose text there is too long already."""
+def _unfilled_headings(workspace: Workspace, book: Book, outline: Outline) -> Iterator[tuple[DataPath, str]]:
+    """The sections for which a document that keeps its headings gets new ones, though it has a heading of like words
+    that belongs to no section."""
     source = workspace.source_path(outline.source)
     if (outline.layout or book.layout) != "keep" or not source.is_file():
         return
-    from expand.checks.requirements import wrong_length  # start-up time: it loads all checks
-
-    page = Page(read_text(source))
-    headings = layout.section_headings(page)
+    headings = layout.section_headings(Page(read_text(source)))
     wanted = [layout.Wanted(section.title.every(), section.heading) for section in outline.sections]
     found = layout.located(headings, wanted)
     free = [heading for at, heading in enumerate(headings) if at not in found.values()]
-    path = workspace.outline_path(outline.id)
-    file = read_yaml(path)
-    for index, (section, item) in enumerate(zip(outline.sections, wanted, strict=True)):
-        place, named = file.value(("sections", index, "title")), f'section {section.number}, "{item.titles[0]}"'
+    for index, item in enumerate(wanted):
         words = {word for title in item.titles for word in _words(title)}
         like = [heading for heading in free if words & _words(heading.title)]
-        if index not in found:
-            if like:
-                near = f'line {like[0].line + 1} there has "{like[0].title}": to fill that one, take its title'
-                yield place, f"{named}, gets a heading of its own in {outline.source}", near
-            continue
-        if (section.source_text or outline.source_text or book.source_text) == "revise":
-            continue
-        own, others = headings[found[index]], set(found.values())
-        ends = (
-            heading.lead
-            for number, heading in enumerate(headings[found[index] + 1 :], found[index] + 1)
-            if heading.level <= own.level or number in others
-        )
-        text = "".join(page.lines[own.line : next(ends, len(page.lines))])
-        target, unit = section.goal(book.language)
-        for one in wrong_length(text, section=section.number, target=target, unit=unit):
-            if one.kind == "long":
-                remedy = "plan more, or state source_text: revise to have the text written anew"
-                yield place, f"{named}, has {one.message} in {outline.source} already", remedy
+        if like and index not in found:
+            own = f'section {index + 1}, "{item.titles[0]}", gets a heading of its own in {outline.source}'
+            near = f'line {like[0].line + 1} there has "{like[0].title}": to fill that one, take its title'
+            yield ("sections", index, "title"), f"{own}; {near}"
 
 
 def _words(title: str) -> set[str]:
@@ -288,27 +231,6 @@ def as_github(findings: Iterable[OutlineFinding], workspace: Workspace, beside: 
         f"line={finding.line},col={finding.column},title=outline::{_data(finding.sentence)}\n"
         for finding in findings
     )
-
-
-def as_sarif(findings: Iterable[OutlineFinding], workspace: Workspace, beside: Path) -> dict[str, Json]:
-    """A SARIF log with one run."""
-
-    def result(finding: OutlineFinding) -> Json:
-        file: Json = {"uri": quote(_beside(finding, workspace, beside)), "uriBaseId": "%SRCROOT%"}
-        region: Json = {"startLine": finding.line, "startColumn": finding.column}
-        return {
-            "ruleId": f"outline-{finding.level}",
-            "level": finding.level,
-            "message": {"text": finding.sentence},
-            "locations": [{"physicalLocation": {"artifactLocation": file, "region": region}}],
-        }
-
-    rules: list[Json] = [
-        {"id": f"outline-{level}", "shortDescription": {"text": text}} for level, text in _RULES.items()
-    ]
-    driver: Json = {"name": "expand", "version": __version__, "rules": rules}
-    run: Json = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": [*map(result, findings)]}
-    return {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
 def _beside(finding: OutlineFinding, workspace: Workspace, beside: Path) -> str:
