@@ -27,14 +27,13 @@ from expand.doctor.checks import (
     CheckResult,
     DoctorReport,
     EndpointReply,
-    Terminal,
     ask_endpoint,
-    check_environment,
+    check_machine,
     endpoint_from,
     from_error,
     run_checks,
 )
-from expand.errors import AuthorError, InputError
+from expand.errors import AuthorError
 from expand.ledger import Ledger, State
 from expand.llm import local_model
 from expand.llm.types import Answer, AttemptFailedError, Failure, Finish, OnText, Request, Usage, ignore_text
@@ -42,7 +41,6 @@ from expand.scaffold import create_workspace
 from expand.settings import Overrides, Settings
 from expand.workspace import Workspace
 
-WIDE = Terminal(columns=100, encoding="utf-8")
 OURS = {"PATH": ""}
 
 
@@ -73,7 +71,6 @@ async def look(
         workspace.root,
         environment=environment,
         overrides=Overrides(model=model, base_url=base_url),
-        terminal=WIDE,
         **more,
     )
 
@@ -227,23 +224,6 @@ async def test_the_provider_that_a_port_stands_for(workspace: Workspace) -> None
     assert "has no address that is the same for everybody" in on(found, "settings").message
 
 
-async def test_a_window_that_is_smaller_than_the_profile_says(workspace: Workspace) -> None:
-    listed = b'{"data": [{"id": "big"}, {"id": "small", "max_model_len": 8192}]}'
-
-    async def vllm(settings: Settings) -> EndpointReply:
-        return endpoint_from("u", 200, listed)
-
-    found = await look(workspace, base_url="http://127.0.0.1:8000/v1", model="small", ask=vllm)
-    window = on(found, "window")
-    assert (window.status, found.exit_code) == ("failure", 2)
-    assert window.message == ("small has a context window of 8,192 tokens there, and its profile says 32,000")
-    settings_text(workspace, "[models.small]\ncontext_window = 8192\n")
-    found = await look(workspace, base_url="http://127.0.0.1:8000/v1", model="small", ask=vllm)
-    assert "window" not in {f.subject for f in found.findings}
-    found = await look(workspace, base_url="http://127.0.0.1:8000/v1", model="big", ask=vllm)
-    assert "window" not in {f.subject for f in found.findings}
-
-
 async def test_several_mistakes_in_the_settings_are_several_findings(workspace: Workspace) -> None:
     settings_text(workspace, "[author]\nmodle = 'x'\nconcurrency = 0\n")
     found = await look(workspace)
@@ -304,8 +284,6 @@ async def test_a_disk_that_is_really_full(small_disk: Path, server: ScriptedServ
         while file.write(b"x" * 4096):
             file.flush()
     found = await look(workspace, base_url=server.base_url, model="scripted", key="sk-right")
-    assert on(found, "disk").message == f"the disk is full: 0 MB free at {workspace.root}"
-    assert on(found, "disk").remedy == "free some space, 200 MB or more"
     assert on(found, "workspace").message == f"{workspace.root}: the disk is full"
     assert on(found, "ledger").status == "failure"
     assert found.exit_code == 2
@@ -370,22 +348,9 @@ async def test_the_embedded_model(workspace: Workspace, monkeypatch: pytest.Monk
     assert found.exit_code == 0
     assert on(found, "key").message.startswith("none is needed")
     assert on(found, "price").message == "nothing: it runs on this machine"
-    assert on(found, "tokenizer").status == "note"
     monkeypatch.setattr(local_model, "is_installed", lambda _=None: False)
     found = await look(workspace)
     assert on(found, "endpoint").remedy == local_model.REMEDY
-    assert found.exit_code == 2
-
-
-async def test_a_language_that_the_model_does_not_write(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_model, "is_installed", lambda _=None: True)
-    text = workspace.book_path.read_text()
-    workspace.book_path.write_text(text.replace("language: en", "language: en\nlanguages: [en, zh]"))
-    found = await look(workspace)
-    assert (on(found, "language").status, found.exit_code) == ("note", 0)
-    workspace.book_path.write_text(text.replace("language: en", "language: zh"))
-    found = await look(workspace)
-    assert on(found, "language").message.endswith("does not write zh, the book's language")
     assert found.exit_code == 2
 
 
@@ -403,54 +368,15 @@ async def test_settings_and_book_that_are_wrong(workspace: Workspace, tmp_path: 
     workspace.outline_path("01").unlink()
     found = await look(workspace, model="gpt-4.1", key="x y")
     assert on(found, "book").message.startswith("outlines/book.yaml:1:8: title must be a string, not 3")
-    nowhere = await run_checks(tmp_path, environment=OURS, terminal=WIDE)
+    nowhere = await run_checks(tmp_path, environment=OURS)
     assert "run `expand init`" in on(nowhere, "settings").remedy
     assert nowhere.exit_code == 2
 
 
-async def test_no_outline_yet_and_a_damaged_tokenizer(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_no_outline_yet(workspace: Workspace) -> None:
     workspace.outline_path("01").unlink()
-    monkeypatch.setattr("expand.llm.tokens.RANKS_FOLDER", tmp_path)
-
-    def damaged(self: object, text: str) -> int:
-        raise InputError("the rank file is damaged", remedy="install the package again")
-
-    monkeypatch.setattr("expand.llm.tokens.TokenCounter.count", damaged)
     found = await look(workspace, model="gpt-4.1")
     assert on(found, "book").message == "no chapter has an outline yet"
-    assert on(found, "tokenizer").remedy == "install the package again"
-
-
-@pytest.mark.parametrize(
-    ("free", "status"),
-    [(19_999_999, "failure"), (20_000_000, "warning"), (199_999_999, "warning"), (200_000_000, "ok")],
-)
-async def test_how_much_room_is_enough(workspace: Workspace, free: int, status: str) -> None:
-    assert on(await look(workspace, free_bytes=lambda _: free), "disk").status == status
-
-
-@pytest.mark.parametrize(
-    ("free", "said"), [(999_400_000, "999 MB"), (1_000_000_000, "1.0 GB"), (76_330_000_000, "76.3 GB")]
-)
-async def test_room_is_said_in_a_unit_that_fits(workspace: Workspace, free: int, said: str) -> None:
-    found = await look(workspace, free_bytes=lambda _: free)
-    assert on(found, "disk").message == f"{said} free at {workspace.root}"
-
-
-@pytest.mark.parametrize(("columns", "status"), [(59, "warning"), (60, "ok")])
-def test_how_wide_a_terminal_has_to_be(columns: int, status: str) -> None:
-    found = check_environment(OURS, Terminal(columns=columns, encoding="utf-8"))
-    assert next(one for one in found if one.subject == "terminal").status == status
-
-
-async def test_the_disk(workspace: Workspace) -> None:
-    found = await look(workspace, free_bytes=lambda _: 1_000_000)
-    assert on(found, "disk").message == f"the disk is full: 1 MB free at {workspace.root}"
-    assert found.exit_code == 2
-    found = await look(workspace, free_bytes=lambda _: 100_000_000)
-    assert on(found, "disk").status == "warning"
 
 
 @pytest.mark.parametrize(
@@ -490,12 +416,7 @@ async def test_ledgers_that_cannot_be_used(workspace: Workspace, monkeypatch: py
     assert found.exit_code == 2
     workspace.ledger_path.unlink()
     workspace.ledger_path.mkdir()
-    assert on(await look(workspace), "ledger").remedy == "move it away"
-    workspace.ledger_path.rmdir()
-    shutil.rmtree(workspace.root / ".expand")
-    (workspace.root / ".expand").write_text("")
-    found = await look(workspace)
-    assert on(found, "ledger").remedy == "make it a folder that can be written"
+    assert on(await look(workspace), "ledger").status == "failure"
 
 
 async def test_a_ledger_without_the_right_to_write(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -508,9 +429,9 @@ async def test_a_ledger_without_the_right_to_write(workspace: Workspace, monkeyp
     assert on(found, "ledger").remedy == "make it and its folder writable"
 
 
-def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def of(subject: str, environment: dict[str, str], terminal: Terminal = WIDE) -> CheckResult:
-        found = check_environment(environment, terminal)
+def test_what_a_shell_finds(tmp_path: Path) -> None:
+    def of(subject: str, environment: dict[str, str]) -> CheckResult:
+        found = check_machine(environment)
         return next(finding for finding in found if finding.subject == subject)
 
     assert of("command", OURS).message == "a shell finds no `expand`"
@@ -522,13 +443,6 @@ def test_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert theirs.remedy == "type `uv run expand`"
     other.write_text("from expand.__main__ import main\n")
     assert of("command", {"PATH": str(tmp_path)}).status == "ok"
-    assert of("terminal", {"NO_COLOR": "1"}).message == "100 columns, utf-8, no colours (NO_COLOR or TERM=dumb)"
-    assert of("terminal", {}, Terminal(columns=40, encoding="UTF8")).status == "warning"
-    assert of("terminal", {}, Terminal(columns=None, encoding="utf-8")).status == "ok"
-    latin = of("terminal", {}, Terminal(columns=80, encoding="cp1252"))
-    assert latin.remedy.startswith("set PYTHONUTF8=1")
-    monkeypatch.setattr(local_model, "is_installed", lambda _=None: False)
-    assert of("local model", {}).status == "note"
 
 
 def test_errors_as_findings() -> None:

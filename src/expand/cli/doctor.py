@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import shutil
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +10,7 @@ import typer
 
 from expand.cli import options
 from expand.cli.output import note, print_json
-from expand.doctor.checks import EndpointReply, Terminal, ask_endpoint, run_checks
+from expand.doctor.checks import EndpointReply, ask_endpoint, run_checks
 from expand.settings import Overrides, Settings
 
 
@@ -25,16 +23,14 @@ def doctor(
 ) -> None:
     """Check what is installed, reachable and priced; name remedies.
 
-    Checks the key, the endpoint, the model, its price and tokenizer, the ledger, the disk and the terminal. Exits with
+    Checks the key, the endpoint, the model, its price, the ledger and the disk. Exits with
     2 when something here has to be fixed, with 4 when the author fails."""
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     report = asyncio.run(
         run_checks(
             Path.cwd(),
             given=context.obj,
             environment=os.environ,
             overrides=Overrides(**author._asdict()),
-            terminal=Terminal(columns, sys.stdout.encoding or "ascii"),
             live=live,
             ask=_ask,
         )

@@ -12,33 +12,32 @@ import json
 import os
 import platform
 import shlex
-import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from expand import __version__
-from expand.budget import Amount, usd_from_pico
+from expand.budget import usd_from_pico
 from expand.client.client import BudgetedClient
 from expand.client.retry_policy import RetryPolicy
 from expand.doctor import shell_command
-from expand.drafting.model_setup import author_for, endpoint_of, profile_of
+from expand.drafting.model_setup import author_for, endpoint_of, model_setup_for, profile_of
+from expand.drafting.request_builder import order_for
 from expand.drafting.run_context import open_ledger
+from expand.drafting.run_options import RunOptions
 from expand.errors import ExpandError, InputError, InputErrors, UntrustedError
-from expand.ledger import Ledger, Order, pauses_in
+from expand.ledger import Ledger, pauses_in
 from expand.llm import local_model
 from expand.llm.endpoint import OPENAI_URL, Endpoint, api_url, other_url
 from expand.llm.openai_client import OpenAIClient
 from expand.llm.profile import COMPATIBLE, Price, Profile, is_known
-from expand.llm.tokens import TokenCounter, price_for, raised
+from expand.llm.tokens import price_for
 from expand.llm.types import Address, AttemptFailedError, Author, Message, Request
 from expand.outline import Book
 from expand.settings import Overrides, Settings, read_settings, require_author
@@ -92,19 +91,9 @@ def checked(subject: str, checks: Checks) -> Checks:
 
 # --- the machine -------------------------------------------------------------------------------
 
-NARROWEST = 60
-"""Columns below which tables are cut short."""
 
-
-class Terminal(NamedTuple):
-    """Where results are shown. ``columns`` is None for a pipe or a file."""
-
-    columns: int | None
-    encoding: str
-
-
-def check_environment(environment: Mapping[str, str], terminal: Terminal) -> Checks:
-    """Checks the shell and the machine."""
+def check_machine(environment: Mapping[str, str]) -> Checks:
+    """Checks which tool this is, and which one a shell finds."""
     system = f"{platform.python_implementation()} {platform.python_version()}, {sys.platform}"
     yield ok("version", f"expand {__version__}, {system}")
     command = shell_command(environment)
@@ -116,41 +105,18 @@ def check_environment(environment: Mapping[str, str], terminal: Terminal) -> Che
     else:
         remedy = f"add the folder of the installed commands to PATH, or type `{command.name}`"
         yield warning("command", "a shell finds no `expand`", remedy)
-    columns, encoding = terminal
-    plain = bool(environment.get("NO_COLOR")) or environment.get("TERM") == "dumb"
-    if encoding.lower().replace("-", "").replace("_", "") not in ("utf8", "utf8sig"):
-        message = f"output is encoded as {encoding}, which lacks most characters"
-        yield warning("terminal", message, "set PYTHONUTF8=1, or a locale with UTF-8")
-    elif columns is None:
-        yield ok("terminal", "a pipe or a file: plain lines, no colours")
-    elif columns < NARROWEST:
-        remedy = f"widen it to {NARROWEST} columns or more, or use --format json"
-        yield warning("terminal", f"{columns} columns: tables are cut short", remedy)
-    else:
-        colours = "no colours (NO_COLOR or TERM=dumb)" if plain else "colours"
-        yield ok("terminal", f"{columns} columns, {encoding}, {colours}")
-    if local_model.is_installed():
-        yield ok("local model", "installed: it writes where no key and no base URL are set")
-    else:
-        yield note("local model", "not installed; only needed without a key", local_model.REMEDY)
 
 
 # --- the author model --------------------------------------------------------------------------
 
-_WINDOW_NAMES = ("max_model_len", "context_length", "max_context_length", "context_window")
-"""What vLLM, OpenRouter, LM Studio and others call a model's context window in their lists."""
-
 
 class EndpointReply(NamedTuple):
-    """The reply of ``url``: ``models`` are those it lists, ``said`` is how it failed.
-
-    ``windows`` are the context windows, in tokens, of the models that it states one for. ``moved_to`` is the base URL
-    at which it was found, where that is not the one of the settings."""
+    """The reply of ``url``: ``models`` are those it lists, ``said`` is how it failed. ``moved_to`` is the base URL at
+    which it was found, where that is not the one of the settings."""
 
     url: str
     reply: Literal["listed", "no_list", "unauthorized", "unreachable", "no_api"]
     models: tuple[str, ...] = ()
-    windows: Mapping[str, int] = MappingProxyType({})
     said: str = ""
     moved_to: str = ""
 
@@ -192,19 +158,9 @@ def endpoint_from(url: str, status: int, body: bytes, *, location: str = "") -> 
     if status != 200:
         return EndpointReply(url, "no_list", said=f"HTTP {status}")
     try:
-        listed = [(str(entry["id"]), entry) for entry in answer["data"]]
+        return EndpointReply(url, "listed", models=tuple(str(entry["id"]) for entry in answer["data"]))
     except (KeyError, TypeError):
         return EndpointReply(url, "no_list", said="the answer is no list of models")
-    windows = {name: window for name, entry in listed if (window := _window(entry))}
-    return EndpointReply(url, "listed", models=tuple(name for name, _ in listed), windows=windows)
-
-
-def _window(entry: Mapping[str, object]) -> int | None:
-    """The context window that an entry of the list states. llama.cpp has it inside ``meta``."""
-    meta = entry.get("meta")
-    stated = [entry.get(name) for name in _WINDOW_NAMES]
-    stated.append(meta.get("n_ctx") if isinstance(meta, Mapping) else None)
-    return next((n for n in stated if isinstance(n, int) and not isinstance(n, bool) and n), None)
 
 
 def _check_provider(settings: Settings) -> Checks:
@@ -236,8 +192,8 @@ def _check_embedded(settings: Settings) -> Checks:
     yield ok("endpoint", f"{what}; it starts when needed")
 
 
-def _check_endpoint(settings: Settings, endpoint: EndpointReply, profile: Profile) -> Checks:
-    """Whether the API answers, takes the key, and has the model with the window that its profile says."""
+def _check_endpoint(settings: Settings, endpoint: EndpointReply) -> Checks:
+    """Whether the API answers, takes the key, and has the model."""
     url, said = endpoint.url, endpoint.said
     if endpoint.moved_to:
         message = f"there is no API at {settings.base_url}, but one at {endpoint.moved_to}, which a run finds by itself"
@@ -260,11 +216,6 @@ def _check_endpoint(settings: Settings, endpoint: EndpointReply, profile: Profil
             count = len(endpoint.models)
             yield ok("endpoint", f"{url} answers, {count} model{'s' if count != 1 else ''}")
             yield _check_model(settings, endpoint.models)
-            window = endpoint.windows.get(settings.model)
-            if window is not None and window < profile.context_window:
-                message = f"{profile.name} has a context window of {window:,} tokens there, and its profile says "
-                remedy = f'give the server more, or set [models."{profile.name}"] context_window = {window}'
-                yield failure("window", f"{message}{profile.context_window:,}", remedy)
 
 
 def _check_model(settings: Settings, models: tuple[str, ...]) -> CheckResult:
@@ -291,25 +242,16 @@ def _check_other_model(settings: Settings, one: Settings, path: Path) -> Checks:
     yield ok("model", f"{one.model} ({', '.join(used)}) is asked {where}")
 
 
-def _check_profile(settings: Settings, profile: Profile, book: Book | None) -> Checks:
+def _check_profile(settings: Settings, profile: Profile) -> CheckResult:
     """What the tool assumes that the model can do."""
     limits = (
         f"context window {profile.context_window:,} tokens, at most {profile.max_output_tokens:,} out, "
         f"{profile.lines_per_request} lines a request"
     )
     if settings.model_file is not None or is_known(settings.model, settings.models):
-        yield ok("profile", limits)
-    else:
-        remedy = f'state them in expand.toml under [models."{profile.name}"]'
-        yield note("profile", f"nothing is known about {profile.name}; assumed: {limits}", remedy)
-    unwritten = [x for x in (book.languages if book else ()) if not profile.writes(x)]
-    if book is not None and unwritten:
-        what = f"{profile.name} does not write {', '.join(unwritten)}"
-        remedy = "choose another model for it; set OPENAI_API_KEY or give --base-url and --model"
-        if book.language in unwritten:
-            yield failure("language", f"{what}, the book's language", remedy)
-        else:
-            yield note("language", what, remedy)
+        return ok("profile", limits)
+    remedy = f'state them in expand.toml under [models."{profile.name}"]'
+    return note("profile", f"nothing is known about {profile.name}; assumed: {limits}", remedy)
 
 
 def _check_price(model: str, price: Price | None, book: Book | None) -> CheckResult:
@@ -326,22 +268,7 @@ def _check_price(model: str, price: Price | None, book: Book | None) -> CheckRes
     return note("price", f"{model} has no known price: cost is reported as unknown", remedy)
 
 
-def _check_tokenizer(profile: Profile) -> Checks:
-    """Whether tokens are counted exactly. Raises ``ExpandError`` where the tokenizer's files are damaged."""
-    counter = TokenCounter(profile.known_as)
-    counter.count("One line of a chapter, to try the tokenizer with.")
-    if counter.exact:
-        yield ok("tokenizer", f"{counter.encoding}, exact, offline")
-    else:
-        estimates = "counts are estimates with a margin, which narrows with every answer"
-        yield note("tokenizer", f"{counter.encoding} stands in for the model's own: {estimates}")
-
-
 # --- the workspace -----------------------------------------------------------------------------
-
-LEAST_FREE_BYTES = 20_000_000
-"""Below this a run may end for want of room: a ledger of a whole book takes a few megabytes."""
-GOOD_FREE_BYTES = 200_000_000
 
 
 def _check_book(workspace: Workspace, book: Book) -> Checks:
@@ -361,42 +288,25 @@ def _check_book(workspace: Workspace, book: Book) -> Checks:
         yield warning("book", "no chapter has an outline yet", remedy)
 
 
-def _check_disk(root: Path, free: int) -> Checks:
-    """Whether there is room, and whether drafts can be written."""
-    room = f"{free / 1e9:,.1f} GB" if free >= 1e9 else f"{free / 1e6:,.0f} MB"
-    message, remedy = f"{room} free at {root}", "free some space, 200 MB or more"
-    if free < LEAST_FREE_BYTES:
-        yield failure("disk", f"the disk is full: {message}", remedy)
-    else:
-        yield warning("disk", message, remedy) if free < GOOD_FREE_BYTES else ok("disk", message)
+def _check_folder(root: Path) -> CheckResult:
+    """Whether drafts can be written, which takes room on the disk."""
     try:
         with tempfile.TemporaryFile(dir=root) as file:
             file.write(b"\0" * 100_000)
             file.flush()
             os.fsync(file.fileno())
-        yield ok("workspace", f"{root} can be written")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            yield failure("workspace", f"{root}: the disk is full", "free some space")
-        else:
-            yield failure("workspace", f"{root} cannot be written: {error.strerror or error}", "make it writable")
+            return failure("workspace", f"{root}: the disk is full", "free some space")
+        return failure("workspace", f"{root} cannot be written: {error.strerror or error}", "make it writable")
+    return ok("workspace", f"{root} can be written")
 
 
 def _check_ledger(workspace: Workspace) -> Checks:
     """Whether the ledger can be read and written; none is made where there is none. Raises ``ExpandError``."""
     place = workspace.ledger_place
-    if isinstance(place, Path) and not place.is_file():
-        nearest = next(path for path in (place, *place.parents) if path.exists())
-        if nearest == place:
-            yield failure("ledger", f"{place} is not a file", "move it away")
-        elif not nearest.is_dir() or not os.access(nearest, os.W_OK):
-            message = f"{nearest} cannot be written, so there can be no ledger"
-            yield failure("ledger", message, "make it a folder that can be written")
-        else:
-            yield ok("ledger", f"{place} is not there yet; the first run makes it")
-        return
     if (existing := Ledger.read(place)) is None:
-        yield ok("ledger", f"{place} can be reached; the first run makes the ledger")
+        yield ok("ledger", f"{place} has no ledger yet; the first run makes it")
         return
     existing.close()
     with closing(Ledger.open(place, patience_seconds=5.0)) as ledger:
@@ -419,41 +329,37 @@ CHAPTER, SECTION = "doctor", 0
 OUTPUT_TOKENS = 24
 """Room for one line; a model's reasoning comes on top."""
 PATIENCE_SECONDS = 120.0
-_MARGIN = Decimal("0.5")
 _SLACK_TOKENS = 40
+"""What servers put around so short a prompt."""
 _MESSAGES = (
     Message(role="system", content="You answer in a few words."),  # as every request of a chapter has one
     Message(role="user", content="Say in a few words that you can be reached. Write 1 lines."),
 )
 
 
-async def _send_live_request(
-    workspace: Workspace, book: Book, profile: Profile, price: Price | None, author: Author
-) -> CheckResult:
+async def _send_live_request(workspace: Workspace, book: Book, settings: Settings, author: Author) -> CheckResult:
     """Buys one answer, afresh each time, and reports what came and what it cost. Raises ``ExpandError``."""
     began = time.monotonic()
-    cap = min(profile.max_output_tokens, profile.reasoning_tokens + OUTPUT_TOKENS)
-    counter = TokenCounter(profile.known_as)
-    prompt = raised(counter.count_messages(_MESSAGES), _MARGIN) + _SLACK_TOKENS
     with open_ledger(workspace, book) as (ledger, run):
-        order = Order(
-            request=Request(
-                model=profile.name,
-                messages=_MESSAGES,
-                max_output_tokens=cap,
-                parameters=profile.parameters,
-                edition=ledger.raise_edition(CHAPTER, SECTION),
-            ),
+        setup = model_setup_for(workspace, settings, ledger=ledger)
+        profile, price = setup.profile, setup.price
+        request = Request(
+            model=profile.name,
+            messages=_MESSAGES,
+            max_output_tokens=min(profile.max_output_tokens, profile.reasoning_tokens + OUTPUT_TOKENS),
+            parameters=profile.parameters,
+            edition=ledger.raise_edition(CHAPTER, SECTION),
+        )
+        order = order_for(
+            request,
+            setup,
             address=Address(chapter=CHAPTER, section=SECTION, purpose="draft"),
             run_id=run.id,
-            language=book.language,
-            plan="full",
-            prompt_tokens=prompt,
-            prompt_estimate=0,  # so short a prompt says nothing about the estimates of real ones
-            amount=Amount(tokens=prompt + cap, pico_usd=price.bound(prompt, cap) if price else None),
-            cost=price.cost if price else None,
-            unpriced=True,
+            options=RunOptions(language=book.language, unpriced=True),
+            question=(CHAPTER, request.edition),
+            estimate=setup.counter.count_messages(_MESSAGES) + _SLACK_TOKENS,
         )
+        order = replace(order, prompt_estimate=0)  # so short a prompt says nothing about the estimates of real ones
         client = BudgetedClient(ledger=ledger, author=author, retry=RetryPolicy(max_attempts=1))
         # Ends the wait for a rate limit; a request that was sent is waited for.
         timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, client.stop)
@@ -481,17 +387,15 @@ async def run_checks(
     given: Path | None = None,
     environment: Mapping[str, str],
     overrides: Overrides | None = None,
-    terminal: Terminal,
     live: bool = False,
     ask: Callable[[Settings], Awaitable[EndpointReply]] = ask_endpoint,
     author: Author | None = None,
-    free_bytes: Callable[[Path], int] = lambda root: shutil.disk_usage(root).free,
 ) -> DoctorReport:
     """Checks everything. ``live`` sends one small request, unless a check has failed before.
 
     ``author`` takes the place of the one that the settings mean, and ``ask`` is the first to send anything. Of a
     workspace that is not trusted, nothing that it names is contacted."""
-    found = [*check_environment(environment, terminal)]
+    found = [*check_machine(environment)]
     try:
         workspace = find_workspace(start, given=given, environment=environment)
         path = workspace.settings_path
@@ -512,21 +416,19 @@ async def run_checks(
     if settings.embedded:
         found += checked("endpoint", _check_embedded(settings))
     elif key[0].status == "ok":
-        found += _check_endpoint(settings, await ask(settings), profile)
+        found += _check_endpoint(settings, await ask(settings))
     for one in settings.others.values():
         found += checked("model", _check_other_model(settings, one, path))
-    found += _check_profile(settings, profile, book)
     price = price_for(settings.model, profile, settings.base_url)
-    found.append(_check_price(settings.model, price, book))
-    found += checked("tokenizer", _check_tokenizer(profile))
-    found += _check_disk(workspace.root, free_bytes(workspace.root))
+    found += [_check_profile(settings, profile), _check_price(settings.model, price, book)]
+    found.append(_check_folder(workspace.root))
     found += checked("ledger", _check_ledger(workspace))
     if live and (book is None or any(one.status == "failure" for one in found)):
         found.append(note("live", "nothing was sent", "mend what has failed above first"))
     elif live and book is not None:
         async with author_for(settings, profile) as meant:
             try:
-                found.append(await _send_live_request(workspace, book, profile, price, author or meant))
+                found.append(await _send_live_request(workspace, book, settings, author or meant))
             except ExpandError as error:
                 found += from_error("live", error)
             asked = "the provider refused the request as the settings have it, and was asked another way"
