@@ -227,7 +227,7 @@ def import_export(folder: Path, text: str) -> bool:
         report = verify(path)
         assert report.ok, report.findings
         with closing(Ledger.open(path)) as ledger:
-            ledger.overview(5)
+            ledger.overview()
             list(ledger.attempts())
             begin(ledger)
         list(export(path, texts=True))

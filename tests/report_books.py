@@ -104,6 +104,6 @@ def _settle(ledger: Ledger, asked: Order, number: int) -> None:
         ledger.settle(found.attempt_id, settled, cost_pico_usd=priced)
 
 
-def data_of(place: Path, *, model: str = MODEL, latest: int = 10) -> BookData:
+def data_of(place: Path, *, model: str = MODEL) -> BookData:
     """The data of a workspace on the day of the golden files."""
-    return figures(Workspace(root=place), now=NOW, model=model, latest=latest, priced=False)
+    return figures(Workspace(root=place), now=NOW, model=model, priced=False)

@@ -398,7 +398,7 @@ def test_sums_add_up_and_what_has_no_price_is_counted_apart(ledger: Ledger) -> N
     ledger.settle(sent(ledger, order(run, "1", pico=500)), answer(), cost_pico_usd=45)
     ledger.fail(sent(ledger, order(run, "2", chapter="04")), failed(Failure.TIMEOUT), unbilled=False)
     sent(ledger, order(run, "3", chapter="04"))
-    overview = ledger.overview(latest=2)
+    overview = ledger.overview()
     three, four = overview.slices
     assert (three.chapter, three.attempts, three.tokens) == ("03", 1, 45)
     assert (three.cost_pico_usd, three.unpriced) == (45, 0)
@@ -410,10 +410,6 @@ def test_sums_add_up_and_what_has_no_price_is_counted_apart(ledger: Ledger) -> N
     ]
     (day,) = overview.days
     assert (day.attempts, day.tokens, day.unpriced) == (3, 145, 1)
-    (errors,) = overview.errors
-    assert (errors.attempts, errors.estimated, errors.prompt) == (1, PROMPT - 10, 15)
-    assert (errors.mean, errors.deviation, errors.greatest) == (0.5, 0.0, 0.5)
-    assert [row.chapter for row in overview.latest] == ["04", "04"]
 
 
 def test_prompt_history_is_the_worst_of_what_was_reported_lately(ledger: Ledger, clock: Clock) -> None:

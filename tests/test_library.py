@@ -348,7 +348,7 @@ async def test_review_accept_undo_and_figures(place: Workspace) -> None:
     assert undo(place, "07").former
     assert source.read_bytes() == former
 
-    facts = figures(place, latest=5)
+    facts = figures(place)
     assert facts.balance.used_tokens == 1000 + 400 * result.answers
     assert "A small book" in render_report(place, "status")
     assert render_report(place, "budget", form="json").startswith("{")

@@ -51,7 +51,7 @@ PROBE = """<iframe src="{page}" style="border:0;width:{width}px;height:900px"></
 <script>
 onload = () => {{
   const inner = document.querySelector("iframe").contentDocument;
-  const small = [...inner.querySelectorAll("figure span, figure .bars div div")].filter(t => t.textContent.trim())
+  const small = [...inner.querySelectorAll("td, dd")].filter(t => t.textContent.trim())
     .map(t => t.getBoundingClientRect().height);
   document.title = [inner.documentElement.scrollWidth, inner.images.length,
     performance.getEntriesByType("resource").length,
@@ -122,13 +122,11 @@ def test_two_hundred_thousand_attempts_are_added_up_within_a_second(tmp_path: Pa
     assert reading is not None
 
     began = time.process_time()
-    found = reading.overview(10)
+    found = reading.overview()
     seconds = time.process_time() - began
 
     reading.close()
     assert sum(part.attempts for part in found.slices) == 200_000
     assert sum(day.tokens for day in found.days) == sum(part.tokens for part in found.slices)
     assert found.slices[0].chapter == "00"
-    assert (found.errors[0].least, found.errors[0].greatest) == pytest.approx((-0.1, 0.098))
-    assert len(found.latest) == 10
     assert seconds < 2, "a second on an idle machine"

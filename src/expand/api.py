@@ -29,12 +29,8 @@ from expand.drafting.run_context import open_run
 from expand.drafting.run_options import RunOptions, settings_of
 from expand.errors import InputError
 from expand.llm.types import Author
-from expand.reports.budget_report import LATEST, budget_report
-from expand.reports.data import figures
 from expand.reports.formats import FORMATS, Format, render
-from expand.reports.plan_report import plan_report
-from expand.reports.report_model import report_language
-from expand.reports.status_report import reviews, status_report
+from expand.reports.status_report import make_report
 from expand.workspace import Workspace
 
 ReportName = Literal["budget", "status", "plan"]
@@ -186,15 +182,4 @@ def render_report(
     Raises ``InputError``, also for a ``language`` that reports do not speak."""
     if form not in FORMATS:
         raise InputError(f"form is {form!r}", remedy=f"give one of: {', '.join(FORMATS)}")
-    data = figures(workspace, latest=LATEST if name == "budget" else 0, **changes)
-    spoken = report_language(data.book.language, language)
-    match name:
-        case "budget":
-            report = budget_report(data, spoken)
-        case "plan":
-            report = plan_report(data, spoken)
-        case "status":
-            report = status_report(data, reviews(workspace, settings_of(workspace, **changes), data), spoken)
-        case _:
-            raise InputError(f"there is no report {name!r}", remedy="give budget, status or plan")
-    return render(report, form)
+    return render(make_report(workspace, name, language=language, **changes), form)

@@ -19,14 +19,6 @@ FROM attempt NOT INDEXED
 GROUP BY day
 ORDER BY day;
 
--- By model: how far the prompts that providers reported were from their estimates.
-SELECT model, count(*) AS attempts, sum(prompt_estimate) AS estimated, sum(prompt) AS prompt,
-    sum(error) AS error, sum(error * error) AS squares, min(error) AS least, max(error) AS greatest
-FROM (SELECT model, prompt_estimate, prompt, CAST(prompt AS DOUBLE PRECISION) / prompt_estimate - 1 AS error
-    FROM attempt NOT INDEXED WHERE usage_source = 'provider' AND prompt_estimate > 0) AS counted
-GROUP BY model
-ORDER BY model;
-
 -- What holds tokens without an answer.
 SELECT chapter, section, model, state, count(*) AS attempts,
     sum(CASE state WHEN 'unknown' THEN prompt + completion ELSE reserved_tokens END) AS tokens

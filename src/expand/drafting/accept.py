@@ -363,7 +363,7 @@ def _spent(workspace: Workspace, accepted: Accepted) -> list[str]:
     if ledger is None:
         return []
     with closing(ledger):
-        parts = ledger.overview(0).slices
+        parts = ledger.overview().slices
     result = accepted.result
     numbers = {section.number for section in result.sections} | ({0} if accepted.whole else set())
     own = [p for p in parts if p.chapter == result.id and p.language == result.language and p.section in numbers]

@@ -20,7 +20,7 @@ from expand.drafting.section_text import imagined_line
 from expand.ledger import Ledger, Order
 from expand.llm.types import Usage
 from expand.markdown import assemble
-from expand.outline import Plan, Priority, under
+from expand.outline import PRIORITIES, Plan, Priority, under
 
 EXPECTED_TOKENS_PER_LINE = 13
 """What a line of a draft takes, for a dry run: technical chapters of prose and code."""
@@ -32,7 +32,6 @@ RESERVE_PERCENT = 125
 MOST_LEFT_OUT = 50
 """After so many sections that do not fit, no further one is looked at."""
 MOST_NAMED = 12
-_ORDER: tuple[Priority, ...] = ("high", "medium", "low")
 Key = tuple[str, int]
 Amounts = Mapping[str, int]
 """By unit, ``tokens`` and ``pico_usd``: what is left, of each only where it is limited; or what is taken, of each only
@@ -146,7 +145,7 @@ def budget_plan(
         return None
     finished: dict[Key, Amounts] = {}
     misses = 0
-    for section in sorted(due, key=lambda one: _ORDER.index(one.priority)):  # the order within a priority stays
+    for section in sorted(due, key=lambda one: PRIORITIES.index(one.priority)):  # the order within a priority stays
         need = expected(section) if misses < MOST_LEFT_OUT else {}
         own = {place: RESERVE_PERCENT * need.get(place[1], 0) for place in left if place[0] in ("", section.chapter)}
         if need and all(size <= left[place] for place, size in own.items()):

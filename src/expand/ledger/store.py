@@ -28,7 +28,6 @@ from expand.ledger.values import (
     Aggregates,
     AttemptRow,
     Day,
-    Errors,
     InFlight,
     Open,
     Order,
@@ -292,22 +291,19 @@ class Ledger:
         where, values = ("", ()) if state is None else (" WHERE state = ?", (state,))
         return list(map(attempts.read, self.database.query(f"SELECT * FROM attempt{where} ORDER BY seq", values)))
 
-    def overview(self, latest: int = 0) -> Aggregates:
-        """All of it added up for reports, and the ``latest`` attempts, the newest first."""
-        slices, days, errors, held = (DATA / "aggregates.sql").read_text(encoding="utf-8").split(";\n\n")
+    def overview(self) -> Aggregates:
+        """All of it added up for reports."""
+        slices, days, held = (DATA / "aggregates.sql").read_text(encoding="utf-8").split(";\n\n")
         with self.database.snapshot() as connection:
             # A run that a crash ended has no end, and does not count.
             spans = connection.query("SELECT began_at, ended_at FROM run WHERE ended_at IS NOT NULL ORDER BY id")
-            newest = connection.query("SELECT * FROM attempt ORDER BY seq DESC LIMIT ?", (latest,))
             # The columns of each statement are the fields of what is made of its rows, in order. Sums are made by the
             # database, since a ledger may hold hundreds of thousands of attempts.
             return Aggregates(
                 balance=attempts.balance(connection, "book"),
                 slices=tuple(map(Slice._make, connection.query(slices))),
                 days=tuple(map(Day._make, connection.query(days))),
-                errors=tuple(map(Errors._make, connection.query(errors))),
                 open=tuple(Open._make(row)._replace(state=State(row["state"])) for row in connection.query(held)),
-                latest=tuple(map(attempts.read, newest)),
                 seconds=sum((attempts.parse(end) - attempts.parse(began)).total_seconds() for began, end in spans),
             )
 

@@ -1,7 +1,6 @@
 """What goes into the ledger and what comes out of it, as frozen values; last, what reports read of it."""
 
 import enum
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -241,32 +240,6 @@ class Day(NamedTuple):
         return self.prompt + self.completion
 
 
-class Errors(NamedTuple):
-    """How far a model's prompts, as its provider reported them, were from their estimates.
-
-    An error is the reported prompt over its estimate, less 1: 0.02 is 2 % more than counted. ``error`` and ``squares``
-    are the sums of the errors and of their squares."""
-
-    model: str
-    attempts: int
-    estimated: int
-    prompt: int
-    error: float
-    squares: float
-    least: float
-    greatest: float
-
-    @property
-    def mean(self) -> float:
-        """The mean error."""
-        return self.error / self.attempts
-
-    @property
-    def deviation(self) -> float:
-        """The standard deviation of the errors."""
-        return math.sqrt(max(0.0, self.squares / self.attempts - self.mean**2))
-
-
 class Open(NamedTuple):
     """Attempts that hold tokens without an answer: in flight, or of unknown outcome."""
 
@@ -279,13 +252,10 @@ class Open(NamedTuple):
 
 
 class Aggregates(NamedTuple):
-    """What reports read. ``latest`` are the last attempts, the newest first; ``seconds`` is the time that finished runs
-    took, from beginning to end."""
+    """What reports read. ``seconds`` is the time that finished runs took, from beginning to end."""
 
     balance: Balance
     slices: tuple[Slice, ...] = ()
     days: tuple[Day, ...] = ()
-    errors: tuple[Errors, ...] = ()
     open: tuple[Open, ...] = ()
-    latest: tuple[AttemptRow, ...] = ()
     seconds: float = 0.0

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from expand.budget import Amount, Limit, pico_from_usd
 from expand.errors import InputError, Place
 
 Priority = Literal["high", "medium", "low"]
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 Layout = Literal["keep", "numbered"]
 SourceText = Literal["keep", "revise"]
 Unit = Literal["lines", "words", "characters"]

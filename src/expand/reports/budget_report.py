@@ -8,7 +8,7 @@ from itertools import accumulate
 from expand.budget import pico_from_usd
 from expand.ledger.values import Day, Slice, State
 from expand.reports.data import BookData, slices_by_chapter
-from expand.reports.estimates import WEIGHTS, Scenario, full_plan
+from expand.reports.estimates import Scenario, by_priority, full_plan
 from expand.reports.report_model import (
     Block,
     Column,
@@ -21,13 +21,8 @@ from expand.reports.report_model import (
     money,
     percent,
     say,
-    shares,
-    signed_percent,
     table,
 )
-
-LATEST = 10
-"""So many of the latest attempts are shown one by one."""
 
 
 def budget_report(data: BookData, language: str) -> Report:
@@ -130,10 +125,10 @@ def burn_down(data: BookData, full: Scenario) -> Table:
         first, last = date.fromisoformat(days[0].day), date.fromisoformat(days[-1].day)
         per_day = sum(day.tokens for day in days) // ((max(today, last) - first).days + 1)
     if remaining is not None:
-        left, weights = remaining, {chapter.id: WEIGHTS[chapter.priority] for chapter in data.chapters}
-        for chapter in sorted(full.chapters, key=lambda chapter: -weights[chapter.id]):
-            left -= chapter.tokens.middle
-            if left < 0 and chapter.tokens.middle:
+        left, takes = remaining, {chapter.id: chapter.tokens.middle for chapter in full.chapters}
+        for chapter in by_priority(data):
+            left -= takes[chapter.id]
+            if left < 0 and takes[chapter.id]:
                 ends_at = chapter.id
                 break
         if ends_at and per_day and (more := max(0, remaining) // per_day) <= (date.max - today).days:
@@ -170,10 +165,9 @@ def _cost(parts: Sequence[Slice] | Sequence[Day]) -> Decimal | None:
 
 
 def _tables(data: BookData, full: Scenario) -> Iterator[Table]:
-    found = data.aggregates
     # Tokens and attempts by chapter, and what its missing lines are expected to take.
     estimated = {chapter.id: chapter.tokens.middle for chapter in full.chapters}
-    slices = slices_by_chapter(found)
+    slices = slices_by_chapter(data.aggregates)
     rows: list[Row] = []
     for chapter in dict.fromkeys([*estimated, *slices]):
         parts = slices.get(chapter, [])
@@ -185,26 +179,6 @@ def _tables(data: BookData, full: Scenario) -> Iterator[Table]:
     yield by_model(data)
     yield by_purpose(data)
     yield by_day(data)
-    # What is in flight, and what is of unknown outcome.
-    rows = [
-        (part.chapter, part.section, part.model, str(part.state), part.attempts, part.tokens) for part in found.open
-    ]
-    yield table("open", "chapter section model state attempts tokens", rows, sums="attempts tokens")
-    # How far prompts were from their estimates, by model: mean and spread.
-    rows = []
-    for one in found.errors:
-        spread = map(signed_percent, (one.mean, one.deviation, one.least, one.greatest))
-        rows.append((one.model, one.attempts, one.estimated, one.prompt, *spread))
-    yield table("errors", "model attempts estimated billed mean deviation least greatest", rows)
-    # The latest attempts one by one: estimated against actual, reserved against used.
-    rows = []
-    for a in found.latest:
-        measured = a.usage_source == "provider" and a.prompt_estimate
-        error = signed_percent(a.usage.prompt / a.prompt_estimate - 1) if measured else None
-        prompts = a.chapter, a.section, a.purpose, str(a.state), a.prompt_estimate, a.usage.prompt, error
-        rows.append((*prompts, a.output_cap, a.usage.completion, a.reserved.tokens, a.used_tokens))
-    names = "chapter section purpose state estimated prompt error output_cap completion reserved_tokens used"
-    yield table("attempts_latest", names, rows)
 
 
 def by_model(data: BookData) -> Table:
@@ -213,12 +187,8 @@ def by_model(data: BookData) -> Table:
 
 
 def by_purpose(data: BookData) -> Table:
-    """What was spent by purpose, with each one's share of the tokens."""
-    heads, rows = _spent(data, "purpose", lambda part: (part.purpose,))
-    parts = shares([int(row[6] or 0) for row in rows])
-    totals = {"share": Decimal("100.0") if any(parts) else None}
-    shared = [(*row, share) for row, share in zip(rows, parts, strict=True)]
-    return table("by_purpose", f"{heads} share", shared, sums=_USE, totals=totals)
+    """What was spent by purpose."""
+    return table("by_purpose", *_spent(data, "purpose", lambda part: (part.purpose,)), sums=_USE)
 
 
 def by_day(data: BookData) -> Table:

@@ -174,14 +174,11 @@ class BookData:
     hours_per_line: float | None = None
 
 
-def figures(
-    workspace: Workspace, *, priced: bool = True, latest: int = 0, now: datetime | None = None, **changes: Any
-) -> BookData:
+def figures(workspace: Workspace, *, priced: bool = True, now: datetime | None = None, **changes: Any) -> BookData:
     """Everything that the reports are made from, as of ``now``: balance, chapters, attempts, rates. Raises
     ``InputError`` and ``LedgerError``.
 
-    ``priced`` looks up the model's list price, to estimate costs with; ``latest`` is how many of the last attempts are
-    kept one by one; ``changes`` are laid over the settings."""
+    ``priced`` looks up the model's list price, to estimate costs with; ``changes`` are laid over the settings."""
     settings = settings_of(workspace, **changes)
     model, price = settings.model, None
     if priced:
@@ -190,7 +187,7 @@ def figures(
     aggregates = Aggregates(balance=Balance(scope="book", limit=book.allowance.limit))
     if (ledger := Ledger.read(workspace.ledger_place)) is not None:
         with closing(ledger):
-            aggregates = ledger.overview(latest)
+            aggregates = ledger.overview()
     by_chapter = slices_by_chapter(aggregates)
     chapters = _chapters(workspace, book, bought=by_chapter)
     unknown = Counter[tuple[str, int]]()

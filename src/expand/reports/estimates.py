@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from expand.outline import LEAN_LINES, Book, PlanSpec
+from expand.outline import LEAN_LINES, PRIORITIES, Book, PlanSpec
 
 if TYPE_CHECKING:
     from expand.llm.profile import Price
@@ -31,10 +31,6 @@ STATED_SPREAD = Fraction(1, 2)
 ENOUGH_SECTIONS = 3
 """From so many sections on the range is what they showed."""
 FULL, LEAN, NONE = "full", "lean", "none"
-STEPS = 2048
-"""Into so many steps the remaining tokens are divided when the best set is looked for."""
-WEIGHTS = {"high": 10**24, "medium": 10**12, "low": 1}
-"""A line of one priority outweighs all the lines of a lower one that a book can have."""
 
 
 class Basis(enum.StrEnum):
@@ -227,14 +223,22 @@ def full_plan(data: BookData) -> Scenario:
     return Scenario(data, FULL, _planned(data, FULL, _full))
 
 
-def best_fit(data: BookData, chosen: frozenset[str] | None = None) -> Scenario:
-    """The set of chapters and plans that fits the remaining budget even at the upper ends.
+def by_priority(data: BookData) -> list[ChapterData]:
+    """The chapters in the order in which they are written: those of high priority first."""
+    return sorted(data.chapters, key=lambda chapter: PRIORITIES.index(chapter.priority))
 
-    It brings the most lines of high priority, of those the most of medium, then of low; to within a 2048th of the
-    budget, and never above it."""
+
+def best_fit(data: BookData, chosen: frozenset[str] | None = None) -> Scenario:
+    """What the remaining budget reaches for even at the upper ends: one chapter after the other by priority, as a run
+    takes them, each under the plan that brings it the most lines of those that fit."""
     plans = [_planned(data, name, target, chosen) for name, target in _targets(data).items()]
-    options = [list({plan.lines_after: plan for plan in reversed(each)}.values()) for each in zip(*plans, strict=True)]
-    return Scenario(data, "fits", _pick(data, options))
+    options = {each[0].id: each for each in zip(*plans, strict=True)}
+    left, picked = data.balance.remaining_tokens, dict[str, ChapterPlan]()
+    for chapter in by_priority(data):
+        fitting = (one for one in options[chapter.id] if left is None or one.tokens.high <= max(0, left))
+        best = picked[chapter.id] = max(fitting, key=lambda one: one.added)
+        left = None if left is None else left - best.tokens.high
+    return Scenario(data, "fits", [picked[chapter.id] for chapter in data.chapters])
 
 
 def recommended(every: Sequence[Scenario], fits: Scenario) -> Scenario:
@@ -328,36 +332,3 @@ def _hours(data: BookData, chapter: ChapterData, missing: int) -> Fraction | Non
     hours = sum((Fraction(str(opening.hours)) for opening in data.book.openings), Fraction(0))
     lines = opening_lines(data.book, data.chapters) if hours else 0
     return hours / lines * missing if lines > 0 else None
-
-
-_Picked = tuple[ChapterPlan, "_Picked"] | None
-"""The plans picked so far, the last one first."""
-
-
-def _pick(data: BookData, options: Sequence[Sequence[ChapterPlan]]) -> list[ChapterPlan]:
-    """One option a chapter with the most lines by priority, within the remaining tokens."""
-    most = [max(plans, key=lambda plan: plan.added) for plans in options]
-    remaining = data.balance.remaining_tokens
-    if remaining is None or sum(plan.tokens.high for plan in most) <= remaining:
-        return most
-    step = max(1, -(-remaining // STEPS))
-    best: dict[int, tuple[int, _Picked]] = {0: (0, None)}  # the gain, by the steps of the budget that it takes
-    for chapter, plans in zip(data.chapters, options, strict=True):
-        extended: dict[int, tuple[int, _Picked]] = {}
-        for spent, (gained, before) in best.items():
-            for plan in plans:
-                cost = spent + -(-plan.tokens.high // step)
-                gain = gained + WEIGHTS[chapter.priority] * plan.added
-                affordable = not cost or cost * step <= remaining
-                if affordable and (cost not in extended or extended[cost][0] < gain):
-                    extended[cost] = (gain, (plan, before))
-        best, top = {}, -1
-        for cost, (gain, picked) in sorted(extended.items(), key=lambda item: item[0]):
-            if gain > top:  # else a cheaper choice brings as much
-                best[cost], top = (gain, picked), gain
-    found: list[ChapterPlan] = []
-    last = max(best.values(), key=lambda choice: choice[0])[1]
-    while last is not None:
-        found.append(last[0])
-        last = last[1]
-    return found[::-1]

@@ -8,15 +8,14 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from expand.errors import InputError, Place
 from expand.redaction import escaped, printable
-from expand.reports.report_model import Column, Notes, Report, Table, Value, has_content, label, plain, say, show, texts
+from expand.reports.report_model import Column, Notes, Report, Table, Value, has_content, plain, say, texts
 from expand.reports.text_table import PIPE_WIDTH, report_lines
 from expand.schema import Json
 from expand.workspace import decoded, write_atomically
@@ -30,19 +29,6 @@ HEADER = ("table", "row", "figure", "value")
 _FORMULA = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
 """How a formula begins in a spreadsheet, after OWASP's list."""
 _CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
-_CHARTS: Mapping[str, tuple[str, str]] = {
-    "finished_chapters": ("id", "lines target"),
-    "pending_chapters": ("id", "lines draft_lines target"),
-    "forecast": ("title", "lines after target"),
-    "sections": ("chapter section", "draft_lines asked_lines"),
-    "by_purpose": ("purpose", "tokens"),
-    "by_day": ("day", "remaining"),
-}
-"""The tables with a bar chart: the columns that name a row, and those of the figures."""
-_COLOURS = {"draft_lines": "two", "after": "two", "target": "three", "asked_lines": "three"}
-"""What a figure is drawn in, the same in every chart, by the names of the style sheet; any other is ``one``."""
-MOST_ROWS = 100
-"""A longer table has no chart: nobody could read it."""
 BEGIN = "<!-- expand status begin -->"
 END = "<!-- expand status end -->"
 """Only what stands between these two markers in a user's document is replaced; every other byte stays as it was."""
@@ -126,7 +112,6 @@ def render(report: Report, form: Format, *, width: int | None = None) -> str:
                     made=f"{report.made:%Y-%m-%d %H:%M}",
                     say=partial(say, report.language),
                     texts=partial(texts, language=report.language),
-                    chart=partial(_chart, language=report.language),
                 )
             )
     return printable(text)
@@ -152,32 +137,6 @@ def _environment() -> "jinja2.Environment":
         "escaped": escaped,
     }
     return environment
-
-
-def _chart(table: Table, language: str) -> dict[str, Any] | None:
-    """A table's bars for the page: by row its name and, for each bar, colour, length in percent of the longest, and
-    figure; the colours with what they mean; what is read out instead. None for a table without a chart."""
-    if table.id not in _CHARTS or not 0 < len(table.rows) <= MOST_ROWS:
-        return None
-    names, figures = (key.split() for key in _CHARTS[table.id])
-    at = {column.id: place for place, column in enumerate(table.columns)}
-    lengths = {name: [Decimal(row[at[name]] or 0) for row in table.rows] for name in figures}
-    if not (longest := max(map(max, lengths.values()))) > 0:
-        return None
-    heads = {name: label(language, table.id, name) for name in figures if any(lengths[name])}
-    rows, said = [], []
-    for number, row in enumerate(table.rows):
-        shown = {c.id: show(value, c, language) for c, value in zip(table.columns, row, strict=True)}
-        parts = {name: max(0, round(100 * lengths[name][number] / longest, 1)) for name in heads}
-        named = "/".join(shown[name] for name in names)
-        rows.append((named, [(_COLOURS.get(name, "one"), part, shown[name]) for name, part in parts.items()]))
-        said.append(f"{named} " + ", ".join(f"{head} {shown[name]}" for name, head in heads.items()))
-    title = say(language, table.id)
-    return {
-        "rows": rows,
-        "legend": [(_COLOURS.get(name, "one"), head) for name, head in heads.items()],
-        "said": say(language, "say.picture", title=title, figures="; ".join(said)),
-    }
 
 
 def renew(path: Path, report: Report) -> None:

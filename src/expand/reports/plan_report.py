@@ -1,7 +1,9 @@
 """The plans side by side as a report, and the tables of them that the status report shows too."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from expand.errors import InputError
 from expand.reports.budget_report import rate_notes
 from expand.reports.data import BookData
 from expand.reports.estimates import (
@@ -27,6 +29,7 @@ from expand.reports.report_model import (
     show,
     table,
 )
+from expand.workspace import meant
 
 
 class Plans(NamedTuple):
@@ -43,13 +46,18 @@ def plans_of(data: BookData, chosen: frozenset[str] | None = None) -> Plans:
     return Plans(every, fits, recommended(every, fits))
 
 
-def plan_report(data: BookData, language: str, chosen: frozenset[str] | None = None) -> Report:
-    """``expand plan`` as of now, in ``language``."""
-    plans = plans_of(data, chosen)
+def plan_report(data: BookData, language: str, chosen: Sequence[str] = ()) -> Report:
+    """``expand plan`` as of now, in ``language``, for the ``chosen`` chapters or for all. Raises ``InputError``."""
+    known = [chapter.id for chapter in data.chapters]
+    for chapter in chosen:
+        if chapter not in known:
+            near = meant(chapter, known)
+            remedy = f"did you mean {near}?" if near else f"known are: {', '.join(known)}"
+            raise InputError(f"the book has no chapter {chapter!r}", remedy=remedy)
+    plans = plans_of(data, frozenset(chosen) or None)
     blocks = (
         plans_table(data, plans),
         recommendation(data, plans, language),
-        plan_tiers(data, plans, language),
         table("plan_chapters", _CHAPTER, (row for plan in plans.every for row in _chapter_rows(data, plan, language))),
         what_fits(data, plans, language),
         Notes("notes", (*outline_notes(data, language), *rate_notes(data, language))),
@@ -77,17 +85,6 @@ _TAKES = "tokens_low tokens tokens_high cost hours"
 def _takes(plan: Scenario | ChapterPlan) -> Row:
     tokens = plan.tokens
     return (tokens.low, tokens.middle, tokens.high, estimated_cost(plan.pico_usd), hours(plan.hours))
-
-
-def plan_tiers(data: BookData, plans: Plans, language: str) -> Table:
-    """The tiers under each plan."""
-    titles = {tier.id: tier.title.say(language) for tier in data.book.tiers}
-    rows = [
-        (plan.name, tier.id, titles[tier.id], tier.lines, tier.target, percent(tier.lines, tier.target))
-        for plan in plans.every
-        for tier in plan.tiers
-    ]
-    return table("plan_tiers", "plan tier title lines_after target rate", rows)
 
 
 _CHAPTER = f"plan id title lines lines_after added {_TAKES}"

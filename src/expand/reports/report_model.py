@@ -19,12 +19,11 @@ from expand.budget import usd_from_pico
 from expand.errors import InputError
 
 Kind = Literal[
-    "text", "word", "plan", "ordinal", "count", "tokens", "estimate", "change", "percent", "money", "hours", "factor",
-    "error",
+    "text", "word", "plan", "ordinal", "count", "tokens", "estimate", "change", "percent", "money", "hours", "factor"
 ]  # fmt: skip
 """``word`` is a key of the messages, ``plan`` a plan's name, ``ordinal`` the number of a section; ``count`` counts
 lines, attempts or tokens, ``change`` is a count with its sign, ``tokens`` and ``estimate`` (tokens that are only
-expected) are shown in Chinese with their 万 too; ``money`` is exact US dollars, ``error`` a signed percentage.
+expected) are shown in Chinese with their 万 too; ``money`` is exact US dollars.
 """
 LEFT: tuple[Kind, ...] = ("text", "word", "plan", "ordinal")
 """Kinds that stand at the left of their columns; figures stand at the right."""
@@ -33,15 +32,14 @@ Row = tuple[Value, ...]
 
 _KINDS: dict[Kind, str] = {
     "text": "id chapter title model day tier language kind",
-    "word": "source priority purpose state contract fits measure",
+    "word": "source priority purpose contract fits measure",
     "plan": "plan",
     "ordinal": "section",
     "change": "added to_add",
-    "percent": "rate rate_now rate_after tier_rate book_rate share deviation",
+    "percent": "rate rate_now rate_after tier_rate book_rate",
     "money": "cost cost_per_line",
     "hours": "hours",
     "factor": "length_score tokens_per_line",
-    "error": "error mean least greatest",
 }
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 _MISSING_OF = {"cost": "unpriced", "cost_per_line": "unpriced", "remaining": "unlimited", "left": "unlimited"}
@@ -52,7 +50,6 @@ _FORMS: Mapping[Kind, str] = {
     "ordinal": "{}",
     "change": "{:+,}",
     "percent": "{:,.1f}%",
-    "error": "{:+,.1f}%",
     "money": "{:,f}",
     "factor": "{:,.1f}",
 }
@@ -90,23 +87,6 @@ def estimated_cost(pico: int | None) -> Decimal | None:
 def percent(part: int, whole: int) -> Decimal | None:
     """``part`` of ``whole`` in percent, to one decimal, halves up; None of nothing."""
     return (Decimal(part * 100) / whole).quantize(_TENTH, rounding=ROUND_HALF_UP) if whole else None
-
-
-def signed_percent(value: float) -> Decimal:
-    """A ratio such as -0.03 in percent, to one decimal."""
-    return Decimal(str(round(100 * value, 1))).quantize(_TENTH)
-
-
-def shares(parts: Sequence[int]) -> tuple[Decimal | None, ...]:
-    """What each part is of their sum, in percent to one decimal, adding up to 100.0."""
-    whole = sum(parts)
-    if whole == 0:
-        return (None,) * len(parts)
-    tenths = [part * 1000 // whole for part in parts]
-    order = sorted(range(len(parts)), key=lambda i: (-(parts[i] * 1000 % whole), i))
-    for index in order[: 1000 - sum(tenths)]:
-        tenths[index] += 1
-    return tuple(Decimal(tenth) / 10 for tenth in tenths)
 
 
 # What reports are made of.
@@ -219,14 +199,6 @@ def counted(language: str, noun: str, count: int, *, signed: bool = False) -> st
     return say(language, f"count.{noun}.{number}", count=f"{count:+,}" if signed else f"{count:,}")
 
 
-def label(language: str, block: str, name: str) -> str:
-    """The label of a column or fact: that of the block, if it has one of its own, else that of the name."""
-    for key in (f"{block}.{name}", f"label.{name}"):
-        if key in catalogue(language):
-            return say(language, key)
-    return say(language, name)
-
-
 def plain(value: Value) -> str:
     """A value without separators or words, for scripts; "" for None."""
     if value is None:
@@ -270,7 +242,7 @@ def texts(block: Table, language: str) -> Texts:
         for at, column in enumerate(block.columns)
     ]
     columns = list(compress(block.columns, said))
-    heads = [label(language, block.id, column.id) for column in columns]
+    heads = [say(language, column.id) for column in columns]
     rows = [[show(one, c, language) for one, c in zip(compress(row, said), columns, strict=True)] for row in block.rows]
     if block.facts:
         return Texts(

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expand.drafting.model_setup import profile_of
-from expand.drafting.run_options import RunOptions
+from expand.drafting.run_options import RunOptions, settings_of
+from expand.errors import InputError
 from expand.ledger import Ledger
 from expand.ledger.values import State
 from expand.outline import Plan
-from expand.reports.budget_report import budget_facts, budget_notes, burn_down, by_day, by_model, by_purpose
-from expand.reports.data import BookData, ChapterData
+from expand.reports.budget_report import (
+    budget_facts,
+    budget_notes,
+    budget_report,
+    burn_down,
+    by_day,
+    by_model,
+    by_purpose,
+)
+from expand.reports.data import BookData, ChapterData, figures
 from expand.reports.estimates import Scenario, full_plan
 from expand.reports.plan_report import (
     forecast,
     outline_notes,
+    plan_report,
     plans_of,
     plans_table,
     recommendation,
@@ -35,6 +45,7 @@ from expand.reports.report_model import (
     estimated_cost,
     hours,
     percent,
+    report_language,
     say,
     table,
 )
@@ -46,6 +57,23 @@ if TYPE_CHECKING:
 
 Reviews = Mapping[str, "ChapterResult"]
 """The drafts held against their outlines, by chapter."""
+
+
+def make_report(
+    workspace: Workspace, name: str, *, language: str | None = None, chapters: Sequence[str] = (), **changes: Any
+) -> Report:
+    """The report of that name, as of now: ``budget``, ``plan`` (of these ``chapters``, or of all), ``status``, or
+    ``completion``, the same under another title. ``changes`` are laid over the settings. Raises ``InputError``."""
+    if name not in ("budget", "plan", "status", "completion"):
+        raise InputError(f"there is no report {name!r}", remedy="give budget, status or plan")
+    data = figures(workspace, priced=name != "budget", **changes)
+    spoken = report_language(data.book.language, language)
+    if name == "budget":
+        return budget_report(data, spoken)
+    if name == "plan":
+        return plan_report(data, spoken, chapters)
+    found = reviews(workspace, settings_of(workspace, **changes), data)
+    return status_report(data, found, spoken, title=f"title.{name}")
 
 
 def status_report(data: BookData, reviews: Reviews, language: str, *, title: str = "title.status") -> Report:
