@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -22,7 +21,6 @@ from expand.cli.progress import (
     plan_lines,
     progress,
 )
-from expand.cli.run_command import KEPT_FILES, log_into
 from expand.drafting.events import (
     AttemptChanged,
     Event,
@@ -34,10 +32,8 @@ from expand.drafting.events import (
     SectionStarted,
     SectionStatus,
 )
-from expand.errors import InputError
 from expand.ledger.attempts import parse
 from expand.llm.types import Usage
-from expand.redaction import note_keys
 
 NOW = parse("2026-11-23T16:30:54.250000+00:00")
 
@@ -391,41 +387,3 @@ def test_nothing_to_write_is_no_division_by_zero() -> None:
     rows = drawn(80, RunPlanned(sections=(planned(1, 0),)), started(1))
     assert rows[0].rstrip().endswith("0/0")
     assert drawn(80, RunPlanned(sections=())) == []
-
-
-# --- the log ---------------------------------------------------------------------------------
-
-
-def test_the_log_has_times_and_everything_and_no_secret(tmp_path: Path) -> None:
-    note_keys(["sk-secret-0123456789"])
-    with log_into(tmp_path / "logs", now=lambda: NOW) as (path, say):
-        log = PlainProgress(say, Verbosity.VERBOSE)
-        for event in [*STORY, FAILED, Notice(message="\x1b[2Jsk-secret-0123456789\nnot two lines")]:
-            log(event)
-        lines = path.read_text(encoding="utf-8").splitlines()
-    assert path.name.startswith("2026-11-23T163054Z-")
-    assert all(line.startswith("2026-11-23T16:30:54.250Z ") for line in lines)
-    assert lines[2].endswith(" 03/1: draft a1 sent to gpt-x, 3,096 tokens reserved")
-    assert lines[-2].endswith("HTTP 401: no [key] here")
-    assert lines[-1].endswith(r" \u001b[2J[key] not two lines")
-
-
-def test_old_logs_are_pruned(tmp_path: Path) -> None:
-    for day in range(1, KEPT_FILES + 3):
-        (tmp_path / f"2026-10-{day:02}.log").write_text("x")
-    (tmp_path / "notes.txt").write_text("kept")
-    with log_into(tmp_path, now=lambda: NOW) as (path, _):
-        pass
-    logs = sorted(tmp_path.glob("*.log"))
-    assert len(logs) == KEPT_FILES
-    assert (logs[0].name, logs[-1]) == ("2026-10-04.log", path)
-    assert (tmp_path / "notes.txt").exists()
-
-
-def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "logs").write_text("a file in the way")
-    with (
-        pytest.raises(InputError, match=r"the log cannot be written: .*without --verbose"),
-        log_into(tmp_path / "logs", now=lambda: NOW),
-    ):
-        pass

@@ -75,7 +75,7 @@ def root(
             callback=_set_verbosity,
             expose_value=False,
             show_default=False,
-            help="Show every attempt of a run, and keep a log in .expand/logs; or show results and errors only.",
+            help="Show every attempt of a run; or show results and errors only.",
         ),
     ] = None,
     version: Annotated[

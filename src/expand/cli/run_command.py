@@ -1,28 +1,19 @@
-"""A run from the command line: progress on stderr, signals, the messages at its end, and with ``--verbose`` a log of it
-under ``.expand/logs``, a line with its time for all that happens."""
+"""A run from the command line: progress on stderr, signals, the messages at its end."""
 
 import asyncio
-import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
-from expand import __version__
-from expand.cli.output import VERBOSITY, Verbosity, counted, note, print_json, warn
-from expand.cli.progress import PlainProgress, progress
+from expand.cli.output import VERBOSITY, note, print_json, warn
+from expand.cli.progress import progress
 from expand.cli.run_output import refusals, show_result
 from expand.drafting.events import Event, Notice
 from expand.drafting.model_setup import other_roles
 from expand.drafting.results import RunResult
 from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
-from expand.errors import InputError, Place
-from expand.paths import private_folder
-from expand.redaction import printable
 from expand.settings import ModelRole, Settings
 from expand.workspace import Workspace
 
@@ -36,8 +27,8 @@ def run(workspace: Workspace, options: RunOptions, *, as_json: bool) -> int:
     settings = options.settings(workspace)
     note_author(settings, *other_roles(workspace, settings, options))
     result = asyncio.run(_run(workspace, settings, options))
-    for line in _ended_by(result):
-        warn(line)
+    for line in (*refusals(result.refused), *filter(None, (result.stopped_by, *result.problems))):
+        warn(str(line))
     if as_json:
         print_json(result.as_json())
     else:
@@ -63,66 +54,12 @@ def note_author(settings: Settings, *others: ModelRole) -> None:
             note(f"also model {one.recipient}")
 
 
-def _ended_by(result: RunResult) -> Iterator[str]:
-    """What was refused, and what stopped the run."""
-    yield from refusals(result.refused)
-    yield from (str(problem) for problem in (result.stopped_by, *result.problems) if problem)
-
-
 async def _run(workspace: Workspace, settings: Settings, options: RunOptions) -> RunResult:
     bars = options.decide is None  # a question would stand in the middle of them
-    say = None
-    with ExitStack() as stack:
-        shown = [stack.enter_context(progress(sys.stderr, VERBOSITY.get(), bars=bars))]
-        if VERBOSITY.get() is Verbosity.VERBOSE:
-            path, say = stack.enter_context(log_into(workspace.state_path("logs"), now=lambda: datetime.now(UTC)))
-            note(f"the log of this run is {workspace.relative(path)}")
-            say(f"expand {__version__}, {settings.model} at {settings.base_url or 'its own address'}")
-            shown.append(PlainProgress(say, Verbosity.VERBOSE))
-
-        def on_event(event: Event) -> None:
-            for show_event in shown:
-                show_event(event)
-
-        async with Run(workspace, options, settings=settings, on_event=on_event) as run:
+    with progress(sys.stderr, VERBOSITY.get(), bars=bars) as show_event:
+        async with Run(workspace, options, settings=settings, on_event=show_event) as run:
             stop_on_signals(run.stop)
-            result = await run.result()
-        if say is not None:
-            attempts, answers = counted(result.attempts, "attempt"), counted(result.answers, "answer")
-            for line in (*_ended_by(result), f"exit {result.exit_code}: {attempts}, {answers}, {result.seconds:.1f} s"):
-                say(line)
-        return result
-
-
-KEPT_FILES = 20
-"""Logs that are kept: the newest."""
-
-
-@contextmanager
-def log_into(folder: Path, *, now: Callable[[], datetime]) -> Iterator[tuple[Path, Callable[[str], None]]]:
-    """A new log in ``folder``, after old ones were pruned, and what writes a line into it at once; ``now`` gives the
-    time in UTC. Raises ``InputError``."""
-    path = folder / f"{now():%Y-%m-%dT%H%M%SZ}-{os.getpid()}.log"
-    try:
-        private_folder(folder)
-        for old in sorted(folder.glob("*.log"), reverse=True)[KEPT_FILES - 1 :]:
-            old.unlink(missing_ok=True)  # another run may be pruning too
-        path.touch(mode=0o600)
-        file = path.open("a", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise InputError(
-            f"the log cannot be written: {error.strerror}",
-            remedy="check the folder and the disk, or run without --verbose",
-            place=Place(path=path),
-        ) from error
-
-    def say(line: str) -> None:
-        moment = f"{now():%Y-%m-%dT%H:%M:%S.%f}"[:-3]
-        file.write(f"{moment}Z {printable(line).replace(chr(10), ' ')}\n")
-        file.flush()
-
-    with file:
-        yield path, say
+            return await run.result()
 
 
 def stop_on_signals(stop: Callable[[], object]) -> None:
