@@ -82,7 +82,6 @@ opening:
 chapters:
   - {id: 01, title: Beginnings, lines: 90, tier: one, finished: true}
   - {id: 07, title: Signals, lines: 22, lines_before: 20, target_lines: 100, source: chapters/07_signals.md}
-plans: {short: {targets: {07: 50}}, half: {factor: 0.5}}
 """
 SETTINGS = """\
 ledger = "data/ledger.db"

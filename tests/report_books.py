@@ -23,9 +23,6 @@ TIERS = """\
 tiers:
   - {id: A, title: {en: Basics, zh: 基础}, lines: 500, target_lines: 400}
   - {id: B, title: {en: "Depth | more", zh: 深入}, target_lines: 250}
-plans:
-  half: {factor: 0.5}
-  most: {targets: {07: 80}}
 chapters:
   - id: 01
     title: {en: Beginnings, zh: 开始}
@@ -44,7 +41,7 @@ chapters:
 
 
 def filled(folder: Path) -> Path:
-    """``small`` with tiers, a user's plans, a draft and a ledger of three days."""
+    """``small`` with tiers, a draft and a ledger of three days."""
     place = small(folder)
     book = BOOK.partition("chapters:\n  - {id: 01,")[0] + TIERS
     (place / "outlines" / "book.yaml").write_text(book, encoding="utf-8")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from expand.doctor.outline_check import lint
 from expand.errors import InputError, InputErrors
-from expand.outline import Allowance, Outline, PlanSpec, Quality, Text
+from expand.outline import Allowance, Outline, Quality, Text
 from expand.outline.reading import BOOK, OUTLINE, read_book, read_outline
 from expand.schema import input_file
 from expand.schema.input_file import parse_yaml
@@ -467,7 +467,7 @@ def test_a_small_book_is_enough(tmp_path: Path) -> None:
     book = read_book(tmp_path / "book.yaml", root=tmp_path)
     assert (book.language, book.languages) == ("zh", ("zh", "en"))
     assert book.allowance == Allowance()
-    assert (book.tiers, book.openings, book.chapters, book.plans) == ((), (), (), {})
+    assert (book.tiers, book.openings, book.chapters) == ((), (), ())
     (tmp_path / "book.yaml").write_text("title: Small\n")
     book = read_book(tmp_path / "book.yaml", root=tmp_path)
     assert (book.language, book.languages) == ("en", ("en",))
@@ -484,17 +484,12 @@ def test_a_tier_counts_its_lines_or_states_them(tmp_path: Path) -> None:
     ]
 
 
-def test_plans_of_the_user_s_own(tmp_path: Path) -> None:
+def test_an_opening_balance_in_money(tmp_path: Path) -> None:
     (tmp_path / "book.yaml").write_text(
         "title: B\nopening:\n  - {chapters: [03], usd: 1.20}\n"
         "chapters:\n  - {id: 03, title: P}\n  - {id: 08, title: Q}\n"
-        "plans:\n  half: {factor: 0.5}\n  first: {targets: {03: 500, 08: 80}}\n"
     )
     book = read_book(tmp_path / "book.yaml", root=tmp_path)
-    assert book.plans == {
-        "half": PlanSpec(factor=Decimal("0.5")),
-        "first": PlanSpec(targets={"03": 500, "08": 80}),
-    }
     assert (book.openings[0].tokens, book.openings[0].hours) == (0, 0.0)
     assert str(book.openings[0].usd) == "1.20"
 
@@ -505,8 +500,7 @@ def test_names_that_the_book_does_not_have(tmp_path: Path) -> None:
         "title: B\nlanguage: de\nlanguages: [en, zh]\n"
         "opening:\n  - chapters: [03, 30]\n    tokens: 5\n"
         "tiers:\n  - {id: 1, title: T, target_lines: 10}\n  - {id: 1, title: U, target_lines: 10}\n"
-        "chapters:\n  - {id: 03, title: P, tier: 11}\n  - {id: 03, title: Q, source: ../x.md}\n"
-        "plans:\n  lean: {factor: 0.5}\n  mine: {factor: 0, targets: {3: 500}}\n",
+        "chapters:\n  - {id: 03, title: P, tier: 11}\n  - {id: 03, title: Q, source: ../x.md}\n",
     )
     assert found == [
         'book.yaml:2:11: language "de" is not among languages; known are: en, zh',
@@ -516,9 +510,6 @@ def test_names_that_the_book_does_not_have(tmp_path: Path) -> None:
         "book.yaml:12:10: chapter 2 repeats the id of chapter 1; change or remove one of them",
         'book.yaml:12:32: chapter 2: source "../x.md" leaves the workspace; give a path inside it, '
         "such as chapters/03_name.md",
-        'book.yaml:14:9: the plan "lean" is built in; choose another name',
-        "book.yaml:15:18: plans: mine: factor is 0; give a number from 0.01 to 10",
-        'book.yaml:15:31: the book has no chapter "3"; did you mean "03"?',
     ]
 
 
@@ -549,7 +540,7 @@ def test_a_book_of_wrong_things(tmp_path: Path) -> None:
         tmp_path,
         "title: B\nlanguages: [en, en]\nhouse_rules: none\n"
         "chapters:\n  - {id: true, title: P, finished: yes, lines: -1}\n  - {title: Q}\n"
-        "plans: {a b: {factor: 1}, c: }\ntiers: &t\n",
+        "tiers: &t\n",
     )
     assert [message.split(": ", 1)[0] for message in found] == [
         "book.yaml:2:17",
@@ -558,10 +549,8 @@ def test_a_book_of_wrong_things(tmp_path: Path) -> None:
         "book.yaml:5:36",
         "book.yaml:5:48",
         "book.yaml:6:5",
-        "book.yaml:7:9",
-        "book.yaml:7:30",
-        "book.yaml:8:8",
-        "book.yaml:8:8",
+        "book.yaml:7:8",
+        "book.yaml:7:8",
     ]
     assert "language 2 repeats language 1" in found[0]
     assert 'chapter 1: finished is the text "yes"; give true or false' in found[3]

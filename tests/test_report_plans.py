@@ -14,7 +14,7 @@ from report_books import NOW
 from expand.budget import Balance, Limit
 from expand.ledger.values import Aggregates, Day
 from expand.llm.profile import Price
-from expand.outline import Allowance, Book, Opening, PlanSpec, Priority, Text
+from expand.outline import Allowance, Book, Opening, Priority, Text
 from expand.reports.budget_report import burn_down
 from expand.reports.data import BookData, ChapterData, DraftSummary, SectionData
 from expand.reports.estimates import Basis, Rate, Sample, best_fit, full_plan, list_price, rate, scenarios
@@ -42,7 +42,6 @@ def chapter(id_: str, now: int, target: int, priority: Priority = "medium", hour
 def book_data(
     *chapters: ChapterData,
     remaining: int | None = 1_000_000,
-    plans: dict[str, PlanSpec] | None = None,
     openings: tuple[Opening, ...] = (),
     days: tuple[Day, ...] = (),
 ) -> BookData:
@@ -53,7 +52,6 @@ def book_data(
             language="en",
             languages=("en",),
             allowance=Allowance(tokens=remaining),
-            plans=plans or {},
             openings=openings,
         ),
         chapters=chapters,
@@ -77,23 +75,6 @@ def test_lean_is_450_lines_and_never_more_than_full() -> None:
     assert [c.lines_after for c in full.chapters] == [1000, 300]
     assert [c.lines_after for c in lean.chapters] == [450, 300]
     assert (none.added, none.tokens.high) == (0, 0)
-
-
-def test_a_book_s_own_plan_names_targets_or_a_factor() -> None:
-    own = {
-        "half": PlanSpec(factor=Decimal("0.5")),
-        "one": PlanSpec(targets={"2": 777}),
-        "both": PlanSpec(targets={"1": 600}, factor=Decimal("0.25")),
-    }
-
-    found = {
-        s.name: [c.lines_after for c in s.chapters]
-        for s in scenarios(book_data(chapter("1", 10, 1001), chapter("2", 10, 300), plans=own))
-    }
-
-    assert found["half"] == [501, 150]
-    assert found["one"] == [10, 777]
-    assert found["both"] == [600, 75]
 
 
 def test_what_a_draft_has_is_not_bought_again() -> None:
@@ -121,14 +102,8 @@ def test_a_draft_whose_sections_have_their_lines_takes_nothing_more(last: int, t
 
 
 def test_hours_come_from_the_outline_else_the_model_s_runs_else_the_opening_balance() -> None:
-    half = {"half": PlanSpec(factor=Decimal("0.55"))}
-    outlined = book_data(chapter("1", 100, 1000, hours=1.8), plans=half)
-    assert [s.hours for s in scenarios(outlined)] == [
-        Fraction("1.8"),
-        Fraction("0.7"),
-        Fraction("0.9"),
-        0,
-    ]
+    outlined = book_data(chapter("1", 100, 1000, hours=1.8))
+    assert [s.hours for s in scenarios(outlined)] == [Fraction("1.8"), Fraction("0.7"), 0]
     measured = replace(outlined, hours_per_line=0.5)
     assert scenarios(measured)[0].hours == Fraction("1.8"), "what a person plans is not what a run takes"
     assert scenarios(replace(book_data(chapter("1", 100, 1000)), hours_per_line=0.5))[0].hours == 450
@@ -155,7 +130,6 @@ def test_recommends_the_most_that_fits(remaining: int | None, best: str, words: 
         chapter("1", 0, 1000, "low"),
         chapter("2", 0, 1000, "high"),
         remaining=remaining,
-        plans={"start": PlanSpec(targets={"2": 450})},
     )
 
     assert plans_of(of).best.name == best

@@ -202,13 +202,6 @@ class BookChapter(NamedTuple):
     sources: Mapping[str, str] = {}
 
 
-class PlanSpec(NamedTuple):
-    """A user's own plan: target lines by chapter id, or a factor for all others."""
-
-    targets: Mapping[str, int] = {}
-    factor: Decimal | None = None
-
-
 class Book(NamedTuple):
     """The whole book: ``language`` is the default one, ``languages`` all it may be drafted in."""
 
@@ -221,7 +214,6 @@ class Book(NamedTuple):
     tiers: tuple[Tier, ...] = ()
     openings: tuple[Opening, ...] = ()
     chapters: tuple[BookChapter, ...] = ()
-    plans: Mapping[str, PlanSpec] = {}
     style: Style | None = None
     """The house style of chapters that name none."""
     layout: Layout = "numbered"

@@ -23,7 +23,6 @@ from expand.outline import (
     BookChapter,
     Opening,
     Outline,
-    PlanSpec,
     Quality,
     Reference,
     Section,
@@ -84,7 +83,6 @@ MEMORY = Validator("memory", _FORMATS)
 
 LENGTHS = ("words", "characters", "字数")
 """The keys of lengths that are not in lines; the last two mean the same."""
-BUILT_IN_PLANS = ("full", "lean", "none")
 
 
 def read_outline(path: Path, *, root: Path, chapter_id: str) -> Outline:
@@ -187,7 +185,7 @@ class _File:
             self._check_name(name, known, ("voice", place), what, "name a finished chapter")
 
     def check_names(self) -> None:
-        """Refuse languages, tiers and chapters that the book does not have, and plans named like those built in."""
+        """Refuse languages, tiers and chapters that the book does not have."""
         language, languages = self.data.get("language"), self.data.get("languages") or [self.data.get("language")]
         what = f"language {quoted(language or '')} is not among languages"
         self._check_name(language, languages, ("language",), what, "")
@@ -199,10 +197,6 @@ class _File:
         for number, opening in self.items("opening"):
             places = enumerate(opening.get("chapters", ()))
             named += [("chapter", name, ("opening", number, "chapters", place)) for place, name in places]
-        for plan, stated in self.data.get("plans", {}).items():
-            named += [("chapter", _composed(n), ("plans", plan, "targets", n)) for n in stated.get("targets", {})]
-            if plan in BUILT_IN_PLANS:
-                self._file.note(("plans", plan), f"the plan {quoted(plan)} is built in", "choose another name")
         for noun, name, path in named:
             what = f"the book has no {noun} {quoted(name or '')}"
             self._check_name(name, tiers if noun == "tier" else chapters, path, what, f"add the {noun}")
@@ -212,9 +206,8 @@ class _File:
     ) -> None:
         """Refuse a name that is not known; ``first_remedy`` is for where none is."""
         if name is not None and name not in known:
-            # The name is a key of a plan's targets, else a value.
-            at = self._file.key(path) if path[0] == "plans" else self._file.value(path)
-            self._file.add(at, what, suggestion(name, sorted(filter(None, known))) if known else first_remedy)
+            remedy = suggestion(name, sorted(filter(None, known))) if known else first_remedy
+            self._file.add(self._file.value(path), what, remedy)
 
 
 def _composed(name: str) -> str:
@@ -338,14 +331,12 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     # Whole lines and tokens may be written 1e3 or 50.0.
     **dict.fromkeys(("lines", "lines_before", "target_lines", "code_examples", "tokens"), int),
     **dict.fromkeys(("ignore", "voice", "chapters"), tuple),
-    **dict.fromkeys(("usd", "factor"), Decimal),
+    **dict.fromkeys(("usd",), Decimal),
     **dict.fromkeys(("heading", "code_language"), str.strip),
     "hours": float,
     "glossary": lambda terms: {term.strip(): _text(meaning) for term, meaning in terms.items()},
     "quality": lambda data: _made(Quality, data),
     "allowance": lambda data: _made(Allowance, data),
     "tiers": lambda tiers: tuple(_made(Tier, data) for data in tiers),
-    "plans": lambda plans: {_composed(name): _made(PlanSpec, data) for name, data in plans.items()},
-    "targets": lambda targets: {_composed(name): int(lines) for name, lines in targets.items()},
 }
 """How the values of the keys are read that are no plain texts; a key means the same in all files."""

@@ -1,7 +1,7 @@
 """What a book's reports are made from, read once: outlines, documents, drafts and the ledger."""
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -189,7 +189,7 @@ def figures(workspace: Workspace, *, priced: bool = True, now: datetime | None =
         with closing(ledger):
             aggregates = ledger.overview()
     by_chapter = slices_by_chapter(aggregates)
-    chapters = _chapters(workspace, book, bought=by_chapter)
+    chapters = _chapters(workspace, book)
     unknown = Counter[tuple[str, int]]()
     for part in aggregates.open:
         unknown[part.chapter, part.section] += part.tokens if part.state is State.UNKNOWN else 0
@@ -232,15 +232,14 @@ def slices_by_chapter(aggregates: Aggregates) -> dict[str, list[Slice]]:
     return found
 
 
-def _chapters(workspace: Workspace, book: Book, *, bought: Container[str]) -> tuple[ChapterData, ...]:
+def _chapters(workspace: Workspace, book: Book) -> tuple[ChapterData, ...]:
     """The book's chapters in its order, then those that only have an outline."""
     outlines = {chapter: workspace.outline(chapter) for chapter in workspace.chapter_ids()}
     records = {chapter.id: chapter for chapter in book.chapters}
     records |= {id_: BookChapter(id=id_, title=one.title) for id_, one in outlines.items() if id_ not in records}
     replaced = Acceptances(workspace).replaced()
     return tuple(
-        _chapter(workspace, book, record, outlines.get(id_), replaced.get(id_), bought=id_ in bought)
-        for id_, record in records.items()
+        _chapter(workspace, book, record, outlines.get(id_), replaced.get(id_)) for id_, record in records.items()
     )
 
 
@@ -250,8 +249,6 @@ def _chapter(
     record: BookChapter,
     outline: Outline | None,
     former: bytes | None,
-    *,
-    bought: bool,
 ) -> ChapterData:
     """One chapter. ``former`` is the document that its first acceptance replaced, None where nothing was accepted."""
     sections, source = outline.sections if outline else (), (outline or record).source
@@ -264,8 +261,6 @@ def _chapter(
     draft_path = workspace.draft_path(book.draft_name(record.id, workspace.draft_language(book, record.id)))
     if draft_path.is_file():
         draft = draft_summary(read_text(draft_path))
-    elif text is not None and bought and lines.count(text) != record.lines:
-        draft = held or draft_summary(text)  # what the draft became
     then = None if former is None else former.decode("utf-8", "replace")
     counted: int | None
     if outline and held and not (held.whole or record.finished):  # what the book calls finished is so as a whole

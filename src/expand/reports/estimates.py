@@ -11,12 +11,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP
 from fractions import Fraction
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from expand.outline import LEAN_LINES, PRIORITIES, Book, PlanSpec
+from expand.outline import LEAN_LINES, PRIORITIES, Book
 
 if TYPE_CHECKING:
     from expand.llm.profile import Price
@@ -212,15 +210,13 @@ class Scenario:
 
 
 def scenarios(data: BookData, chosen: frozenset[str] | None = None) -> tuple[Scenario, ...]:
-    """Full, lean, the book's own, and none; ``chosen`` are the chapters they apply to."""
-    named = _targets(data)
-    named[NONE] = named.pop(NONE)  # the last one
-    return tuple(Scenario(data, name, _planned(data, name, target, chosen)) for name, target in named.items())
+    """Full, lean and none; ``chosen`` are the chapters they apply to."""
+    return tuple(Scenario(data, name, _planned(data, name, chosen)) for name in _TARGETS)
 
 
 def full_plan(data: BookData) -> Scenario:
     """The plan that the rest is estimated by: every chapter at its target."""
-    return Scenario(data, FULL, _planned(data, FULL, _full))
+    return Scenario(data, FULL, _planned(data, FULL))
 
 
 def by_priority(data: BookData) -> list[ChapterData]:
@@ -231,7 +227,7 @@ def by_priority(data: BookData) -> list[ChapterData]:
 def best_fit(data: BookData, chosen: frozenset[str] | None = None) -> Scenario:
     """What the remaining budget reaches for even at the upper ends: one chapter after the other by priority, as a run
     takes them, each under the plan that brings it the most lines of those that fit."""
-    plans = [_planned(data, name, target, chosen) for name, target in _targets(data).items()]
+    plans = [_planned(data, name, chosen) for name in _TARGETS]
     options = {each[0].id: each for each in zip(*plans, strict=True)}
     left, picked = data.balance.remaining_tokens, dict[str, ChapterPlan]()
     for chapter in by_priority(data):
@@ -258,22 +254,12 @@ def _full(chapter: ChapterData) -> int:
     return chapter.lines if chapter.finished else chapter.target
 
 
-def _targets(data: BookData) -> dict[str, Callable[[ChapterData], int]]:
-    """The lines of a chapter under each plan. Where plans agree on a chapter, the first of them gives the name."""
-
-    def own(spec: PlanSpec, chapter: ChapterData) -> int:
-        if chapter.id in spec.targets:
-            return spec.targets[chapter.id]
-        if spec.factor is None or chapter.finished:
-            return chapter.lines
-        return int((chapter.target * spec.factor).to_integral_value(rounding=ROUND_HALF_UP))
-
-    return {
-        FULL: _full,
-        LEAN: lambda chapter: min(_full(chapter), max(LEAN_LINES, chapter.lines)),
-        NONE: lambda chapter: chapter.lines,
-        **{name: partial(own, spec) for name, spec in data.book.plans.items()},
-    }
+_TARGETS: Mapping[str, Callable[[ChapterData], int]] = {
+    FULL: _full,
+    LEAN: lambda chapter: min(_full(chapter), max(LEAN_LINES, chapter.lines)),
+    NONE: lambda chapter: chapter.lines,
+}
+"""The lines of a chapter under each plan. Where plans agree on a chapter, the first of them gives the name."""
 
 
 def _tiers(data: BookData, added: Mapping[str, int]) -> tuple[TierState, ...]:
@@ -286,14 +272,12 @@ def _tiers(data: BookData, added: Mapping[str, int]) -> tuple[TierState, ...]:
     return tuple(states)
 
 
-def _planned(
-    data: BookData, plan: str, target: Callable[[ChapterData], int], chosen: frozenset[str] | None = None
-) -> tuple[ChapterPlan, ...]:
+def _planned(data: BookData, plan: str, chosen: frozenset[str] | None = None) -> tuple[ChapterPlan, ...]:
     """The chapters under a plan; those that are not ``chosen`` stay as they are."""
     found = []
     for chapter in data.chapters:
         applies = chosen is None or chapter.id in chosen
-        wanted = max(chapter.lines, target(chapter)) if applies else chapter.lines
+        wanted = max(chapter.lines, _TARGETS[plan](chapter)) if applies else chapter.lines
         missing = max(0, wanted - chapter.available_lines)
         if chapter.drafted and wanted <= max(chapter.target, chapter.lines):
             missing = 0  # no section would ask for anything

@@ -186,10 +186,8 @@ def catalogue(language: str) -> Mapping[str, str]:
 
 
 def say(language: str, key: str, **values: object) -> str:
-    """The message of ``key``; the key itself where there is none, as for the names of a user's own plans."""
-    text = catalogue(language).get(key)
-    if text is None:
-        return key
+    """The message of ``key``."""
+    text = catalogue(language)[key]
     return text.format(**values) if values else text
 
 
