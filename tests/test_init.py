@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -301,7 +302,7 @@ def test_which_command_the_shell_runs(tmp_path: Path) -> None:
     found = shell_command({"PATH": f"{ours}:{theirs}"})
     assert (found.name, found.found, found.ours) == ("expand", ours / "expand", True)
     found = shell_command({"PATH": f"{theirs}:{ours}"})
-    assert (found.name, found.found, found.ours) == ("uv run expand", other, False)
+    assert (found.name, found.found, found.ours) == (f"{sys.executable} -m expand", other, False)
     launcher(ours, "chapter-expand", "from expand.__main__ import main")
     assert shell_command({"PATH": f"{theirs}:{ours}"}).name == "chapter-expand"
     nothing = shell_command({"PATH": str(tmp_path)})

@@ -19,7 +19,7 @@ from rich.cells import cell_len
 from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
-from expand.cli.output import counted, guard, is_unicode, plain
+from expand.cli.output import counted, guard, is_unicode
 from expand.cli.run_output import named, table_text
 
 
@@ -37,21 +37,7 @@ def server() -> Iterator[ScriptedServer]:
 # --- characters ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("character", "shown"),
-    [("─", "-"), ("…", "..."), ("–", "-"), ("→", "->"),
-     ("é", "e"), ("性", "??"), ("Ж", "?"), ("\u0301", ""), ("\N{NO-BREAK SPACE}", " ")],
-)  # fmt: skip
-def test_each_character_has_something_that_stands_for_it(character: str, shown: str) -> None:
-    assert plain(character) == shown
-
-
-def test_every_character_ends_up_in_ascii() -> None:
-    for number in (*range(0x20, 0xD800), *range(0xE000, 0x11000), 0x1F600, 0x10FFFF):
-        plain(chr(number)).encode("ascii")
-
-
-@pytest.mark.parametrize(("encoding", "shown"), [("cp1252", "é… ???? --\n"), ("utf-8", "é… 性能 ──\n")])
+@pytest.mark.parametrize(("encoding", "shown"), [("cp1252", "é… ?? --\n"), ("utf-8", "é… 性能 ──\n")])
 def test_a_stream_shows_what_it_can(monkeypatch: pytest.MonkeyPatch, encoding: str, shown: str) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
     monkeypatch.setattr(sys, "stdout", stream)
@@ -83,7 +69,7 @@ def test_chinese_titles_in_a_code_page_are_no_failure(place: Path, server: Scrip
     code, out, err = run(place, *arguments, encoding=encoding)
 
     assert code in (0, 5), err
-    assert "1. ????????" in out
+    assert "1. ????" in out
     assert "07/1: drafted" in err
     assert "Traceback" not in err
     code, out, _ = run(place, *arguments, "--json", encoding=encoding)
@@ -143,32 +129,26 @@ def test_quiet_leaves_results_and_errors(place: Path, server: ScriptedServer, wh
     assert refused.err.startswith("expand: the budget refused 3 sections, 07/1-3: ")
 
 
-def test_verbose_tells_every_attempt_and_keeps_it_in_a_log_without_the_key(
+def test_verbose_tells_every_attempt_without_the_key(
     place: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-verbose-and-secret")
     ran = expand(place, "chapter", "07", "--base-url", server.base_url, "-v", "--json")
 
     assert ran.code == 0, ran.err
-    named_at = re.search(r"^expand: the log of this run is (\.expand/logs/\S+\.log)$", ran.err, re.M)
-    assert named_at is not None
-    log = (place / named_at[1]).read_text(encoding="utf-8")
-    for text in (ran.err, log):
-        assert len(re.findall(r"07/\d: draft \w+ sent to scripted, [\d,]+ tokens res", text)) >= 3
-        settled = re.findall(r"settled after \d+\.\d\d s: ([\d,]+) of [\d,]+ tokens", text)
-        assert len(settled) == ran.json["answers"]
-        billed = sum(int(figure.replace(",", "")) for figure in settled)
-        assert billed == ran.json["budget"]["used"] - 1_000
-        assert "sk-verbose-and-secret" not in text
-    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", row) for row in log.splitlines())
-    assert re.search(r"exit 0: \d+ attempts, \d+ answers, [\d.]+ s$", log.rstrip())
+    assert len(re.findall(r"07/\d: draft \w+ sent to scripted, [\d,]+ tokens res", ran.err)) >= 3
+    settled = re.findall(r"settled after \d+\.\d\d s: ([\d,]+) of [\d,]+ tokens", ran.err)
+    assert len(settled) == ran.json["answers"]
+    billed = sum(int(figure.replace(",", "")) for figure in settled)
+    assert billed == ran.json["budget"]["used"] - 1_000
+    assert "sk-verbose-and-secret" not in ran.err
 
 
 def test_of_quiet_and_verbose_the_last_one_counts(place: Path, server: ScriptedServer) -> None:
     line = ["chapter", "07", "--base-url", server.base_url]
     assert expand(place, "--verbose", *line, "--quiet").err == ""
-    assert "the log of this run is" in expand(place, "--quiet", *line, "--verbose").err
-    assert "the log of this run is" not in expand(place, *line).err, "the next command line begins anew"
+    assert "sent to scripted" in expand(place, "--quiet", *line, "--verbose", "--fresh").err
+    assert "sent to scripted" not in expand(place, *line, "--fresh").err, "the next command line begins anew"
 
 
 def test_a_file_that_is_written_is_named_unless_quiet(place: Path) -> None:

@@ -5,8 +5,8 @@ What draws (progress bars) needs control characters of its own: it takes the str
 its texts ``printable``. Data for another program (a diff, an exported ledger) goes to a pipe or a file byte for byte
 with ``write_data``.
 
-A stream whose encoding is a Windows code page or ASCII gets plain dashes and quotes, and ``?`` for each cell of what
-else there is: the tool neither fails over them nor prints mojibake. UTF-8 streams show all.
+A stream whose encoding is a Windows code page or ASCII gets plain dashes and quotes, and ``?`` for what else there is:
+the tool neither fails over them nor prints mojibake. UTF-8 streams show all.
 
 ``expand --help`` loads this module, so it imports nothing that reads a workspace.
 """
@@ -16,7 +16,6 @@ import enum
 import io
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -82,21 +81,11 @@ PLAIN = {
 }  # fmt: skip
 
 
-def plain(character: str) -> str:
-    """The replacement of a character in ASCII; ``?`` for each of its cells if there is none."""
-    if character in PLAIN:
-        return PLAIN[character]
-    bare = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-    if (bare and bare.isprintable()) or unicodedata.combining(character):
-        return bare
-    return "?" * (2 if unicodedata.east_asian_width(character) in "WF" else 1)
-
-
 def _replaced(error: UnicodeError) -> tuple[str, int]:
     """The error handler ``expand-plain`` for what an encoding lacks."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(map(plain, error.object[error.start : error.end])), error.end
+    return "".join(PLAIN.get(one, "?") for one in error.object[error.start : error.end]), error.end
 
 
 codecs.register_error("expand-plain", _replaced)

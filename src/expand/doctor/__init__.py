@@ -27,14 +27,7 @@ def shell_command(environment: Mapping[str, str] | None = None) -> ShellCommand:
         return ShellCommand("expand", found, ours=True)
     if second is not None and _is_ours(Path(second)):
         return ShellCommand("chapter-expand", found, ours=False)
-    if found is None:
-        return ShellCommand(f"{Path(sys.executable).name} -m expand", None, ours=False)
-    # `uv run expand` in this environment's project, else the command's path: the environment is not activated.
-    here, project = Path.cwd().resolve(), Path(sys.prefix).resolve().parent
-    command = Path(sys.executable).parent / "chapter-expand"
-    inside = (project == here or project in here.parents) and (project / "pyproject.toml").is_file()
-    name = shlex.quote(str(command)) if command.is_file() and not inside else "uv run expand"
-    return ShellCommand(name, found, ours=False)
+    return ShellCommand(f"{shlex.quote(sys.executable)} -m expand", found, ours=False)
 
 
 _MARK = b"expand.__main__"
