@@ -1,8 +1,8 @@
 """Progress on stderr: on a terminal a bar for the run and one for each section that is being worked on, plain lines
 everywhere else.
 
-Figures are shown whole at any width; titles give way first, then the bars. Every row is one line, so that nothing is
-drawn over what stands above.
+Titles give way first on a narrow terminal, then the bars. Every row is one line, so that nothing is drawn over what
+stands above.
 """
 
 import os
@@ -51,8 +51,8 @@ _WAITING = re.compile(r" \(waiting [\d,.]+ s\)$")
 
 
 class RunProgress:
-    """What every kind of progress shows: where the run stands, and a line for what happens. Told every attempt, it says
-    more; else it does not repeat itself."""
+    """What every kind of progress shows: where the run stands, and a line for what happens. It does not repeat itself;
+    told every attempt, it says more."""
 
     def __init__(self, verbosity: Verbosity = Verbosity.NORMAL, *, clock: Callable[[], float] = time.monotonic) -> None:
         """``clock`` gives seconds."""
@@ -61,7 +61,6 @@ class RunProgress:
         self._began = clock()
         self._sent: dict[str, float] = {}
         self._noticed: dict[str, float] = {}
-        self._failed = ""
         self.sections: dict[Key, SectionPlanned] = {}
         self.unit, self.lengths = lengths_of(())
         self.grown: dict[Key, SectionGrew] = {}
@@ -135,18 +134,12 @@ class RunProgress:
         drafted = done - sum(self.lengths[key] for key in before)
         return duration((self._clock() - self._began) * (total - done) / drafted) if drafted > 0 else "-:--"
 
-    def summary(self, width: int | None = None, *, counts: bool = True) -> str:
-        """Where the run stands, on one line of at most ``width`` cells, as long as any part fits.
-
-        What matters least is left out first. ``counts``: with the extent and the number of sections."""
-        finished = f"{len(self.finished):,} of {len(self.sections):,} sections"
-        parts = [(4, self.extent), (3, finished)] if counts else []
-        parts += [(2, f"{self.tokens:,} tokens")]
-        parts += [(0, f"{self.remaining:,} left of the allowance")] if self.remaining is not None else []
-        parts += [(1, f"{duration(self._clock() - self._began)} gone"), (5, f"{self.left} to go")]
-        while width is not None and len(parts) > 1 and len(", ".join(text for _, text in parts)) > width:
-            parts.remove(min(parts))
-        return ", ".join(text for _, text in parts)
+    @property
+    def summary(self) -> str:
+        """Time, tokens and what is left of the allowance, on one line; what matters least stands last."""
+        gone = duration(self._clock() - self._began)
+        left = f", {self.remaining:,} left of the allowance" if self.remaining is not None else ""
+        return f"{self.left} to go, {gone} gone, {self.tokens:,} tokens{left}"
 
     def _attempt(self, event: AttemptChanged) -> str:
         """One attempt as it is sent, and again when it is known what became of it."""
@@ -156,7 +149,6 @@ class RunProgress:
             return f"{head} to {event.model}, {counted(event.reserved_tokens, 'token')} reserved"
         seconds = self._clock() - self._sent.pop(event.attempt_id, self._clock())
         if event.usage is None:
-            self._failed = f"{event.chapter}/{event.section}: {event.message}"
             return f"{head} after {seconds:.2f} s: {event.message}"
         usage = event.usage
         return (
@@ -165,8 +157,6 @@ class RunProgress:
         )
 
     def _is_news(self, message: str) -> bool:
-        if self._all:
-            return message != self._failed
         about = _WAITING.sub("", message.partition(": ")[2] or message)
         now = self._clock()
         if now - self._noticed.get(about, -REPEAT_SECONDS) < REPEAT_SECONDS:
@@ -243,7 +233,8 @@ class PlainProgress(RunProgress):
         """Says what there is to say of an event."""
         lines = self.take(event)
         if not lines and isinstance(event, SectionGrew) and self._clock() - self._said_at >= HEARTBEAT_SECONDS:
-            lines = [self.summary()]
+            finished = f"{len(self.finished):,} of {len(self.sections):,} sections"
+            lines = [f"{self.extent}, {finished}, {self.summary}"]
         for line in lines:
             self._say(line)
             self._said_at = self._clock()
@@ -292,13 +283,13 @@ class BarProgress(RunProgress):
             for key, title in list(self._working.items())[:room]:
                 rows.append((f"{key[0]}/{key[1]} {title}", self.grown_to(key), self.lengths[key]))
             below = [f"and {more:,} more at work"] if (more := len(self._working) - room) > 0 else []
-            below.append(self.summary(width - 1, counts=False))
+            below.append(self.summary)
         for name, done, target in rows:
             bar = [ProgressBar(total=max(1, target), completed=min(done, target))] if width >= WITHOUT_BARS else []
             grid.add_row(Text(name), *bar, Text(f"{done:,}/{target:,}"))
         yield grid
         for line in below:
-            yield Text(line, no_wrap=True, overflow="crop")
+            yield Text(line, no_wrap=True, overflow=_cut(options))
 
 
 def _cut(options: ConsoleOptions) -> OverflowMethod:
