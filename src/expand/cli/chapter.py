@@ -45,7 +45,7 @@ def chapter(
     opened: Workspace,
     chapters: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ID...", help="Chapters to expand.", autocompletion=options.complete_chapter),
+        typer.Argument(metavar="ID...", help="Chapters to expand."),
     ] = None,
     all_chapters: Annotated[bool, typer.Option("--all", help="Every chapter that has an outline.")] = False,
     *,

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple, TypeVar
 
 import typer
 
-from expand.errors import ExpandError, InputError
+from expand.errors import InputError
 from expand.schema.validators import suggestion
 from expand.workspace import Workspace, find_workspace
 
@@ -29,19 +29,11 @@ def require_choice(option: str, given: str, choices: Sequence[Choice]) -> Choice
     raise InputError(f"{option} is {given!r}", remedy=remedy)
 
 
-def complete_chapter(context: typer.Context, incomplete: str) -> list[str]:
-    """The workspace's chapter ids that begin with ``incomplete``, for shell completion; never an error."""
-    try:
-        return [chapter for chapter in workspace_of(context).chapter_ids() if chapter.startswith(incomplete)]
-    except ExpandError:
-        return []
-
-
-Chapter = Annotated[str, typer.Argument(metavar="ID", help="The chapter.", autocompletion=complete_chapter)]
-Chapters = Annotated[list[str], typer.Argument(metavar="ID...", help="Chapters.", autocompletion=complete_chapter)]
+Chapter = Annotated[str, typer.Argument(metavar="ID", help="The chapter.")]
+Chapters = Annotated[list[str], typer.Argument(metavar="ID...", help="Chapters.")]
 SomeChapters = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID...]", help="Only these chapters.", autocompletion=complete_chapter),
+    typer.Argument(metavar="[ID...]", help="Only these chapters."),
 ]
 Plan = Annotated[str, typer.Option("--plan", help="full, or lean: the outline's shape at 450 lines.")]
 Language = Annotated[str | None, typer.Option("--language", help="One of the book's languages, such as en or zh.")]

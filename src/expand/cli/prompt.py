@@ -20,7 +20,7 @@ TemplatesArgument = Annotated[
 ]
 ChapterOption = Annotated[
     str | None,
-    typer.Option("--chapter", metavar="ID", help="For this chapter alone.", autocompletion=options.complete_chapter),
+    typer.Option("--chapter", metavar="ID", help="For this chapter alone."),
 ]
 
 
