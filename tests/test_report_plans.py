@@ -89,10 +89,7 @@ def test_what_a_draft_has_is_not_bought_again() -> None:
 @pytest.mark.parametrize(("last", "to_buy"), [(95, 0), (94, 56)])
 def test_a_draft_whose_sections_have_their_lines_takes_nothing_more(last: int, to_buy: int) -> None:
     drafted = DraftSummary(language="en", plan="full", lines_by_section={1: 850, 2: last})
-    sections = tuple(
-        SectionData(number=number, title=Text(plain="S"), lines=lines, delivered=delivered)
-        for number, lines, delivered in ((1, 900, 855), (2, 100, last))
-    )
+    sections = tuple(SectionData(lines=lines, delivered=delivered) for lines, delivered in ((900, 855), (100, last)))
     one = chapter("1", 10, 1000)._replace(draft=drafted, sections=sections)
 
     full = scenarios(book_data(one))[0]

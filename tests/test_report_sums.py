@@ -246,7 +246,7 @@ def test_the_parts_add_up_to_the_wholes(data: BookData) -> None:
     bought_tokens = shown["used"] - shown["opening"]
 
     assert sum(row["used"] for row in shown["by_chapter"]) == bought_tokens
-    for name in ("by_section", "by_model", "by_purpose", "by_day"):
+    for name in ("by_model", "by_purpose", "by_day"):
         assert sum(row["tokens"] for row in shown[name]) == bought_tokens
     estimated = sum(row["estimated_remaining"] for row in shown["by_chapter"])
     assert estimated == shown["estimated_remaining"]
@@ -258,7 +258,7 @@ def test_the_parts_add_up_to_the_wholes(data: BookData) -> None:
         assert sum(map(Decimal, costs)) == Decimal(shown["cost"])
     tables = tables_of(render(report, "html"))
     lines = list(csv.DictReader(io.StringIO(render(report, "csv"))))
-    for name, column in (("by_chapter", 1), ("by_section", 7), ("by_model", 6), ("by_day", 2)):
+    for name, column in (("by_chapter", 1), ("by_model", 6), ("by_day", 2)):
         rows = tables.get(say("en", name), [[]])[1:]
         parts = [number(row[column]) for row in rows if row[0] != "Total"]
         assert sum(part or 0 for part in parts) == bought_tokens
@@ -303,7 +303,7 @@ def added_up(place: Path) -> dict[str, Any]:
         line for line in lines if line["kind"] == "attempt" and (line["sent_at"] or line["state"] != "released")
     ]
     found: dict[str, Any] = {"attempts": len(attempts), "used": 0, "reserved": 0, "unknown": 0}
-    for group in ("chapter", "model", "purpose", "day", "section"):
+    for group in ("chapter", "model", "purpose", "day"):
         found[group] = defaultdict(int)
     for a in attempts:
         tokens = a["prompt"] + a["completion"]
@@ -312,7 +312,6 @@ def added_up(place: Path) -> dict[str, Any]:
         found["reserved"] += a["reserved_tokens"] if a["state"] in ("reserved", "sent") else 0
         for group in ("chapter", "model", "purpose"):
             found[group][a[group]] += tokens
-        found["section"][a["chapter"], a["section"]] += tokens
         found["day"][a["reserved_at"][:10]] += tokens
     found["opening"] = next(
         line["opening_tokens"] for line in lines if line["kind"] == "scope" and line["scope"] == "book"
@@ -334,8 +333,6 @@ def agree(place: Path) -> None:
     assert {row["model"]: row["tokens"] for row in budget["by_model"]} == sums["model"]
     assert {row["purpose"]: row["tokens"] for row in budget["by_purpose"]} == sums["purpose"]
     assert {row["day"]: row["tokens"] for row in budget["by_day"]} == sums["day"]
-    sections = {(row["chapter"], row["section"]): row["tokens"] for row in budget["by_section"]}
-    assert sections == sums["section"]
     status = expand(place, "status", "--json").json
     assert status["resources"]["used"] == used
     assert status["resources"]["remaining"] == budget["remaining"]

@@ -1,9 +1,10 @@
 """The budget report: used, reserved and remaining, what the rest may take, and how the tokens were spent."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import accumulate
+from typing import Literal
 
 from expand.budget import pico_from_usd
 from expand.ledger.values import Day, Slice, State
@@ -32,7 +33,10 @@ def budget_report(data: BookData, language: str) -> Report:
         budget_facts(data, full, "budget"),
         burn_down(data, full),
         Notes("notes", budget_notes(data, language)),
-        *_tables(data, full),
+        _by_chapter(data, full),
+        spent_by(data, "model"),
+        spent_by(data, "purpose"),
+        by_day(data),
     )
     title = say(language, "title.budget", book=data.book.title.say(language))
     return Report("budget", title, language, data.now, blocks)
@@ -143,29 +147,28 @@ def burn_down(data: BookData, full: Scenario) -> Table:
 
 # How the tokens were spent, table by table.
 
-_USE = "attempts prompt cached completion reasoning tokens cost"
 
-
-def _spent(data: BookData, heads: str, key: Callable[[Slice], Row]) -> tuple[str, list[Row]]:
-    """The columns and rows of attempts, tokens and cost of the slices that have the same ``key``."""
-    groups: dict[Row, list[Slice]] = {}
+def spent_by(data: BookData, head: Literal["model", "purpose"]) -> Table:
+    """Attempts, tokens and cost by the model that was asked, or by purpose."""
+    groups: dict[str, list[Slice]] = {}
     for part in data.aggregates.slices:
-        groups.setdefault(key(part), []).append(part)
+        groups.setdefault(getattr(part, head), []).append(part)
     rows: list[Row] = []
     for name, parts in groups.items():
         prompt, completion = sum(part.prompt for part in parts), sum(part.completion for part in parts)
         cached, reasoning = sum(part.cached for part in parts), sum(part.reasoning for part in parts)
         attempts = sum(part.attempts for part in parts)
-        rows.append((*name, attempts, prompt, cached, completion, reasoning, prompt + completion, _cost(parts)))
-    return f"{heads} {_USE}", rows
+        rows.append((name, attempts, prompt, cached, completion, reasoning, prompt + completion, _cost(parts)))
+    sums = "attempts prompt cached completion reasoning tokens cost"
+    return table(f"by_{head}", f"{head} {sums}", rows, sums=sums)
 
 
 def _cost(parts: Sequence[Slice] | Sequence[Day]) -> Decimal | None:
     return None if any(part.unpriced for part in parts) else money(sum(part.cost_pico_usd for part in parts))
 
 
-def _tables(data: BookData, full: Scenario) -> Iterator[Table]:
-    # Tokens and attempts by chapter, and what its missing lines are expected to take.
+def _by_chapter(data: BookData, full: Scenario) -> Table:
+    """Tokens and attempts by chapter, and what its missing lines are expected to take."""
     estimated = {chapter.id: chapter.tokens.middle for chapter in full.chapters}
     slices = slices_by_chapter(data.aggregates)
     rows: list[Row] = []
@@ -174,21 +177,7 @@ def _tables(data: BookData, full: Scenario) -> Iterator[Table]:
         used, attempts = sum(part.tokens for part in parts), sum(part.attempts for part in parts)
         rows.append((chapter, used, estimated.get(chapter, 0), attempts))
     sums = "used estimated_remaining attempts"
-    yield table("by_chapter", f"id {sums}", rows, sums=sums, least_rows=0)
-    yield table("by_section", *_spent(data, "chapter section", lambda part: (part.chapter, part.section)), sums=_USE)
-    yield by_model(data)
-    yield by_purpose(data)
-    yield by_day(data)
-
-
-def by_model(data: BookData) -> Table:
-    """What was spent by the model that was asked."""
-    return table("by_model", *_spent(data, "model", lambda part: (part.model,)), sums=_USE)
-
-
-def by_purpose(data: BookData) -> Table:
-    """What was spent by purpose."""
-    return table("by_purpose", *_spent(data, "purpose", lambda part: (part.purpose,)), sums=_USE)
+    return table("by_chapter", f"id {sums}", rows, sums=sums, least_rows=0)
 
 
 def by_day(data: BookData) -> Table:

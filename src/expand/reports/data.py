@@ -83,8 +83,6 @@ class SectionData(NamedTuple):
     """A section of an outline, the lines of it that its draft has, and those that the document has, None where that is
     counted as a whole."""
 
-    number: int
-    title: Text
     lines: int
     delivered: int = 0
     present: int | None = None
@@ -286,7 +284,7 @@ def _chapter(
         hours=outline.hours if outline else 0.0,
         declared_finished=record.finished,
         sections=tuple(
-            SectionData(one.number, one.title, one.lines, draft.delivered(one) if draft else 0, has)
+            SectionData(one.lines, draft.delivered(one) if draft else 0, has)
             for one, has in zip(sections, present, strict=True)
         ),
         draft=draft,

@@ -19,13 +19,12 @@ from expand.budget import usd_from_pico
 from expand.errors import InputError
 
 Kind = Literal[
-    "text", "word", "plan", "ordinal", "count", "tokens", "estimate", "change", "percent", "money", "hours", "factor"
+    "text", "word", "plan", "count", "tokens", "estimate", "change", "percent", "money", "hours", "factor"
 ]  # fmt: skip
-"""``word`` is a key of the messages, ``plan`` a plan's name, ``ordinal`` the number of a section; ``count`` counts
-lines, attempts or tokens, ``change`` is a count with its sign, ``tokens`` and ``estimate`` (tokens that are only
-expected) are shown in Chinese with their 万 too; ``money`` is exact US dollars.
-"""
-LEFT: tuple[Kind, ...] = ("text", "word", "plan", "ordinal")
+"""``word`` is a key of the messages, ``plan`` a plan's name; ``count`` counts lines, attempts or tokens, ``change`` is a
+count with its sign; ``tokens`` and ``estimate`` (tokens that are only expected) have their 万 in Chinese; ``money`` is
+exact US dollars."""
+LEFT: tuple[Kind, ...] = ("text", "word", "plan")
 """Kinds that stand at the left of their columns; figures stand at the right."""
 Value = int | Decimal | str | None
 Row = tuple[Value, ...]
@@ -34,7 +33,6 @@ _KINDS: dict[Kind, str] = {
     "text": "id chapter title model day tier language kind",
     "word": "source priority purpose contract fits measure",
     "plan": "plan",
-    "ordinal": "section",
     "change": "added to_add",
     "percent": "rate rate_now rate_after tier_rate book_rate",
     "money": "cost cost_per_line",
@@ -47,7 +45,6 @@ _MISSING_OF = {"cost": "unpriced", "cost_per_line": "unpriced", "remaining": "un
 LANGUAGES = ("en", "zh")
 _MYRIAD = 10_000
 _FORMS: Mapping[Kind, str] = {
-    "ordinal": "{}",
     "change": "{:+,}",
     "percent": "{:,.1f}%",
     "money": "{:,f}",

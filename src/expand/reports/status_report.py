@@ -15,15 +15,7 @@ from expand.errors import InputError
 from expand.ledger import Ledger
 from expand.ledger.values import State
 from expand.outline import Plan
-from expand.reports.budget_report import (
-    budget_facts,
-    budget_notes,
-    budget_report,
-    burn_down,
-    by_day,
-    by_model,
-    by_purpose,
-)
+from expand.reports.budget_report import budget_facts, budget_notes, budget_report, burn_down, by_day, spent_by
 from expand.reports.data import BookData, ChapterData, figures
 from expand.reports.estimates import Scenario, full_plan
 from expand.reports.plan_report import (
@@ -99,9 +91,8 @@ def status_report(data: BookData, reviews: Reviews, language: str, *, title: str
         drafts(data, reviews),
         findings_by_kind(reviews),
         per_line(data, reviews),
-        sections(data, language),
-        by_model(data),
-        by_purpose(data),
+        spent_by(data, "model"),
+        spent_by(data, "purpose"),
         by_day(data),
         Notes("notes", (*outline_notes(data, language), *sources, *budget_notes(data, language))),
     )
@@ -224,21 +215,6 @@ def per_line(data: BookData, reviews: Reviews) -> Table:
             row = (name, count, sum(tokens), each, estimated_cost(pico), estimated_cost(pico and -(-pico // count)))
             rows.append(row)
     return table("per_line", "measure counted tokens tokens_per_line cost cost_per_line", rows)
-
-
-def sections(data: BookData, language: str) -> Table:
-    """The outlines of the chapters to write, and of those with a draft: lines delivered of those requested."""
-    rows: list[Row] = [
-        (
-            *(chapter.id, section.number, section.title.say(language), section.lines, section.delivered),
-            percent(section.delivered, section.lines),
-        )
-        for chapter in data.chapters
-        if not chapter.finished or chapter.draft
-        for section in chapter.sections
-    ]
-    sums, rate = "asked_lines draft_lines", ("draft_lines", "asked_lines")
-    return table("sections", f"chapter section title {sums} rate", rows, sums=sums, rate=rate, least_rows=1)
 
 
 def to_do(data: BookData, reviews: Reviews, language: str) -> Notes:
