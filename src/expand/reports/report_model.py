@@ -21,9 +21,9 @@ from expand.errors import InputError
 Kind = Literal[
     "text", "word", "plan", "count", "tokens", "estimate", "change", "percent", "money", "hours", "factor"
 ]  # fmt: skip
-"""``word`` is a key of the messages, ``plan`` a plan's name; ``count`` counts lines, attempts or tokens, ``change`` is a
-count with its sign; ``tokens`` and ``estimate`` (tokens that are only expected) have their 万 in Chinese; ``money`` is
-exact US dollars."""
+"""``word`` is a key of the messages, ``plan`` a plan's name; ``count`` counts lines, attempts or tokens, ``change`` is
+a count with its sign; ``tokens`` and ``estimate`` (tokens that are only expected) have their 万 in Chinese; ``money``
+is exact US dollars."""
 LEFT: tuple[Kind, ...] = ("text", "word", "plan")
 """Kinds that stand at the left of their columns; figures stand at the right."""
 Value = int | Decimal | str | None
