@@ -314,7 +314,7 @@ def test_the_expand_of_coreutils_comes_first(workspace: Workspace, tmp_path: Pat
         check=False,
     )
     assert f"WARN command     `expand` in a shell is {theirs}, another program" in ran.stdout
-    assert f"-> type `{sys.executable} -m expand`" in ran.stdout
+    assert f"-> type `{Path(sys.executable).parent}/chapter-expand`" in ran.stdout
     assert ran.returncode == 2
 
 
@@ -440,7 +440,7 @@ def test_what_a_shell_finds(tmp_path: Path) -> None:
     other.chmod(0o755)
     theirs = of("command", {"PATH": str(tmp_path)})
     assert theirs.message.endswith("another program (coreutils has one)")
-    assert theirs.remedy == f"type `{sys.executable} -m expand`"
+    assert theirs.remedy == f"type `{Path(sys.executable).parent}/chapter-expand`"
     other.write_text("from expand.__main__ import main\n")
     assert of("command", {"PATH": str(tmp_path)}).status == "ok"
 

@@ -302,12 +302,12 @@ def test_which_command_the_shell_runs(tmp_path: Path) -> None:
     found = shell_command({"PATH": f"{ours}:{theirs}"})
     assert (found.name, found.found, found.ours) == ("expand", ours / "expand", True)
     found = shell_command({"PATH": f"{theirs}:{ours}"})
-    assert (found.name, found.found, found.ours) == (f"{sys.executable} -m expand", other, False)
+    assert (found.name, found.found, found.ours) == (f"{Path(sys.executable).parent}/chapter-expand", other, False)
     launcher(ours, "chapter-expand", "from expand.__main__ import main")
     assert shell_command({"PATH": f"{theirs}:{ours}"}).name == "chapter-expand"
     nothing = shell_command({"PATH": str(tmp_path)})
     assert nothing.found is None
-    assert nothing.name.endswith(" -m expand")
+    assert nothing.name == f"{Path(sys.executable).parent}/chapter-expand"
     other.unlink()
     other.mkdir()
     other.chmod(0o755)

@@ -27,7 +27,9 @@ def shell_command(environment: Mapping[str, str] | None = None) -> ShellCommand:
         return ShellCommand("expand", found, ours=True)
     if second is not None and _is_ours(Path(second)):
         return ShellCommand("chapter-expand", found, ours=False)
-    return ShellCommand(f"{shlex.quote(sys.executable)} -m expand", found, ours=False)
+    command = Path(sys.executable).parent / "chapter-expand"  # the environment is not activated
+    name = shlex.quote(str(command)) if command.is_file() else f"{shlex.quote(sys.executable)} -m expand"
+    return ShellCommand(name, found, ours=False)
 
 
 _MARK = b"expand.__main__"

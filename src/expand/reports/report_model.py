@@ -183,8 +183,8 @@ def catalogue(language: str) -> Mapping[str, str]:
 
 
 def say(language: str, key: str, **values: object) -> str:
-    """The message of ``key``."""
-    text = catalogue(language)[key]
+    """The message of ``key``; the key itself where there is none."""
+    text = catalogue(language).get(key, key)
     return text.format(**values) if values else text
 
 
