@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from expand.cli import options
-from expand.cli.options import require_choice, workspace_of
+from expand.cli.options import require_choice
 from expand.cli.output import counted, note, print_json, warn, write_data
 from expand.cli.run_command import attended, note_author
 from expand.cli.run_output import spent, table_text
@@ -74,7 +74,7 @@ class Writing(NamedTuple):
 
 
 def import_(
-    context: typer.Context,
+    opened: Workspace,
     document: Annotated[
         str,
         typer.Argument(
@@ -95,7 +95,6 @@ def import_(
 
     What was understood is shown before anything is written. With --suggest the author model proposes the sections,
     under the same budget and ledger."""
-    opened = workspace_of(context)
     request = ImportRequest(
         kind=require_choice("--from", reading.kind, KINDS), per=dict(_per(reading)), **writing._asdict()
     )
