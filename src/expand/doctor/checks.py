@@ -311,14 +311,9 @@ def _check_ledger(workspace: Workspace) -> Checks:
     existing.close()
     with closing(Ledger.open(place, patience_seconds=5.0)) as ledger:
         ledger.prove_writable()
-        balance = ledger.balance("book")
-    remaining = balance.remaining_tokens
-    if remaining is not None and remaining <= 0:
-        message = f"nothing is left of the allowance of {balance.limit.tokens or 0:,} tokens"
-        yield warning("ledger", message, "raise allowance in outlines/book.yaml")
-    else:
-        left = "" if remaining is None else f", {remaining:,} tokens left of the book's allowance"
-        yield ok("ledger", f"{place} can be read and written{left}")
+        remaining = ledger.balance("book").remaining_tokens
+    left = "" if remaining is None else f", {remaining:,} tokens left of the book's allowance"
+    yield ok("ledger", f"{place} can be read and written{left}")
     for pause in pauses_in(place):
         yield warning("pause", str(pause), f"wait, or lift it with `expand ledger resume {shlex.quote(pause.model)}`")
 
