@@ -320,7 +320,7 @@ def test_what_the_tool_keeps_is_for_its_owner_only(place: Path, server: Scripted
     run("status", "--base-url", server.base_url)
     state = place / ".expand"
     kept = {path.relative_to(state).parts[0] for path in state.rglob("*")}
-    assert {"ledger.db", "accepted.jsonl", "accepted.lock", "drafts.lock", "sources", "logs"} <= kept
+    assert {"ledger.db", "accepted.jsonl", "accepted.lock", "drafts.lock", "sources"} <= kept
     assert modes(state) == {}
     assert stat.S_IMODE((place / "drafts" / "07.md").stat().st_mode) == 0o666 & ~mask
     draft = draft_of(place)

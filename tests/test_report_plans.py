@@ -193,7 +193,7 @@ def sample(model: str, language: str, lines: int, tokens: int, cost: int | None 
     return Sample(model=model, language=language, lines=lines, tokens=tokens, cost_pico_usd=cost)
 
 
-def test_learns_from_the_same_model_and_language_first() -> None:
+def test_learns_from_the_same_model_and_language() -> None:
     samples = [
         sample("m", "en", 100, 3000, 9000),
         sample("m", "en", 50, 1000, 3000),
@@ -205,7 +205,7 @@ def test_learns_from_the_same_model_and_language_first() -> None:
 
     found = rate(samples, model="m", language="en", pico_usd_per_token=Fraction(7))
 
-    assert (found.basis, found.sections) == (Basis.MODEL_AND_LANGUAGE, 3)
+    assert (found.basis, found.sections) == (Basis.MEASURED, 3)
     assert found.middle == Fraction(4900, 160)
     assert (found.low, found.high) == (Fraction(20), Fraction(4900, 160))
     assert found.pico_usd_per_token == 3
@@ -224,12 +224,12 @@ def test_falls_back_step_by_step_and_says_so() -> None:
     other = [sample("m", "zh", 100, 9000, None)]
     foreign = [sample("n", "en", 100, 700, 100)]
 
-    by_model = rate(other + foreign, model="m", language="en", pico_usd_per_token=Fraction(7))
+    by_model = rate(foreign + other, model="m", language="zh", pico_usd_per_token=Fraction(7))
     by_others = rate(foreign, model="m", language="en", opening_tokens=1000, opening_lines=20)
     opening = rate([], model="m", language="en", opening_tokens=1000, opening_lines=20)
     default = rate([], model="m", language="en", opening_tokens=1000)
 
-    assert (by_model.basis, by_model.middle, by_model.sections) == (Basis.MODEL, Fraction(90), 1)
+    assert (by_model.basis, by_model.middle, by_model.sections) == (Basis.MEASURED, Fraction(90), 1)
     assert by_model.pico_usd_per_token == 7
     assert (by_model.low, by_model.high) == (Fraction(45), Fraction(135))
     assert by_others == opening, "what another model took says nothing of this one"

@@ -95,7 +95,6 @@ def test_a_draft_is_held_against_its_contract(tmp_path: Path) -> None:
     assert (row["id"], row["asked_lines"], row["draft_lines"]) == ("07", 100, 83)
     assert row["contract"] == "short"
     assert row["warnings"] > 0
-    assert [s["draft_lines"] for s in shown["sections"]] == [31, 40, 12]
     assert shown["todo"][0].startswith("Review the draft of 07")
     assert shown["todo"][1].startswith("Write an outline for 08")
     assert "1 attempt with an unknown outcome" in shown["todo"][2]

@@ -1,9 +1,9 @@
 """What a line takes in tokens, money and time, estimated from what was bought; and plans side by side: what each adds,
 takes and leaves, and the best that fits. Pure.
 
-An estimate says where it comes from: the ledger (the same model and language if there are such sections, else the same
-model), the book's opening balance, or a stated default; what other models took says nothing of it. It always has a
-range, so that it cannot be taken for more than it is.
+An estimate says where it comes from: the ledger (sections by the same model in the same language), the book's opening
+balance, or a stated default; what other models took says nothing of it. It always has a range, so that it cannot be
+taken for more than it is.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ FULL, LEAN, NONE = "full", "lean", "none"
 class Basis(enum.StrEnum):
     """Where an estimate comes from, the best first."""
 
-    MODEL_AND_LANGUAGE = "model and language"
-    MODEL = "model"
+    MEASURED = "measured"
     OPENING = "opening"
     DEFAULT = "default"
 
@@ -109,10 +108,8 @@ def rate(
 
     ``opening_lines`` are the lines that ``opening_tokens`` brought. ``pico_usd_per_token`` is the model's list price,
     for when its own sections have none."""
-    own = [sample for sample in samples if sample.lines > 0 and sample.tokens > 0 and sample.model == model]
-    same = [sample for sample in own if sample.language == language]
-    if best := same or own:
-        return _measured(best, Basis.MODEL_AND_LANGUAGE if same else Basis.MODEL, pico_usd_per_token)
+    if own := [one for one in samples if one.lines > 0 < one.tokens and (one.model, one.language) == (model, language)]:
+        return _measured(own, pico_usd_per_token)
     if opening_tokens > 0 and opening_lines > 0:
         return _stated(Fraction(opening_tokens, opening_lines), Basis.OPENING, pico_usd_per_token)
     return _stated(DEFAULT_TOKENS_PER_LINE, Basis.DEFAULT, pico_usd_per_token)
@@ -122,7 +119,7 @@ def _stated(middle: Fraction, basis: Basis, price: Fraction | None, sections: in
     return Rate(middle * (1 - STATED_SPREAD), middle, middle * (1 + STATED_SPREAD), basis, sections, price)
 
 
-def _measured(samples: Sequence[Sample], basis: Basis, listed: Fraction | None) -> Rate:
+def _measured(samples: Sequence[Sample], listed: Fraction | None) -> Rate:
     """The rate of all lines together, at what was paid; its range is that of the sections, without the outermost tenth
     of the lines at either end."""
     lines, tokens = sum(sample.lines for sample in samples), sum(sample.tokens for sample in samples)
@@ -130,10 +127,10 @@ def _measured(samples: Sequence[Sample], basis: Basis, listed: Fraction | None) 
     price = (None if None in costs else Fraction(sum(filter(None, costs)), tokens)) or listed
     middle = Fraction(tokens, lines)
     if len(samples) < ENOUGH_SECTIONS:
-        return _stated(middle, basis, price, len(samples))
+        return _stated(middle, Basis.MEASURED, price, len(samples))
     ordered = sorted(samples, key=lambda sample: sample.tokens / sample.lines)
     low, high = min(middle, _quantile(ordered, 1, lines)), max(middle, _quantile(ordered, 9, lines))
-    return Rate(low, middle, high, basis, len(samples), price)
+    return Rate(low, middle, high, Basis.MEASURED, len(samples), price)
 
 
 def _quantile(ordered: Sequence[Sample], tenths: int, lines: int) -> Fraction:
