@@ -42,7 +42,7 @@ def test_the_rules_state_the_thresholds() -> None:
     assert f"below {requirements.SHORT:.0%}".replace("%", " %") in KINDS["short"].rule
     assert f"above {requirements.LONG:.0%}".replace("%", " %") in KINDS["long"].rule
     assert f"likeness of {requirements.SAME_TOPIC}" in KINDS["topic-missing"].rule
-    assert f"{requirements.CJK_TERMS:.0%} of its pairs".replace("%", " %") in KINDS["topic-missing"].rule
+    assert f"{requirements.TERMS:.0%} of its terms".replace("%", " %") in KINDS["topic-missing"].rule
     assert f"{repeats.LEAST_WORDS} words ({repeats.LEAST_CJK} Chinese" in KINDS["repeats"].rule
     assert f"{FOREIGN_LETTERS} letters" in KINDS["wrong-language"].rule
     assert f"at least {repeats.CHANGED:.0%}".replace("%", " %") in KINDS["repeats"].rule

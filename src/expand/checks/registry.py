@@ -52,7 +52,7 @@ def check_section(
         requirements.wrong_length(text, section=number, target=target if unit == "lines" else goal, unit=unit),
         check_text(text, section=number),
         requirements.missing_topics(text, title, topics, section=number),
-        requirements.unknown_headings(text, title, topics, section=number),
+        requirements.unknown_headings(text, topics, section=number),
         text_defects.wrong_language(text, [title, *topics], section=number, language=language),
         requirements.few_examples(examples, wanted, quality.code_language, section=number, severity=severity),
     )

@@ -22,15 +22,11 @@ LONG = 1.2
 
 SAME_TOPIC = 0.72
 """The likeness from which a heading is a topic's."""
-TERMS = 0.5
-"""The share of a topic's Latin terms that a section has to say, in any form, where the topic has no heading."""
-MANY, FEW_TERMS = 4, 1 / 3
-"""So many terms or more are a list, of which a third is enough."""
+TERMS = 0.4
+"""The share of a topic's terms that a section has to say, in any form, where the topic has no heading. Of a Chinese topic
+in other words about half of the pairs are left, and chance brings a quarter."""
 MOST_TOPICS = 2
 """A term of more topics of a section tells none of them from the others."""
-CJK_TERMS = 0.4
-"""The share of a topic's pairs of Chinese characters from which it is treated: of a topic in other
-words about half are left, and chance brings a quarter."""
 
 EXAMPLE_LINES = 3
 """Lines of code, comments aside, from which a block is an example."""
@@ -63,8 +59,8 @@ def missing_topics(text: str, title: str, topics: Sequence[str], *, section: int
     filled = {index: _has_content(every, index) for index in headings}
     said = matching.forms("\n".join(block.text for at, block in enumerate(every) if filled.get(at, True)))
     # What the section's title or several topics say tells no topic from another.
-    common = Counter(term for topic in topics for term in matching.terms(topic))
-    general = {term for term, times in common.items() if times > MOST_TOPICS} | matching.terms(title)
+    common = Counter(term for topic in topics for term in matching.forms(topic))
+    general = {term for term, times in common.items() if times > MOST_TOPICS} | matching.forms(title)
     for number, (topic, scores) in enumerate(zip(topics, alike, strict=True), 1):
         # The headings of its words, else the one that is most like it.
         of_topic = [headings[at] for at, score in scores.items() if score == 1.0]
@@ -112,30 +108,20 @@ def _has_content(every: Sequence[Block], heading: int) -> bool:
 
 
 def _is_treated(topic: str, said: set[str], general: set[str]) -> bool:
-    """Whether the forms that a section has are enough of a topic's terms, of its name's or of those in brackets."""
-    wholly = matching.terms(topic)
-    for part in (topic, *matching.parts(topic)):
-        terms = (matching.terms(part) - general) or (matching.terms(part) if wholly <= general else set())
-        latin = {term for term in terms if not matching.is_cjk(term[0])}
-        pairs = terms - latin
-        least = FEW_TERMS if len(latin) >= MANY else TERMS
-        if latin and sum(term[: matching.FORM_LETTERS] in said for term in latin) >= least * len(latin):
-            return True
-        if pairs and sum(term in said for term in pairs) >= CJK_TERMS * len(pairs):
-            return True
-    return not wholly
+    """Whether the terms that a section says are enough of a topic's, of the Latin or of the Chinese ones."""
+    terms, pairs = matching.forms(topic) - general or matching.forms(topic), matching.cjk_pairs(topic)
+    parts = [part for part in (terms - pairs, terms & pairs) if part]
+    return not parts or any(len(part & said) >= TERMS * len(part) for part in parts)
 
 
-def unknown_headings(text: str, title: str, topics: Sequence[str], *, section: int) -> Iterator[Finding]:
+def unknown_headings(text: str, topics: Sequence[str], *, section: int) -> Iterator[Finding]:
     """Headings at the level of sections or topics that are neither; below that any may stand."""
     headings = blocks.headings(text)
     known = set().union(*_alike(tuple(block.title for block in headings), tuple(topics)))
     for number, block in enumerate(headings[1:], 1):
         if block.level > 3 or (block.level == 3 and not topics) or number in known:
             continue
-        again = matching.likeness(block.title, title) >= 1.0
-        why = "stands there twice" if again else "is not in the outline"
-        message = f"the heading of level {block.level} {why}: {excerpt(block.title)}"
+        message = f"the heading of level {block.level} is not in the outline: {excerpt(block.title)}"
         severity: Severity = "warning" if block.level < 3 else "note"
         yield finding("unknown-heading", section, block.start + 1, message, severity=severity)
 

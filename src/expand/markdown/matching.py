@@ -156,12 +156,6 @@ def terms(text: str) -> set[str]:
     return stems | cjk_pairs(text)
 
 
-def parts(title: str) -> list[str]:
-    """What stands before and behind a title's first bracket, colon or dash; nothing where it has none."""
-    found = [part for part in _BRACKET.split(unnumbered(title)) if part.strip()]
-    return found if len(found) > 1 else []
-
-
 FORM_LETTERS = 4
 """Letters that the forms of a word begin with."""
 
