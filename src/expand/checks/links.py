@@ -4,7 +4,6 @@ names of link references and footnotes, and sections that sentences name.
 References to other documents are passed over: what names a standard, a manual, a book or a chapter.
 """
 
-import posixpath
 import re
 import unicodedata
 from collections import Counter
@@ -24,7 +23,6 @@ _EXPLICIT = re.compile(
     | \s:id=(\S+)                                                # docsify
     """
 )
-_ENDING = re.compile(r"(?:(?:^|/)(?:index|readme))?(?:\.(?:mdx?|markdown|html?))?/?$", re.IGNORECASE)
 _NESTED_HEADING = re.compile(r"(?m)^[\s>*+-]*#{1,6}[ \t]+(.+?)[ \t#]*$")
 _INCLUDED_PAGE = re.compile(r"(?m)(?:include|--8<--|^import\b)[^\n]*\.(?:mdx?|markdown|rst|txt)\b")
 
@@ -82,33 +80,19 @@ def _letters(name: str) -> str:
     return bare or name
 
 
-# Links of other pages that a draft would break: to anchors that its document has and the draft has not.
-
-
-def broken_incoming(pages: Iterable[tuple[str, str]], path: str, gone: set[str]) -> list[Finding]:
+def broken_incoming(
+    pages: Iterable[tuple[str, str]], path: str, gone: set[str], leads: Callable[[str, str], bool]
+) -> list[Finding]:
     """A finding for each link of the ``pages``, given as path and text, to an anchor that is ``gone`` from the document
-    at ``path``."""
+    at ``path``. ``leads`` says of a page and a link's target whether that is the document."""
     found = []
     for own, text in pages:
         for fragment in fragments(text) if own != path else ():
-            if fragment.anchor in gone and _leads_to(fragment.page, own, path):
+            if fragment.anchor in gone and leads(own, fragment.page):
                 line = text.count("\n", 0, fragment.place[0]) + 1
                 message = f"{own}:{line}: its link to #{excerpt(fragment.anchor)} would lead nowhere"
                 found.append(finding("breaks-link", 0, 1, message))
     return found
-
-
-def _leads_to(target: str, page: str, path: str) -> bool:
-    """Whether a link of a page names the document at ``path``: by its file, its address without or with ``.html``, or
-    its folder's address; relative to the page or, for sites whose pages are folders, to its address."""
-    target, wanted = target.partition("?")[0], _ENDING.sub("", path)
-    if not target or ":" in target:
-        return False
-    if target.startswith("/"):
-        own = _ENDING.sub("", target).strip("/")
-        return bool(own) and f"/{wanted}".endswith(f"/{own}")
-    bases = {posixpath.dirname(page), _ENDING.sub("", page)}
-    return any(_ENDING.sub("", posixpath.normpath(posixpath.join(base, target))) == wanted for base in bases)
 
 
 # --- names of link references and footnotes

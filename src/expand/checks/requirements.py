@@ -23,7 +23,7 @@ LONG = 1.2
 SAME_TOPIC = 0.72
 """The likeness from which a heading is a topic's."""
 TERMS = 0.4
-"""The share of a topic's terms that a section has to say, in any form, where the topic has no heading. Of a Chinese topic
+"""The share of a topic's terms that a section has to say, in any form, where the topic has no heading. Of a Chinese one
 in other words about half of the pairs are left, and chance brings a quarter."""
 MOST_TOPICS = 2
 """A term of more topics of a section tells none of them from the others."""

@@ -16,6 +16,7 @@ from expand.document import draft as document
 from expand.document.follow import followed
 from expand.document.layout import assembled, untouched
 from expand.document.page import Page
+from expand.document.site import documents_folder, files_of_link, site_of
 from expand.drafting.acceptance_record import Acceptance, Acceptances, require_unchanged
 from expand.drafting.brief import read_brief
 from expand.drafting.draft_file import DraftFile, DraftStore
@@ -60,7 +61,14 @@ def _reviewed(
     outline = chapter.outline
     present = decoded(workspace.source_bytes(outline), workspace.source_path(outline.source))
     gone = anchors([present]) - anchors([document.document_text(draft_file.text)])
-    incoming = broken_incoming(workspace.pages(), outline.source, gone) if gone else ()
+    page = workspace.source_path(outline.source)
+    site = site_of(page, workspace.root)
+    docs = documents_folder(site)
+
+    def leads(own: str, target: str) -> bool:
+        return page in files_of_link(site, workspace.inside(own), target, docs=docs)
+
+    incoming = broken_incoming(workspace.pages(), outline.source, gone, leads) if gone else ()
     verdicts = None
     if code or known_code:
         verdicts = chapter.code_check(workspace, settings).judge(draft_file.texts, known_only=not code)
