@@ -143,6 +143,9 @@ def wrong_pointers(texts: Mapping[int, str], contents: Contents, around: Sequenc
     ``around`` is what stands outside of the sections."""
     headings = [heading for text in (*texts.values(), *around) for heading in blocks.headings(text)]
     numbers = {own[1] for heading in headings if (own := _OWN_NUMBER.match(heading.title))}
+    places = {f"{n}.{topic}" for n, titles in contents.titles.items() for topic in range(1, len(titles))}
+    places |= set(map(str, contents.titles))
+    numbers |= places | {f"{contents.chapter}.{place}" for place in places}
     for section, text in sorted(texts.items()):
         for line, sentence in blocks.sentences(text, without=_LINK):
             if _ELSEWHERE.search(sentence):
@@ -161,21 +164,13 @@ def _numbered(sentence: str, contents: Contents, numbers: Collection[str]) -> It
         stated = found["list"] or found["one"] or found["zh"] or found["see"] or found["dotted"]
         for said in () if _OF.match(sentence, found.end()) else _PLACE.findall(stated):
             number = _CHINESE.get(said, said)
-            if not _exists(number, contents, numbers):
-                topics = len(contents.titles.get(int(number.partition(".")[0]), ())) - 1
+            first, *others = number.split(".")
+            if number not in numbers and not (
+                others and (f"{first}.{others[0]}" in numbers or int(first) in contents.chapters)
+            ):
+                topics = len(contents.titles.get(int(first), ())) - 1
                 why = f"that section has {topics} topics" if topics >= 0 else f"there are {last} sections"
                 yield found, f"leads nowhere: {why}", "warning"
-
-
-def _exists(number: str, contents: Contents, numbers: Collection[str]) -> bool:
-    parts = [int(part) for part in number.split(".")]
-    several = len(parts) > 1
-    if number in numbers or ".".join(number.split(".")[:2]) in numbers or (several and parts[0] in contents.chapters):
-        return True
-    return any(
-        one[0] in contents.titles and (len(one) == 1 or one[1] in range(1, len(contents.titles[one[0]])))
-        for one in ([parts, parts[1:]] if several and parts[0] == contents.chapter else [parts])
-    )
 
 
 def _named(sentence: str, section: int, contents: Contents, texts: Mapping[int, str]) -> Iterator[_Missed]:

@@ -179,8 +179,7 @@ class SectionText:
         before, was = self.lines, self.copy()
         text, removed = sanitize.bare(text, inside=self.fence(slots[0]))
         for piece in removed:
-            if size := len(piece.text.strip()) if piece.what != "forbidden characters" else len(piece.text):
-                self.removed[piece.what] += size
+            self.removed[piece.what] += len(piece.text)
         first = self._cut_answer
         if first is not None and (first.slot,) == tuple(slots):
             joined = assemble.resume(first.text, text)

@@ -82,12 +82,13 @@ class _Counter:
             self._other(block, lines, in_fences)
 
     def _add(self, row: str, lines: int = 1) -> None:
+        """Count a line, unless it is blank or the third of its kind in a row."""
         if not row.strip(" \t"):
             self.gap = True
-            return
-        self.rows.append(row)
-        self.total += lines + (self.gap and self.total > 0)
-        self.gap = False
+        elif self.rows[-2:] != [row, row]:
+            self.rows.append(row)
+            self.total += lines + (self.gap and self.total > 0)
+            self.gap = False
 
     def _again(self, kind: Literal["block", "row", "code"], text: str) -> bool:
         """Whether a text was seen before; short ones and labels may repeat."""
@@ -99,16 +100,15 @@ class _Counter:
         return again
 
     def _row(self, row: str, lines: int = 1) -> None:
-        """Count a line outside of code, unless it stood before or is the third of its kind in a row."""
-        if not self._again("row", row) and self.rows[-2:] != [row, row]:
+        """Count a line outside of code, unless it stood before."""
+        if not self._again("row", row):
             self._add(row, lines)
 
     def _fence(self, block: Block, lines: list[str]) -> None:
         solid = [row for row in (lines[1:-1] if block.closed else lines[1:]) if row.strip(" \t")]
         if solid and not (len(solid) >= CODE_LINES and self._again("code", block.code)):
             for row in lines:
-                if self.rows[-2:] != [row, row]:
-                    self._add(row)
+                self._add(row)
 
     def _other(self, block: Block, lines: list[str], in_fences: set[int]) -> None:
         run: list[str] = []
