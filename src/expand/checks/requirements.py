@@ -187,15 +187,13 @@ def source_findings(
         words = next((words for text, words in rewritten if _on_one_line(block.text) in text), None)
         if words is not None:
             own = matching.terms(block.text)
-            lost = own - words
-            if len(own) - len(lost) >= CARRIED * len(own):
+            if len(own & words) >= CARRIED * len(own):
                 found.append(finding("superseded", 0, line, f"{what} was revised: {excerpt(block.text)}"))
             else:
                 message = f"{what} was to be revised, and the draft does not carry it: {excerpt(block.text)}"
-                missing = dict.fromkeys(
-                    word for word in re.findall(r"[^\W_]+", block.text) if matching.terms(word) & lost
-                )
-                remedy = f"see that its matter is there; missing: {', '.join([*missing][:8])}"
+                every = dict.fromkeys(re.findall(r"[^\W_]+", block.text))
+                missing = ", ".join([word for word in every if matching.terms(word) - words][:8])
+                remedy = f"see that its matter is there; missing: {missing}"
                 found.append(finding("left-out", 0, line, message, severity=severity, remedy=remedy))
         elif block.kind == "heading" and block.start in retitled:
             message = f"{what} is called {excerpt(retitled[block.start])} in the draft: {excerpt(block.text)}"
