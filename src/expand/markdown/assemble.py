@@ -1,5 +1,5 @@
 """Assemble a section from a model's answers: split them by topic, close what is open, tell whether they were cut, join
-what goes on from them, summarise. Nothing raises on any text.
+what goes on from them. Nothing raises on any text.
 
 ``resume`` joins an answer to one that was cut. The request shows its end and asks for the last line once more, from its
 start. An author does that, or starts the whole paragraph, item, table or block of code anew, or goes on right after the
@@ -24,9 +24,7 @@ SAME_BOLD_TITLE = 0.95
 
 
 def close(text: str) -> str:
-    """The text with the fence or raw HTML closed in which it ends; else as it is.
-
-    Raw HTML is what runs on over blank lines: a comment, ``<pre>``, ``<script>`` and their like."""
+    """The text with the fence or raw HTML (a comment, ``<pre>`` and the like) closed in which it ends."""
     # A loop: a fence may be open within raw HTML, and closing one shows the other.
     while every := blocks.blocks(text):
         closing = blocks.closing_fence(text) or blocks.missing_html_end(every[-1])

@@ -32,11 +32,8 @@ _FRONT_MATTER_KEY = re.compile(r"""#|["']?[A-Za-z_@$][\w.$-]*["']?\s*:""")
 _FRONT_MATTER_ENDS = {"---": ("---", "..."), "+++": ("+++",), "{": ("}",)}
 _HTML_LINK = re.compile(r"""(?is)<(?:a|img)\s[^<>]*?(?<![\w:@.-])(?:href|src)\s*=\s*(["'])(?P<target>[^"'{}]*)\1""")
 _ATTRIBUTES = re.compile(r"[ \t]*(?:\{:?[^{}\n]*\}|:id=\S+)[ \t]*$")
-_HTML_ENDS = (
-    ("!--", "-->"), ("script", "</script>"), ("pre", "</pre>"), ("style", "</style>"), ("textarea", "</textarea>"),
-    (r"\?", "?>"), (r"!\[cdata\[", "]]>"), ("![a-z]", ">"),
-)  # fmt: skip
-"""What an HTML block that blank lines do not end begins with, and what ends it (CommonMark, HTML blocks 1 to 5)."""
+_HTML_THAT_RUNS_ON = re.compile(r"(?i)<(!--|(?:script|pre|style|textarea)(?![\w:-]))")
+"""What an HTML block that blank lines do not end begins with, as far as texts use it."""
 _INLINE_MARKUP = re.compile(r"(?P<tick>`+)(?P<code>.+?)(?P=tick)|!?\[(?P<link>[^\]]*)\]\([^)]*\)|<[^>]+>")
 _KINDS: dict[str, Kind] = {
     "heading_open": "heading",
@@ -340,12 +337,9 @@ def closing_fence(text: str) -> str | None:
 def missing_html_end(block: Block) -> str:
     """What would end the HTML, such as a comment or ``<pre>``, that runs on over blank lines to the end of the text;
     "" for a block that is none."""
-    text = block.text.strip().lower() if block.kind == "html" else ""
-    for begin, end in _HTML_ENDS:
-        opening = re.match(rf"<{begin}(?![\w:-])" if begin.isalpha() else f"<{begin}", text)
-        if opening:
-            return "" if end in text[opening.end() :] else end
-    return ""
+    begun = _HTML_THAT_RUNS_ON.match(block.text.strip()) if block.kind == "html" else None
+    end = "" if begun is None else "-->" if begun[1] == "!--" else f"</{begun[1].lower()}>"
+    return "" if end in block.text.lower()[4:] else end
 
 
 def anchor(heading: str) -> str:

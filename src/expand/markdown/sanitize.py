@@ -38,6 +38,7 @@ _SENTENCE_END = re.compile(r"[.!?:;。！？：；…][\"'”’）)*_`]*\s*$")
 _NO_HEADINGS = HASH_COMMENTS | {"markdown", "md", "text", "txt", "console"}
 """The languages in which a line of ``##`` is no heading that ends the block."""
 
+_AGREES = re.compile(r"(?i)\s*(?:sure|certainly|of course|当然|好的)")
 _PREAMBLE = matching.phrase("preamble")
 _SIGN_OFF = matching.phrase("sign-off")
 
@@ -200,28 +201,18 @@ def _prose(text: str) -> int:
 
 
 def without_greeting(text: str) -> str:
-    """An answer without what announces it."""
-    every = blocks.blocks(text)
-    if not every or every[0].kind != "paragraph":
+    """An answer without what announces it; "Here is the section …:" right before a block of code may mean that."""
+    first, *others = blocks.blocks(text) or (None,)
+    if first is None or first.kind != "paragraph":
         return text
-    first = every[0]
     sentences = matching.sentences(first.text)
     announcing = next((n for n, sentence in enumerate(sentences) if not is_preamble(sentence)), len(sentences))
     kept = "".join(sentences[announcing:]).lstrip(_BLANK)
-    if not announcing or (not kept and _announces_code(text, every)):
-        return text
-    return _replaced(text, [(first.start, first.end, kept + newline_of(text) if kept else "")])
-
-
-def _announces_code(text: str, every: Sequence[Block]) -> bool:
-    """Whether "Here is the section …:" stands right before a block of code, and so may mean it."""
-    following = every[1] if len(every) > 1 else None
-    if following is None or following.kind not in ("fence", "code") or following.language in _MARKDOWN:
-        return False
-    if re.match(r"(?i)\s*(?:sure|certainly|of course|当然|好的)", every[0].text):
-        return False
-    after = "".join(rows(text)[following.start :])
-    return _unwrap(after) == after  # else it announces the text, which a fence holds
+    if not kept and others and others[0].kind in ("fence", "code") and not _AGREES.match(first.text):
+        code = "".join(rows(text)[others[0].start :])
+        if _unwrap(code) == code:  # else it announces the text, which a fence holds
+            return text
+    return _replaced(text, [(first.start, first.end, kept and kept + newline_of(text))]) if announcing else text
 
 
 def _less_sign_off(paragraph: str) -> str:
