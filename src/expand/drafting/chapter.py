@@ -222,7 +222,7 @@ class Chapter:
         topics = {section.number: [self.say(topic) for topic in section.topics] for section in sections}
         if self.layout == "numbered":
             titles = all_unnumbered(titles)
-            topics = {number: all_unnumbered(own, (number,)) for number, own in topics.items()}
+            topics = {number: all_unnumbered(own) for number, own in topics.items()}
         return {
             section.number: (title, tuple(topics[section.number]))
             for section, title in zip(sections, titles, strict=True)

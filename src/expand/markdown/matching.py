@@ -186,20 +186,18 @@ def unnumbered(title: str) -> str:
     return _without(title, start, found.end())
 
 
-def all_unnumbered(titles: Sequence[str], within: tuple[int, ...] = ()) -> list[str]:
+def all_unnumbered(titles: Sequence[str]) -> list[str]:
     """The titles of neighbours without their numbers. What is a figure by itself is a number where it counts the
-    places: "2.6 kernels" where it is the whole of its place, ``within`` and its own number, or two neighbours count
-    likewise; "2 kernels" only where all do."""
+    places: "2.6 kernels" where two neighbours count likewise, "2 kernels" only where all do."""
     counted = [_counted(title, place) for place, title in enumerate(titles, 1)]
     several = sum("." in found["number"] for found in counted if found) > 1
     every = len(titles) > 1 and all(counted)
-    said = []
-    for place, (title, found) in enumerate(zip(titles, counted, strict=True), 1):
-        number = found["number"] if found else ""
-        is_place = bool(within) and number == ".".join(map(str, (*within, place)))
-        is_number = found and (every or (several and "." in number) or is_place)
-        said.append(_without(title, 0, found.end()) if found and is_number else unnumbered(title))
-    return said
+    return [
+        _without(title, 0, found.end())
+        if found and (every or (several and "." in found["number"]))
+        else unnumbered(title)
+        for title, found in zip(titles, counted, strict=True)
+    ]
 
 
 def _counted(title: str, place: int) -> re.Match[str] | None:
