@@ -255,3 +255,9 @@ def test_a_chapter_whose_answers_are_cut(
 def test_a_text_of_crlf_lines_ends_without_a_part_of_one() -> None:
     assert draft(["One.\r\n\r\n"]).render().endswith("One.")
     assert draft(["One.", "\r\n\r\n"]).render() == draft(["One.\r\n\r\n"]).render()
+
+
+def test_an_answer_that_is_only_the_end_of_a_line_ends_it() -> None:
+    listing = "```yaml\nreferences:\n- docs/\n- src/\n```\n"
+    at = listing.index("\n- src/")
+    assert draft([listing[:at], "\n", listing[at + 1 :]]).render() == draft([listing]).render()

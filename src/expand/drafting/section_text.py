@@ -199,8 +199,10 @@ class SectionText:
         for slot, part in shares.items():
             self._extend(slot, part, cut=broken_off and slot == last)
         if not loops and [body.strip() for body in self.bodies] == [body.strip() for body in was.bodies]:
-            # It brought nothing: what was cut still is.
+            # It brought nothing: what was cut still is. An end of a line belongs to it.
             self.bodies, self.cut = was.bodies, was.cut
+            if first is not None and text.rstrip() == first.text.rstrip():
+                self._cut_answer = replace(first, text=text)
         elif broken_off or self.cut[last]:
             self._cut_answer = _CutAnswer(text=text, slot=last, slots=tuple(slots), bodies=bodies, cut=cut)
         else:
