@@ -7,10 +7,9 @@ can be used, a run drafts without one: it makes sections better, and they can do
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from expand.client.client import BudgetedClient, StoppedError
@@ -18,21 +17,17 @@ from expand.drafting.brief import Brief, parse_brief
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import open_chapter
 from expand.drafting.events import Event
-from expand.drafting.model_setup import ModelSetup
-from expand.drafting.request_builder import TRIES_STRIDE, order_for
+from expand.drafting.request_builder import TRIES_STRIDE, WHOLE, Orders
 from expand.drafting.run_context import RunContext, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, InputError
 from expand.ledger import Ledger, Order
-from expand.llm.types import Address, Answer, Finish, Message, Request
+from expand.llm.types import Answer, Finish
 from expand.markdown import blocks, sanitize
 from expand.outline import Plan
 from expand.prompts.context import BriefContext, SectionContext
-from expand.schema import Json
 from expand.workspace import Workspace, read_text, write_atomically
 
-WHOLE = 0
-"""The section that stands for the chapter as a whole."""
 BRIEF_REQUESTS = 2
 BASE_TOKENS, TOKENS_PER_SECTION, TOKENS_PER_TOPIC = 1500, 250, 150
 """The output cap of a brief; that of a strong author for 7 sections and 17 topics took 5,000."""
@@ -43,40 +38,6 @@ MOST_MATERIAL = 8_000
 """Characters of the author's own text in a section that the request shows, and of the former answer."""
 
 T = TypeVar("T")
-
-
-def whole_order(
-    messages: Sequence[Message],
-    *,
-    address: Address,
-    setup: ModelSetup,
-    options: RunOptions,
-    run_id: str,
-    output_tokens: int,
-    question: Sequence[object],
-    edition: int = 0,
-    parameters: Mapping[str, Json] = MappingProxyType({}),
-) -> Order:
-    """The order for a request about a chapter, with an output cap of ``output_tokens`` beside what the model thinks.
-    ``edition`` is raised to have it bought anew, ``question`` is what its identity is made of, ``parameters`` are laid
-    over the profile's. Raises ``InputError`` where it does not fit the model's context window."""
-    profile = setup.profile
-    request = Request(
-        model=profile.name,
-        messages=(*messages,),
-        max_output_tokens=min(profile.max_output_tokens, profile.reasoning_tokens + output_tokens),
-        parameters={**profile.parameters, **parameters},
-        edition=edition,
-    )
-    return order_for(
-        request,
-        setup,
-        address=address,
-        run_id=run_id,
-        options=options,
-        question=question,
-        estimate=setup.counter.count_messages(request.messages),
-    )
 
 
 class Tried(NamedTuple):
@@ -232,12 +193,10 @@ def brief_order(chapter: Chapter, run_id: str, edition: int = 0, tried: Tried = 
     # By what is asked, not by the answers before it: a run that was killed finds what it bought.
     words = ("brief", chapter.id, chapter.system.content, first.content, chapter.setup.profile.name)
     mended = replace(asked, present=tried.said[:MOST_MATERIAL], problems=tried.problems)
-    return whole_order(
+    return Orders(chapter.setup, chapter.options, run_id).of_chapter(
         (chapter.system, chapter.prompts.message("brief.j2", mended)),
-        address=Address(chapter=chapter.id, section=WHOLE, purpose="brief"),
-        setup=chapter.setup,
-        options=chapter.options,
-        run_id=run_id,
+        chapter.id,
+        "brief",
         output_tokens=cap * 2**tried.cut,
         question=(*words, edition, tried.attempts),
         edition=edition * TRIES_STRIDE + tried.attempts,

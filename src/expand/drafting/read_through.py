@@ -19,15 +19,16 @@ from expand.checks import Finding, not_ignored
 from expand.checks.finding import KINDS, Severity, excerpt, finding
 from expand.document.draft import hidden_line
 from expand.drafting.chapter import Chapter
-from expand.drafting.chapter_requests import FIRST, WHOLE, Made, Tried, ask, json_in, unreadable, whole_order
+from expand.drafting.chapter_requests import FIRST, Made, Tried, ask, json_in, unreadable
 from expand.drafting.draft_file import DraftFile
 from expand.drafting.draft_state import ReadRecord, hashes, keep_record, read_record
 from expand.drafting.model_setup import ModelSetup
+from expand.drafting.request_builder import WHOLE, Orders
 from expand.drafting.run_context import RunContext
 from expand.errors import InputError, Place
 from expand.ledger import Order
 from expand.llm.profile import strict_object
-from expand.llm.types import Address, Answer
+from expand.llm.types import Answer
 from expand.markdown.assemble import close
 from expand.markdown.blocks import blocks, newline_of, rows
 from expand.markdown.sanitize import without_forbidden
@@ -157,12 +158,10 @@ def read_order(
     prompts, system = chapter.templates_for(setup)
     message = prompts.message(template, values)
     words = ("review", template, chapter.id, setup.profile.name, system.content, message.content)
-    return whole_order(
+    return Orders(setup, chapter.options, run_id).of_chapter(
         (system, message),
-        address=Address(chapter=chapter.id, section=WHOLE, purpose="review"),
-        setup=setup,
-        options=chapter.options,
-        run_id=run_id,
+        chapter.id,
+        "review",
         output_tokens=OUTPUT_TOKENS[template] * 2**tried.attempts,
         question=(*words, *([tried.attempts] if tried.attempts else ())),
         edition=tried.attempts,

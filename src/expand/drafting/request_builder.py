@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from itertools import accumulate, pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from expand.budget import Amount
 from expand.drafting.chapter import Chapter
@@ -25,14 +25,17 @@ from expand.errors import InputError
 from expand.ledger import ModelLimits, Order
 from expand.llm.profile import Price
 from expand.llm.tokens import raised
-from expand.llm.types import Address, Purpose, Request
+from expand.llm.types import Address, Message, Purpose, Request
 from expand.markdown import matching
 from expand.prompts.context import RequestContext
 from expand.references.passages import quoted as quoted_passages
+from expand.schema import Json
 
 if TYPE_CHECKING:
     from expand.drafting.section_state import SectionCheck
 
+WHOLE = 0
+"""The section that stands for the chapter as a whole."""
 TAIL_LINES, DRAFT_TAIL_LINES = 24, 8
 """Lines of the section so far that a request shows the model, so that it goes on from there; fewer for a new topic."""
 BRIEF_TAIL_LINES = 4
@@ -57,13 +60,6 @@ TEMPLATE_OF: Mapping[Purpose, str] = {
     "repair": "repair.j2",
 }
 
-REMEDIES: Mapping[Purpose, str] = {
-    "brief": "write briefs/{}.yaml yourself, or run expand chapter with --no-brief",
-    "review": "name a model with a larger one as review under [roles], or give --no-read",
-    "translate": "name a model with a larger one as translate under [roles], or give --model",
-}
-"""What to do where a request does not fit the model's context window."""
-
 
 def quoted(text: str, most_tokens: int, setup: ModelSetup) -> str:
     """The end of a text that a request quotes, bounded in tokens, so that no text makes a request too large."""
@@ -75,46 +71,68 @@ def prompt_bound(estimate: int, setup: ModelSetup) -> int:
     return raised(estimate, setup.margin()) + CHAT_SLACK_TOKENS
 
 
-def order_for(
-    request: Request,
-    setup: ModelSetup,
-    *,
-    address: Address,
-    run_id: str,
-    options: RunOptions,
-    question: Sequence[object],
-    estimate: int,
-    rank: int = 1,
-) -> Order:
-    """The order for a request to a model, at the most that it can cost. ``estimate`` counts its messages' tokens,
-    ``question`` is what its identity is made of. Raises ``InputError`` where it does not fit the model's context
-    window."""
-    profile, price = setup.profile, setup.price
-    prompt, output = prompt_bound(estimate, setup), request.max_output_tokens
-    if prompt + output > profile.context_window:
-        where = f"chapter {address.chapter}" + (f", section {address.section}" if address.section else "")
-        raise InputError(
-            f"{where}: a prompt of {prompt:,} tokens and {output:,} of output do not fit {profile.name}'s context "
-            f"window of {profile.context_window:,}",
-            remedy=REMEDIES.get(
-                address.purpose, "shorten the house rules or the topics, or take a model with a larger one"
-            ).format(address.chapter),
+class Orders(NamedTuple):
+    """Makes the orders of a run for one model."""
+
+    setup: ModelSetup
+    options: RunOptions
+    run_id: str
+
+    def order(
+        self, request: Request, address: Address, *, question: Sequence[object], estimate: int, rank: int = 1
+    ) -> Order:
+        """The order for a request, at the most that it can cost. ``estimate`` counts its messages' tokens, ``question``
+        is what its identity is made of. Raises ``InputError`` where it does not fit the model's context window."""
+        profile, price = self.setup.profile, self.setup.price
+        prompt, output = prompt_bound(estimate, self.setup), request.max_output_tokens
+        if prompt + output > profile.context_window:
+            where = f"chapter {address.chapter}" + (f", section {address.section}" if address.section else "")
+            raise InputError(
+                f"{where}: a prompt of {prompt:,} tokens and {output:,} of output do not fit {profile.name}'s context "
+                f"window of {profile.context_window:,}",
+                remedy="take a model with a larger one, for a brief, review or translation under [roles]; or shorten "
+                "the house rules or the topics",
+            )
+        return Order(
+            request=request,
+            address=address,
+            run_id=self.run_id,
+            language=self.options.language,
+            plan=self.options.plan.value,
+            prompt_tokens=prompt,
+            prompt_estimate=estimate,
+            amount=Amount(tokens=prompt + output, pico_usd=price.bound(prompt, output) if price else None),
+            rates=ModelLimits(rpm=profile.rpm, tpm=profile.tpm, concurrency=profile.calls_at_once),
+            cost=price.cost if price else None,
+            unpriced=self.options.unpriced,
+            question=hashlib.sha256("|".join(map(str, question)).encode()).hexdigest(),
+            rank=rank,
         )
-    return Order(
-        request=request,
-        address=address,
-        run_id=run_id,
-        language=options.language,
-        plan=options.plan.value,
-        prompt_tokens=prompt,
-        prompt_estimate=estimate,
-        amount=Amount(tokens=prompt + output, pico_usd=price.bound(prompt, output) if price else None),
-        rates=ModelLimits(rpm=profile.rpm, tpm=profile.tpm, concurrency=profile.calls_at_once),
-        cost=price.cost if price else None,
-        unpriced=options.unpriced,
-        question=hashlib.sha256("|".join(map(str, question)).encode()).hexdigest(),
-        rank=rank,
-    )
+
+    def of_chapter(
+        self,
+        messages: Sequence[Message],
+        chapter: str,
+        purpose: Purpose,
+        *,
+        output_tokens: int,
+        question: Sequence[object],
+        edition: int = 0,
+        parameters: Mapping[str, Json] = MappingProxyType({}),
+    ) -> Order:
+        """The order for a request about a chapter as a whole, with an output cap of ``output_tokens`` beside what the
+        model thinks. ``edition`` is raised to have it bought anew, ``parameters`` are laid over the profile's. Raises
+        ``InputError`` as ``order`` does."""
+        profile = self.setup.profile
+        request = Request(
+            model=profile.name,
+            messages=(*messages,),
+            max_output_tokens=min(profile.max_output_tokens, profile.reasoning_tokens + output_tokens),
+            parameters={**profile.parameters, **parameters},
+            edition=edition,
+        )
+        estimate = self.setup.counter.count_messages(messages)
+        return self.order(request, Address(chapter, WHOLE, purpose), question=question, estimate=estimate)
 
 
 def _most_output(left: Mapping[str, int], prompt: int, price: Price | None) -> int:
@@ -182,14 +200,11 @@ class RequestBuilder:
             ),
             edition=self.check.revision.number * TRIES_STRIDE + attempt,
         )
-        return order_for(
+        return Orders(self._setup, self.chapter.options, self.run_id).order(
             request,
-            self._setup,
-            address=Address(chapter=self.chapter.id, section=self._section.number, purpose=ask.purpose),
-            run_id=self.run_id,
-            options=self.chapter.options,
-            estimate=estimate,
+            Address(self.chapter.id, self._section.number, ask.purpose),
             question=self._question(ask, attempt),
+            estimate=estimate,
             rank=0 if any(body.strip() for body in section_text.bodies) else 1,
         )
 

@@ -33,7 +33,6 @@ from expand.drafting.budget_plan import (
 from expand.drafting.chapter import Chapter
 from expand.drafting.chapter_requests import (
     BUDGET_SHARE,
-    WHOLE,
     Made,
     begun_chapters,
     brief_order,
@@ -45,6 +44,7 @@ from expand.drafting.draft_state import ResultCache, hashes, read_record
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
 from expand.drafting.model_setup import profile_of
 from expand.drafting.read_through import Judge, read_order, read_through, review_context, texts_of
+from expand.drafting.request_builder import WHOLE
 from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
 from expand.drafting.run_context import RunContext, open_run
 from expand.drafting.run_options import RunOptions

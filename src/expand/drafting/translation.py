@@ -30,17 +30,18 @@ from expand.document.page import Page, Span
 from expand.document.translation_units import Passage, faults, passages, translated, with_links_moved
 from expand.drafting.accept import draft_text, review
 from expand.drafting.acceptance_record import Acceptances, file_hash
-from expand.drafting.chapter_requests import FIRST, WHOLE, Tried, ask, whole_order
+from expand.drafting.chapter_requests import FIRST, Tried, ask
 from expand.drafting.draft_file import SOURCE_KEY
 from expand.drafting.dry_run import DryRun
 from expand.drafting.events import Event, Notice
 from expand.drafting.model_setup import ModelSetup, model_setup_for, require_language
+from expand.drafting.request_builder import WHOLE, Orders
 from expand.drafting.results import balance_json, finding_json
 from expand.drafting.run_context import RunContext, UsageCounter, open_run
 from expand.drafting.run_options import RunOptions
 from expand.errors import ExpandError, InputError, Place
 from expand.ledger import Order
-from expand.llm.types import Address, Answer, Author, Finish
+from expand.llm.types import Answer, Author, Finish
 from expand.markdown import matching, names, sanitize
 from expand.markdown.blocks import rows
 from expand.markdown.matching import title_key, unnumbered
@@ -250,12 +251,10 @@ class Translation:
         # By what is asked, not by the answer before it: a run that was killed finds what it bought.
         asked = json.dumps([texts, terms, self.languages, self._setup.profile.name, bool(tried.attempts)])
         size = sum(map(self._setup.counter.count, texts))
-        return whole_order(
+        return Orders(self._setup, self._options, run_id).of_chapter(
             (self._setup.prompts.of(self.chapter, None).message("translate.j2", context),),
-            address=Address(chapter=self.chapter, section=WHOLE, purpose="translate"),
-            setup=self._setup,
-            options=self._options,
-            run_id=run_id,
+            self.chapter,
+            "translate",
             output_tokens=OUTPUT_RATIO * size + TOKENS_A_PASSAGE * (len(batch) + 4),
             question=("translate", self.chapter, asked),
             edition=tried.attempts,

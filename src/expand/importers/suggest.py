@@ -17,10 +17,10 @@ from typing import Any, NamedTuple, Self
 
 from expand.budget import Balance
 from expand.client.client import BudgetedClient
-from expand.drafting.chapter_requests import FIRST, WHOLE, Tried, ask, json_in, unreadable, whole_order
+from expand.drafting.chapter_requests import FIRST, Tried, ask, json_in, unreadable
 from expand.drafting.events import Event
 from expand.drafting.model_setup import ModelSetup, profile_of
-from expand.drafting.request_builder import TRIES_STRIDE
+from expand.drafting.request_builder import TRIES_STRIDE, WHOLE, Orders
 from expand.drafting.results import balance_json
 from expand.drafting.run_context import UsageCounter, open_run
 from expand.drafting.run_options import RunOptions
@@ -39,7 +39,7 @@ from expand.importers.proposal import Proposal, ProposedSection, read_headings, 
 from expand.importers.text_patterns import plain
 from expand.ledger import Order
 from expand.llm.profile import strict_object
-from expand.llm.types import Address, Answer
+from expand.llm.types import Answer
 from expand.markdown.matching import title_key, unnumbered
 from expand.outline import LINES_A_TOPIC
 from expand.outline.reading import OUTLINE
@@ -182,11 +182,9 @@ class Suggestion:
         alone = setup.prompts.message("suggest.j2", replace(context, other_chapters=())).content
         words = ("suggest", chapter, alone, profile.name, edition, tried.attempts, tried.cut)
         order = partial(
-            whole_order,
-            address=Address(chapter=chapter, section=WHOLE, purpose="draft"),
-            setup=setup,
-            options=self._options,
-            run_id=run_id,
+            Orders(setup, self._options, run_id).of_chapter,
+            chapter=chapter,
+            purpose="draft",
             edition=edition * TRIES_STRIDE + tried.attempts,
             output_tokens=cap * 2**tried.cut - thinking,
             question=words,
