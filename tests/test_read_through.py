@@ -739,7 +739,7 @@ def test_a_draft_that_does_not_fit_the_model_is_not_read(tmp_path: Path) -> None
     place = drafted(small(tmp_path))
     window = '[models."gpt-4.1"]\ncontext_window = {}\nmax_output_tokens = 6_000\nlines_per_request = 300\n'
     (place / "expand.toml").write_text(window.format(7_500), encoding="utf-8")
-    with pytest.raises(InputError, match=r"do not fit gpt-4\.1's context window of 7,500; take a model") as raised:
+    with pytest.raises(InputError, match=r"do not fit gpt-4\.1's context window of 7,500; shorten") as raised:
         read(place, reader(FIVE))
     needed = sum(
         int(figure.replace(",", "")) for figure in re.findall(r"([\d,]+) (?:tokens|of output)", str(raised.value))

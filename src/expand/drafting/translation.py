@@ -390,7 +390,7 @@ def _overlays(
         for at in range(a, b):
             now = min(c + at - a, d)
             place[at] = (now, now + 1) if tag != "delete" and now < d else (now, now)
-    reused, edits = [], []
+    known, edits = dict[str, str](), []
     for tag, a, b, c, d in SequenceMatcher(None, [one for _, one in pairs], own, autojunk=False).get_opcodes():
         if tag != "equal":
             said = page.cut(blocks[c].start, blocks[d - 1].end) if c < d else ""
@@ -398,11 +398,8 @@ def _overlays(
             end = max((place[at][1] for at in range(a, b)), default=start)
             edits.append(Overlay(start, end, said, [one for one, _ in pairs[a:b]] != list(hashes[start:end])))
             continue
-        for at, mine in zip(range(a, b), blocks[c:d], strict=True):
-            start, end = place[at]
-            if end > start and pairs[at][0] == hashes[start]:
-                reused.append(Overlay(start, end, mine.text))
-    return reused, edits
+        known |= {was: block.text for (was, _), block in zip(pairs[a:b], blocks[c:d], strict=True)}
+    return [Overlay(at, at + 1, known[one]) for at, one in enumerate(hashes) if one in known], edits
 
 
 def with_overlays(text: str, overlays: Sequence[Overlay]) -> str:
