@@ -59,7 +59,9 @@ class SectionBrief(NamedTuple):
                 one["shows"] = topic["shows"]
             shown.append(one)
         # Titles alone say nothing that the request does not, nor that no topic has an example.
-        return _yaml({**data, "topics": shown} if any(one.get("examples") or "shows" in one for one in shown) else data)
+        if any(one.get("examples") or "shows" in one for one in shown):
+            data["topics"] = shown
+        return written_yaml(data).rstrip("\n")
 
 
 class Brief(NamedTuple):
@@ -75,7 +77,7 @@ class Brief(NamedTuple):
 
     def text(self) -> str:
         """What holds for every section, as YAML; "" for nothing."""
-        return _yaml(self.shared)
+        return written_yaml(self.shared).rstrip("\n")
 
     def as_data(self) -> dict[str, Json]:
         """The brief as its file holds it."""
@@ -83,7 +85,7 @@ class Brief(NamedTuple):
 
     def as_yaml(self) -> str:
         """The file's text."""
-        return _yaml(self.as_data()) + "\n"
+        return written_yaml(self.as_data())
 
 
 def read_brief(path: Path, *, root: Path) -> Brief:
@@ -185,7 +187,6 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def _yaml(data: Mapping[str, Any]) -> str:
-    if not data:
-        return ""
-    return str(yaml.safe_dump(dict(data), allow_unicode=True, sort_keys=False, width=10_000)).rstrip("\n")
+def written_yaml(data: Mapping[str, Any]) -> str:
+    """Data as a person reads it in a file; "" for none."""
+    return str(yaml.safe_dump(dict(data), allow_unicode=True, sort_keys=False, width=10_000)) if data else ""

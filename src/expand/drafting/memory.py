@@ -11,11 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-import yaml
-
 from expand.checks.consistency import MOST_MEANING, Term, definitions
 from expand.checks.finding import excerpt
-from expand.drafting.brief import Brief
+from expand.drafting.brief import Brief, written_yaml
 from expand.markdown import blocks, matching
 from expand.markdown.matching import unnumbered
 from expand.outline import Book, Outline
@@ -198,7 +196,7 @@ def remember(workspace: Workspace, chapter: str, data: Mapping[str, Any]) -> boo
     if path.is_file() and (text := read_text(path)) != _headed(text.partition("\n")[2]):
         return False
     if data:
-        write_atomically(path, _headed(yaml.safe_dump(dict(data), allow_unicode=True, sort_keys=False, width=10_000)))
+        write_atomically(path, _headed(written_yaml(data)))
     else:
         path.unlink(missing_ok=True)
     return True

@@ -90,8 +90,8 @@ class Orders(NamedTuple):
             raise InputError(
                 f"{where}: a prompt of {prompt:,} tokens and {output:,} of output do not fit {profile.name}'s context "
                 f"window of {profile.context_window:,}",
-                remedy="shorten the house rules or the topics, or take a model with a larger one (for a brief, a review "
-                "or a translation under [roles])",
+                remedy="shorten the house rules or the topics, or take a model with a larger one (for briefs, reviews "
+                "and translations under [roles])",
             )
         return Order(
             request=request,

@@ -247,13 +247,9 @@ def save(workspace: Workspace, url: str, *, name: str = "") -> Snapshot:
 
     Raises ``InputError`` for an address that is none of the web's, a page that cannot be had or is too large, what
     nobody can cite, and a file that a person changed since it was saved."""
-    try:
-        address = urlsplit(url)
-        whole = address.scheme in ("http", "https") and bool(address.hostname)
-    except ValueError:  # half an IPv6 address
-        whole = False
-    if not whole:
+    if not re.match(r"https?://[^/?#\[]", url):
         raise InputError(f"{url!r} is no address of a web page", remedy="give one that begins with https://")
+    address = urlsplit(url)
     if address.username or address.password:
         raise InputError("the address holds a user name or a password", remedy="leave it out: it would be written down")
     data, media = _fetch(url)
@@ -316,12 +312,12 @@ def _fetch(url: str) -> tuple[bytes, str]:
 
 def _file_name(url: str, media: str) -> str:
     """A name for what is at an address: host and path, and the ending that says what it is."""
-    address = urlsplit(url)
+    address, media_ending = urlsplit(url), _ENDINGS.get(media, ".txt")
     path = unquote(address.path)
     ending = PurePosixPath(path).suffix
-    stem = path.removesuffix(ending)
     if not re.fullmatch(r"\.[A-Za-z][A-Za-z0-9]{0,5}", ending) or media in ("text/html", "application/pdf"):
-        stem, ending = (stem if ending.lower() == _ENDINGS.get(media) else stem + ending), _ENDINGS.get(media, ".txt")
+        ending = media_ending
+    stem = path.removesuffix(ending)
     words = re.sub(r"[^\w]+", "-", f"{address.hostname} {stem} {address.query}").strip("-").lower()
     if len(words) > _SLUG_CHARACTERS:
         words = f"{words[:_SLUG_CHARACTERS]}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"
