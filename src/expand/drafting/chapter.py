@@ -298,12 +298,8 @@ class Chapter:
         return self._known[section]
 
     def _cited(self, section: Section) -> list[Json]:
-        """What the outline says of a section's citations; nothing where it says nothing, so that drafts from before
-        there were references stay current."""
-        said: list[Json] = [
-            [reference.said for reference in section.references],
-            [self.say(claim) for claim in section.must_cite],
-        ]
+        """What the outline says of a section's citations; nothing where it says nothing: older drafts stay current."""
+        said: list[Json] = [[one.said for one in section.references], [self.say(one) for one in section.must_cite]]
         return [said] if any(said) else []
 
     def ignored(self, section: int) -> frozenset[str]:
@@ -317,8 +313,7 @@ class Chapter:
         return self.brief.section(section) if self.brief else None
 
     def _briefed(self, section: Section) -> tuple[str, tuple[int, ...]]:
-        """A section's opening by the brief, and the lines that it gives each topic; topics without any get an even
-        share."""
+        """A section's opening by the brief, and the lines of each topic; those without any get an even share."""
         entry = self.brief_of(section)
         if entry is None or section.topic_lines:
             return entry.opening if entry else "", section.topic_lines
@@ -408,7 +403,7 @@ class Chapter:
             target=section.lines,
             language=self.language,
             quality=self.outline.quality,
-            share=self.examples(section),
+            share=sum(self.topic_examples(section)),
             refused=refused,
         )
         known, claims = self.known_passages(section.number), [self.say(claim) for claim in section.must_cite]
@@ -453,7 +448,7 @@ class Chapter:
             list(topics),
             section.lines,
             self.say(section.note),
-            self.examples(section),
+            sum(self.topic_examples(section)),
             *self._cited(section),
         ]
         # Only where there is one: drafts from before there were briefs stay current.
@@ -492,10 +487,6 @@ class Chapter:
             "language": self.language,
         }
         return {name: digest(part) for name, part in shared.items()}
-
-    def examples(self, section: Section) -> int:
-        """The code examples that a section should have: the sum over its topics."""
-        return sum(self.topic_examples(section))
 
     def topic_examples(self, section: Section) -> tuple[int, ...]:
         """The code examples that each topic of a section should have: one figure for prompts, checks and reports."""

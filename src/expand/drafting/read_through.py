@@ -200,8 +200,7 @@ def edited(texts: Mapping[int, str], edits: Iterable[Edit]) -> dict[int, str]:
 
 
 async def _ask(context: RunContext, chapter: Chapter, template: str, values: ReviewContext) -> _Entries | str:
-    """The entries of the list that the model answers with, or why there are none. What breaks off is asked for once
-    more."""
+    """The entries of the list that the model answers with, or why there are none; asked twice if it breaks off."""
     (setup, *_) = context.models_for("review")
 
     def read(answer: Answer) -> tuple[_Entries | str | None, tuple[str, ...]]:
@@ -344,8 +343,7 @@ def _rank(weight: Weight) -> list[int]:
 
 
 def _changes(number: int, remark: Remark, texts: Mapping[int, str]) -> Iterator[ChangeContext]:
-    """What the second look is shown of a remark: each of its edits in whole lines, or the lines that it quotes, with
-    some around them."""
+    """What the second look is shown of a remark: its edits, or what it quotes, in whole lines and some around."""
     for section, start, end, new in remark.edits if remark.mends else (Edit(remark.section, remark.at, remark.at, ""),):
         text = texts[section]
         first = len("".join(rows(text[:start] + "|")[: -1 - LINES_AROUND]))

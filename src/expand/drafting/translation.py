@@ -159,8 +159,7 @@ class Translation:
         self._reused, self._edits = _overlays(draft_text(self._workspace, self._name), former.blocks, self._hashes)
 
     def _finished(self) -> tuple[str, str, Draft]:
-        """Path and text of the finished chapter, in the first of the book's languages that has one, and the draft that
-        it is or would be."""
+        """Path and text of the chapter in the first of the book's languages that has it, and the draft that it is."""
         workspace, book, chapter = self._workspace, self._book, self.chapter
         why = f"chapter {chapter} is not finished in another language than {self.language!r}"
         for language in dict.fromkeys((book.language, *book.languages)):
@@ -351,10 +350,10 @@ class Translation:
 
 
 def _wording(book: Book, term: str, text: Text, language: str) -> str:
-    """What the glossary calls a term in a language, "" where it only says what it means. The term itself is in the
-    first of the book's languages that has its script."""
+    """What the glossary calls a term in a language, "" where it only says what it means."""
     chinese = matching.cjk_letters(term) > 0
     languages = (book.language, *book.languages)
+    # The term itself is in the first of the book's languages that has its script.
     own = next((one for one in languages if matching.is_cjk_language(one) == chinese), book.language)
     said = term if language == own else re.split(r"[（(]", text.by_language.get(language, ""))[0].strip()
     return said if len(said) <= MOST_TERM and not re.search(r"[。.!?;；，,：:]", said) else ""

@@ -176,8 +176,7 @@ class MeteredEnvironment(SandboxedEnvironment):
         return metered
 
     def _paid(self, name: str, values: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
-        """Use up a step, what it reads, and what it can make of that at most. Returns the values, iterators as lists:
-        what these hold is known only then."""
+        """Use up a step, what it reads, and the most that it makes of that. Returns the values, iterators as lists."""
         self.spend(STEP)
         listed = [list(value) if isinstance(value, Iterator) else value for value in values]
         sizes = []

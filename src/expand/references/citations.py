@@ -67,8 +67,7 @@ def renewed(text: str, known: Mapping[str, Passage]) -> str:
 
 
 def _redefined(text: str, said: Callable[[str, str], str | None]) -> str:
-    """The text with what ``said`` gives for the mark and the content of a footnote in the place of its content: "" for
-    no footnote, None for the same."""
+    """The text with footnotes that say what ``said`` gives for mark and content: "" for none, None for the same."""
     lines = rows(text)
     for name, start, end, content in names.definitions(text):
         found = NOTE.fullmatch(f"[{name}]")
@@ -176,8 +175,7 @@ def _unknown(text: str, known: Mapping[str, Passage], section: int) -> Iterator[
 
 
 def _pieces(text: str) -> Iterator[tuple[int, str, list[str], bool]]:
-    """The quotes and the sentences of a text: the line, the words, the marks that they cite, and whether it is a
-    quote."""
+    """The quotes and sentences of a text: line, words, the marks that they cite, and whether it is a quote."""
     quotes = [b for b in blocks.blocks(text) if b.kind == "quote" and not _NOTICE.match(b.text.lstrip())]
     for block in quotes:
         quote = _QUOTE_MARK.sub("", block.text)
@@ -205,8 +203,7 @@ def _sentences(text: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _missing(sentence: str, cited: str, others: str) -> Iterator[str]:
-    """The options and versions that a sentence names and what it cites does not have, and the symbols that ``others``,
-    all passages and the text's own code, do not have."""
+    """The options and versions of a sentence that what it cites does not have, and symbols that ``others`` lack."""
     # Figures with points between are a version and no amount: three, or with a word that says so.
     versions = [(found[0], found["figures"]) for found in _VERSION.finditer(sentence)]
     every = [*_OPTION.findall(sentence), *(v for said, v in versions if v.count(".") > 1 or said != v)]
@@ -225,8 +222,7 @@ def _long_enough(quotation: str) -> bool:
 
 
 def _stands_in(quotation: str, text: str) -> bool:
-    """Whether the words stand there in this order, whatever signs, breaks and comment marks are between them; where the
-    quotation leaves something out, its parts do."""
+    """Whether the words stand there in this order, whatever signs are between; of one with gaps, its parts."""
     at, words = 0, _letters(text)
     for part in filter(None, map(_letters, _LEFT_OUT.split(quotation))):
         at = words.find(part, at)

@@ -219,8 +219,7 @@ def _pages(data: bytes) -> Iterator[Lines]:
 
 
 def _of_html(page: str) -> Lines:
-    """The text of a web page with the lines of the file that it begins on: a row for each block, those of ``pre`` as
-    they are, and a blank one between."""
+    """The text of a web page: a row for each block, those of ``pre`` as they are, and a blank one between."""
     rows: list[tuple[str, int]] = []
     headings: list[tuple[int, int]] = []
     said, line, verbatim, at, here = "", 1, False, 0, 1
