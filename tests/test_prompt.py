@@ -309,11 +309,11 @@ def user(tmp_path: Path, **templates: str) -> Path:
 def test_the_users_folder_comes_before_the_packaged_one(tmp_path: Path) -> None:
     prompts = Prompts(user(tmp_path, section="{{ topics[0] }}: {{ lines }} lines"))
     assert prompts.message("section.j2", REQUEST).content == "The perf tool: 42 lines"
-    assert prompts.path("section.j2") == tmp_path / "section.j2"
+    assert prompts.sources("section.j2")[0] == tmp_path / "section.j2"
     assert prompts.message("continue.j2", REQUEST).content == rendered("continue").replace(
         "It needs no recompilation.", ""
     )
-    assert prompts.path("system.j2") == FOLDER / "system.j2"
+    assert prompts.sources("system.j2")[0] == FOLDER / "system.j2"
 
 
 def test_a_kind_of_model_comes_before_both(tmp_path: Path) -> None:
@@ -323,7 +323,7 @@ def test_a_kind_of_model_comes_before_both(tmp_path: Path) -> None:
     assert prompts.message("continue.j2", REQUEST).content == "Brief and mine: 42 lines"
     assert prompts.message("section.j2", REQUEST).content == rendered("brief_section")
     assert Prompts(folder).message("section.j2", REQUEST).content == "Plain: 42 lines"
-    assert prompts.path("repair.j2") == FOLDER / "repair.j2", "it need not have them all"
+    assert prompts.sources("repair.j2")[0] == FOLDER / "repair.j2", "it need not have them all"
 
 
 def test_the_packaged_include_may_be_replaced_alone(tmp_path: Path) -> None:
@@ -389,7 +389,7 @@ def test_a_mistake_in_an_included_template_is_named_there(tmp_path: Path) -> Non
 
 def test_a_template_that_does_not_exist() -> None:
     with pytest.raises(InputError, match=r"there is no template poem\.j2; add it to"):
-        Prompts(None).path("poem.j2")
+        Prompts(None).sources("poem.j2")[0]
     with pytest.raises(InputError, match=r"there is no template poem\.j2"):
         Prompts(None).message("poem.j2", REQUEST)
 

@@ -125,8 +125,8 @@ def test_templates_of_a_chapter_that_there_is_not(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--block", "code"), "--block needs the template that the block is in"),
-        (("--chapter", "07"), "--chapter needs a template"),
+        (("--block", "code"), "--block and --chapter need a template"),
+        (("--chapter", "07"), "--block and --chapter need a template"),
         (("section", "--block", "cod"), "section.j2 has no block 'cod'; did you mean \"code\"?"),
     ],
 )

@@ -97,10 +97,8 @@ def eject(
     chapter: ChapterOption = None,
 ) -> None:
     """Copy templates, or one block, into prompts/ to change them."""
-    if block is not None and not templates:
-        raise InputError("--block needs the template that the block is in", remedy="give its name")
-    if chapter is not None and not templates:
-        raise InputError("--chapter needs a template", remedy="name the templates to copy")
+    if not templates and (block is not None or chapter is not None):
+        raise InputError("--block and --chapter need a template", remedy="name the templates to copy")
     names = rendering.select_templates(rendering.template_files(opened), templates or ())
     copies = rendering.eject_templates(opened, names, chapter=chapter, block=block)
     for name, written in copies.items():

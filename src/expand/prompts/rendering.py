@@ -214,10 +214,6 @@ class Prompts:
             self._of_chapters[key] = Prompts(self._folder, style=self._style, house_style=name, chapter=key[1] or None)
         return self._of_chapters[key]
 
-    def path(self, name: str) -> Path:
-        """The file that ``name`` (such as ``section.j2``) is read from, as it was at first."""
-        return self.sources(name)[0]
-
     def _sources(self, name: str) -> tuple[Path, ...]:
         first = self.lookup.find(name)
         if first is None:
@@ -287,7 +283,7 @@ class Prompts:
         """A template as a message: ``system.j2`` as the first one, which is byte for byte the same for all requests of
         a chapter, any other as the user's. Raises ``InputError``, for a request as well that does not end on the length
         wanted."""
-        path = self.path(template)
+        path = self.sources(template)[0]
         values = {field.name: getattr(context, field.name) for field in fields(context)}
         with self._faults_named(path, type(context)):
             self._environment.begin()
@@ -319,11 +315,13 @@ class Prompts:
         if isinstance(error, jinja2.TemplateNotFound):
             what = f"the template takes text from {error.name}, which does not exist"
             remedy = "add that file, or name another"
-        elif isinstance(error, RecursionError | SyntaxError | MemoryError) and rendered:
-            what = "the template takes text from itself, without end"
-            remedy = "a template that extends its own name gets the next one in the order; see `expand prompt list`"
         elif isinstance(error, RecursionError | SyntaxError | MemoryError):
             what, remedy = "template: its brackets or blocks are nested too deeply", "flatten it"
+            if rendered:
+                what, remedy = (
+                    "the template takes text from itself, without end",
+                    "see `expand prompt list --chapter ID`",
+                )
         elif match := _UNDEFINED.search(str(error)):
             return _undefined(match["name"], kind, place)
         elif match := _NO_ATTRIBUTE.search(str(error)):
