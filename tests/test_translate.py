@@ -258,6 +258,17 @@ def test_a_block_that_was_translated_is_found_wherever_it_moves(tmp_path: Path) 
     ]
     assert all(row in draft_of(place) for row in before.splitlines() if "buffer" not in row and not row.startswith("-"))
 
+    first, second = "The parent waits for a signal of the child.\n\n", "The child writes to the pipe.\n\n"
+    (place / "drafts/07.zh.md").unlink()
+    (place / "docs/07.md").write_text(SHORT, encoding="utf-8")
+    run(place, translator("zh"))
+    said = draft_of(place).split("\n\n")
+    (place / "docs/07.md").write_text(SHORT.replace(first + second, second + first), encoding="utf-8")
+    author = translator("zh")
+    run(place, author)
+    assert author.requests == []
+    assert draft_of(place).split("\n\n") == [*said[:2], said[3], said[2], *said[4:]]
+
 
 GLOSSARY = """glossary:
   pipe: {zh: 管道}
