@@ -28,7 +28,7 @@ from expand.client.client import BudgetedClient
 from expand.client.retry_policy import RetryPolicy
 from expand.doctor import shell_command
 from expand.drafting.model_setup import author_for, endpoint_of, model_setup_for, profile_of
-from expand.drafting.request_builder import order_for
+from expand.drafting.request_builder import Orders
 from expand.drafting.run_context import open_ledger
 from expand.drafting.run_options import RunOptions
 from expand.errors import ExpandError, InputError, InputErrors, UntrustedError
@@ -345,12 +345,9 @@ async def _send_live_request(workspace: Workspace, book: Book, settings: Setting
             parameters=profile.parameters,
             edition=ledger.raise_edition(CHAPTER, SECTION),
         )
-        order = order_for(
+        order = Orders(setup, RunOptions(language=book.language, unpriced=True), run.id).order(
             request,
-            setup,
-            address=Address(chapter=CHAPTER, section=SECTION, purpose="draft"),
-            run_id=run.id,
-            options=RunOptions(language=book.language, unpriced=True),
+            Address(chapter=CHAPTER, section=SECTION, purpose="draft"),
             question=(CHAPTER, request.edition),
             estimate=setup.counter.count_messages(_MESSAGES) + _SLACK_TOKENS,
         )
