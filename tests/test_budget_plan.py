@@ -12,20 +12,23 @@ from workspaces import shipped, small
 
 from expand import Event, RunResult, Workspace, expand_chapter, expand_chapters
 from expand.api import dry_run
-from expand.drafting.budget_plan import TOKENS_PER_LINE, Amounts, DueSection, budget_plan
+from expand.drafting.budget_plan import TOKENS_PER_LINE, Amounts, DueSection, Key, budget_plan
 from expand.drafting.events import Notice
 from expand.drafting.run_options import RunOptions
 from expand.ledger import verify
 from expand.outline import Priority
 from expand.testing import ScriptedAuthor
 
+LINES: dict[Key, int] = {}
+
 
 def due(chapter: str, section: int, lines: int = 100, priority: Priority = "medium") -> DueSection:
-    return DueSection(chapter=chapter, section=section, lines=lines, lean_lines=lines // 2, priority=priority)
+    LINES[chapter, section] = lines
+    return DueSection((chapter, section), lines, lines // 2, priority)
 
 
-def expected(one: DueSection) -> Amounts:
-    return {"tokens": 30 * one.lines, "pico_usd": 60 * one.lines}
+def expected(key: Key) -> Amounts:
+    return {"tokens": 30 * LINES[key], "pico_usd": 60 * LINES[key]}
 
 
 def tokens(left: int | None) -> Callable[[str], Amounts]:
@@ -150,11 +153,11 @@ def test_the_lean_plan_is_offered_where_it_fits() -> None:
      (3_750, True), (3_749, False), (0, False)],
 )  # fmt: skip
 def test_a_plan_is_made_only_where_some_fit_and_some_do_not(remaining: int | None, planned: bool) -> None:
-    asked: list[DueSection] = []
+    asked: list[Key] = []
 
-    def noted(one: DueSection) -> Amounts:
-        asked.append(one)
-        return expected(one)
+    def noted(key: Key) -> Amounts:
+        asked.append(key)
+        return expected(key)
 
     plan = budget_plan([due("03", 1), due("03", 2)], tokens(remaining), noted)
     assert (plan is not None) == planned

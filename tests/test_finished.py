@@ -12,7 +12,6 @@ from workspaces import draft_of, expand, small
 
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import DraftStore
-from expand.drafting.run import lanes
 
 
 @pytest.fixture
@@ -157,9 +156,3 @@ def test_a_dry_run_tells_an_edited_section_from_a_current_one(place: Path, serve
     told = expand(place, "chapter", "07", "--base-url", server.base_url, "--dry-run").out
     assert "(edited)" in told
     assert "(current)" in told
-
-
-def test_chapters_are_begun_before_their_other_sections_come() -> None:
-    chapters = dict.fromkeys("abc", (1, 2, 3))
-    order = [f"{chapter}{n}" for chapter, n in lanes(chapters, workers=2)]
-    assert order == ["a1", "b1", "a2", "a3", "b2", "b3", "c1", "c2", "c3"]

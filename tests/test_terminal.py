@@ -20,7 +20,8 @@ from scripted_server import ScriptedServer
 from workspaces import draft_of, expand, small
 
 from expand.cli.output import counted, guard, is_unicode
-from expand.cli.run_output import named, table_text
+from expand.cli.run_output import table_text
+from expand.drafting.results import named
 
 
 @pytest.fixture
@@ -91,9 +92,9 @@ def test_a_ledger_goes_through_a_code_page_whole(place: Path, server: ScriptedSe
 
 
 def test_sections_are_named_shortly() -> None:
-    sections = [("03", 4), ("03", 1), ("03", 2), ("05", 7), ("03", 3), ("03", 9), ("03", 9)]
-    assert named(sections) == "03/1-4, 03/9, 05/7"
+    assert named([("03", 4), ("05", 7), ("03", 4)]) == "03/4, 05/7"
     assert named([]) == ""
+    assert named(("03", number) for number in range(14)).endswith(", 03/11 and 2 more")
 
 
 @pytest.mark.parametrize(("count", "text"), [(0, "0 lines"), (1, "1 line"), (2, "2 lines"), (1_000, "1,000 lines")])
@@ -126,7 +127,7 @@ def test_quiet_leaves_results_and_errors(place: Path, server: ScriptedServer, wh
     refused = expand(place, *arguments, "-q", "--fresh", "--budget", "0")
     assert refused.code == 3
     assert refused.err.count("\n") == 1
-    assert refused.err.startswith("expand: the budget refused 3 sections, 07/1-3: ")
+    assert refused.err.startswith("expand: the budget refused 07/1, 07/2, 07/3: ")
 
 
 def test_verbose_tells_every_attempt_without_the_key(

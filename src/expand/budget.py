@@ -89,11 +89,7 @@ class Shortfall:
         return self.needed <= self.remaining + self.reserved
 
     def __str__(self) -> str:
-        return self.said(at_least=self.needed)
-
-    def said(self, *, at_least: int) -> str:
-        """It in words, for several amounts of which this is the greatest and ``at_least`` the smallest: dollars are
-        exact, without zeros at the end."""
+        """It in words: dollars are exact, without zeros at the end."""
         kind, _, name = self.scope.partition(":")
         whose = {"run": "this run (--budget)", "chapter": f"chapter {name}"}.get(kind, "the book")
         money = self.unit == "pico-USD"
@@ -102,10 +98,7 @@ class Shortfall:
         def write(amount: int) -> str:
             return f"{usd_from_pico(amount).normalize():f}" if money else f"{amount:,}"
 
-        low = f"{write(at_least)} to " if at_least < self.needed else ""
-        return (
-            f"{whose}: {low}{write(self.needed)} {unit} needed, {write(self.remaining)} of {write(self.limit)} remain"
-        )
+        return f"{whose}: {write(self.needed)} {unit} needed, {write(self.remaining)} of {write(self.limit)} remain"
 
 
 def shortfall(balances: Iterable[Balance], amount: Amount) -> Shortfall | None:

@@ -8,7 +8,8 @@ from expand.batch.batch_backend import BatchBackend, CollectReport, SubmitReport
 from expand.batch.submission import BatchState, batch_json
 from expand.cli.output import print_json, warn
 from expand.cli.run_command import note_author
-from expand.cli.run_output import named, show_result, table_text
+from expand.cli.run_output import show_result, table_text
+from expand.drafting.results import named
 from expand.drafting.run_options import RunOptions
 from expand.errors import InputError
 from expand.ledger.batches import BatchRow

@@ -5,8 +5,6 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
-from itertools import groupby
 from typing import TextIO
 
 from expand.budget import Balance, usd_from_pico
@@ -14,7 +12,7 @@ from expand.checks import Finding
 from expand.cli.output import counted, print_json
 from expand.document import draft
 from expand.drafting.dry_run import DryRun, dry_run_json, sum_of
-from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult
+from expand.drafting.results import ChapterResult, Refusal, RunResult, SectionResult, named
 from expand.redaction import escaped, printable
 from expand.reports.report_model import Texts
 from expand.reports.text_table import PIPE_WIDTH, fold, table_lines
@@ -79,19 +77,6 @@ def located(workspace: Workspace, path: str) -> Callable[[Finding], str]:
     return say
 
 
-def named(sections: Iterable[tuple[str, int]]) -> str:
-    """Sections by chapter and number, with neighbours as ranges: ``03/1-4, 03/7, 05/2``."""
-    parts = []
-    for chapter, group in groupby(sorted(set(sections)), key=lambda key: key[0]):
-        numbers = [number for _, number in group]
-        runs = groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])
-        for _, run in runs:
-            members = [number for _, number in run]
-            last = f"-{members[-1]}" if len(members) > 1 else ""
-            parts.append(f"{chapter}/{members[0]}{last}")
-    return ", ".join(parts)
-
-
 MOST_FINDINGS = 12
 UNFINISHED = ("refused", "failed")
 
@@ -143,23 +128,15 @@ def spent(attempts: int, answers: int, extent: str, balance: Balance) -> str:
 
 
 def refusals(refused: Iterable[Refusal]) -> Iterator[str]:
-    """What the budget refused: one message for each limit, which names the sections and the sums; where nothing is
-    short but a price, one for each reason."""
-    by_limit: dict[tuple[str, str], list[Refusal]] = {}
-    for refusal in refused:
-        short = refusal.shortfall
-        key = (short.scope, short.unit) if short is not None else ("", refusal.message)
-        by_limit.setdefault(key, []).append(refusal)
-    for group in by_limit.values():
-        where = named((refusal.chapter, refusal.section) for refusal in group)
-        what = where if len(group) == 1 else f"{counted(len(group), 'section')}, {where}"
-        reason = group[0].message
-        if found := [refusal.shortfall for refusal in group if refusal.shortfall is not None]:
-            most = max(found, key=lambda shortfall: shortfall.needed)
-            worst = replace(most, remaining=min(shortfall.remaining for shortfall in found))
-            said = worst.said(at_least=min(shortfall.needed for shortfall in found))
-            reason = f"{said}; raise the limit, or ask for less"
-        yield f"the budget refused {what}: {reason}"
+    """What the budget refused: one message for each limit, which names the sections and the greatest amount; where
+    nothing is short but a price, one for each reason."""
+    groups: dict[object, list[Refusal]] = {}
+    for one in refused:
+        short = one.shortfall
+        groups.setdefault((short.scope, short.unit) if short else one.message, []).append(one)
+    for group in groups.values():
+        worst = max(group, key=lambda one: one.shortfall.needed if one.shortfall else 0)
+        yield f"the budget refused {named(sorted((one.chapter, one.section) for one in group))}: {worst.message}"
 
 
 def _extent(section: SectionResult) -> tuple[str, str, str]:

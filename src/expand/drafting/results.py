@@ -1,6 +1,7 @@
 """What a run came to, as values and as the JSON that scripts read. One place for both."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from expand.budget import Balance, Shortfall
@@ -12,6 +13,8 @@ from expand.llm.types import NO_USAGE, Usage
 from expand.markdown.lines import length_score
 from expand.outline import Unit
 from expand.schema import Json
+
+MOST_NAMED = 12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -214,3 +217,10 @@ def finding_json(finding: Finding) -> dict[str, Json]:
 def fields_of(value: object, names: str) -> dict[str, Json]:
     """Some attributes of a value by name."""
     return {name: getattr(value, name) for name in names.split()}
+
+
+def named(sections: Iterable[tuple[str, int]]) -> str:
+    """Sections by chapter and number: ``03/1, 03/2``; of many the first ones."""
+    every = [f"{chapter}/{section}" for chapter, section in dict.fromkeys(sections)]
+    more = f" and {len(every) - MOST_NAMED:,} more" if len(every) > MOST_NAMED else ""
+    return ", ".join(every[:MOST_NAMED]) + more

@@ -12,7 +12,7 @@ left behind: those attempts stay charged at their reservation, as unknown outcom
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -25,9 +25,9 @@ from expand.drafting.budget_plan import (
     Amounts,
     BudgetPlan,
     ChapterBound,
-    DueSection,
+    Key,
     budget_plan,
-    due_sections,
+    due_section,
     expected_amounts,
 )
 from expand.drafting.chapter import Chapter
@@ -71,14 +71,13 @@ READ_SHARE = 4
 
 @dataclass(eq=False, kw_only=True, slots=True)
 class _ChapterWork:
-    """A chapter that a run works on. ``due`` are the sections that are to be drafted, ``is_due`` says that one was when
-    its turn came, ``briefless`` that the chapter gets a brief first, ``noted`` that the run says something of it that a
-    later run would not. ``done`` has the status of the sections that are finished, and what is to say of them,
-    ``to_mend`` those whose package is mended when all of it is there."""
+    """A chapter that a run works on. ``due`` are the sections that are to be drafted, as they were found, ``briefless``
+    says that it gets a brief first, ``noted`` that the run says something of it that a later run would not. ``done``
+    has the status of the sections that are finished, and what is to say of them, ``to_mend`` those whose package is
+    mended when all of it is there."""
 
     sections: Sequence[int]
-    due: frozenset[int]
-    is_due: bool = False
+    due: Mapping[int, SectionCheck]
     briefless: bool = False
     noted: bool = False
     done: dict[int, tuple[SectionStatus, Sequence[Finding]]] = field(default_factory=dict)
@@ -266,7 +265,6 @@ class Run:
         """Find the sections to work on, and tell what will be drafted and why before anything is spent."""
         planned: list[SectionPlanned] = []
         begun = begun_chapters(self._context.ledger)
-        due: list[DueSection] = []
         for chapter in self._options.chapters:
             known = self._cache.result(chapter, self._revisions)
             if known is not None:
@@ -287,36 +285,33 @@ class Run:
             draft_file = self._drafts.look(chapter)
             checks = check_chapter_state(draft_file, self._options, self._revisions)
             planned += [check.planned(draft_file.chapter) for check in checks]
-            found = due_sections(draft_file.chapter, checks)
-            due += found
+            due = {c.section.number: c for c in checks if c.state == "due" and not c.begun.whole}
             self._chapters[chapter] = _ChapterWork(
                 sections=[check.section.number for check in checks],
-                due=frozenset(one.section for one in found),
-                briefless=bool(found) and wants_brief(draft_file.chapter, begun),
+                due=due,
+                briefless=bool(due) and wants_brief(draft_file.chapter, begun),
             )
         self._emit(RunPlanned(sections=tuple(planned)))
         if not (self._stops or self._approval):  # else the ledger's answers are drafted, and nothing is spent
-            self._plan = budget_plan(due, self._context.left, self._expected)
+            works = [(self._drafts.look(chapter).chapter, work) for chapter, work in self._chapters.items()]
+            every = [due_section(chapter, check.section) for chapter, work in works for check in work.due.values()]
+            self._plan = budget_plan(every, self._context.left, self._expected)
         if self._plan is not None:
             for work in self._chapters.values():
                 work.briefless = False
             self._emit(Notice(message=str(self._plan)))
 
-    def _expected(self, due: DueSection) -> Amounts:
-        draft_file = self._drafts.look(due.chapter)
-        section = draft_file.chapter.outline.sections[due.section - 1]
-        check = check_section_state(draft_file, section, self._revisions)
-        return expected_amounts(draft_file.chapter, check, self._context.ledger)
+    def _expected(self, key: Key) -> Amounts:
+        chapter, number = key
+        check = self._chapters[chapter].due[number]
+        return expected_amounts(self._drafts.look(chapter).chapter, check, self._context.ledger)
 
     async def _draft(self) -> None:
         """Have the workers do everything."""
-        chapters = {chapter: work.sections for chapter, work in self._chapters.items()}
         workers = self._settings.concurrency or self._context.setup.profile.concurrency
         workers = 1 if self._approval or self._plan else workers
-        todo = lanes(chapters, workers)
-        if self._plan is not None:
-            every = [(chapter, number) for chapter, numbers in chapters.items() for number in numbers]
-            todo = iter(dict.fromkeys((*self._plan.finished, *every)))
+        every = [(chapter, number) for chapter, work in self._chapters.items() for number in work.sections]
+        todo = iter(dict.fromkeys((*(self._plan.finished if self._plan else ()), *every)))
 
         async def work() -> None:
             for chapter, section in todo:
@@ -462,7 +457,7 @@ class Run:
             return
         record, texts = read_record(self._workspace, draft_file.path), texts_of(draft_file)
         begun = hashes(texts) == record.before != record.texts
-        if not asked and (draft_file.unfinished or not (begun or work.is_due)):
+        if not asked and (draft_file.unfinished or not (begun or work.due)):
             return
         try:
             order = read_order(chapter, reader, "none", "review.j2", review_context(chapter, texts))
@@ -491,15 +486,12 @@ class Run:
             return "edited", ()
         if check.state != "due":
             return "reused", ()
-        work.is_due = True
         if self._plan is not None and not self._plan.begins((chapter.id, number), self._context.left(chapter.id)):
             self._refused.append(Refusal(chapter=chapter.id, section=number, message=self._plan.refusal))
             return "refused", ()
         if chapter.id not in self._context.bounds:
             planned = (n for n in work.due if self._plan is None or (chapter.id, n) in self._plan.finished)
-            others = [one for one in chapter.outline.sections if one.number in {*planned}]
-            due = ((chapter, SectionCheck(section=one, state="due")) for one in others)
-            self._context.bounds[chapter.id] = ChapterBound(due)
+            self._context.bounds[chapter.id] = ChapterBound((chapter, work.due[n]) for n in planned)
         code = self._code(chapter)
         section_run = SectionRun(self._context, chapter, check, draft_file.texts, code)
         ended_by = await self._first_alone(section_run)
@@ -556,17 +548,3 @@ class Run:
         )
         if not work.noted:
             self._cache.keep(draft_file, result, self._revisions, links)
-
-
-def lanes(chapters: Mapping[str, Sequence[int]], workers: int) -> Iterator[tuple[str, int]]:
-    """The sections in the order in which workers take them, each with its chapter.
-
-    As many chapters are begun as there are workers, each with one section; then come their other sections, when the
-    provider may have the chapter's prefix in its cache. Only then the next chapters are begun, so that few are open at
-    a time."""
-    ids = list(chapters)
-    # By blocks, not all first sections of the book at once: every begun chapter keeps its draft open.
-    for at in range(0, len(ids), workers):
-        block = ids[at : at + workers]
-        yield from ((chapter, section) for chapter in block for section in chapters[chapter][:1])
-        yield from ((chapter, section) for chapter in block for section in chapters[chapter][1:])

@@ -231,13 +231,13 @@ class SectionRun:
         if self.context.ledger.known(placed) is None:  # an answer that is there may always be taken
             if self.context.thinking.gave_up(requests.model):
                 raise AuthorError(_only_thinking(requests.model, placed.request.max_output_tokens))
-            room = {"tokens": bound.room(number)} if bound.answers[number] else {}
-            if not bound.allows(number, placed) and not bound.allows(number, placed := order(room)):
-                said = f"{bound.answers[number]} answers" if bound.answers[number] > 1 else "an answer"
-                raise BoundReachedError(
-                    f"nothing more was asked for: {said} took {bound.spent[number]:,} tokens, and one more may take "
-                    f"{placed.amount.tokens:,}; together more than the bound of its chapter leaves to the section"
-                )
+            if not bound.allows(number, placed):
+                placed = order({"tokens": bound.room(number)})
+                if not bound.allows(number, placed):
+                    raise BoundReachedError(
+                        f"nothing more was asked for: its answers took {bound.spent[number]:,} tokens, one more may "
+                        f"take {placed.amount.tokens:,}, and the bound of its chapter leaves the section less"
+                    )
         left: Mapping[str, int] = {}
         try:
             bought = await self._buy(placed)
