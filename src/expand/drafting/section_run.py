@@ -297,18 +297,23 @@ class SectionRun:
         # A model that wrote half as much again as it was asked for does so again.
         fewer = max(STRONG_LEAST_LINES, round((shown - over) / delivery_ratio(self.context.delivered)))
         ask = Ask(purpose="repair", slots=(*self.text.slots,), lines=fewer, ordinal=1, problems=(problem,))
+        await self._improve(ask, whole=True)
+
+    async def _improve(self, ask: Ask, *, whole: bool = False) -> None:
+        """Ask for other text on topics, and keep the better one; a ``whole`` section's only with all that it has."""
         answer = await self._usable(ask)
         if answer is None:
             return
-        shorter = self.text.replaced(ask.slots, answer.text, answer.finish)
-        if (
-            not any(shorter.cut)
-            and all(body.strip() for body in shorter.bodies)
-            and cited_marks(shorter.render()) >= cited_marks(self.text.render())
-            and _fences(shorter) >= _fences(self.text)
-            and self._misses(shorter) < self._misses(self.text)
-        ):
-            self.text = shorter
+        text = self.text.replaced(ask.slots, answer.text, answer.finish)
+        self.text.loops = text.loops
+        complete = (
+            not any(text.cut)
+            and all(body.strip() for body in text.bodies)
+            and cited_marks(text.render()) >= cited_marks(self.text.render())
+            and _fences(text) >= _fences(self.text)
+        )
+        if (complete or not whole) and self._misses(text) < self._misses(self.text):
+            self.text = text
         self._show()
 
     async def _repair(self) -> None:
@@ -321,17 +326,10 @@ class SectionRun:
             lines = max(LEAST_LINES, self.text.body_lines(slot))
             ask = Ask(purpose="repair", slots=(slot,), lines=lines, ordinal=0, problems=problems)
             try:
-                answer = await self._usable(ask)
+                await self._improve(ask)
             except InputError as error:  # without the repair the section is as whole as it was
                 self.notes.append(_not_asked(self._section.number, error, severity="warning"))
                 return
-            if answer is None:
-                continue
-            repaired = self.text.replaced((slot,), answer.text, answer.finish)
-            self.text.loops = repaired.loops
-            if self._misses(repaired) < self._misses(self.text):
-                self.text = repaired
-            self._show()
 
     async def _repair_code(self, *, package: bool) -> None:
         """Have the code blocks written anew that their toolchains refuse, those of the chapter's package or all others:
