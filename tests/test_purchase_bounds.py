@@ -198,8 +198,6 @@ def test_a_chapter_may_be_charged_half_as_much_again_as_is_reserved() -> None:
     bound = Bound(_1=[500, 500])
     bound.add(1, 500)
     assert bound.room(1) == 1_000
-    bound.close(1)
-    assert bound.room(1) == 1_000, "a section that has ended may still mend its package"
 
 
 def test_a_section_alone_may_have_half_a_request_more() -> None:
@@ -215,8 +213,6 @@ def test_a_small_section_may_have_what_the_chapter_does_not_need() -> None:
     bound.add(1, 350)
     assert bound.room(1) == 9_600 - 6_000 - 350, "what the other one reserves is kept for it"
     assert bound.room(2) == 9_600 - 400, "what the first one reserves is kept for it"
-    bound.close(1)
-    assert bound.room(2) == 9_600 - 350
     bound.add(1, 100)
     assert bound.room(2) == 9_600 - 450
 
@@ -234,7 +230,6 @@ def test_a_section_that_a_person_sends_back_begins_anew(tmp_path: Path) -> None:
         asked = order(begin(ledger, 1000))
     bound = Bound(_1=[asked.amount.tokens])
     bound.add(1, 2 * asked.amount.tokens)
-    bound.close(1)
     assert not bound.allows(1, asked)
     bound.begin_one(1)
     assert bound.allows(1, asked)
@@ -247,8 +242,6 @@ def test_an_order_that_is_on_its_way_counts_in_full_for_the_others() -> None:
     bound.pending[2] = 1_001
     assert bound.room(1) == 999
     assert bound.room(2) == 2_000, "its own is replaced"
-    bound.close(2)
-    assert bound.room(1) == 999
 
 
 @pytest.mark.parametrize(("more", "allowed"), [(0, True), (1, False)])

@@ -162,8 +162,8 @@ def _score(chapter: ChapterResult) -> str:
 
 
 def _findings(chapter: ChapterResult, place: Callable[[Finding], str]) -> Iterator[str]:
-    """The findings of what was finished; of the rest, that it was not, or not even begun."""
-    unfinished = {s.number: s.outcome == "not begun" for s in chapter.sections if s.status in UNFINISHED}
+    """The findings of what was finished; of the rest, that it was not."""
+    unfinished = {s.number for s in chapter.sections if s.status in UNFINISHED}
     found = [
         finding
         for finding in chapter.every_finding
@@ -174,9 +174,9 @@ def _findings(chapter: ChapterResult, place: Callable[[Finding], str]) -> Iterat
         yield place(finding)
     if len(found) > MOST_FINDINGS:
         yield f"and {len(found) - MOST_FINDINGS:,} more: expand review {chapter.id}"
-    for not_begun, said in ((False, "not finished"), (True, "not begun")):
-        if which := named((chapter.id, number) for number, is_so in unfinished.items() if is_so is not_begun):
-            yield f"{which} {said}; run again to go on from there"
+    if unfinished:
+        which = named((chapter.id, number) for number in sorted(unfinished))
+        yield f"{which} not finished; run again to go on from there"
 
 
 def _planned(p: DryRun) -> Cells:

@@ -6,12 +6,12 @@ take is remembered by the hash of its text, so that no later run asks for the sa
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from expand.checks import Finding, not_ignored
+from expand.checks import Finding
 from expand.document.draft import text_hash
 from expand.document.page import BYTE_ORDER_MARK
 from expand.drafting.draft_file import DraftFile
@@ -96,9 +96,7 @@ class Approval:
             write_atomically(path, decision.text.rstrip() + "\n")
         return decision
 
-    async def section(
-        self, draft_file: DraftFile, section: Section, status: SectionStatus, told: Sequence[Finding]
-    ) -> Decision:
+    async def section(self, draft_file: DraftFile, section: Section, status: SectionStatus) -> Decision:
         """The decision on a section as its draft has it, whose file is written first: names of links may change."""
         draft_file.write()
         chapter, text = draft_file.chapter, draft_file.texts[section.number]
@@ -115,13 +113,14 @@ class Approval:
             text=text.strip("\n"),
             choices=(*ALWAYS, *more),
             length=result.extent,
-            findings=tuple(dict.fromkeys((*not_ignored(told, draft_file.texts, chapter.ignored), *result.findings))),
+            findings=result.findings,
         )
         decision = await self._answer(question)
         if decision.choice not in ("edit", "skip", "quit"):
             draft_file.write()
             if draft_file.texts[section.number] != text:  # somebody changed it meanwhile: that is another question
-                return await self.section(draft_file, section, "edited", ())
+                draft_file.told.pop(section.number, None)
+                return await self.section(draft_file, section, "edited")
         if decision.choice == "edit":  # below the heading by which the section is found, and above what follows
             heading, edit = text.split("\n", 1)[0].rstrip(), decision.text.strip()
             own = re.match(r"#+[ \t]+(?:\d+\.[ \t]+)?", heading)  # what is below may be another title

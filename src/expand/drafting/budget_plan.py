@@ -166,13 +166,12 @@ class ChapterBound:
 
     Whatever a model does: refusals, empty answers and answers that bring little are all paid for, and each is a reason
     to ask again. A section that needs more than it reserves may have what the others leave: what these reserve is kept
-    for them until they are done, and an order that is on its way counts in full."""
+    for them, and an order that is on its way counts in full."""
 
     def __init__(self, due: Iterable[tuple[Chapter, SectionCheck]] = ()) -> None:
         """``due`` are the sections that a run is still to begin."""
         self._due: dict[int, tuple[Chapter, SectionCheck]] = {}
         self._known: dict[int, int] = {}
-        self._done: set[int] = set()
         self.spent, self.pending = Counter[int](), Counter[int]()
         for chapter, check in due:
             self.begin(chapter, check)
@@ -181,7 +180,6 @@ class ChapterBound:
         """Count a section from here on, as it is found: one that a person sends back is begun again."""
         number = check.section.number
         self._due[number] = chapter, check
-        self._done.discard(number)
         for counts in (self._known, self.spent, self.pending):
             counts.pop(number, None)
 
@@ -207,10 +205,5 @@ class ChapterBound:
         """The most that a further order may cost, in tokens."""
         most = MOST_CHARGED * sum(map(self._reserved, self._due)) - self.spent[section]
         for other in self._due.keys() - {section}:
-            taken = self.spent[other] + self.pending[other]
-            most -= taken if other in self._done else max(taken, self._reserved(other))
+            most -= max(self.spent[other] + self.pending[other], self._reserved(other))
         return int(most)
-
-    def close(self, section: int) -> None:
-        """Leave to the others what a section that has ended did not take."""
-        self._done.add(section)

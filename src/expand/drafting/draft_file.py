@@ -108,12 +108,18 @@ NOT_BEGUN = Begun()
 class DraftFile:
     """The draft of one chapter."""
 
-    def __init__(self, workspace: Workspace, chapter: Chapter, overwritten: set[int] | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        chapter: Chapter,
+        overwritten: set[int] | None = None,
+        told: dict[int, Sequence[Finding]] | None = None,
+    ) -> None:
         """Reads the draft if there is one. ``overwritten`` are the edited sections that are to be replaced, kept up to
         date here."""
         self.chapter = chapter
         self.texts: dict[int, str] = {}
-        self.told: dict[int, Sequence[Finding]] = {}
+        self.told = {} if told is None else told
         """What this run alone can tell of sections; its warnings are kept with the text that they are of."""
         self._stamps: dict[int, Stamp] = {}
         self._unwritten: set[int] = set()
@@ -436,7 +442,8 @@ class DraftFile:
         findings = self.chapter.check(section, text, code.refused(number) if code else frozenset())
         findings = code.over(number, findings) if code else findings
         before = (replace(one, section=number) for one in told(self._workspace, self.path).get(text_hash(text), ()))
-        findings = not_ignored(dict.fromkeys((*before, *findings)), self.texts, self.chapter.ignored)
+        every = dict.fromkeys((*self.told.get(number, ()), *before, *findings))
+        findings = not_ignored(every, self.texts, self.chapter.ignored)
         off = [one for one in findings if one.kind in ("short", "long")]
         if off and f"length:{text_hash(text)}" in approved(self._workspace, self.chapter.id):
             said = f"{off[0].message}; taken as it is"
@@ -548,6 +555,7 @@ class DraftStore:
     _open: dict[str, DraftFile] = field(default_factory=dict, init=False)
     _overwritten: dict[str, set[int]] = field(default_factory=dict, init=False)
     """The edited sections that are to be replaced, by chapter; known also once a draft is read again."""
+    _told: dict[str, dict[int, Sequence[Finding]]] = field(default_factory=dict, init=False)
 
     def look(self, chapter: str) -> DraftFile:
         """The draft, to look at before work on it begins. Raises ``InputError``."""
@@ -557,7 +565,8 @@ class DraftStore:
             opened = open_chapter(
                 self.workspace, self.book, chapter, options=self.options, setup=self.setup, outline=outline
             )
-            found = DraftFile(self.workspace, opened, self._overwritten.setdefault(chapter, set()))
+            known = self._overwritten.setdefault(chapter, set()), self._told.setdefault(chapter, {})
+            found = DraftFile(self.workspace, opened, *known)
             self._open[chapter] = found
         return found
 

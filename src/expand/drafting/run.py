@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from expand.checks import Finding, not_ignored
 from expand.client.client import BudgetedClient, RefusedError, StoppedError
 from expand.code_check.chapter_code import ChapterVerdicts, CodeCheck
 from expand.drafting.approval import Approval
@@ -73,14 +72,14 @@ READ_SHARE = 4
 class _ChapterWork:
     """A chapter that a run works on. ``due`` are the sections that are to be drafted, as they were found, ``briefless``
     says that it gets a brief first, ``noted`` that the run says something of it that a later run would not. ``done``
-    has the status of the sections that are finished, and what is to say of them, ``to_mend`` those whose package is
-    mended when all of it is there."""
+    has the status of the sections that are finished, ``to_mend`` those whose package is mended when all of it is
+    there."""
 
     sections: Sequence[int]
     due: Mapping[int, SectionCheck]
     briefless: bool = False
     noted: bool = False
-    done: dict[int, tuple[SectionStatus, Sequence[Finding]]] = field(default_factory=dict)
+    done: dict[int, SectionStatus] = field(default_factory=dict)
     to_mend: dict[int, tuple[SectionRun, SectionCheck]] = field(default_factory=dict)
     brief_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -238,7 +237,6 @@ class Run:
             finally:
                 for chapter, work in self._chapters.items():
                     if work.done and chapter not in self._finished:  # a section could not be begun
-                        work.noted = True
                         self._finish(self._drafts.look(chapter))
                 self._problems += self._drafts.write()
         if self._defects:
@@ -342,9 +340,9 @@ class Run:
             await self._approve_brief(chapter_id, self._approval)
         draft_file, section = self._present(chapter_id, number)
         self._emit(SectionStarted(chapter=chapter_id, section=number))
-        status, told = await self._drafted(draft_file, section)
+        status = await self._drafted(draft_file, section)
         while self._approval and status not in ("refused", "failed") and not self._stops:
-            decision = await self._approval.section(draft_file, section, status, told)
+            decision = await self._approval.section(draft_file, section, status)
             if decision.choice in ("take", "skip", "quit"):
                 status = "edited" if draft_file.edited(number) else status
                 break
@@ -355,8 +353,8 @@ class Run:
                 raise_revision(self._context.ledger, draft_file, number, note)
                 self._revisions = self._context.ledger.editions()
             if decision.choice != "length":
-                status, told = await self._drafted(draft_file, section)
-        work.done[number] = status, told
+                status = await self._drafted(draft_file, section)
+        work.done[number] = status
         with suppress(InputError):  # what cannot be written now is tried again, and told at the end
             draft_file.write()
         text, measure = draft_file.texts[number], draft_file.chapter.skeletons[number].measure
@@ -403,9 +401,8 @@ class Run:
             if verdicts.refused(number, package=True) and not draft_file.edited(number):
                 await section.mend_package()
                 draft_file.put(number, section.text.render(), check.key)
-                work.done[number] = "drafted", section.notes
+                work.done[number] = "drafted"
                 verdicts = await asyncio.to_thread(judge, draft_file.texts)
-            section.close()
         work.to_mend.clear()
         return verdicts
 
@@ -477,18 +474,19 @@ class Run:
             else:
                 self._status(chapter.id, 0, error)
 
-    async def _drafted(self, draft_file: DraftFile, section: Section) -> tuple[SectionStatus, Sequence[Finding]]:
-        """Draft a section if it is due; its status, and what the run has to say of it."""
+    async def _drafted(self, draft_file: DraftFile, section: Section) -> SectionStatus:
+        """Draft a section if it is due; its status. The draft has what the run has to say of it."""
         chapter, number = draft_file.chapter, section.number
+        draft_file.told.pop(number, None)
         work = self._chapters[chapter.id]
         check = check_section_state(draft_file, section, self._revisions)
         if check.state == "edited":
-            return "edited", ()
+            return "edited"
         if check.state != "due":
-            return "reused", ()
+            return "reused"
         if self._plan is not None and not self._plan.begins((chapter.id, number), self._context.left(chapter.id)):
             self._refused.append(Refusal(chapter=chapter.id, section=number, message=self._plan.refusal))
-            return "refused", ()
+            return "refused"
         if chapter.id not in self._context.bounds:
             planned = (n for n in work.due if self._plan is None or (chapter.id, n) in self._plan.finished)
             self._context.bounds[chapter.id] = ChapterBound((chapter, work.due[n]) for n in planned)
@@ -506,7 +504,7 @@ class Run:
             draft_file.put_on(number, text)
         elif section_run.text.lines >= chapter.skeletons[number].measure.of_section(draft_file.texts[number]):
             draft_file.put(number, text, "")
-        return self._status(chapter.id, number, ended_by), section_run.notes
+        return self._status(chapter.id, number, ended_by)
 
     def _status(self, chapter: str, section: int, ended_by: ExpandError | None) -> SectionStatus:
         """The status of a section that was drafted, and what its end means for the run."""
@@ -527,24 +525,13 @@ class Run:
         self._context.bounds.pop(chapter.id, None)
         sections: list[SectionResult] = []
         for section in self._options.chosen(chapter.outline):
-            status, told = work.done.get(section.number, ("failed", ()))  # one that could not be begun
-            notes = not_ignored(told, draft_file.texts, chapter.ignored)
+            status = work.done.get(section.number, "failed")  # one that could not be begun
             counter = self._context.usage.of(chapter.id, section.number)
             now = draft_file.section_result(section, status, code)
-            if {*notes} - {*now.findings}:
-                work.noted = True
-            sections.append(
-                replace(
-                    now,
-                    attempts=counter.attempts,
-                    answers=counter.answers,
-                    usage=counter.usage,
-                    findings=tuple(dict.fromkeys((*notes, *now.findings))),
-                )
-            )
+            sections.append(replace(now, attempts=counter.attempts, answers=counter.answers, usage=counter.usage))
         links: dict[str, bool] = {}
         result = self._finished[chapter.id] = draft_file.chapter_result(
             sections, whole=self._options.sections is None, links=links, code=code
         )
-        if not work.noted:
+        if not (work.noted or any(draft_file.told.values())):
             self._cache.keep(draft_file, result, self._revisions, links)

@@ -113,9 +113,6 @@ class SectionRun:
             self.notes.append(_not_asked(number, error))
         except BoundReachedError as error:
             self.notes.append(finding("over-plan", number, 1, str(error)))
-        finally:
-            if self.code is None:  # else the chapter's package may still be mended
-                self.close()
         self.notes += self._end_notes(ended_by)
         return ended_by
 
@@ -124,10 +121,6 @@ class SectionRun:
         that, the section is as whole as it was."""
         with suppress(BudgetExceededError, StoppedError, AuthorError):
             await self._repair_code(package=True)
-
-    def close(self) -> None:
-        """Take it that nothing more is asked for this section."""
-        self._bound.close(self._section.number)
 
     def _end_notes(self, ended_by: ExpandError | None) -> list[Finding]:
         """What the run alone can tell of the section's text: what was taken off, and where it is still cut."""
