@@ -125,7 +125,7 @@ def test_the_plugin_as_documented(tmp_path: Path) -> None:
     for block in IN_PYTEST:
         name = f"test_{re.sub('[^a-zA-Z0-9]', '_', block.name)}.py"
         (tmp_path / name).write_text(block.code, encoding="utf-8")
-    ran = pytest_in(tmp_path, "--tb=short", plugins=("expand.testing.plugin", "pytest_httpx2"))
+    ran = pytest_in(tmp_path, "--tb=short", plugins=("expand.pytest_plugin", "pytest_httpx2"))
     assert ran.returncode == 0, ran.stdout
     assert f"{sum(block.code.count('def test_') for block in IN_PYTEST)} passed" in ran.stdout
 
