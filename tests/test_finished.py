@@ -129,15 +129,15 @@ def test_an_edit_that_comes_while_the_chapter_is_finished_leaves_no_record(
     assert record.is_file()
 
 
-def test_a_file_that_is_linked_to_and_comes_or_goes_has_it_looked_at(
-    place: Path, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record = place / ".expand/finished/en.full.json"
-    text = record.read_text(encoding="utf-8").replace('"links": {}', '"links": {"gone.md": true}')
-    record.write_text(text, encoding="utf-8")
-    seen = opened(monkeypatch)
-    run(place, server)
-    assert "07" in seen
+def test_a_link_that_leads_nowhere_is_looked_at_each_time(place: Path, server: ScriptedServer) -> None:
+    draft = place / "drafts/07.md"
+    text = draft_of(place)
+    end = text.index("## 2. Named pipes")
+    draft.write_text(f"{text[:end]}See [this](gone.md).\n\n{text[end:]}", encoding="utf-8")
+    for there in (False, True):
+        (section, *_) = run(place, server)["chapters"][0]["sections"]
+        assert ("broken-link" in {one["kind"] for one in section["findings"]}) is not there
+        (place / "chapters/gone.md").write_text("# Gone\n", encoding="utf-8")
 
 
 def test_a_record_of_another_form_is_no_record(place: Path, server: ScriptedServer) -> None:

@@ -100,7 +100,7 @@ def test_only_markdowns_line_ends_end_a_line(odd: str) -> None:
     page = Page(text)
     assert str(page) == text
     assert [heading.title for heading in page.headings] == [f"T{odd}".strip(), "One"]
-    assert first_fault(page) is None
+    assert first_fault(page.text) is None
     assert not [one for one in check_text(text, section=1) if one.kind in ("open-fence", "broken-code", "repeats")]
 
 
@@ -230,4 +230,4 @@ def test_what_never_ends_is_said_before_anything_is_bought(tmp_path: Path, opene
      "<!-- one --> <!-- two -->\n", "<SCRIPT>\n\na\n\n</SCRIPT>\n", "```\n```\n", "<!DOCTYPE html>\n"],
 )  # fmt: skip
 def test_what_ends_by_itself_is_no_fault(text: str) -> None:
-    assert first_fault(Page(f"# T\n\n{text}")) is None
+    assert first_fault(f"# T\n\n{text}") is None

@@ -175,8 +175,6 @@ def test_headings_that_are_added_have_the_documents_style() -> None:
         text = f"## {first} One\n\n## {second} Two\n"
         assert f"\n## {third} Three\n" in filled(text, section("One"), section("Two"), section("Three"))
     assert "\n## Between\n" in filled(numbered, section("One"), section("Between"), section("Two"))
-    underlined = "One\n---\n\ntext\n\nTwo\n---\n\ntext\n"
-    assert "\nThree\n-----\n" in filled(underlined, section("One"), section("Two"), section("Three"))
     titled = "## Getting Started\n\n## Going Further\n"
     assert "## Looking Back\n" in filled(titled, section("Getting Started"), section("looking back"))
     for plain in ("## One\n\n## Two\n", "## Using Docker\n\n## Using pip\n", "## Using Docker\n"):

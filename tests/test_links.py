@@ -285,7 +285,7 @@ def test_a_record_of_acceptances_names_no_file_of_git(place: Path) -> None:
         (place / ".expand" / "accepted.jsonl").write_text(entry + "\n", encoding="utf-8")
         ran = expand(place, "accept", "--undo", "07")
         assert ran.code == 2
-        assert ".expand/accepted.jsonl:1: the record of what was accepted is damaged" in ran.err
+        assert ".expand/accepted.jsonl:1: the record of what was accepted or replaced is damaged" in ran.err
     assert (place / ".git" / "config").exists()
 
 

@@ -134,12 +134,9 @@ def retitled(found: Mapping[int, int], headings: Sequence[Heading], former: Sequ
     return dict(sorted(every.items()))
 
 
-def retitled_headings(
-    former: Sequence[Heading], present: Sequence[Heading], known: Mapping[int, int] = MappingProxyType({})
-) -> list[tuple[Heading, Heading]]:
-    """The ``former`` headings to which a person gave another title, each with the present one; ``known`` are some of
-    them by index."""
-    found = located(present, [Wanted((heading.title,)) for heading in former], known)
+def retitled_headings(former: Sequence[Heading], present: Sequence[Heading]) -> list[tuple[Heading, Heading]]:
+    """The ``former`` headings to which a person gave another title, each with the present one."""
+    found = located(present, [Wanted((heading.title,)) for heading in former])
     pairs = ((former[index], present[at]) for index, at in retitled(found, present, former).items())
     return [(was, now) for was, now in pairs if anchor(was.title) != anchor(now.title)]
 
@@ -223,13 +220,12 @@ def _closes(span: Span) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HeadingStyle:
-    """How a document writes the headings of one place: underlined or not, in title case, with a number.
+    """How a document writes the headings of one place: in title case or not, with a number or without.
 
     ``number`` is what the last of them has before its title, which a heading behind it goes on from; "" where they have
     none."""
 
     level: int
-    setext: bool = False
     title_case: bool = False
     number: str = ""
 
@@ -241,8 +237,6 @@ class HeadingStyle:
         if found:
             start, end = found[-1].span()
             said = self.number[:start] + _counted_on(found[-1][0], ahead) + self.number[end:] + said
-        if self.setext and self.level <= 2:
-            return f"{said}{newline}{'=-'[self.level - 1] * max(3, len(said))}{newline}"
         return f"{'#' * min(6, self.level)} {said}{newline}"
 
 
@@ -258,7 +252,6 @@ def style_of(siblings: Sequence[Heading], *, level: int) -> HeadingStyle:
     numbered = all(one != title and one.endswith(title) for one, title in zip(own, titles, strict=True))
     return HeadingStyle(
         level=siblings[0].level,
-        setext=all(heading.setext for heading in siblings),
         title_case=words > 1 and all(_title_case(rest) == rest for rest in behind),
         number=own[-1].removesuffix(titles[-1]) if numbered else "",
     )

@@ -12,7 +12,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, zip_longest
 from typing import NamedTuple
 
@@ -62,6 +62,8 @@ class Source(NamedTuple):
     footer: str
     placed: Mapping[int, Sequence[PlacedBlocks]]
     headings: Mapping[str, tuple[int, int | None]]
+    blocks: tuple[Block, ...] = ()
+    """The author's, in their order, as they have to be found in a draft."""
 
 
 def read_source(text: str, outline: Outline) -> Source:
@@ -201,17 +203,6 @@ def _texts(text: str) -> tuple[str, ...]:
     return tuple(texts)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NumberedSource:
-    """A source for the layout ``numbered``: what stands before its sections and behind them, and what of it belongs in
-    each. ``blocks`` are the author's, in their order, as they have to be found in a draft."""
-
-    head: str
-    placed: Mapping[int, tuple[PlacedBlocks, ...]]
-    footer: str
-    blocks: tuple[Block, ...]
-
-
 def section_heading(number: int, title: str) -> str:
     """``## 2. Profiling tools``."""
     return f"## {number}. {title}"
@@ -222,7 +213,7 @@ def topic_heading(section: int, topic: int, title: str) -> str:
     return f"### {section}.{topic} {title}"
 
 
-def numbered_source(text: str, outline: Outline, titles: Titles, *, title: str, language: str) -> NumberedSource:
+def numbered_source(text: str, outline: Outline, titles: Titles, *, title: str, language: str) -> Source:
     """A source's text by sections of the outline, with its links to its own headings as they are numbered. ``title`` is
     the chapter's in the ``language``."""
     source = read_source(text, outline)
@@ -235,15 +226,11 @@ def numbered_source(text: str, outline: Outline, titles: Titles, *, title: str, 
     def followed(text: str) -> str:
         return relinked(text, moved, posixpath.basename(outline.source))
 
-    header = _titled(Page(followed(source.header).strip("\n")), title, outline.title.every(), language)
     closing = re.sub(r"\A(?:---|\*\*\*|___)[ \t]*(?:\n|\Z)", "", followed(source.footer)).strip("\n")
-    return NumberedSource(
-        head=header,
-        placed={
-            number: tuple(block._replace(text=followed(block.text)) for block in placed)
-            for number, placed in source.placed.items()
-        },
+    return source._replace(
+        header=_titled(Page(followed(source.header).strip("\n")), title, outline.title.every(), language),
         footer=f"---\n\n{closing}\n" if closing else "",
+        placed={n: [one._replace(text=followed(one.text)) for one in placed] for n, placed in source.placed.items()},
         blocks=blocks.blocks(followed(text)),
     )
 

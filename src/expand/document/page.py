@@ -208,22 +208,14 @@ def _directives(every: Sequence[Block]) -> Iterator[tuple[int, int]]:
                 yield opened.pop()[1], index
 
 
-class Fault(NamedTuple):
-    """What makes all that follows in a document part of something that begins in ``line``, counted from 0."""
-
-    line: int
-    says: str
-    remedy: str
-
-
-def first_fault(page: Page) -> Fault | None:
-    """The code block, comment or script that never ends: text behind it would not be read as text."""
-    for block in blocks.blocks(page.text.removeprefix(BYTE_ORDER_MARK))[-1:]:
+def first_fault(text: str) -> tuple[int, str, str] | None:
+    """The code block, comment or script of a document that never ends: text behind it would not be read as text. Its
+    line, counted from 0, what it is, and how to mend it."""
+    for block in blocks.blocks(text.removeprefix(BYTE_ORDER_MARK))[-1:]:
         if block.kind == "fence" and not block.closed:
-            said = f"the code block {block.marker}{block.info} never ends"
-            return Fault(block.start, said, f"close it with {block.marker}")
+            return block.start, f"the code block {block.marker}{block.info} never ends", f"close it with {block.marker}"
         if ending := blocks.missing_html_end(block):
-            return Fault(block.start, f"the HTML {block.text.split()[0]} never ends", f"close it with {ending}")
+            return block.start, f"the HTML {block.text.split()[0]} never ends", f"close it with {ending}"
     return None
 
 

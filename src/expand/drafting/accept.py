@@ -200,9 +200,8 @@ def accept_drafts(
     force: bool = False,
     dry_run: bool = False,
 ) -> AcceptResult:
-    """Puts drafts in the place of their sources. Everything is checked before anything is replaced; when one cannot be
-    written, those before it are taken back. ``sections`` takes over those sections alone, and ``dry_run`` replaces
-    nothing.
+    """Puts drafts in the place of their sources. Everything is checked before anything is replaced. ``sections`` takes
+    over those sections alone, and ``dry_run`` replaces nothing.
 
     Refused are drafts with blocking findings. Raises ``InputError`` for a chapter without a draft, for a section that
     it does not have, and for a source that changed since its draft was made. ``force`` passes over the findings and the
@@ -228,15 +227,7 @@ def accept_drafts(
             return AcceptResult(refused=refused)
     chosen = frozenset(sections)
     texts = {name: _text_of_sections(workspace, one, chosen) if chosen else one.result for name, one in opened.items()}
-    done: list[Accepted] = []
-    try:
-        for chapter in reviewed:
-            done.append(_accepted(workspace, chapter, texts[chapter.id], whole=not chosen, dry_run=dry_run))
-    except BaseException:
-        for accepted in reversed(done):
-            if accepted.changed:
-                undo(workspace, accepted.chapter, accepted.source)
-        raise
+    done = (_accepted(workspace, one, texts[one.id], whole=not chosen, dry_run=dry_run) for one in reviewed)
     return AcceptResult(accepted=tuple(done))
 
 

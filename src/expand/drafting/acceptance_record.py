@@ -78,15 +78,10 @@ def require_unchanged(workspace: Workspace, outline: Outline, path: str) -> None
     draft = workspace.draft(PurePath(path).stem)
     present = workspace.source_bytes(outline)
     made_from = draft.source_hash if draft else ""
-    if not made_from:
-        raise InputError(
-            "the draft's last, hidden line is missing, which says what it was made from",
-            remedy=f"run `expand chapter {outline.id}` to have it written again, or give --force",
-            place=Place(path=path),
-        )
     if made_from not in (file_hash(present), file_hash(Acceptances(workspace).origin(outline.id, present))):
+        gone = f"the last, hidden line of {path} is missing, which says what it was made from"
         raise InputError(
-            "the source changed since the draft was made",
+            "the source changed since the draft was made" if made_from else gone,
             remedy=f"run `expand chapter {outline.id}` again to take the change in, or give --force",
             place=Place(path=outline.source),
         )
@@ -196,14 +191,13 @@ class Acceptances:
         return last
 
     def _entries(self) -> list[Acceptance]:
-        said = "the record of what was accepted is damaged"
-        return _lines(self._workspace, self._record, Acceptance, said, "deleting it only forgets an undo")
+        return _lines(self._workspace, self._record, Acceptance)
 
     def _append(self, entry: Acceptance) -> None:
         _write_lines(self._record, [*self._entries(), entry])
 
 
-def _lines(workspace: Workspace, path: Path, kind: Callable[..., _Entry], said: str, remedy: str) -> list[_Entry]:
+def _lines(workspace: Workspace, path: Path, kind: Callable[..., _Entry]) -> list[_Entry]:
     """The entries of a record, one a line. Raises ``InputError`` for a damaged one."""
     found = []
     # By line feeds alone: a text may hold other line separators, which JSON leaves as they are.
@@ -212,8 +206,8 @@ def _lines(workspace: Workspace, path: Path, kind: Callable[..., _Entry], said: 
             found += [kind(**json.loads(line))] if line.strip() else []
         except (ValueError, TypeError, RecursionError) as error:
             raise InputError(
-                f"{said}: {error}",
-                remedy=f"mend or delete the line; {remedy}",
+                f"the record of what was accepted or replaced is damaged: {error}",
+                remedy="mend the line, or delete it: what it is for cannot be undone then",
                 place=Place(path=workspace.relative(path), line=number),
             ) from error
     return found
@@ -250,7 +244,4 @@ def last_replaced(workspace: Workspace, chapter: str, *, number: int, title: str
 
 
 def _entries(workspace: Workspace, chapter: str) -> list[ReplacedText]:
-    path = workspace.state_path("replaced", f"{chapter}.jsonl")
-    return _lines(
-        workspace, path, ReplacedText, "the texts that were replaced cannot be read", "each is one text as JSON"
-    )
+    return _lines(workspace, workspace.state_path("replaced", f"{chapter}.jsonl"), ReplacedText)

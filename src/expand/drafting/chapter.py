@@ -26,7 +26,7 @@ from expand.code_check.checkers import files_named
 from expand.document.draft import Draft
 from expand.document.follow import known_by_draft
 from expand.document.layout import Arrangement, Named, Wanted, arrange, own_texts
-from expand.document.numbered import NumberedSource, numbered_source, with_title
+from expand.document.numbered import Source, numbered_source, with_title
 from expand.document.page import BYTE_ORDER_MARK, Page, first_fault, footer_line
 from expand.drafting.brief import Brief, SectionBrief, topic_examples
 from expand.drafting.memory import NO_OTHERS, OtherChapters, terms_of, told
@@ -126,7 +126,7 @@ class Chapter:
         self._known: dict[int, dict[str, Passage]] = {}
         self.quoted_passages = self._choose_passages()
         """The passages that requests quote, by section and name; under 0 those that every request does."""
-        self._numbered: NumberedSource | None = None
+        self._numbered: Source | None = None
         if self.layout == "numbered":
             title = self.say(outline.title)
             self._numbered = numbered_source(bare, outline, self._titles, title=title, language=self.language)
@@ -156,12 +156,10 @@ class Chapter:
 
     def require_sound_source(self) -> None:
         """Raises ``InputError`` for a source in which something never ends: the drafted text would be part of it."""
-        fault = first_fault(Page(self.source_text))
-        if fault is not None:
-            place = Place(path=self.outline.source, line=fault.line + 1)
-            raise InputError(
-                f"{fault.says}, and all that follows would be part of it", remedy=fault.remedy, place=place
-            )
+        if (fault := first_fault(self.source_text)) is not None:
+            line, said, remedy = fault
+            place = Place(path=self.outline.source, line=line + 1)
+            raise InputError(f"{said}, and all that follows would be part of it", remedy=remedy, place=place)
 
     @cached_property
     def arrangement(self) -> Arrangement:
@@ -169,7 +167,7 @@ class Chapter:
         if self._numbered is None:
             return self.arranged(Page(self.source_text))
         sections = {number: skeleton.parts for number, skeleton in self.skeletons.items()}
-        return Arrangement((self._numbered.head, *sections, self._numbered.footer), sections, frozenset(), "\n")
+        return Arrangement((self._numbered.header, *sections, self._numbered.footer), sections, frozenset(), "\n")
 
     @cached_property
     def named(self) -> tuple[Named, ...]:

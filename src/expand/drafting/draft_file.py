@@ -24,7 +24,7 @@ from expand.checks.requirements import LONG, SHORT
 from expand.document import draft as document
 from expand.document.draft import Draft, Stamp, text_hash
 from expand.document.follow import Carried, bodies, followed, inserted, title_of, with_topics_moved
-from expand.document.layout import Added, Arrangement, Assembled, assembled
+from expand.document.layout import Arrangement, Assembled, assembled
 from expand.document.numbered import CONTENTS_TITLES, renumbered, with_contents
 from expand.document.page import BYTE_ORDER_MARK, Page
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
@@ -47,7 +47,7 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
 from expand.markdown import lines, names
-from expand.markdown.blocks import anchor, blocks, newline_of, without_attributes
+from expand.markdown.blocks import anchor, newline_of, without_attributes
 from expand.outline import Book, Outline, Section
 from expand.references.citations import outdated, renewed
 from expand.references.reference_files import read_references
@@ -236,22 +236,16 @@ class DraftFile:
             return NOT_BEGUN
         skeleton, wanted = chapter.skeletons[section.number], chapter.named[section.number - 1]
         found = bodies(self.texts[section.number], wanted.topics, self.chapter.authors)
-        texts, opening = dict(found.texts), found.opening
-        if texts and not wanted.topics and any(isinstance(part, Added) for part in skeleton.parts[1:]):
-            # Nothing but its place tells the opening from the rest: it is the first paragraph, if the text begins so.
-            first, said = blocks(texts[0])[0], texts[0].split("\n")
-            end = first.end if first.kind == "paragraph" else 0
-            opening, texts[0] = "\n".join(said[:end]).strip("\n"), "\n".join(said[end:]).strip("\n")
-        anew = Begun(opening=opening) if revision.instruction and texts else NOT_BEGUN
+        anew = Begun(opening=found.opening or None) if revision.instruction and found.texts else NOT_BEGUN
         if not changed or not changed <= {"outline", *(("source",) if same_source else ())}:
             return anew
-        begun = SectionText(skeleton.opened(opening), texts)
+        begun = SectionText(skeleton.opened(found.opening), found.texts)
         whole = all(begun.bodies)
         share = begun.lines / section.lines
         less = found.others or not stamp.lines
         if whole and not less and skeleton.goal != stamp.lines and not SHORT <= share <= LONG:
             return anew
-        return Begun(tuple(begun.bodies), opening, whole=whole and (not less or share >= SHORT))
+        return Begun(tuple(begun.bodies), found.opening, whole=whole and (not less or share >= SHORT))
 
     def write(self) -> None:
         """Write the draft as it is now; not at all where nothing changed."""
@@ -466,14 +460,13 @@ class DraftFile:
         sections: Sequence[SectionResult],
         *,
         whole: bool,
-        links: dict[str, bool] | None = None,
         others: Mapping[str, str] | None = None,
         code: ChapterVerdicts | None = None,
     ) -> ChapterResult:
         """The chapter from its sections. What is found across them goes to the section that it names, or to the chapter
         where that section is not among them. For the rest see ``chapter_findings``."""
         refused = {number: code.refused(number) for number in self.texts} if code else {}
-        across = self.chapter_findings(whole=whole, links=links, others=others, refused=refused)
+        across = self.chapter_findings(whole=whole, others=others, refused=refused)
         read = read_record(self._workspace, self.path).findings_in(self.texts)
         across += not_ignored((*read, *(code.unchecked() if code else ())), self.texts, self.chapter.ignored)
         numbers = {section.number for section in sections}
@@ -493,27 +486,23 @@ class DraftFile:
         self,
         *,
         whole: bool,
-        links: dict[str, bool] | None = None,
         others: Mapping[str, str] | None = None,
         refused: Mapping[int, frozenset[int]] | None = None,
         texts: Mapping[int, str] | None = None,
     ) -> tuple[Finding, ...]:
         """What shows only across sections; of a ``whole`` chapter also what is missing from it.
 
-        In ``links`` it is noted which files were looked for, and whether they are there. ``others`` are the
-        texts of the book's other chapters by file, ``refused`` the lines of code that is no example, by section, and
-        ``texts`` the sections in the place of those in the draft."""
+        ``others`` are the texts of the book's other chapters by file, ``refused`` the lines of code that is no example,
+        by section, and ``texts`` the sections in the place of those in the draft."""
         chapter, former = self.chapter, self._former
         texts = self.texts if texts is None else texts
         page = self._workspace.source_path(chapter.outline.source)
         site = site_of(page, self._workspace.root)
         docs = documents_folder(site)
-        met = {} if links is None else links
 
         def exists(target: str) -> bool:
-            files = map(str, files_of_link(site, page, target, docs=docs))
             # Not Path.exists, which raises for a name that is too long.
-            found = [met.setdefault(file, os.path.exists(file)) for file in files]  # noqa: PTH110
+            found = [os.path.exists(file) for file in files_of_link(site, page, target, docs=docs)]  # noqa: PTH110
             return not found or any(found)
 
         pieces = former.pieces if former and former.pieces else chapter.arrangement.pieces

@@ -155,16 +155,14 @@ class ResultCache:
             return None
         return _result(record["result"])
 
-    def keep(
-        self, draft_file: DraftFile, result: ChapterResult, revisions: Revisions, links: Mapping[str, bool]
-    ) -> None:
-        """Remember a chapter that has nothing left to do. ``links`` says which files were looked for for its findings,
-        and whether they were there."""
+    def keep(self, draft_file: DraftFile, result: ChapterResult, revisions: Revisions) -> None:
+        """Remember a chapter that has nothing left to do. One with broken links may have any time: files come."""
+        broken = any(found.kind == "broken-link" for found in result.every_finding)
         done = all(section.status in ("drafted", "reused", "edited") for section in result.sections)
         # An edit that came while the last section was written is in the draft, but not in the result.
         # Such a draft is looked at anew by the next run, which then reports it as edited.
         complete = all(draft_file.edited(section.number) == (section.status == "edited") for section in result.sections)
-        if self._whole and done and complete:
+        if self._whole and done and complete and not broken:
             workspace, chapter = self._workspace, draft_file.chapter
             known = (record_path(workspace, what, result.draft) for what in ("read", "told"))
             others = (workspace.state_path("approved", result.id), *known, *chapter.references.files)
@@ -177,7 +175,6 @@ class ResultCache:
             self._new[result.id] = {
                 "shared": self._shared,
                 "files": {str(path): hashed for path, hashed in files.items()},
-                "links": dict(links),
                 "revisions": _of_draft(result.draft, revisions),
                 "result": _form(result),
             }
@@ -197,9 +194,7 @@ class ResultCache:
         """Whether all that a chapter's record follows from is the same."""
         try:
             files = all(_hash(Path(path)) == was for path, was in record["files"].items())
-            # A finding about a link depends on files that no hash covers.
-            links = all(Path(path).exists() == there for path, there in record["links"].items())
-            return files and links and record["shared"] == self._shared and bool(_result(record["result"]))
+            return files and record["shared"] == self._shared and bool(_result(record["result"]))
         # It is a cache: whatever is wrong with it, the chapter can be looked at again.
         except (OSError, *_MALFORMED):
             return False

@@ -529,9 +529,7 @@ class Run:
             counter = self._context.usage.of(chapter.id, section.number)
             now = draft_file.section_result(section, status, code)
             sections.append(replace(now, attempts=counter.attempts, answers=counter.answers, usage=counter.usage))
-        links: dict[str, bool] = {}
-        result = self._finished[chapter.id] = draft_file.chapter_result(
-            sections, whole=self._options.sections is None, links=links, code=code
-        )
+        result = draft_file.chapter_result(sections, whole=self._options.sections is None, code=code)
+        self._finished[chapter.id] = result
         if not (work.noted or any(draft_file.told.values())):
-            self._cache.keep(draft_file, result, self._revisions, links)
+            self._cache.keep(draft_file, result, self._revisions)
