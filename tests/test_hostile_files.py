@@ -274,4 +274,4 @@ def test_two_chapters_with_one_source_are_a_warning_and_are_not_accepted_togethe
         (place / "drafts" / f"{chapter}.md").write_text("# T\n\n## 1. One\n\nText.\n", encoding="utf-8")
     ran = expand(place, "accept", "07", "08", "--force")
     assert ran.code == (2 if same else 0)
-    assert ("chapters 07 and 08 have the same source; give each a document of its own" in ran.err) is same
+    assert ("two of the chapters have the same source; give each a document of its own" in ran.err) is same

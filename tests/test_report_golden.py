@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from report_books import data_of, filled
 
-from expand.drafting.accept import review
+from expand.drafting.accept import open_draft, review
 from expand.reports.budget_report import budget_report
 from expand.reports.formats import FORMATS, Format, render
 from expand.reports.plan_report import plan_report
@@ -33,7 +33,8 @@ def report(place: Path, name: str, language: str) -> Report:
         return budget_report(data, language)
     if name == "plan":
         return plan_report(data, language)
-    result = review(Workspace(root=place), Settings(model="m"), data.book, "07")
+    workspace, settings = Workspace(root=place), Settings(model="m")
+    result = review(open_draft(workspace, settings, data.book, "07"), workspace, settings)
     return status_report(data, {"07": result}, language)
 
 

@@ -13,9 +13,9 @@ from scripted_server import ScriptedServer
 from workspaces import expand, small
 
 from expand.drafting.accept import review
+from expand.drafting.draft_file import DraftFile
 from expand.drafting.results import ChapterResult
 from expand.drafting.run_options import settings_of
-from expand.outline import Book
 from expand.reports.data import figures
 from expand.reports.status_report import Reviews, reviews
 from expand.settings import Settings
@@ -43,11 +43,9 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     original = review
 
-    def noted(
-        workspace: Workspace, settings: Settings, book: Book, chapter_id: str, *, known_code: bool
-    ) -> ChapterResult:
-        seen.append(chapter_id)
-        return original(workspace, settings, book, chapter_id, known_code=known_code)
+    def noted(draft_file: DraftFile, workspace: Workspace, settings: Settings, *, known_code: bool) -> ChapterResult:
+        seen.append(draft_file.chapter.id)
+        return original(draft_file, workspace, settings, known_code=known_code)
 
     monkeypatch.setattr("expand.drafting.accept.review", noted)
     return seen

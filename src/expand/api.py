@@ -116,7 +116,8 @@ def review(
     blocks are judged by their toolchains. ``result.kept`` says whether it keeps its contract, ``result.blocking`` what
     stops ``accept``."""
     settings = settings_of(workspace, **changes)
-    return accepting.review(workspace, settings, workspace.book(), chapter, language=language, code=code)
+    draft_file = accepting.open_draft(workspace, settings, workspace.book(), chapter, language)
+    return accepting.review(draft_file, workspace, settings, code=code)
 
 
 async def read_draft(
@@ -151,7 +152,7 @@ async def read_draft(
 def accept(
     workspace: Workspace, chapters: str | Sequence[str], *, language: str | None = None, force: bool = False
 ) -> accepting.AcceptResult:
-    """Puts drafts in the place of their sources: all of those named, or none. For ``language`` see ``review``.
+    """Puts drafts in the place of their sources, if all of those named may be. For ``language`` see ``review``.
 
     ``refused`` holds the chapters whose blocking findings stood in the way. Raises ``InputError`` where a source
     changed since its draft was made. ``force`` passes over both."""

@@ -65,7 +65,8 @@ def review(
     settings, book = settings_of(place), place.book()
     code = code or settings.code.check
     stopped = _read(place, chapters, code=code, language=language, **buying._asdict()) if read else 0
-    results = [accepting.review(place, settings, book, chapter, language=language, code=code) for chapter in chapters]
+    drafts = (accepting.open_draft(place, settings, book, chapter, language) for chapter in chapters)
+    results = [accepting.review(draft_file, place, settings, code=code) for draft_file in drafts]
     if form == "json":
         print_json({"chapters": [chapter_json(result) for result in results]}, output)
     else:

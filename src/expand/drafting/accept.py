@@ -5,7 +5,7 @@ import os
 import posixpath
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
@@ -37,26 +37,10 @@ from expand.workspace import Workspace, decoded, read_bytes
 
 
 def review(
-    workspace: Workspace,
-    settings: Settings,
-    book: Book,
-    chapter_id: str,
-    *,
-    language: str | None = None,
-    code: bool = False,
-    known_code: bool = False,
+    draft_file: DraftFile, workspace: Workspace, settings: Settings, *, code: bool = False, known_code: bool = False
 ) -> ChapterResult:
-    """A chapter's draft held to its outline, in the plan that it was drafted in, as a run would report it. Without a
-    ``language`` it is the book's own, or else the one that there is. With ``code``, its code blocks are judged by their
-    toolchains, with ``known_code`` only as far as they were already.
-
-    Raises ``InputError`` when there is no draft."""
-    return _reviewed(open_draft(workspace, settings, book, chapter_id, language), workspace, settings, code, known_code)
-
-
-def _reviewed(
-    draft_file: DraftFile, workspace: Workspace, settings: Settings, code: bool = False, known_code: bool = False
-) -> ChapterResult:
+    """A chapter's draft held to its outline, in the plan that it was drafted in, as a run would report it. With
+    ``code``, its code blocks are judged by their toolchains, with ``known_code`` only as far as they were already."""
     chapter = draft_file.chapter
     outline = chapter.outline
     present = decoded(workspace.source_bytes(outline), workspace.source_path(outline.source))
@@ -97,8 +81,8 @@ def _other_chapters(workspace: Workspace, book: Book, chapter_id: str, language:
 def open_draft(
     workspace: Workspace, settings: Settings, book: Book, chapter_id: str, language: str | None = None
 ) -> DraftFile:
-    """A chapter's draft in the plan that it was drafted in; for ``language`` see ``review``. Raises ``InputError`` when
-    there is none."""
+    """A chapter's draft in the plan that it was drafted in: without a ``language`` the book's own, or else the one
+    that there is. Raises ``InputError`` when there is none."""
     setup = model_setup_for(workspace, settings, ledger=None)
     options = drafted_with(workspace, book, chapter_id, language)
     return DraftStore(workspace, book, options=options, setup=setup).look(chapter_id)
@@ -161,19 +145,6 @@ class AcceptResult:
         return {"accepted": accepted, "refused": refused}
 
 
-def _require_own_sources(outlines: Iterable[Outline]) -> None:
-    """Refuses two chapters with one document: the second text would take the place of the first."""
-    taken: dict[str, str] = {}
-    for outline in outlines:
-        other = taken.setdefault(posixpath.normpath(outline.source), outline.id)
-        if other != outline.id:
-            raise InputError(
-                f"chapters {other} and {outline.id} have the same source",
-                remedy="give each a document of its own in its outline, or accept one of them",
-                place=Place(path=outline.source),
-            )
-
-
 def _require_mapped(workspace: Workspace, book: Book, outline: Outline, language: str) -> None:
     """Refuses to put a draft in the place of a document in another language. A document that is the only one counts as
     one in the book's own language, and in the one that it is in."""
@@ -208,11 +179,15 @@ def accept_drafts(
     change."""
     book = workspace.book()
     opened = {chapter: open_draft(workspace, settings, book, chapter, language) for chapter in dict.fromkeys(chapters)}
-    reviewed = [_reviewed(draft_file, workspace, settings) for draft_file in opened.values()]
+    reviewed = [review(draft_file, workspace, settings) for draft_file in opened.values()]
     outlines = {chapter.id: workspace.outline(chapter.id, chapter.language) for chapter in reviewed}
     for chapter in reviewed:
         _require_mapped(workspace, book, outlines[chapter.id], chapter.language)
-    _require_own_sources(outlines.values())
+    if len({posixpath.normpath(outline.source) for outline in outlines.values()}) < len(outlines):
+        raise InputError(
+            "two of the chapters have the same source",
+            remedy="give each a document of its own in its outline, or accept one of them",
+        )
     if sections:
         for outline in outlines.values():
             RunOptions(sections=frozenset(sections)).chosen(outline)

@@ -28,7 +28,7 @@ from expand.document.layout import Wanted, located
 from expand.document.numbered import CONTENTS_TITLES
 from expand.document.page import Page, Span
 from expand.document.translation_units import Passage, faults, passages, translated, with_links_moved
-from expand.drafting.accept import draft_text, review
+from expand.drafting.accept import draft_text, open_draft, review
 from expand.drafting.acceptance_record import Acceptances, file_hash
 from expand.drafting.chapter_requests import FIRST, Tried, ask
 from expand.drafting.draft_file import SOURCE_KEY
@@ -446,7 +446,8 @@ async def translate(
         findings: tuple[Finding, ...] = ()
         if work.answered or not stopped_by:
             findings = work.write()
-            findings += review(workspace, settings, context.book, work.chapter, language=work.language).every_finding
+            draft_file = open_draft(workspace, settings, context.book, work.chapter, work.language)
+            findings += review(draft_file, workspace, settings).every_finding
         return TranslationResult(
             work=work,
             missing=len(work.asked.keys() - work.answered),

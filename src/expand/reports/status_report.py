@@ -247,7 +247,7 @@ def reviews(workspace: Workspace, settings: Settings, data: BookData) -> Reviews
     drafts = {c.id: c.draft for c in data.chapters if c.id in names and workspace.draft_path(names[c.id]).is_file()}
     if not drafts:
         return known
-    from expand.drafting.accept import review  # it loads the checks and their parsers: 0.3 s
+    from expand.drafting.accept import open_draft, review  # it loads the checks and their parsers: 0.3 s
     from expand.drafting.draft_state import ResultCache
 
     judged = workspace.state_path("code", "verdicts.json").is_file()  # what runs stored has no verdicts
@@ -260,6 +260,7 @@ def reviews(workspace: Workspace, settings: Settings, data: BookData) -> Reviews
             cache = ResultCache(workspace, options, profile_of(workspace, settings))
             known |= {chapter: found for chapter in chapters if (found := cache.result(chapter, editions))}
     return {
-        chapter: known.get(chapter) or review(workspace, settings, book, chapter, known_code=judged)
+        chapter: known.get(chapter)
+        or review(open_draft(workspace, settings, book, chapter), workspace, settings, known_code=judged)
         for chapter in drafts
     }
