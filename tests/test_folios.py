@@ -121,9 +121,9 @@ def test_a_draft_is_written_when_it_is_taken_and_again_when_it_holds_more(tmp_pa
     taken = some.take("07")
     assert "## 1. Signal handling" in path.read_text(encoding="utf-8")
     taken.put(1, "## 1. Signal handling\n\nBlocked.", "")
-    assert taken.dirty
+    assert taken.unwritten
     some.write()
-    assert not taken.dirty
+    assert not taken.unwritten
     assert "Blocked." in draft_of(tmp_path)
 
 

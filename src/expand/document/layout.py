@@ -21,8 +21,6 @@ from expand.markdown.matching import all_unnumbered, stands_in_block
 
 PLACEHOLDER_CHARACTERS = 200
 """A longer block is no placeholder, whatever it begins with."""
-TAIL = 200
-"""Characters that are looked at for a blank line at the end: more than one line of blanks ever has."""
 SAME_TITLE = 0.8
 """The likeness from which a heading between its neighbours is that of a section or topic."""
 RENAMED_TITLE = 0.5
@@ -553,9 +551,7 @@ class Joiner:
         return start
 
     def _blank(self) -> None:
-        tail = (self._newline * 2 + self.text)[-TAIL:]
-        if not tail.endswith(("\n", "\r")):
+        if self.text and not self.text.endswith(("\n", "\r")):
             self.text += self._newline
-            tail += self._newline
-        if not _BLANK_END.search(tail):
+        if self.text.strip() and not _BLANK_END.search(self.text):
             self.text += self._newline

@@ -189,8 +189,8 @@ def _cut(lines: Sequence[str], start: int, end: int) -> str:
 
 def _texts(text: str) -> tuple[str, ...]:
     """The blocks of a text, less the rules that it ends in; what a label labels is one with it."""
-    lines = rows(text)
-    every = outer_blocks(Page(text))
+    page = Page(text)
+    every = outer_blocks(page)
     while every and every[-1].kind == "rule":
         every.pop()
     texts, start = [], None
@@ -198,7 +198,7 @@ def _texts(text: str) -> tuple[str, ...]:
         start = block.start if start is None else start
         is_label = block.kind == "paragraph" and LABEL.search(block.text)
         if not is_label or following is None or following.kind == "rule":
-            texts.append(_cut(lines, start, block.end))
+            texts.append(_cut(page.lines, start, block.end))
             start = None
     return tuple(texts)
 
@@ -213,9 +213,9 @@ def topic_heading(section: int, topic: int, title: str) -> str:
     return f"### {section}.{topic} {title}"
 
 
-def numbered_source(text: str, outline: Outline, titles: Titles, *, title: str, language: str) -> Source:
+def numbered_source(text: str, outline: Outline, titles: Titles, title: str) -> Source:
     """A source's text by sections of the outline, with its links to its own headings as they are numbered. ``title`` is
-    the chapter's in the ``language``."""
+    the chapter's in the draft's language."""
     source = read_source(text, outline)
     moved: dict[str, str] = {}
     for name, (number, topic) in source.headings.items():
@@ -228,7 +228,7 @@ def numbered_source(text: str, outline: Outline, titles: Titles, *, title: str, 
 
     closing = re.sub(r"\A(?:---|\*\*\*|___)[ \t]*(?:\n|\Z)", "", followed(source.footer)).strip("\n")
     return source._replace(
-        header=_titled(Page(followed(source.header).strip("\n")), title, outline.title.every(), language),
+        header=_titled(Page(followed(source.header).strip("\n")), title, outline.title.every()),
         footer=f"---\n\n{closing}\n" if closing else "",
         placed={n: [one._replace(text=followed(one.text)) for one in placed] for n, placed in source.placed.items()},
         blocks=blocks.blocks(followed(text)),
@@ -241,14 +241,12 @@ def with_contents(head: str, titles: Iterable[str], language: str) -> str:
     return "\n".join([head, "", f"## {CONTENTS_TITLES.get(language, CONTENTS_TITLES['en'])}", "", *entries]) + "\n"
 
 
-def _titled(header: Page, title: str, others: Sequence[str], language: str) -> str:
-    """The header with the chapter's title, in the place of its own where that is one of its ``others``, or plainly not
-    in the language: Latin for Chinese."""
+def _titled(header: Page, title: str, others: Sequence[str]) -> str:
+    """The header with the chapter's title, in the place of its own where that is one of its ``others``."""
     own = next((heading for heading in header.headings if heading.level == 1), None)
     if own is None:
         return with_title(header, title).strip("\n")
-    is_cjk = bool(matching.cjk_letters(own.title))
-    if own.title != title and (own.title in others or is_cjk != matching.is_cjk_language(language)):
+    if own.title != title and own.title in others:
         return f"{header.cut(0, own.line)}# {title}\n{header.cut(own.end, len(header.lines))}".rstrip("\n")
     return header.text
 

@@ -17,7 +17,7 @@ from expand.document.follow import followed
 from expand.document.layout import assembled, untouched
 from expand.document.page import Page
 from expand.document.site import documents_folder, files_of_link, site_of
-from expand.drafting.acceptance_record import Acceptance, Acceptances, require_unchanged
+from expand.drafting.acceptance_record import Acceptance, Acceptances
 from expand.drafting.brief import read_brief
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.events import SectionStatus
@@ -196,8 +196,8 @@ def accept_drafts(
             for chapter in reviewed
         ]
     if not force:
-        for chapter in reviewed:
-            require_unchanged(workspace, outlines[chapter.id], chapter.draft)
+        for draft_file in opened.values():
+            draft_file.require_unchanged()
         if refused := tuple(chapter for chapter in reviewed if chapter.blocking):
             return AcceptResult(refused=refused)
     chosen = frozenset(sections)

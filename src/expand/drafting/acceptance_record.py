@@ -19,14 +19,13 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock
 
 from expand.errors import InputError, Place
 from expand.markdown.matching import title_key
-from expand.outline import Outline
 from expand.outline.reading import source_mistake
 from expand.paths import private_folder
 from expand.workspace import Workspace, read_bytes, read_text, write_atomically
@@ -71,20 +70,6 @@ def state_lock(workspace: Workspace, name: str) -> FileLock:
             place=Place(path=workspace.relative(path)),
         ) from error
     return FileLock(path, mode=0o600)
-
-
-def require_unchanged(workspace: Workspace, outline: Outline, path: str) -> None:
-    """Refuses a source that is not what the draft at ``path`` was made from."""
-    draft = workspace.draft(PurePath(path).stem)
-    present = workspace.source_bytes(outline)
-    made_from = draft.source_hash if draft else ""
-    if made_from not in (file_hash(present), file_hash(Acceptances(workspace).origin(outline.id, present))):
-        gone = f"the last, hidden line of {path} is missing, which says what it was made from"
-        raise InputError(
-            "the source changed since the draft was made" if made_from else gone,
-            remedy=f"run `expand chapter {outline.id}` again to take the change in, or give --force",
-            place=Place(path=outline.source),
-        )
 
 
 class Acceptances:

@@ -122,7 +122,8 @@ class DraftFile:
         self.told = {} if told is None else told
         """What this run alone can tell of sections; its warnings are kept with the text that they are of."""
         self._stamps: dict[int, Stamp] = {}
-        self._unwritten: set[int] = set()
+        self.unwritten: set[int] = set()
+        """The sections of which there is something that is not in the file yet."""
         self._workspace = workspace
         self._path = workspace.draft_path(chapter.name)
         self.path = workspace.relative(self._path)
@@ -143,12 +144,7 @@ class DraftFile:
             if section.number not in self.texts:
                 text = SectionText(chapter.skeletons[section.number]).render()
                 self.put(section.number, text, SOURCE_KEY)
-        self._unwritten.clear()
-
-    @property
-    def dirty(self) -> bool:
-        """Whether there is something that is not in the file yet."""
-        return bool(self._unwritten)
+        self.unwritten.clear()
 
     @property
     def text(self) -> str:
@@ -159,6 +155,17 @@ class DraftFile:
     def result(self) -> str:
         """The document that the draft is, as it was last read or written."""
         return document.document_text(self.text, self._kept_line)
+
+    def require_unchanged(self) -> None:
+        """Refuses a source that is not what the draft was made from. Raises ``InputError``."""
+        made_from = self._former.source_hash if self._former else ""
+        if not made_from or made_from not in (self.present_source_hash, file_hash(self._source)):
+            gone = f"the last, hidden line of {self.path} is missing, which says what it was made from"
+            raise InputError(
+                "the source changed since the draft was made" if made_from else gone,
+                remedy=f"run `expand chapter {self.chapter.id}` again to take the change in, or give --force",
+                place=Place(path=self.chapter.outline.source),
+            )
 
     def put(self, number: int, text: str, key: str) -> None:
         """Take over a section that the tool wrote; ``key`` is "" while it is unfinished."""
@@ -178,13 +185,13 @@ class DraftFile:
             lines=self.chapter.skeletons[number].goal,
             id=self.ledger_id(number),
         )
-        self._unwritten.add(number)
+        self.unwritten.add(number)
 
     def put_on(self, number: int, text: str) -> None:
         """Take over another text of a section, which stays as due or as current as it is."""
         self.texts[number] = text
         self._stamps[number] = replace(self._stamps[number], text=text_hash(text))
-        self._unwritten.add(number)
+        self.unwritten.add(number)
 
     def ledger_id(self, number: int) -> int:
         """The number under which the ledger has a section's editions: that of its first draft, wherever it is now."""
@@ -252,7 +259,7 @@ class DraftFile:
         with state_lock(self._workspace, "drafts.lock"):  # over all processes
             self._reread()
             self._keep_names()
-            own = [n for n in self._unwritten if n in self.told and not self.edited(n)]
+            own = [n for n in self.unwritten if n in self.told and not self.edited(n)]
             keep_told(self._workspace, self.path, {text_hash(self.texts[n]): self.told[n] for n in own})
             text, with_edits = self._rendered()
             if text != self._seen:
@@ -263,15 +270,13 @@ class DraftFile:
                 path = self._workspace.state_path("lines", self.chapter.name)
                 write_atomically(path, line, durable=False, private=True)
                 self._kept_line = line
-        self._unwritten.clear()
+        self.unwritten.clear()
 
     def _keep_names(self) -> None:
         """Follow cited passages; keep apart what sections, but no person, define."""
         numbers = [section.number for section in self.chapter.outline.sections]
         taken: dict[str, str] = {}
-        for number in sorted(
-            numbers, key=lambda number: (not self.edited(number), number)
-        ):  # the same whoever is first
+        for number in sorted(numbers, key=lambda n: (not self.edited(n), n)):  # the same whoever is first
             text, stamp = self.texts[number], self._stamps.get(number)
             if stamp is not None and not self.edited(number):
                 new = names.apart(renewed(text, self.chapter.known_passages(number)), taken, keep=self.chapter.names)
@@ -287,9 +292,7 @@ class DraftFile:
         text, starts = self._text(arrangement, self.texts)
         titles = {number: anchor(one.title) for number, one in chapter.skeletons.items()}
         stamps = {n: replace(one, name=titles.get(n, one.name)) for n, one in self._stamps.items() if n in starts}
-        if (
-            chapter.layout == "keep"
-        ):  # its own headings; else the title that the tool gave, whatever a person made of it
+        if chapter.layout == "keep":  # its own headings; else the tool's title, whatever a person made of it
             own = {heading.line: heading.anchor for heading in Page(text).headings}
             stamps = {n: replace(one, name=own.get(starts[n], ""), title=one.name) for n, one in stamps.items()}
         kept = former and chapter.layout == "keep" and any(edited)  # then it is not made from the source as it is now
@@ -397,7 +400,7 @@ class DraftFile:
             stamp, edited = former.stamps.get(number), former.edited(number)
             if stamp is not None and stamp.key == SOURCE_KEY and not edited:
                 continue  # the author's own text: as the source has it now
-            if first or edited or number not in self._unwritten:
+            if first or edited or number not in self.unwritten:
                 self.texts[number] = text
                 self._stamps.pop(number, None)
                 self._stamps |= {} if stamp is None else {number: stamp}
@@ -581,7 +584,7 @@ class DraftStore:
         """Write every draft that holds more than its file. Returns why some could not be written."""
         errors: list[InputError] = []
         for draft_file in self._open.values():
-            if draft_file.dirty:
+            if draft_file.unwritten:
                 try:
                     draft_file.write()
                 except InputError as error:
