@@ -211,7 +211,7 @@ def test_review_compares_with_the_other_chapters(place: Path, server: ScriptedSe
 
     (chapter,) = expand(place, "review", "07", "--json").json["chapters"]
     messages = [one["message"] for one in chapter["sections"][0]["findings"] if one["kind"] == "repeats"]
-    assert any("repeats chapters/08_signals.md, line 5: A signal that" in message for message in messages)
+    assert any("the first in chapters/08_signals.md, line 5: A signal that" in message for message in messages)
     (place / "outlines" / "08.yaml").write_text("id: [", encoding="utf-8")
     other.unlink()
     assert expand(place, "review", "07").code == 0, "an outline that cannot be read is another command's matter"

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain, zip_longest
 from typing import NamedTuple
 
@@ -122,8 +123,10 @@ def _placed(
     given_way: dict[str, tuple[int, int | None]] = {}
     index = 0
     for at, part in enumerate(parts):
-        likely = own.get(at, _likeliest(part[0][0].title, page.cut(part[0][0].end, part[-1][1]), names, weights))
-        index = index if likely is None else likely
+        if at not in own:
+            likely = _likeliest(part[0][0].title, page.cut(part[0][0].end, part[-1][1]), names, weights)
+            index = index if likely is None else likely
+        index = own.get(at, index)
         number, topics = sections[index]
         inside = [heading for heading, _ in part[at in own :]]
         named = {inside[place].line: topic for topic, place in located(inside, topics).items()}
@@ -131,7 +134,7 @@ def _placed(
         for heading, stop in part:
             first, lead = heading is part[0][0], _cut(page.lines, heading.lead, heading.line)
             if first and not named:
-                topic = _likeliest(heading.title, page.cut(heading.end, stop), [[one] for one in topics], weights)
+                topic = _likeliest(heading.title, page.cut(heading.end, stop), [(one,) for one in topics], weights)
             topic = named.get(heading.line, topic)
             if first or heading.line in named:
                 above = _above(lead, heading)
@@ -145,18 +148,20 @@ def _placed(
     return {number: placed[number] for number in sorted(placed) if placed[number]}, given_way
 
 
-def _terms(names: Iterable[Wanted]) -> set[str]:
-    return {term for name in names for title in name.titles for term in matching.terms(title)}
+@lru_cache(maxsize=4096)
+def _terms(names: tuple[Wanted, ...]) -> frozenset[str]:
+    return frozenset(term for name in names for title in name.titles for term in matching.terms(title))
 
 
-def _likeliest(title: str, text: str, among: Sequence[Sequence[Wanted]], weights: Mapping[str, float]) -> int | None:
+def _likeliest(title: str, text: str, among: Sequence[tuple[Wanted, ...]], weights: Mapping[str, float]) -> int | None:
     """The index of the names one of which the title is, else of those of which it and its text have the most words,
     against the number of theirs; None where they have none. A word of the title is worth several of the text, and one
     in the first name counts once more."""
-    alike = [max((matching.best_likeness(title, one.titles) for one in names), default=0.0) for names in among]
+    above, own = matching.terms(title), matching.terms(text)
+    near = ([one.titles for one in names if above & _terms((one,))] for names in among)  # likeness is slow
+    alike = [matching.best_likeness(title, chain.from_iterable(titles)) for titles in near]
     if max(alike, default=0.0) >= SAME_TITLE:
         return alike.index(max(alike))
-    above, own = matching.terms(title), matching.terms(text)
     worth = {term: weight * (HEADING_WEIGHT if term in above else term in own) for term, weight in weights.items()}
     scores = []
     for names in among:
