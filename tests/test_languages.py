@@ -121,9 +121,12 @@ def test_a_draft_of_an_older_version_is_neither_lost_nor_misread(place: Path, se
 def test_a_chapter_that_is_called_like_the_draft_is_in_the_way(place: Path, server: ScriptedServer) -> None:
     other = (place / "outlines/07.yaml").read_text(encoding="utf-8").replace("id: 07", 'id: "07.zh"')
     (place / "outlines/07.zh.yaml").write_text(other, encoding="utf-8")
+    assert expand(place, "chapter", "07.zh", "--base-url", server.base_url).code in (0, 5)
+    drafted = draft_of(place, "07.zh")
     ran = draft(place, server, "--language", "zh")
     assert ran.code == 2
-    assert "drafts/07.zh.md is the draft of chapter 07.zh" in ran.err
+    assert "drafts/07.zh.md: the draft is in 'en', and its name is that of the draft in 'zh'" in ran.err
+    assert draft_of(place, "07.zh") == drafted
     assert draft(place, server).code in (0, 5)
 
 

@@ -193,8 +193,6 @@ def test_what_a_person_changed_is_kept_and_the_rest_is_renewed(tmp_path: Path) -
     draft.write_text(draft.read_text(encoding="utf-8").replace("struct JobId", "struct TaskId"), encoding="utf-8")
     accept(Workspace.open(place), "01", force=True)
     assert memory_of(place)["types"][0] == "TaskId"
-    undo(Workspace.open(place), "01")
-    assert path.read_text(encoding="utf-8") == made
     path.write_text(f"{made}# mine\n", encoding="utf-8")
     accept(Workspace.open(place), "01", force=True)
     undo(Workspace.open(place), "01")

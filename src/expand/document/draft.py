@@ -108,13 +108,16 @@ class Draft:
     @property
     def whole(self) -> str:
         """The document with its sections."""
-        return "".join(piece if isinstance(piece, str) else self.sections.get(piece, "") for piece in self.pieces)
+        return "".join(self._texts)
+
+    @property
+    def _texts(self) -> list[str]:
+        return [piece if isinstance(piece, str) else self.sections.get(piece, "") for piece in self.pieces]
 
     @property
     def starts(self) -> dict[int, int]:
         """The number of each section by the line where it begins in the document, counted from 0."""
-        texts = [piece if isinstance(piece, str) else self.sections.get(piece, "") for piece in self.pieces]
-        lines = accumulate((len(blocks.rows(text)) for text in texts), initial=0)
+        lines = accumulate((len(blocks.rows(text)) for text in self._texts), initial=0)
         return {line: piece for line, piece in zip(lines, self.pieces, strict=False) if isinstance(piece, int)}
 
     @property

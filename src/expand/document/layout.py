@@ -306,8 +306,7 @@ def arrange(
     closes it. ``starts`` are the sections that are known, by the lines of their headings."""
     body_end = len(page.lines) if end is None else end
     headings = section_headings(page)
-    numbers = ((at, starts.get(heading.line, 0)) for at, heading in enumerate(headings))
-    known = {number - 1: at for at, number in numbers if 0 < number <= len(sections)}
+    known = {starts[h.line] - 1: at for at, h in enumerate(headings) if 0 < starts.get(h.line, 0) <= len(sections)}
     found = located(headings, [section.wanted for section in sections], known)
     siblings = [heading for heading in headings if heading.line < body_end]
     level = min((headings[at].level for at in found.values()), default=min((h.level for h in siblings), default=2))

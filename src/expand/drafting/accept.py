@@ -152,11 +152,9 @@ def _require_mapped(workspace: Workspace, book: Book, outline: Outline, language
         return
     present = workspace.source_bytes(outline).decode("utf-8", "replace")
     if outline.sources or detected(present, language.partition("-")[0]) != language.partition("-")[0]:
-        others = outline.sources or {book.language: outline.source}
-        mapping = ", ".join(f"{code}: {source}" for code, source in [*others.items(), (language, "PATH")])
         raise InputError(
             f"chapter {outline.id} has no document in {language!r}",
-            remedy=f"name one in the outline: source: {{{mapping}}}",
+            remedy=f"name one in the outline: source: {{{book.language}: {outline.source}, {language}: PATH}}",
             place=Place(path=workspace.relative(workspace.outline_path(outline.id))),
         )
 
@@ -212,8 +210,11 @@ def _accepted(workspace: Workspace, result: ChapterResult, text: str, *, whole: 
     diff = _diff(workspace.source_bytes(outline), text.encode(), outline.source)
     changed = bool(diff) if dry_run else Acceptances(workspace).accept(result.id, outline.source, text)
     files = [outline.source]
-    if not dry_run and result.language == language and _remember(workspace, outline, text, language):
-        files.append(workspace.relative(workspace.memory_path(result.id)))
+    if not dry_run and result.language == language:
+        path = workspace.brief_path(result.id)
+        brief = read_brief(path, root=workspace.root) if path.is_file() else None
+        if remember(workspace, result.id, memorable(text, outline, brief, language)):
+            files.append(workspace.relative(workspace.memory_path(result.id)))
     return Accepted(
         chapter=result.id,
         source=outline.source,
@@ -226,24 +227,12 @@ def _accepted(workspace: Workspace, result: ChapterResult, text: str, *, whole: 
     )
 
 
-def _remember(workspace: Workspace, outline: Outline, text: str, language: str) -> bool:
-    """Keep what the chapter's text leaves for the others in the book's memory; False where that is a person's."""
-    path = workspace.brief_path(outline.id)
-    brief = read_brief(path, root=workspace.root) if path.is_file() else None
-    return remember(workspace, outline.id, memorable(text, outline, brief, language))
-
-
 def undo(workspace: Workspace, chapter: str, source: str | None = None) -> Acceptance:
-    """Take the last acceptance of a chapter, or that of one of its documents, back, and what it left in the book's
-    memory. Raises ``InputError``."""
-    acceptances = Acceptances(workspace)
-    restored = acceptances.undo(chapter, source)
-    with suppress(InputError):  # the text is back, whatever became of the outline
-        outline = workspace.outline(chapter)
-        if outline.source == restored.source:
-            standing = acceptances.last(chapter, outline.source) is not None
-            text = decoded(workspace.source_bytes(outline), workspace.source_path(outline.source)) if standing else ""
-            _remember(workspace, outline, text, workspace.book().language)
+    """Take the last acceptance of a chapter, or that of one of its documents, back, and with the last one that stands
+    what it left in the book's memory. Raises ``InputError``."""
+    restored = Acceptances(workspace).undo(chapter, source)
+    if Acceptances(workspace).last(chapter) is None:
+        remember(workspace, chapter, {})
     return restored
 
 

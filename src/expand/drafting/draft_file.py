@@ -37,7 +37,7 @@ from expand.drafting.acceptance_record import (
     state_lock,
 )
 from expand.drafting.brief import read_brief
-from expand.drafting.chapter import NO_REVISION, PARTS, Chapter, Revision, differences
+from expand.drafting.chapter import NO_REVISION, Chapter, Revision, differences
 from expand.drafting.draft_state import approved, keep_told, read_record, told
 from expand.drafting.events import SectionStatus
 from expand.drafting.memory import read_others
@@ -72,12 +72,6 @@ def open_chapter(
     """A chapter of the workspace, ready to be drafted. Raises ``InputError``."""
     outline = (outline or workspace.outline(chapter_id)).in_language(options.language)
     name = book.draft_name(chapter_id, options.language)
-    if name != chapter_id and workspace.outline_path(name).is_file():
-        raise InputError(
-            f"drafts/{name}.md is the draft of chapter {name}, and would be that of chapter {chapter_id} in "
-            f"{options.language!r}",
-            remedy=f"give chapter {name} another id",
-        )
     source = Acceptances(workspace).origin(chapter_id, workspace.source_bytes(outline))
     path = workspace.brief_path(chapter_id)
     return Chapter(
@@ -237,10 +231,10 @@ class DraftFile:
         What changed otherwise - the source, an instruction, how much is asked for - has it drafted anew; by an
         instruction, below the opening that it has, which a read-through or a person may have changed."""
         stamp, chapter = self._stamps.get(section.number), self.chapter
-        changed = set(differences(stamp.key, chapter.key(section, revision))) if stamp and stamp.key else set(PARTS)
-        same_source = self._former is not None and self._former.source_hash == file_hash(self._source)
         if stamp is None or stamp.key == SOURCE_KEY or chapter.demands_more(section, stamp.demands):
             return NOT_BEGUN
+        changed = set(differences(stamp.key, chapter.key(section, revision)))
+        same_source = self._former is not None and self._former.source_hash == file_hash(self._source)
         skeleton, wanted = chapter.skeletons[section.number], chapter.named[section.number - 1]
         found = bodies(self.texts[section.number], wanted.topics, self.chapter.authors)
         anew = Begun(opening=found.opening or None) if revision.instruction and found.texts else NOT_BEGUN
@@ -380,7 +374,7 @@ class DraftFile:
         chapter = self.chapter
         self._kept_line = self._workspace.kept_line(chapter.name)
         read = document.read(present, self._kept_line)
-        if read.language not in ("", chapter.language):  # drafts of all languages once had one name
+        if read.language not in ("", chapter.language):  # another chapter's, or of when all languages had one name
             raise InputError(
                 f"the draft is in {read.language!r}, and its name is that of the draft in {chapter.language!r}",
                 remedy=f"rename it to drafts/{chapter.book.draft_name(chapter.id, read.language)}.md",
