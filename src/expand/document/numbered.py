@@ -158,8 +158,9 @@ def _likeliest(title: str, text: str, among: Sequence[tuple[Wanted, ...]], weigh
     against the number of theirs; None where they have none. A word of the title is worth several of the text, and one
     in the first name counts once more."""
     above, own = matching.terms(title), matching.terms(text)
-    near = ([one.titles for one in names if above & _terms((one,))] for names in among)  # likeness is slow
-    alike = [matching.best_likeness(title, chain.from_iterable(titles)) for titles in near]
+    starts = {term[:3] for term in above}  # likeness is slow: asked only of names with a word that begins alike
+    near = ([one for one in names if any(term[:3] in starts for term in _terms((one,)))] for names in among)
+    alike = [matching.best_likeness(title, [said for one in names for said in one.titles]) for names in near]
     if max(alike, default=0.0) >= SAME_TITLE:
         return alike.index(max(alike))
     worth = {term: weight * (HEADING_WEIGHT if term in above else term in own) for term, weight in weights.items()}
