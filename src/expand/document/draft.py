@@ -288,7 +288,7 @@ def _parts(
         every, closing = page.headings, footer_line(page)
         starts = _kept_starts([one for one in every if one.line < closing], stamps, order)
     else:
-        starts, closing = _numbered_starts(page, footer_hash)
+        starts, closing = _numbered_starts(page, stamps, footer_hash)
         every = tuple(starts.values())
     places = extents(every, starts, closing)
     pieces: list[str | int] = []
@@ -329,13 +329,13 @@ def _kept_starts(headings: Sequence[Heading], stamps: Mapping[int, Stamp], order
     return starts
 
 
-def _numbered_starts(page: Page, footer_hash: str) -> tuple[dict[int, Heading], int]:
+def _numbered_starts(page: Page, stamps: Mapping[int, Stamp], footer_hash: str) -> tuple[dict[int, Heading], int]:
     """Where each section of a numbered draft begins, of two with one number the first, and the line of the rule that
     the tool wrote above the footer, the number of lines where there is none.
 
-    Sections may contain rules, and so may a footer: its hash says which one has it below. Where a person changed it, it
-    is the last one. Elements that are open in one section and closed in another hide no heading here: they may be the
-    model's."""
+    Sections may contain rules, and so may a footer: the hashes say which one has the footer below it, or the last
+    section above it. Where a person changed both, it is the last one. Elements that are open in one section and closed
+    in another hide no heading here: they may be the model's."""
     every, count = blocks.blocks(page.text), len(page.lines)
     starts: dict[int, Heading] = {}
     for block in every:
@@ -346,4 +346,10 @@ def _numbered_starts(page: Page, footer_hash: str) -> tuple[dict[int, Heading], 
     rules = [block.start for block in every if block.kind == "rule" and starts and block.start > starts[last].line]
     if not rules or footer_hash == text_hash(""):
         return starts, count
-    return starts, next((rule for rule in rules if footer_hash == text_hash(page.cut(rule + 1, count))), rules[-1])
+    above = stamps[last].text if last in stamps else ""
+    own = (
+        rule
+        for rule in rules
+        if footer_hash == text_hash(page.cut(rule + 1, count)) or above == text_hash(page.cut(starts[last].line, rule))
+    )
+    return starts, next(own, rules[-1])

@@ -110,19 +110,27 @@ def _placed(
 ) -> tuple[Mapping[int, Sequence[PlacedBlocks]], Mapping[str, tuple[int, int | None]]]:
     """Each part of a document, as its headings with the lines where their texts end, in one section.
 
-    A part whose heading is a section's goes there, any other one where its words say, or with the part before it. What
-    stands under one heading stays together, so that an explanation is not parted from its code. A heading below that is
-    no topic's stays, one level below the topics, with what stands before it."""
+    A part whose heading is a section's goes there as a whole. Of any other, what stands under a heading that is a
+    section's or topic's goes there, and the rest where its words say, or with what stands before it. What stands under
+    one heading stays together, so that an explanation is not parted from its code. A heading below that is no topic's
+    stays, one level below the topics, with what stands before it."""
     sections = [(one.number, [Wanted(topic.every()) for topic in one.topics]) for one in outline.sections] or [(1, [])]
     wanted = [Wanted(section.title.every(), section.heading) for section in outline.sections]
     names = [(one, *topics) for one, (_, topics) in zip(wanted, sections, strict=False)]
     counts = Counter(term for own in names for term in _terms(own))
     weights = {term: math.log((len(names) + 1) / count) for term, count in counts.items()}  # what all have says nothing
-    own = {at: index for index, at in located([part[0][0] for part in parts], wanted).items()}
+    known = located([part[0][0] for part in parts], wanted).values()
+    units: list[list[tuple[Heading, int]]] = []
+    for at, part in enumerate(parts):
+        for heading, stop in part:
+            if heading is part[0][0] or (at not in known and _alike(heading.title, names) is not None):
+                units.append([])
+            units[-1].append((heading, stop))
+    own = {at: index for index, at in located([unit[0][0] for unit in units], wanted).items()}
     placed: dict[int, list[PlacedBlocks]] = {}
     given_way: dict[str, tuple[int, int | None]] = {}
     index = 0
-    for at, part in enumerate(parts):
+    for at, part in enumerate(units):
         if at not in own:
             likely = _likeliest(part[0][0].title, page.cut(part[0][0].end, part[-1][1]), names, weights)
             index = index if likely is None else likely
@@ -153,16 +161,21 @@ def _terms(names: tuple[Wanted, ...]) -> frozenset[str]:
     return frozenset(term for name in names for title in name.titles for term in matching.terms(title))
 
 
+def _alike(title: str, among: Sequence[tuple[Wanted, ...]]) -> int | None:
+    """The index of the names one of which the title is, None for none."""
+    starts = {term[:3] for term in matching.terms(title)}  # likeness is slow: asked of words that begin alike
+    near = ([one for one in names if any(term[:3] in starts for term in _terms((one,)))] for names in among)
+    alike = [matching.best_likeness(title, [said for one in names for said in one.titles]) for names in near]
+    return alike.index(max(alike)) if max(alike, default=0.0) >= SAME_TITLE else None
+
+
 def _likeliest(title: str, text: str, among: Sequence[tuple[Wanted, ...]], weights: Mapping[str, float]) -> int | None:
     """The index of the names one of which the title is, else of those of which it and its text have the most words,
     against the number of theirs; None where they have none. A word of the title is worth several of the text, and one
     in the first name counts once more."""
+    if (alike := _alike(title, among)) is not None:
+        return alike
     above, own = matching.terms(title), matching.terms(text)
-    starts = {term[:3] for term in above}  # likeness is slow: asked only of names with a word that begins alike
-    near = ([one for one in names if any(term[:3] in starts for term in _terms((one,)))] for names in among)
-    alike = [matching.best_likeness(title, [said for one in names for said in one.titles]) for names in near]
-    if max(alike, default=0.0) >= SAME_TITLE:
-        return alike.index(max(alike))
     worth = {term: weight * (HEADING_WEIGHT if term in above else term in own) for term, weight in weights.items()}
     scores = []
     for names in among:

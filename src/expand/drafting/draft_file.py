@@ -310,11 +310,10 @@ class DraftFile:
         own = [*former.sections] if former else []
         theirs = [n for n in own if n in texts and n not in chapter.skeletons and self.edited(n)]
         if chapter.layout == "numbered":
-            numbers = (*chapter.skeletons, *theirs)
-            titles = [without_attributes(texts[number].partition("\n")[0].lstrip("# ")) for number in numbers]
+            titles = [without_attributes(texts[n].partition("\n")[0].lstrip("# ")) for n in chapter.skeletons]
             pieces = [with_contents(str(arrangement.pieces[0]), titles, chapter.language), arrangement.pieces[-1]]
             head, footer = (former.pieces[at] if former and edited[at] else pieces[at] for at in (0, -1))
-            arrangement = arrangement._replace(pieces=(head, *numbers, footer))
+            arrangement = arrangement._replace(pieces=(head, *chapter.skeletons, *theirs, footer))
         elif former and (any(edited) or theirs):
             arrangement, edited = chapter.arranged(Page(former.whole), former.starts), (True,)
         return arrangement, edited
