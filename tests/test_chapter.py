@@ -133,11 +133,8 @@ def test_the_head_is_the_sources_with_a_title_in_the_language(
 ) -> None:
     head = chapter(place, source_text=source, language=language).arrangement.pieces[0]
     assert isinstance(head, str)
-    assert head.startswith(first)
+    assert f"{head}\n".startswith(first)
     assert len(re.findall(r"^# ", head, re.MULTILINE)) == 1
-    contents = "## 目录" if language == "zh" else "## Contents"
-    assert head.count(contents) == 1
-    assert head.count("- [") == 3
 
 
 @pytest.mark.parametrize("rule", ["---", "***"])

@@ -232,9 +232,9 @@ def topic_heading(section: int, topic: int, title: str) -> str:
     return f"### {section}.{topic} {title}"
 
 
-def numbered_source(text: str, outline: Outline, titles: Titles, title: str) -> Source:
+def numbered_source(text: str, outline: Outline, titles: Titles, *, title: str, language: str) -> Source:
     """A source's text by sections of the outline, with its links to its own headings as they are numbered. ``title`` is
-    the chapter's in the draft's language."""
+    the chapter's in the ``language``."""
     source = read_source(text, outline)
     moved: dict[str, str] = {}
     for name, (number, topic) in source.headings.items():
@@ -247,7 +247,7 @@ def numbered_source(text: str, outline: Outline, titles: Titles, title: str) -> 
 
     closing = re.sub(r"\A(?:---|\*\*\*|___)[ \t]*(?:\n|\Z)", "", followed(source.footer)).strip("\n")
     return source._replace(
-        header=_titled(Page(followed(source.header).strip("\n")), title, outline.title.every()),
+        header=_titled(Page(followed(source.header).strip("\n")), title, outline.title.every(), language),
         footer=f"---\n\n{closing}\n" if closing else "",
         placed={n: [one._replace(text=followed(one.text)) for one in placed] for n, placed in source.placed.items()},
         blocks=blocks.blocks(followed(text)),
@@ -260,12 +260,14 @@ def with_contents(head: str, titles: Iterable[str], language: str) -> str:
     return "\n".join([head, "", f"## {CONTENTS_TITLES.get(language, CONTENTS_TITLES['en'])}", "", *entries]) + "\n"
 
 
-def _titled(header: Page, title: str, others: Sequence[str]) -> str:
-    """The header with the chapter's title, in the place of its own where that is one of its ``others``."""
+def _titled(header: Page, title: str, others: Sequence[str], language: str) -> str:
+    """The header with the chapter's title, in the place of its own where that is one of its ``others``, or plainly not
+    in the language: Latin for Chinese."""
     own = next((heading for heading in header.headings if heading.level == 1), None)
     if own is None:
         return with_title(header, title).strip("\n")
-    if own.title != title and own.title in others:
+    is_cjk = bool(matching.cjk_letters(own.title))
+    if own.title != title and (own.title in others or is_cjk != matching.is_cjk_language(language)):
         return f"{header.cut(0, own.line)}# {title}\n{header.cut(own.end, len(header.lines))}".rstrip("\n")
     return header.text
 

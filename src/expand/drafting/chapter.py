@@ -128,7 +128,8 @@ class Chapter:
         """The passages that requests quote, by section and name; under 0 those that every request does."""
         self._numbered: Source | None = None
         if self.layout == "numbered":
-            self._numbered = numbered_source(bare, outline, self._titles, self.say(outline.title))
+            title = self.say(outline.title)
+            self._numbered = numbered_source(bare, outline, self._titles, title=title, language=self.language)
         self.source_blocks = self._numbered.blocks if self._numbered else blocks.blocks(bare)
         """The author's blocks as they have to be found in a draft."""
         self._checked: dict[int, tuple[tuple[str, frozenset[int]] | None, tuple[Finding, ...]]] = {}

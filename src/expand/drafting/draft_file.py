@@ -24,7 +24,7 @@ from expand.checks.requirements import LONG, SHORT
 from expand.document import draft as document
 from expand.document.draft import Draft, Stamp, text_hash
 from expand.document.follow import Carried, bodies, followed, inserted, title_of, with_topics_moved
-from expand.document.layout import Arrangement, Assembled, assembled
+from expand.document.layout import Added, Arrangement, Assembled, assembled
 from expand.document.numbered import CONTENTS_TITLES, renumbered, with_contents
 from expand.document.page import BYTE_ORDER_MARK, Page
 from expand.document.site import PLAIN, documents_folder, files_of_link, site_of
@@ -47,7 +47,7 @@ from expand.drafting.run_options import RunOptions
 from expand.drafting.section_text import SectionText
 from expand.errors import InputError, Place
 from expand.markdown import lines, names
-from expand.markdown.blocks import anchor, newline_of, without_attributes
+from expand.markdown.blocks import anchor, blocks, newline_of, without_attributes
 from expand.outline import Book, Outline, Section
 from expand.references.citations import outdated, renewed
 from expand.references.reference_files import read_references
@@ -237,16 +237,22 @@ class DraftFile:
         same_source = self._former is not None and self._former.source_hash == file_hash(self._source)
         skeleton, wanted = chapter.skeletons[section.number], chapter.named[section.number - 1]
         found = bodies(self.texts[section.number], wanted.topics, self.chapter.authors)
-        anew = Begun(opening=found.opening or None) if revision.instruction and found.texts else NOT_BEGUN
+        texts, opening = dict(found.texts), found.opening
+        if texts and not wanted.topics and any(isinstance(part, Added) for part in skeleton.parts[1:]):
+            # Nothing but its place tells the opening from the rest: it is the first paragraph, if the text begins so.
+            first, said = blocks(texts[0])[0], texts[0].split("\n")
+            end = first.end if first.kind == "paragraph" else 0
+            opening, texts[0] = "\n".join(said[:end]).strip("\n"), "\n".join(said[end:]).strip("\n")
+        anew = Begun(opening=opening) if revision.instruction and texts else NOT_BEGUN
         if not changed or not changed <= {"outline", *(("source",) if same_source else ())}:
             return anew
-        begun = SectionText(skeleton.opened(found.opening), found.texts)
+        begun = SectionText(skeleton.opened(opening), texts)
         whole = all(begun.bodies)
         share = begun.lines / section.lines
         less = found.others or not stamp.lines
         if whole and not less and skeleton.goal != stamp.lines and not SHORT <= share <= LONG:
             return anew
-        return Begun(tuple(begun.bodies), found.opening, whole=whole and (not less or share >= SHORT))
+        return Begun(tuple(begun.bodies), opening, whole=whole and (not less or share >= SHORT))
 
     def write(self) -> None:
         """Write the draft as it is now; not at all where nothing changed."""
