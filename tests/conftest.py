@@ -14,7 +14,7 @@ from ledgers import postgres, server_address, site  # noqa: F401 - fixtures
 from network import this_machine_only
 
 from expand import redaction
-from expand.prompts.rendering import packaged_folder
+from expand.prompts.rendering import Prompts, packaged_folder
 from expand.prompts.template_sandbox import MeteredEnvironment
 
 _NUMBERS = itertools.count()
@@ -33,7 +33,8 @@ def _no_network() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _compiled_once() -> Iterator[None]:
-    """The packaged templates are parsed and compiled once for all tests, as they are once in a process of the tool."""
+    """The packaged templates are parsed, compiled and checked once for all tests, as they are once in a process of the
+    tool."""
     known: dict[tuple[Any, ...], Any] = {}
     shipped = str(packaged_folder())
 
@@ -50,9 +51,20 @@ def _compiled_once() -> Iterator[None]:
 
         return made
 
+    unknown_names = Prompts._unknown_names
+
+    def unknown_names_once(self: Prompts, template: str) -> Any:
+        paths = self.sources(template)
+        if not all(str(path).startswith(shipped) for path in paths):
+            return unknown_names(self, template)
+        if paths not in known:
+            known[paths] = [*unknown_names(self, template)]
+        return known[paths]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MeteredEnvironment, "_parse", once("_parse"))
         patch.setattr(MeteredEnvironment, "compile", once("compile"))
+        patch.setattr(Prompts, "_unknown_names", unknown_names_once)
         yield
 
 
