@@ -220,7 +220,8 @@ def import_export(folder: Path, text: str) -> bool:
     path = folder / "made" / "ledger.db"
     shutil.rmtree(path.parent, ignore_errors=True)
     if not is_taken(lambda: import_(path, encoded(text).split(b"\n"), name="all.jsonl")):
-        assert not path.exists(), "what is refused leaves nothing behind"
+        with closing(Ledger.open(path)) as empty:
+            assert not list(empty.attempts()), "what is refused leaves nothing behind"
         return False
 
     def use() -> None:

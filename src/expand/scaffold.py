@@ -402,9 +402,10 @@ def _under_known_ids(workspace: Workspace, chapters: tuple[TreeChapter, ...]) ->
 
 
 def _further(tree: DocsTree, outlined: Sequence[str]) -> str | None:
-    """A document that more outlines can be imported from: the listing, else the next chapter's own."""
-    rest = [chapter.source for chapter in tree.chapters if chapter.id not in outlined and chapter.exists]
-    return tree.listing if rest and tree.listing and tree.listing.endswith(".md") else next(iter(rest), None)
+    """A document that more outlines can be imported from: the listing, else that of the chapter to go on with."""
+    following = _first([chapter for chapter in tree.chapters if chapter.id not in outlined and chapter.exists], ())
+    is_listed = following is not None and tree.listing is not None and tree.listing.endswith(".md")
+    return tree.listing if is_listed else following and following.source
 
 
 def _first(chapters: Sequence[TreeChapter], outlined: Sequence[str]) -> TreeChapter | None:
