@@ -285,6 +285,7 @@ def test_lengths(text: str, lengths: str) -> None:
         ("[300字] 基础", "基础", "300 characters", ""),
         ("2 pages on pipes", "pipes", "2 pages", ""),
         ("Basics (2 pages, with a picture)", "Basics (with a picture)", "2 pages", ""),
+        ("Basics (2 pages; caches, proxies)", "Basics", "2 pages", "caches, proxies"),
         ("Basics (with a picture, 2 pages)", "Basics (with a picture)", "2 pages", ""),
         ("Tools (20 min, 250 lines)", "Tools", "250 lines", ""),
         ("案例“双十一”，１０００字", "案例“双十一”", "1,000 characters", ""),
@@ -350,7 +351,7 @@ def test_plans_as_people_write_them(plan: str) -> None:
     unsaid = dict.fromkeys(("length", "hours", "examples", "audience"))
     meant = [unsaid | {key: one[key] for key in one if key != "id"} for one in wanted]
     assert understood(plan) == meant
-    assert len(WORDED_PLANS) == 43
+    assert len(WORDED_PLANS) == 47
 
 
 @pytest.mark.parametrize("plan", WORDED_PLANS)

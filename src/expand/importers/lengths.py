@@ -159,6 +159,8 @@ def read_line(text: str) -> Worded:
     if narrow(lead[-1:]) in tuple(_OPEN):
         if narrow(after[:1]) in tuple(_CLOSE):
             lead, after = lead[:-1], after[1:].lstrip()
+        elif narrow(after[:1]) in (";", ":") and narrow(after[-1:]) in tuple(_CLOSE):  # (2 pages; caches, proxies)
+            lead, after = lead[:-1], after[1:-1]
         else:  # (2 pages, with a picture)
             return Worded(f"{lead}{after.lstrip(_STRIPPED)}", length)
     elif narrow(after[:1]) in tuple(_CLOSE):  # (with a picture, 2 pages)

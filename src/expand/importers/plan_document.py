@@ -48,6 +48,8 @@ _ITEM = 12
 _ROW = 50
 _MOST = 1_000
 """Characters of a line that are read: patterns may look at each as often as there are others."""
+_LONGEST_LISTED = 40
+"""Characters of a topic that a line lists below a section; a longer part is a clause."""
 _LONG = {"lines": 400, "words": 1500, "characters": 2500, "pages": 5, "minutes": 30, "percent": 200}
 """From here on an entry with others below it is a chapter rather than a section."""
 
@@ -82,7 +84,7 @@ _LIST_TITLE = re.compile(
 )
 _PLAN_TITLE = re.compile(
     r"(?i)^(?:(?:the |a |writing |draft )*(?:plan|outline)(?:\s*[:：—–-]|\s+(?:for|of)\b|$)|"
-    r"(?:写作|[扩编撰改续]写|修订)?(?:提纲|大纲|计划)(?:[:：—–\s-]|$))?\s*"
+    r"(?:写作|[扩编撰改续]写|修订|章节)?(?:提纲|大纲|计划|规划)(?:[:：—–\s-]|$))?\s*"
     r"(?:(?:the )?(?:chapter|page|article) (?:(?:on|about)\s+|(?=[\"“«]))|(?:chapter|章节?)\s*[:：]\s*)?|"
     r"\s*的?(?:写作|[扩编撰改续]写|修订)?(?:提纲|大纲)$|(?:(?<=》)|\s|的|写作|[扩编撰改续]写|修订)+(?:计划|规划)$|"
     r"\s*[(（][^()（）]*(?:提纲|大纲|计划|outline|plan)[)）]$|"
@@ -428,6 +430,12 @@ class _Tree:
                 self._add(entry)
 
 
+def _listed(said: Sequence[str]) -> tuple[str, ...]:
+    """The topics in what stands below a section, where that is one line that lists some: ``stack, heap, arenas``."""
+    topics = _topics(plain(said[0])) if len(said) == 1 and not said[0].endswith(_ENDS) else []
+    return tuple(topics) if len(topics) > 1 and max(map(len, topics)) <= _LONGEST_LISTED else ()
+
+
 def _columns(head: Sequence[str]) -> tuple[dict[str, int], Unit]:
     """Where a table's columns are, from 0, by their headings, -1 for one that it does not have; and the unit of bare
     figures. Sections are named in the first column that is nothing else."""
@@ -531,7 +539,7 @@ class _Reader:
             return False
         return any(extent.amount >= _LONG[extent.unit] for extent in extents) or (
             2 * len(extents) > len(parts)
-            and not top.stated()
+            and not (top.stated() or top.fact("", mentioned_chapter))
             and (not top.title or _LIST_TITLE.search(top.title) is not None)
         )
 
@@ -603,7 +611,7 @@ class _Reader:
         stated = [topic for fact in entry.facts.get("topics", ()) for topic in _topics(_label(fact.text)[2])]
         deeper = all_unnumbered([one.title for one in inner])
         cells = [topic for one in inner if one.rank >= _ROW for topic in one.topics]
-        topics = (*entry.topics, *stated, *deeper, *cells)
+        topics = (*entry.topics, *stated, *deeper, *cells) or _listed([fact.text for fact in entry.facts.get("", ())])
         examples = entry.fact("examples")
         if examples is None:
             examples = sum(filter(None, (one.fact("examples") for one in inner))) or None

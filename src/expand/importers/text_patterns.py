@@ -110,7 +110,7 @@ _BARE = re.compile(r"^#?(?P<number>\d{1,3})(?:\s*[:：.、)）]\s*|\s+[—–-]\
 _FILE = re.compile(r"[^\s`'\"()\[\]（）【】《》*:：|,，]+\.(?:md|markdown|mdx|rst|adoc)\b", re.I)
 _MARKUP = re.compile(r"\*\*|__|`|~~")
 _LINK_WITH_TARGET = re.compile(r"\[([^\]]*)\]\(([^)]*)\)")
-_SYMBOLS = re.compile(r"^[^\w(（《「【\"'`#]+|[\s:：—–-]+$")
+_SYMBOLS = re.compile(r"^[^\w(（《「【\"“'`#]+|[\s:：—–-]+$")
 _STEM = re.compile(r"^(\d+)[\s._-]+(?=\S)")
 _LONGEST_ID = 48
 """Characters of an id that is made of a file's name or a title."""
