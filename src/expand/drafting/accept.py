@@ -339,7 +339,7 @@ def _spent(workspace: Workspace, accepted: Accepted) -> list[str]:
     return [f"Tokens: {sum(part.tokens for part in own):,} in {attempts:,} attempts by {models}; {cost}"]
 
 
-def _git(workspace: Workspace, *words: str, check: bool = True, stdin: str = "") -> str:
+def _git(workspace: Workspace, *words: str, stdin: str = "") -> str:
     """What git prints, run at the workspace's root."""
     ran = subprocess.run(
         ["git", "-C", str(workspace.root), "-c", "core.quotePath=false", *words],
@@ -350,7 +350,7 @@ def _git(workspace: Workspace, *words: str, check: bool = True, stdin: str = "")
         env={**os.environ, "LC_ALL": "C"},
         check=False,
     )
-    if check and ran.returncode:
+    if ran.returncode:
         said = " ".join((ran.stderr or ran.stdout).split())
         raise InputError(
             f"git {words[0]} failed: {said}",

@@ -83,10 +83,6 @@ class Brief(NamedTuple):
         """The brief as its file holds it."""
         return {**self.shared, "sections": [dict(section.data) for section in self.sections]}
 
-    def as_yaml(self) -> str:
-        """The file's text."""
-        return written_yaml(self.as_data())
-
 
 def read_brief(path: Path, *, root: Path) -> Brief:
     """The brief in a file. Raises ``InputErrors`` with every mistake in it."""

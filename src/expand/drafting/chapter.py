@@ -353,8 +353,7 @@ class Chapter:
         return CodeCheck(
             kept=workspace.state_path("code", "verdicts.json"),
             project=Project(
-                edition=found[0] if found else "",
-                crates={name: crate(said) for name, said in packages.items()},
+                edition=found[0] if found else "", crates={name: crate(said) for name, said in packages.items()}
             ),
             own=settings.code.checkers,
             run=settings.code.run,

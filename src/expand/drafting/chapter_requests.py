@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from expand.client.client import BudgetedClient, StoppedError
-from expand.drafting.brief import Brief, parse_brief
+from expand.drafting.brief import Brief, parse_brief, written_yaml
 from expand.drafting.chapter import Chapter
 from expand.drafting.draft_file import open_chapter
 from expand.drafting.events import Event
@@ -135,7 +135,7 @@ async def make_brief(context: RunContext, chapter: Chapter, *, note: str = "") -
     if made.value is not None:
         theirs = (read_text(path) if path.is_file() else "") != before
         if not theirs:
-            write_atomically(path, made.value.as_yaml())
+            write_atomically(path, written_yaml(made.value.as_data()))
         place = context.workspace.relative(path)
         said = f"{place} was written by hand meanwhile, and stays" if theirs else f"the brief is in {place}"
         context.usage.tell(chapter.id, WHOLE, said)
@@ -159,9 +159,8 @@ def wants_brief(chapter: Chapter, begun: Collection[str]) -> bool:
 def brief_order(chapter: Chapter, run_id: str, edition: int = 0, tried: Tried = FIRST) -> Order:
     """The order for a brief; each answer that reached its output cap doubles it. Raises ``InputError`` where it does
     not fit the model's context window."""
-    cap = BASE_TOKENS
-    for section in chapter.outline.sections:
-        cap += TOKENS_PER_SECTION + TOKENS_PER_TOPIC * len(section.topics)
+    sections = chapter.outline.sections
+    cap = BASE_TOKENS + sum(TOKENS_PER_SECTION + TOKENS_PER_TOPIC * len(section.topics) for section in sections)
     context, skeletons = chapter.context, chapter.skeletons.values()
     units = {skeleton.measure.unit for skeleton in skeletons}
     asked = BriefContext(

@@ -122,12 +122,6 @@ class FirstRequest(NamedTuple):
     exact: bool
     counts: tuple[int, ...]
 
-    @classmethod
-    def of(cls, order: Order, setup: ModelSetup) -> Self:
-        """The same for an order to a model."""
-        counts = tuple(setup.counter.count(message.content) for message in order.request.messages)
-        return cls(order, setup.counter.exact, counts)
-
     def as_json(self) -> dict[str, Json]:
         """The object that ``expand prompt show --json`` prints."""
         request = self.order.request
@@ -161,7 +155,8 @@ def first_request(workspace: Workspace, settings: Settings, options: RunOptions)
             remedy="name another section",
         )
     order = RequestBuilder(chapter, SectionCheck(section=section, state="due")).order(ask, section_text)
-    return FirstRequest.of(order, setup)
+    counts = tuple(setup.counter.count(message.content) for message in order.request.messages)
+    return FirstRequest(order, setup.counter.exact, counts)
 
 
 def _imagined(lines: int) -> str:

@@ -228,9 +228,8 @@ class LengthLoop:
         return self._ask(self.first_purpose, tuple(group), min(want, self._most_lines))
 
     def _is_open(self, slot: int) -> bool:
-        """Whether a topic has not been asked for, or only together with others and in vain.
-
-        A section that has its lines leaves topics alone that the author's own text treats."""
+        """Whether a topic has not been asked for, or only together with others and in vain. A section that has its
+        lines leaves topics alone that the author's own text treats."""
         if self.text.bodies[slot].strip():
             return False
         skeleton = self.text.skeleton

@@ -32,7 +32,6 @@ _TYPE = re.compile(
     r"(?:struct|enum|trait|union|class|interface|record|protocol|type)\s+([A-Z]\w*)",
     re.MULTILINE,
 )
-
 _FUNCTION = re.compile(
     r"^\s*(?:(?:pub(?:\([^)]*\))?|export|async|const|unsafe|static|public)\s+)*(?:fn|def|func|function)\s+([A-Za-z_]\w*)",
     re.MULTILINE,
@@ -79,20 +78,15 @@ def read_others(workspace: Workspace, book: Book, outline: Outline, language: st
     """What there is for a chapter to be drafted in a language. Documents are taken as they stand; one in another script
     is no pattern. Raises ``InputError``."""
     sources = {chapter.id: chapter.source for chapter in book.chapters}
-    cjk = matching.is_cjk_language(language)
-
-    def source_of(chapter: str) -> str | None:
+    memory, voice = read_memory(workspace), list[str]()
+    for chapter in outline.voice or book.voice:
         outlined = workspace.outline_path(chapter).is_file()
-        return workspace.outline(chapter, language).source if outlined else sources.get(chapter)
-
-    def voices() -> Iterator[str]:
-        for source in map(source_of, outline.voice or book.voice):
-            if source and source != outline.source and (path := workspace.source_path(source)).is_file():
-                text = read_text(path)
-                if matching.is_cjk_text(text) == cjk:
-                    yield text
-
-    return OtherChapters(read_memory(workspace), voice=tuple(voices()))
+        source = workspace.outline(chapter, language).source if outlined else sources.get(chapter)
+        if source and source != outline.source and (path := workspace.source_path(source)).is_file():
+            text = read_text(path)
+            if matching.is_cjk_text(text) == matching.is_cjk_language(language):
+                voice.append(text)
+    return OtherChapters(memory, voice=tuple(voice))
 
 
 def read_memory(workspace: Workspace) -> tuple[Remembered, ...]:

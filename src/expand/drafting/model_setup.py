@@ -84,8 +84,7 @@ def model_setup_for(workspace: Workspace, settings: Settings, *, ledger: Ledger 
     if ledger is not None:
         profile = _capped(profile, ledger.output_history(profile.name))
     counter = TokenCounter(profile.known_as)
-    exact = counter.exact and settings.provider.exact_tokens
-    floor = Decimal(0) if exact else ESTIMATE_MARGIN
+    floor = Decimal(0) if counter.exact and settings.provider.exact_tokens else ESTIMATE_MARGIN
 
     def margin() -> Decimal:
         return max(floor, Decimal(str(ledger.prompt_history(settings.model))) - 1) if ledger else floor

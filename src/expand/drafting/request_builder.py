@@ -215,14 +215,13 @@ class RequestBuilder:
         # Neither lines nor the words of the prompt are in it. Both depend on earlier answers, so a run that was killed
         # would not recognise what it had bought. An answer to other passages is no answer; a section that cites none of
         # what changed is not asked for at all.
-        # The "" keeps the identity of answers that earlier versions bought.
         marks = [passage.mark for passage in self._skeleton.passages.values()]
         key = self.chapter.key(self._section, self.check.revision)
-        words = (self.chapter.id, key, ask.purpose, slots, ask.ordinal, attempt, "", *marks)
         # The ordinals count from the text that a topic goes on from. An answer that this text has in it already was
-        # asked for from another one, so it is never found again.
+        # asked for from another one, so it is never found again. The "" keeps the identity of answers that earlier
+        # versions bought.
         begun = [text for slot, text in enumerate(self.check.begun.bodies) if slot in ask.slots and text.strip()]
-        return (*words, *begun)
+        return (self.chapter.id, key, ask.purpose, slots, ask.ordinal, attempt, "", *marks, *begun)
 
     def _context(self, ask: Ask, section_text: SectionText) -> RequestContext:
         chapter, section, skeleton, slots = self.chapter, self._section, self._skeleton, ask.slots

@@ -30,14 +30,7 @@ from expand.drafting.budget_plan import (
     expected_amounts,
 )
 from expand.drafting.chapter import Chapter
-from expand.drafting.chapter_requests import (
-    BUDGET_SHARE,
-    Made,
-    begun_chapters,
-    brief_order,
-    make_brief,
-    wants_brief,
-)
+from expand.drafting.chapter_requests import BUDGET_SHARE, Made, begun_chapters, brief_order, make_brief, wants_brief
 from expand.drafting.draft_file import DraftFile, DraftStore
 from expand.drafting.draft_state import ResultCache, hashes, read_record
 from expand.drafting.events import Event, Notice, RunPlanned, SectionDone, SectionPlanned, SectionStarted, SectionStatus
@@ -70,10 +63,9 @@ READ_SHARE = 4
 
 @dataclass(eq=False, kw_only=True, slots=True)
 class _ChapterWork:
-    """A chapter that a run works on. ``due`` are the sections that are to be drafted, as they were found, ``briefless``
-    says that it gets a brief first, ``noted`` that the run says something of it that a later run would not. ``done``
-    has the status of the sections that are finished, ``to_mend`` those whose package is mended when all of it is
-    there."""
+    """A chapter that a run works on. ``due`` are its sections that are to be drafted, ``briefless`` says that it gets a
+    brief first, ``noted`` that the run says something of it that a later run would not. ``done`` has the status of the
+    finished sections, ``to_mend`` those whose package is mended when all of it is there."""
 
     sections: Sequence[int]
     due: Mapping[int, SectionCheck]
@@ -215,10 +207,8 @@ class Run:
                 self.charged_tokens = balance.used_tokens + balance.reserved_tokens
 
     async def _expand(self) -> RunResult:
-        """Draft the chapters; everything bought is in the drafts when it returns.
-
-        Raises ``InputError`` before anything is sent when the input is wrong; and a defect of the tool that a section
-        ran into, once all others are drafted."""
+        """Draft the chapters; everything bought is in the drafts when it returns. Raises ``InputError`` before anything
+        is sent when the input is wrong; and a defect of the tool that a section met, once all others are drafted."""
         began, context = time.monotonic(), self._context
         self._revisions = raised_revisions(self._drafts, context.ledger, dry_run=False, overwrite=True)
         self._look_around()
@@ -427,9 +417,8 @@ class Run:
         if made.value is not None:
             self._drafts.forget(chapter_id)
         elif not isinstance(made.stopped_by, StoppedError):
-            self._context.usage.tell(
-                chapter_id, WHOLE, f"drafted without a brief: {made.stopped_by or made.problems[0]}"
-            )
+            said = f"drafted without a brief: {made.stopped_by or made.problems[0]}"
+            self._context.usage.tell(chapter_id, WHOLE, said)
 
     async def _approve_brief(self, chapter_id: str, approval: Approval) -> None:
         """Have a person decide on the chapter's brief, until it may stay as it is."""
@@ -511,11 +500,12 @@ class Run:
         if isinstance(ended_by, BudgetExceededError):
             shortfall = ended_by.shortfall if isinstance(ended_by, RefusedError) else None
             self._refused.append(Refusal(chapter=chapter, section=section, message=str(ended_by), shortfall=shortfall))
-        elif isinstance(ended_by, AuthorError) and not self._stopped_by:
+            return "refused"
+        if isinstance(ended_by, AuthorError) and not self._stopped_by:
             self._stopped_by = str(ended_by)
-        if ended_by is None:
-            return "drafted" if self._context.usage.of(chapter, section).answers else "reused"
-        return "refused" if isinstance(ended_by, BudgetExceededError) else "failed"
+        if ended_by is not None:
+            return "failed"
+        return "drafted" if self._context.usage.of(chapter, section).answers else "reused"
 
     def _finish(self, draft_file: DraftFile, code: ChapterVerdicts | None = None) -> None:
         """The chapter's result: the sections that were asked for, and what shows across them."""

@@ -178,21 +178,14 @@ class RunContext:
 
 @contextmanager
 def open_ledger(
-    workspace: Workspace, book: Book | None, outlines: Mapping[str, Outline] | None = None, *, budget: int | None = None
+    workspace: Workspace, book: Book, outlines: Mapping[str, Outline] | None = None, *, budget: int | None = None
 ) -> Iterator[tuple[Ledger, LedgerRun]]:
     """The ledger with a run begun in it, under the limits of the book and of the outlines; closed at the end.
-
-    Without a book the limits stay as the ledger has them. ``budget`` limits this run alone, in tokens."""
+    ``budget`` limits this run alone, in tokens."""
     ledger = Ledger.open(workspace.ledger_place)
     try:
-        yield (
-            ledger,
-            ledger.begin_run(
-                limits=limits_of(book, outlines or {}) if book else {},
-                opening=opening_of(book) if book else None,
-                run_limit=Limit(tokens=budget),
-            ),
-        )
+        limits = limits_of(book, outlines or {})
+        yield ledger, ledger.begin_run(limits=limits, opening=opening_of(book), run_limit=Limit(tokens=budget))
     except BaseException:
         # A disk that is full refuses this write too, and the error that ends the run says more than its own would. The
         # next run ends this one's attempts.
@@ -240,14 +233,10 @@ async def open_run(
             ledger=ledger,
             author=author,
             on_event=usage.note,
-            retry=RetryPolicy(
-                longest_wait_seconds=settings.longest_wait_seconds,
-                replaceable=settings.replaceable(),
-            ),
+            retry=RetryPolicy(longest_wait_seconds=settings.longest_wait_seconds, replaceable=settings.replaceable()),
             prepare=prepare,
         )
         stack.push_async_callback(client.drain)  # before the author and the ledger are closed
-        named = {role: [one.model for one in settings.for_role(role)] for role in ROLES}
         setups = {one.model: model_setup_for(workspace, one, ledger=ledger) for one in settings.of_sections("review")}
         yield RunContext(
             workspace=workspace,
@@ -258,5 +247,5 @@ async def open_run(
             run_id=run.id,
             client=client,
             usage=usage,
-            roles={role: tuple(setups[model] for model in models) for role, models in named.items()},
+            roles={role: tuple(setups[one.model] for one in settings.for_role(role)) for role in ROLES},
         )

@@ -26,12 +26,11 @@ class RunOptions:
     """Every option that reaches a run or one of its requests. Raises ``InputError`` for a value that it cannot have.
 
     ``sections`` are numbers from 1, None for all. ``fresh`` buys them anew, with ``instruction`` as an editor's wish.
-    Without ``brief`` the chapter's brief is
-    neither read nor made. ``read`` has each chapter read through by a model once it is drafted, None where that model's
-    profile says so. ``budget`` is the most tokens that the run may reserve and spend. ``unpriced`` lets a model
-    without a known price pass under a limit in money. ``model``, ``base_url``, ``api_key`` and
-    ``concurrency`` stand over environment and ``expand.toml``. ``decide`` is asked about each brief and section, one
-    after the other; see ``drafting.approval``."""
+    Without ``brief`` the chapter's brief is neither read nor made. ``read`` has each chapter read through by a model
+    once it is drafted, None where that model's profile says so. ``budget`` is the most tokens that the run may reserve
+    and spend. ``unpriced`` lets a model without a known price pass under a limit in money. ``model``, ``base_url``,
+    ``api_key`` and ``concurrency`` stand over environment and ``expand.toml``. ``decide`` is asked about each brief and
+    section, one after the other; see ``drafting.approval``."""
 
     chapters: tuple[str, ...] = ()
     plan: Plan = Plan.FULL
@@ -85,10 +84,7 @@ class RunOptions:
         With ``own_author`` the caller's author writes: under the profile of the model that is named, else under
         ``OWN_MODEL``, never under the embedded model's."""
         overrides = Overrides(
-            model=self.model,
-            base_url=self.base_url,
-            concurrency=self.concurrency,
-            api_key=self.api_key,
+            model=self.model, base_url=self.base_url, concurrency=self.concurrency, api_key=self.api_key
         )
         settings = read_settings(
             workspace.settings_path, environment=os.environ, overrides=overrides, trusted=workspace.trusted

@@ -86,13 +86,10 @@ class SectionRun:
 
     def _builders(self, role: ModelRole) -> list[RequestBuilder]:
         """The requests as each model of a role is asked, the one that is meant first."""
-        context = self.context
-        built = [
-            RequestBuilder(self.chapter, self.check, context.run_id, setup, context.thinking)
-            for setup in context.models_for(role)
-        ]
-        # A small model that fills in forms cannot rewrite a text.
-        return [requests for requests in built if role != "repair" or not requests.profile.aspects]
+        context, setups = self.context, self.context.models_for(role)
+        if role == "repair":  # a small model that fills in forms cannot rewrite a text
+            setups = tuple(setup for setup in setups if not setup.profile.aspects)
+        return [RequestBuilder(self.chapter, self.check, context.run_id, one, context.thinking) for one in setups]
 
     async def draft(self) -> ExpandError | None:
         """Ask until the section is done, or until something ends it, and return that; its ``text`` is what came."""
@@ -233,14 +230,14 @@ class SectionRun:
                     )
         left: Mapping[str, int] = {}
         try:
-            bought = await self._buy(placed)
+            bought = await self.context.client.buy(placed)
         except BudgetExceededError:
             left = self.context.left(self.chapter.id)
             smaller = order(left)
             if smaller.amount.tokens >= placed.amount.tokens:
                 raise
             placed = smaller
-            bought = await self._buy(placed)
+            bought = await self.context.client.buy(placed)
         self._counter.add(bought)
         bound.add(number, bought.usage.total)
         cap = placed.request.max_output_tokens
@@ -248,13 +245,8 @@ class SectionRun:
             raise AuthorError(_only_thinking(requests.model, cap))
         return bought, cap
 
-    async def _buy(self, order: Order) -> StoredAnswer:
-        return await self.context.client.buy(order)
-
     def _give_room(self, requests: RequestBuilder, ask: Ask, attempt: int, bought: StoredAnswer, cap: int) -> None:
-        """See that the next try has a higher output cap than ``cap``, which was spent on thinking.
-
-        Raises ``AuthorError`` when the cap was raised before or cannot be."""
+        """Give the next try a higher output cap than ``cap``, which was spent on thinking. Raises ``AuthorError``."""
 
         def next_cap() -> int:
             return requests.order(ask, self.text, attempt=attempt).request.max_output_tokens
@@ -379,10 +371,10 @@ class SectionRun:
         return text
 
     async def _judged(self, code: CodeCheck, text: SectionText) -> dict[int, list[Judged | None]]:
-        """What became of each fence of each topic, in order; None for what is no code. Compilers take seconds: other
-        sections go on meanwhile."""
+        """What became of each fence of each topic, in order; None for what is no code."""
         whole, number = text.render(), self._section.number
-        self._every = (await asyncio.to_thread(code.judge, {**self.texts, number: whole})).judged
+        texts = {**self.texts, number: whole}
+        self._every = (await asyncio.to_thread(code.judge, texts)).judged  # compilers take seconds; others go on
         judged = {one.block.line: one for one in self._every if one.block.section == number}
         failed = {line: one.finding for line, one in judged.items() if one.failed}
         wanted = not_ignored(failed.values(), {number: whole}, self.chapter.ignored)
@@ -424,8 +416,7 @@ def _fences(text: SectionText) -> int:
 
 
 def _doubtful(section: int, text: str, doubts: Sequence[tuple[str, str]]) -> list[Finding]:
-    """A finding for each place where a continuation may not fit the text that was cut, as far as it stands there: a
-    warning where half a sentence was left."""
+    """A finding for each place where a continuation may not fit the text that was cut, as far as it stands there."""
     found = []
     for end, start in doubts:
         if (at := text.find(start.strip())) >= 0:

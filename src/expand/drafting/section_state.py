@@ -20,8 +20,6 @@ from expand.markdown import assemble
 from expand.outline import Section
 from expand.references.citations import with_ids
 
-SectionState = Literal["edited", "current", "due"]
-
 Revisions = Mapping[tuple[str, int], tuple[int, str]]
 """How often sections were asked for afresh, and with which instruction, as the ledger has it."""
 
@@ -32,7 +30,7 @@ class SectionCheck:
     person who edited it. For a revision, its requests say the text of each topic as it stands (``present``)."""
 
     section: Section
-    state: SectionState
+    state: Literal["edited", "current", "due"]
     reason: str = ""
     revision: Revision = NO_REVISION
     key: str = ""

@@ -39,13 +39,12 @@ class Skeleton:
 
     ``placed`` are the source's blocks by topic index (from 0), ``intro`` those that belong to the section but to no
     topic. ``target`` is in lines, heading and separating blank included; ``measure`` is how they are counted.
-    ``kept`` are the parts of a section of a document that keeps its own form, empty where the tool sets the
-    headings. By the chapter's brief,
-    ``opening`` are the section's first sentences, and ``weights`` the lines that it gives each topic, which say how
-    they share the section; "" and () where it says nothing. ``names`` are the link references and footnotes that
-    the author's document defines, with what they stand for. Where the section is ``revised``, the author's text on
-    a topic gives way to the model's. ``passages`` are what it may cite, by the names that the model knows them under:
-    the section has footnotes in their place."""
+    ``kept`` are the parts of a section of a document that keeps its own form, empty where the tool sets the headings.
+    By the chapter's brief, ``opening`` are the section's first sentences, and ``weights`` the lines that it gives each
+    topic, which say how they share the section; "" and () where it says nothing. ``names`` are the link references and
+    footnotes that the author's document defines, with what they stand for. Where the section is ``revised``, the
+    author's text on a topic gives way to the model's. ``passages`` are what it may cite, by the names that the model
+    knows them under: the section has footnotes in their place."""
 
     number: int
     title: str
@@ -107,9 +106,7 @@ class Skeleton:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _CutAnswer:
-    """An answer that was cut: its text as it came, the topics it was asked for, and those topics' texts before it.
-
-    ``slot`` is the topic in which it ends."""
+    """An answer that was cut: its text as it came, and the section before it; ``slot`` is the topic it ends in."""
 
     text: str
     slot: int

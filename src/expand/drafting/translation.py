@@ -132,7 +132,9 @@ class Translation:
         self._defined = {one.name for one in names.definitions(self._text)}
         self.passages = passages(self._text)
         self._blocks = _blocks(self._text)
-        self._hashes = [self._hash(block.text) for block in self._blocks]
+        made_from = (b.text + json.dumps(self._terms_in(b.text), ensure_ascii=False) for b in self._blocks)
+        self._hashes = [document.text_hash(one)[:8] for one in made_from]
+        """What each block's translation is made from."""
         self._source_hash, self._reused, self._edits = "", list[Overlay](), list[Overlay]()
         self._take_in()
         theirs, done = _covered(self._edits), _covered([*self._reused, *self._edits])
@@ -215,10 +217,6 @@ class Translation:
 
     def _faults(self, passage: Passage, said: str) -> list[str]:
         return faults(passage.text, said, self.language, cell=passage.kind == "cell", defined=self._defined)
-
-    def _hash(self, block: str) -> str:
-        """What a block's translation is made from."""
-        return document.text_hash(block + json.dumps(self._terms_in(block), ensure_ascii=False))[:8]
 
     def batches(self) -> list[list[Passage]]:
         """What is to be asked for, by request."""
