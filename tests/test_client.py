@@ -694,7 +694,7 @@ async def test_what_arrived_before_a_connection_broke_is_an_answer_that_was_cut(
     assert (again.reused, again.answer) == (True, bought.answer)
     assert len(author.asked) == 1
     (row,) = world.ledger.attempts()
-    assert (row.state, row.finish, row.used_tokens, row.usage_source) == (State.SETTLED, Finish.CUT, charged, source)
+    assert (row.state, row.finish, row.usage.total, row.usage_source) == (State.SETTLED, Finish.CUT, charged, source)
 
 
 async def test_text_is_shown_as_far_as_it_has_come(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

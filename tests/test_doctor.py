@@ -477,7 +477,7 @@ async def test_live_spends_one_small_request_each_time(workspace: Workspace, ser
     assert ledger is not None
     rows = [row for row in ledger.attempts() if row.chapter == CHAPTER]
     assert [row.state for row in rows] == [State.SETTLED] * 2
-    assert sum(row.used_tokens for row in rows) == server.billed_tokens
+    assert sum(row.usage.total for row in rows) == server.billed_tokens
     balance = ledger.balance("book")
     assert (balance.used_tokens, balance.reserved_tokens) == (server.billed_tokens, 0)
     assert ledger.prompt_history("scripted") == 0.0, "estimates learn nothing from it"

@@ -92,7 +92,7 @@ def test_settling_stores_the_answer_and_charges_what_was_reported(site: Site, le
     assert states(site, attempt) == ["reserved", "sent", "settled"]
     (row,) = ledger.attempts(State.SETTLED)
     assert (row.chapter, row.section, row.run, row.model) == ("03", 1, run.id, "m")
-    assert (row.used_tokens, row.cost_pico_usd, row.usage_source) == (45, 45_000, "provider")
+    assert (row.usage.total, row.cost_pico_usd, row.usage_source) == (45, 45_000, "provider")
     assert row.finish is Finish.STOP
     assert row.ended_at is not None
 

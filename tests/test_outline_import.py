@@ -172,7 +172,7 @@ def test_the_brief_one_line_form(workspace: Workspace, tmp_path: Path) -> None:
         "2、**工具** (200行)：lsof, strace（调用, 参数）\n"
     )
     (proposal,) = read_plan(plan.read_text()).chapters
-    assert (proposal.id, proposal.title, proposal.target_lines) == ("12", "管道", 300)
+    assert (proposal.id, proposal.title, proposal.target) == ("12", "管道", Length(300, "lines"))
     assert proposal.sections == (
         ProposedSection(title="基础", length=Length(100, "lines"), topics=("匿名管道", "命名管道（FIFO）")),
         ProposedSection(title="工具", length=Length(200, "lines"), topics=("lsof", "strace（调用, 参数）")),
@@ -214,7 +214,7 @@ def test_deeper_headings_without_lines_are_topics_of_sections_with_them() -> Non
     )
     (proposal,) = read_plan(plan).chapters
     assert proposal.title == "Pipes"
-    assert proposal.target_lines == 200
+    assert proposal.target == Length(200, "lines")
     assert [(s.title, s.topics) for s in proposal.sections] == [
         ("Basics", ("Reading", "Writing")),
         ("End", ()),
@@ -238,7 +238,7 @@ def test_tables_name_chapters_by_number_or_title() -> None:
         "### Chapter 1: A\n\n1. B (50 lines)\n\n### Chapter 2: C\n\n1. D (50 lines)\n"
     )
     one, two = read_plan(plan).chapters
-    assert (one.target_lines, one.hours, two.priority) == (70, 1.0, "high")
+    assert (one.target, one.hours, two.priority) == (Length(70, "lines"), 1.0, "high")
 
 
 def test_code_in_a_plan_is_no_list() -> None:

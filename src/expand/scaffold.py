@@ -319,9 +319,7 @@ FIRST_ALLOWANCE = 200_000
 MOST_PARENTS = 4
 """Folders, from the one that is named upwards, in which the configuration of its site is looked for."""
 BOOK_SCHEMA_FILE = ".schema/book.json"
-SETTINGS_SCHEMA_FILE = "outlines/.schema/settings.json"
 _FIRST_PAGES = frozenset({"preface", "foreword", "introduction", "intro", "title-page"})
-_GENERATED = frozenset({f"outlines/{SCHEMA_FILE}", f"outlines/{BOOK_SCHEMA_FILE}", SETTINGS_SCHEMA_FILE})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -358,7 +356,7 @@ def create_workspace(root: Path, *, language: str | None = None, every: bool = F
     for name, text in files.items():
         own = name.startswith(f"{STATE}/")
         path = workspace.state_path(*name.split("/")[1:]) if own else workspace.inside(name)
-        stale = name in _GENERATED and path.is_file() and text_of(path) != text
+        stale = name.endswith(".json") and path.is_file() and text_of(path) != text  # a schema, which is generated
         what = "written" if not path.exists() else "renewed" if stale else "kept"
         if what != "kept":
             write_atomically(path, text, private=own)
@@ -433,7 +431,7 @@ def _common_files(tree: DocsTree, language: str) -> dict[str, str]:
         MARKER: (DATA / "new_workspace.toml").read_text(encoding="utf-8"),
         f"outlines/{SCHEMA_FILE}": _json(OUTLINE.schema),
         f"outlines/{BOOK_SCHEMA_FILE}": _json(BOOK.schema),
-        SETTINGS_SCHEMA_FILE: _json(SETTINGS.schema),
+        "outlines/.schema/settings.json": _json(SETTINGS.schema),
         "outlines/book.yaml": book,
         ".expand/.gitignore": "*\n",  # the tool's own files are not for version control
     }

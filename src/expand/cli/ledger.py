@@ -77,14 +77,14 @@ def import_(
     """Fill a new ledger from JSON lines, completely or not at all."""
     target = _path(context, ledger)
     if file is None:
-        filled = transfer.import_(target, getattr(sys.stdin, "buffer", sys.stdin), name="stdin")
+        attempts, answers = transfer.import_(target, getattr(sys.stdin, "buffer", sys.stdin), name="stdin")
     elif not file.is_file():
         raise InputError("there is no such file", remedy="check the path", place=Place(path=file))
     else:
         # Bytes, so that a line that is not UTF-8 is an error of that line.
         with file.open("rb") as lines:
-            filled = transfer.import_(target, lines, name=str(file))
-    typer.echo(f"{target}: {filled.attempts:,} attempts and {filled.answers:,} answers imported")
+            attempts, answers = transfer.import_(target, lines, name=str(file))
+    typer.echo(f"{target}: {attempts:,} attempts and {answers:,} answers imported")
 
 
 def reconcile(
@@ -103,7 +103,7 @@ def reconcile(
         if attempt is not None:
             tokens = _tokens(outcome)
             row = audit.reconcile(ledger, attempt, tokens=tokens, cost=cost_of(place, settings_of(place)))
-            typer.echo(f"{row.id}: {tokens:,} tokens in the place of {row.used_tokens:,}")
+            typer.echo(f"{row.id}: {tokens:,} tokens in the place of {row.usage.total:,}")
         else:
             _list(ledger)
 
@@ -131,7 +131,7 @@ def _list(ledger: Ledger) -> None:
     rows = ledger.attempts(state=State.UNKNOWN)
     for row in rows:
         what = f"{row.id}  {row.chapter}/{row.section} {row.purpose}  {row.model}"
-        typer.echo(f"{what}  {row.used_tokens:,} tokens charged  {row.failure}: {row.message}")
+        typer.echo(f"{what}  {row.usage.total:,} tokens charged  {row.failure}: {row.message}")
     if not rows:
         typer.echo("no attempt of unknown outcome")
 

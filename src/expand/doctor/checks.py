@@ -324,8 +324,6 @@ CHAPTER, SECTION = "doctor", 0
 OUTPUT_TOKENS = 24
 """Room for one line; a model's reasoning comes on top."""
 PATIENCE_SECONDS = 120.0
-_SLACK_TOKENS = 40
-"""What servers put around so short a prompt."""
 _MESSAGES = (
     Message(role="system", content="You answer in a few words."),  # as every request of a chapter has one
     Message(role="user", content="Say in a few words that you can be reached. Write 1 lines."),
@@ -349,7 +347,7 @@ async def _send_live_request(workspace: Workspace, book: Book, settings: Setting
             request,
             Address(chapter=CHAPTER, section=SECTION, purpose="draft"),
             question=(CHAPTER, request.edition),
-            estimate=setup.counter.count_messages(_MESSAGES) + _SLACK_TOKENS,
+            estimate=setup.counter.count_messages(_MESSAGES) + 40,  # what servers put around so short a prompt
         )
         order = replace(order, prompt_estimate=0)  # so short a prompt says nothing about the estimates of real ones
         client = BudgetedClient(ledger=ledger, author=author, retry=RetryPolicy(max_attempts=1))

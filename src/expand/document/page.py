@@ -16,8 +16,6 @@ from urllib.parse import quote, unquote
 from expand.markdown import blocks, names
 from expand.markdown.blocks import Block, anchor, rows
 
-SpanKind = Literal["mark", "front-matter", "blank", "block", "container"]
-
 BYTE_ORDER_MARK = "\ufeff"
 
 _DIRECTIVE = re.compile(r" {0,3}(?P<run>:{3,}|/{3,})[ \t]*(?P<name>[^\s:/].*)?$")
@@ -66,7 +64,7 @@ class Span(NamedTuple):
 
     ``block`` is what the lines are, None for a mark, front matter, blank lines and containers."""
 
-    kind: SpanKind
+    kind: Literal["mark", "front-matter", "blank", "block", "container"]
     start: int
     end: int
     text: str
@@ -102,10 +100,6 @@ class Page:
         self.mark = BYTE_ORDER_MARK if marked else ""
         self.lines = rows(text[1:] if marked else text)
         self.spans = tuple(self._spans())
-
-    def __str__(self) -> str:
-        """The document as its spans have it: the same text."""
-        return "".join(span.text for span in self.spans)
 
     @property
     def newline(self) -> str:

@@ -56,11 +56,8 @@ class Generator:
     footnotes: str = ""
 
 
-_SCRIPT_ENDINGS = ("ts", "js", "mts", "mjs", "cts", "cjs")
-
-
 def _scripts(*names: str) -> tuple[str, ...]:
-    return tuple(f"{name}.{ending}" for name in names for ending in _SCRIPT_ENDINGS)
+    return tuple(f"{name}.{ending}" for name in names for ending in ("ts", "js", "mts", "mjs", "cts", "cjs"))
 
 
 def _generator(name: GeneratorName, table: Mapping[str, Any]) -> Generator:
@@ -248,7 +245,7 @@ def _mdbook(folder: Path) -> Configuration:
 
 def _mkdocs(folder: Path) -> Configuration:
     path = next(folder / name for name in ("mkdocs.yml", "mkdocs.yaml") if (folder / name).is_file())
-    table = _yaml(path)
+    table = _table(path, "YAML", lambda text: yaml.load(text, _TextsOnly))
     docs = folder / str(table.get("docs_dir") or "docs")
     theme = table.get("theme")
     language = theme.get("language") if isinstance(theme, dict) else ""
@@ -358,7 +355,3 @@ def _table(path: Path, form: str, parsed: Callable[[str], object]) -> Mapping[st
         said = getattr(error, "problem", None) or error
         raise InputError(f"this is no {form}: {said}", remedy="fix it", place=place) from error
     return table if isinstance(table, dict) else {}
-
-
-def _yaml(path: Path) -> Mapping[str, object]:
-    return _table(path, "YAML", lambda text: yaml.load(text, _TextsOnly))

@@ -68,11 +68,6 @@ class Proposal:
     examples: int | None = None
     audience: str | None = None
 
-    @property
-    def target_lines(self) -> int | None:
-        """The target, where it is stated in lines."""
-        return int(self.target.amount) if self.target and self.target.unit == "lines" else None
-
 
 def tidy(proposal: Proposal) -> Proposal:
     """The proposal as an outline can hold it: texts on one line, no title or topic twice."""

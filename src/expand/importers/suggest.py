@@ -100,7 +100,9 @@ class Suggestion:
         known, self.target = _target(workspace, title, request)
         language = known.language(self.target.title, request.language)
         self._options = replace(options, language=language.code, brief=False, read=False)
-        self._lines = request.lines or self.target.target_lines or DEFAULT_LINES
+        stated = self.target.target
+        in_lines = int(stated.amount) if stated is not None and stated.unit == "lines" else None
+        self._lines = request.lines or in_lines or DEFAULT_LINES
         self._wanted = SectionCount.of(self._lines, [section.title for section in self.target.sections])
         self._writer = OutlineWriter(known, language, self._lines)
         code = language.code

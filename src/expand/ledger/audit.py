@@ -154,10 +154,10 @@ def _totals(connection: Connection) -> Iterator[str]:
     for found in connection.execute("SELECT * FROM attempt"):
         row = attempts.read(found)
         charged = row.state in (State.SETTLED, State.UNKNOWN, State.RECONCILED)
-        if charged != (row.usage_source is not None) or (not charged and row.used_tokens):
-            yield f"attempt {row.id}: is {row.state} and charged {row.used_tokens} tokens"
-        if row.usage_source == "reservation" and row.used_tokens != row.reserved.tokens:
-            yield f"attempt {row.id}: charged {row.used_tokens} tokens at a reservation of {row.reserved.tokens}"
+        if charged != (row.usage_source is not None) or (not charged and row.usage.total):
+            yield f"attempt {row.id}: is {row.state} and charged {row.usage.total} tokens"
+        if row.usage_source == "reservation" and row.usage.total != row.reserved.tokens:
+            yield f"attempt {row.id}: charged {row.usage.total} tokens at a reservation of {row.reserved.tokens}"
         for scope in row.scopes:
             derived[scope].update(attempts.share(row.state, row.reserved, row.charged))
     for found in connection.execute("SELECT * FROM budget"):

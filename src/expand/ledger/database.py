@@ -70,7 +70,6 @@ MIGRATIONS = tuple(
 )
 """The statements of each migration."""
 
-_MAPPED_BYTES = 1 << 30
 _FILES = ("", "-wal", "-shm")
 """What the names of the ledger's own files end in."""
 
@@ -236,7 +235,7 @@ class SqliteDatabase:
         """Read all from one state, mapped into memory and sorted there: with SQLite's own settings the sums of a report
         take twice as long. Raises ``LedgerError``."""
         with self.mapped():
-            self.connection.execute(f"PRAGMA mmap_size = {_MAPPED_BYTES}")
+            self.connection.execute(f"PRAGMA mmap_size = {1 << 30}")
             self.connection.execute("PRAGMA temp_store = MEMORY")
             self.connection.execute("BEGIN")
             try:
@@ -360,10 +359,8 @@ class SqliteDatabase:
 
     def leave(self, owner: str) -> None:
         """Give the owner's lock up and remove its file."""
-        lock = self._locks.pop(owner, None)
-        if lock is not None:
-            lock.release(force=True)
-            self._lock_path(owner).unlink(missing_ok=True)
+        self._locks.pop(owner).release(force=True)
+        self._lock_path(owner).unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def claim(self, owner: str) -> Iterator[bool]:

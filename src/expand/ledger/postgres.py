@@ -30,9 +30,6 @@ from expand.ledger import database
 from expand.ledger.database import BUSY, REMAKE, ConstraintError, LedgerBusyError
 from expand.ledger_location import Server
 
-RECONNECT_SECONDS = 0.25
-"""How long to wait before trying to reach a server again."""
-
 # What the ledger's SQL, written as SQLite takes it, is called in PostgreSQL.
 #
 # Texts are compared byte by byte, as SQLite does, so that both sort alike.
@@ -255,7 +252,7 @@ class PostgresDatabase:
             except LedgerBusyError:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(RECONNECT_SECONDS)
+                time.sleep(0.25)
         with self.mapped():
             for owner in self._owners:
                 self._session.execute("SELECT pg_advisory_lock(?)", (self._owner_key(owner),))

@@ -92,8 +92,7 @@ def _identity(database: Database) -> str:
 
 
 def _is_for(record: Mapping[str, Any], database: Database) -> bool:
-    """Whether the answer belongs into this ledger: it is where the answer was to go, or has moved since and knows the
-    attempt."""
+    """Whether the answer was to go into this ledger, wherever that is by now."""
     if record["ledger"] == _identity(database):
         return True
     # A copy knows the attempt as well. While the original is where it was, the answer is for that one alone.
@@ -104,17 +103,12 @@ def _is_for(record: Mapping[str, Any], database: Database) -> bool:
 def _settle(connection: Connection, record: Mapping[str, Any]) -> None:
     row, told = record["attempt"], record["answer"]
     if connection.execute("SELECT 1 FROM attempt WHERE id = ?", (row["id"],)).fetchone() is None:
-        _open(connection, record)
+        # The ledger does not know the attempt. It went out, and will be billed.
+        ended = {"began_at": row["reserved_at"], "ended_at": attempts.timestamp(connection.now())}
+        attempts.insert(connection, "owner", {"id": row["owner"], "pid": os.getpid(), **ended}, once=True)
+        attempts.insert(connection, "run", {"id": row["run"], "owner": row["owner"], **ended}, once=True)
+        attempts.ensure_scopes(connection, json.loads(row["scopes"]))
+        attempts.open_row(connection, row, form=record["request"], question=record["question"])
     usage = None if told["usage"] is None else Usage(**told["usage"])
     answer = Answer(**{**told, "finish": Finish(told["finish"]), "usage": usage})
     attempts.settle_once(connection, row["id"], answer, record["cost_pico_usd"])
-
-
-def _open(connection: Connection, record: Mapping[str, Any]) -> None:
-    """Write the attempt into a ledger that does not know it: it went out, and will be billed."""
-    row = record["attempt"]
-    ended = {"began_at": row["reserved_at"], "ended_at": attempts.timestamp(connection.now())}
-    attempts.insert(connection, "owner", {"id": row["owner"], "pid": os.getpid(), **ended}, once=True)
-    attempts.insert(connection, "run", {"id": row["run"], "owner": row["owner"], **ended}, once=True)
-    attempts.ensure_scopes(connection, json.loads(row["scopes"]))
-    attempts.open_row(connection, row, form=record["request"], question=record["question"])

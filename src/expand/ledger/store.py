@@ -337,8 +337,7 @@ class Ledger:
 
 
 def _end_owner(connection: Connection, owner: str, failed: AttemptFailedError) -> None:
-    """End the runs and attempts of a process that is gone: mark sent ones unknown, release the rest, so that nothing of
-    its stays reserved."""
+    """End the runs and attempts of a process that is gone, so that nothing of its stays reserved."""
     # Only a sent attempt may have been billed. Marking reserved ones unknown as well would charge batches that never
     # left this machine; releasing sent ones would let the bill pass the limit.
     for row in attempts.in_flight(connection, owner):

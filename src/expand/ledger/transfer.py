@@ -9,7 +9,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 from expand.errors import LedgerError
 from expand.ledger import attempts, audit
@@ -19,9 +19,6 @@ from expand.ledger.store import LARGEST, Ledger
 from expand.ledger_location import LedgerPlace
 
 _MALFORMED = (*(ValueError, TypeError, KeyError, OverflowError, RecursionError), *(ConstraintError, LedgerError))
-
-MOST_SAID = 300
-"""How much of an error is said: it may quote a value of any length."""
 
 FORMAT = 1
 """The format that is written and read; it is stated on the first line."""
@@ -41,13 +38,6 @@ _LEFT_OUT = {
 def _columns(table: str) -> dict[str, str]:
     """The columns that are moved, with their types."""
     return {name: kind for name, kind in tables().columns[table].items() if name not in _LEFT_OUT.get(table, ())}
-
-
-class Imported(NamedTuple):
-    """What an import brought."""
-
-    attempts: int
-    answers: int
 
 
 def export(place: LedgerPlace, *, texts: bool) -> Iterator[str]:
@@ -99,8 +89,9 @@ def _attempt(connection: Connection, row: Any, *, texts: bool) -> dict[str, Any]
     return values
 
 
-def import_(place: LedgerPlace, lines: Iterable[str | bytes], *, name: str = "") -> Imported:
-    """Fill a new or empty ledger at ``place`` with exported lines, all of them or nothing.
+def import_(place: LedgerPlace, lines: Iterable[str | bytes], *, name: str = "") -> tuple[int, int]:
+    """Fill a new or empty ledger at ``place`` with exported lines, all of them or nothing. Returns how many attempts
+    and answers they brought.
 
     Totals are added up anew, and the whole is audited before it is kept. Raises ``LedgerError``, which names the line,
     and the file where ``name`` says it."""
@@ -121,17 +112,15 @@ def import_(place: LedgerPlace, lines: Iterable[str | bytes], *, name: str = "")
                 raise
             except _MALFORMED as error:
                 where, what = f"{name}:{number}" if name else f"line {number}", f"{type(error).__name__}: {error}"
-                raise LedgerError(
-                    f"{where}: {what[:MOST_SAID]}; import what `expand ledger export` wrote, unchanged"
-                ) from error
+                said = what[:300]  # it may quote a value of any length
+                raise LedgerError(f"{where}: {said}; import what `expand ledger export` wrote, unchanged") from error
         if not number:
             raise LedgerError(f"{name or 'nothing to import'}: the input is empty")
         for finding in audit.findings(ledger.database, lambda: nullcontext(connection)):
             raise LedgerError(f"the import does not add up, nothing was kept: {finding}")
-        attempts_, answers = (
-            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("attempt", "answer")
-        )
-    return Imported(attempts=attempts_, answers=answers)
+        counted = "SELECT (SELECT count(*) FROM attempt), (SELECT count(*) FROM answer)"
+        ((attempted, answered),) = connection.query(counted)
+    return attempted, answered
 
 
 def _take(connection: Connection, values: dict[str, Any], *, first: bool) -> None:

@@ -177,14 +177,9 @@ class AttemptRow(NamedTuple):
     ended_at: datetime | None
 
     @property
-    def used_tokens(self) -> int:
-        """Tokens charged for the attempt."""
-        return self.usage.total
-
-    @property
     def charged(self) -> Amount:
         """What is charged for the attempt."""
-        return Amount(self.used_tokens, self.cost_pico_usd)
+        return Amount(self.usage.total, self.cost_pico_usd)
 
 
 class OutputHistory(NamedTuple):

@@ -134,7 +134,7 @@ class _File:
 
     def check_id(self, path: Path, chapter_id: str) -> None:
         found = self.data.get("id")
-        if found is not None and found != _composed(chapter_id):
+        if found is not None and found != unicodedata.normalize("NFC", chapter_id):
             what = f"id is {quoted(found)}, but the file is called {path.name}"
             self._file.note(("id",), what, f'write "{chapter_id}", or rename the file')
 
@@ -208,11 +208,6 @@ class _File:
         if name is not None and name not in known:
             remedy = suggestion(name, sorted(filter(None, known))) if known else first_remedy
             self._file.add(self._file.value(path), what, remedy)
-
-
-def _composed(name: str) -> str:
-    """An id with composed accents, as files and ids are compared."""
-    return unicodedata.normalize("NFC", name)
 
 
 # Values from data that is right: nothing below checks anything.

@@ -32,8 +32,6 @@ MAX_BYTES = 1_000_000
 MAX_PROBLEMS = 100
 MAX_DEPTH = 16
 MAX_DIGITS = 30
-MAX_DOTS = 1000
-"""In a line of TOML."""
 
 DataPath = tuple[str | int, ...]
 """The keys and list indexes (from 0) that lead to a value."""
@@ -254,11 +252,8 @@ class _YamlFile(InputFile):
             if isinstance(event, events.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    self._stop(
-                        self._mark(event.start_mark),
-                        "a second document begins here",
-                        "keep one in a file; remove the ---",
-                    )
+                    at = self._mark(event.start_mark)
+                    self._stop(at, "a second document begins here", "keep one in a file; remove the ---")
             elif isinstance(event, events.NodeEvent):
                 data = self._value(event, ())
         return data
@@ -403,7 +398,7 @@ def parse_toml(text: str, shown: str) -> InputFile:
     """The same for a text with line feeds only."""
     file, rows = _TomlFile(shown, text), text.split("\n")
     # tomllib needs the square of a dotted key's parts, in time and in memory: 40 GB for 100,000 of them.
-    dots = (row.count(".") > MAX_DOTS and not row.lstrip().startswith("#") for row in rows)
+    dots = (row.count(".") > 1000 and not row.lstrip().startswith("#") for row in rows)
     line, column, what, remedy = next((number for number, many in enumerate(dots, 1) if many), 0), 1, *_TOO_DEEP
     try:
         if not line:
