@@ -130,7 +130,7 @@ def test_a_book_is_drafted_reported_checked_and_moved_on_a_server(
     monkeypatch.setenv("EXPAND_LEDGER", str(postgres.place))
     with ScriptedServer() as server:
         before = expand(root, "doctor", "--base-url", server.base_url)
-        assert "can be reached; the first run makes the ledger" in before.out + before.err
+        assert "has no ledger yet; the first run makes it" in before.out + before.err
         drafted = run(root, server, "chapter", "07", "--json")
         assert drafted.code in (0, 5), drafted.err
         asked = len(server.requests)
