@@ -9,7 +9,7 @@ user has trusted the workspace (``trust``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -199,10 +199,8 @@ def require_author(settings: Settings, *, path: Path) -> None:
     if settings.embedded:
         return
     settings.require_trust()
-    if settings.api_key:
+    if settings.api_key or settings.local or not provider.needs_key:
         checked_key(settings.api_key, variable=settings.key_variable)
-        return
-    if settings.local or not provider.needs_key:
         return
     where = f"at {settings.base_url}" if settings.base_url else "by its provider"
     variables = key_variables(provider, for_openai=settings.for_openai)
@@ -239,7 +237,12 @@ class _Stated:
         draft = self._settings_of(self._model())
         others: dict[str, Settings] = {}
         names: dict[str, str] = {}
-        for key, given in self._other_models():
+        roles: Mapping[ModelRole, str] = self._file.data.get("roles", {})
+        roles = {role: model for role, model in roles.items() if role != "draft"}
+        fallback: Sequence[str] = self._file.data.get("fallback", ())
+        stated: list[tuple[tuple[str | int, ...], str]] = [(("roles", role), model) for role, model in roles.items()]
+        stated += [(("fallback", number), model) for number, model in enumerate(fallback)]
+        for key, given in stated:
             one = self._settings_of(given, draft=False)
             known = draft if one.model == draft.model else others.setdefault(one.model, one)
             # What the ledger and the requests tell models apart by is the name.
@@ -248,11 +251,10 @@ class _Stated:
                     f"two models are called {one.model}", remedy="rename one of the files", place=self._file.value(key)
                 )
             names[given] = one.model
-        roles: Mapping[ModelRole, str] = self._file.data.get("roles", {})
         return replace(
             draft,
-            roles={role: names[model] for role, model in roles.items() if role != "draft"},
-            fallback=tuple(dict.fromkeys(names[model] for model in self._file.data.get("fallback", ()))),
+            roles={role: names[model] for role, model in roles.items()},
+            fallback=tuple(dict.fromkeys(names[model] for model in fallback)),
             others=others,
         )
 
@@ -260,7 +262,9 @@ class _Stated:
         """The settings of one model, where None is the one that nobody named. That of ``draft`` is asked where command
         line and environment say; any other where its own table says, else at the author's provider."""
         file = self._model_file(model, draft=draft)
-        own = self._own_provider(model, draft=draft)
+        # For the model that drafts, an address that command line or environment name comes before its own table.
+        stated = None if model is None or (draft and self._url_given) else own_provider(model, self._models)
+        own = stated and provider_named(stated[1], self._known, self._file, "models", stated[0], "provider")
         found, given = (own, None) if own else self._served()
         provider = found or self._known["openai"]
         base_url = given or provider.base_url
@@ -283,8 +287,8 @@ class _Stated:
             base_url = None  # the SDK's own
         # A key that is one of the settings' words, or a part of one, is no secret.
         words = [text for one in self._known.values() for text in (one.name, one.title, one.base_url)]
-        stated = (self._author.get(name) for name in ("model", "provider", "base_url"))
-        note_keys([key], words=(model, base_url, *words, *stated, *self._models))
+        words += [self._author.get(name) for name in ("model", "provider", "base_url")]
+        note_keys([key], words=(model, base_url, *words, *self._models))
         said = {**self._author, **{name: one for name, one in self._overrides._asdict().items() if one is not None}}
         wanted: dict[str, Any] = {name: kind(said[name]) for name, kind in _WANTED.items() if name in said}
         if wanted.get("concurrency", 1) < 1:
@@ -311,21 +315,6 @@ class _Stated:
                 place=self._file.value(("roles", "draft")),
             )
         return self._model_given or author or draft
-
-    def _other_models(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """The models beside the one that drafts, as the file names them, and where it does."""
-        roles, fallback = self._file.data.get("roles", {}), self._file.data.get("fallback", ())
-        yield from ((("roles", role), model) for role, model in roles.items() if role != "draft")
-        yield from ((("fallback", number), model) for number, model in enumerate(fallback))
-
-    def _own_provider(self, model: str | None, *, draft: bool) -> Provider | None:
-        """The provider that the model's own table names. For the model that drafts, an address that command line or
-        environment name comes before it."""
-        stated = None if model is None or (draft and self._url_given) else own_provider(model, self._models)
-        if stated is None:
-            return None
-        pattern, name = stated
-        return provider_named(name, self._known, self._file, "models", pattern, "provider")
 
     def _model_file(self, model: str | None, *, draft: bool) -> gguf.ModelFile | None:
         """What the GGUF file says that a model is given as; None for a model that is given by its name.

@@ -255,14 +255,13 @@ class Package:
         first += block.lines_above if name.startswith(_EXAMPLE) else 0
         rows = range(first, first + block.code.count("\n") + 1)
         own = [error._replace(line=error.line - first) for error in self._errors.get(name, ()) if error.line in rows]
-        known = {*self._project.crates, self.name}
         gone = "|".join(re.escape(name.replace("-", "_")) for name in self._absent)
         if gone and any(re.search(rf"`(?:{gone})`", error.message) for error in own):
             return unchecked(f"rust: cargo's cache lacks {', '.join(sorted(self._absent))}, or what they need")
         missing = {found[1] for error in own if (found := re.search(r"unlinked crate `(\w+)`", error.message))}
-        others = {one for one in missing if not re.fullmatch(STD_MODULES, one)}
-        if others := others - {crate.replace("-", "_") for crate in known}:
-            said = f"rust: neither outline nor brief names the crate {', '.join(sorted(others))}"
+        known = {crate.replace("-", "_") for crate in (*self._project.crates, self.name)}
+        if others := sorted(one for one in missing - known if not re.fullmatch(STD_MODULES, one)):
+            said = f"rust: neither outline nor brief names the crate {', '.join(others)}"
             return unchecked(said, lasting=True)
         if own:
             return Verdict("failed", tuple(sorted({*own}))[: checkers.MOST_ERRORS])
@@ -365,8 +364,6 @@ def _merge(merged: dict[str, Any], more: Mapping[str, Any]) -> None:
 
 MOST_KEPT = 20_000
 """Verdicts in the cache; of more, the oldest go."""
-MOST_MESSAGE = 300
-"""Characters of one error that a finding quotes."""
 
 
 class Judged(NamedTuple):
@@ -395,7 +392,7 @@ class Judged(NamedTuple):
     @property
     def finding(self) -> Finding:
         """The finding for a block that was refused: every error with its line in the block."""
-        said = "; ".join(f"line {e.line + 1}: {excerpt(e.message, MOST_MESSAGE)}" for e in self.verdict.errors)
+        said = "; ".join(f"line {e.line + 1}: {excerpt(e.message, 300)}" for e in self.verdict.errors)
         name = f" {self.block.name}" if self.block.name else ""
         line = min(self.lines.start + self.verdict.errors[0].line, max(self.lines, default=self.lines.start))
         return finding(

@@ -433,10 +433,8 @@ def _read(checker: Checker, block: CodeBlock, name: str, outcome: Outcome) -> Ve
         what = next(word for word in found.groups() if word)
         return unchecked(f"{block.language}: {what} is not installed here", lasting=block.language == "rust")
     if outcome.stopped or not errors:
-        said = next(
-            (row.strip() for row in outcome.output.splitlines() if row.strip()), f"exit status {outcome.status}"
-        )
-        errors = [CodeError(0, outcome.stopped or said)]
+        printed = filter(None, map(str.strip, outcome.output.splitlines()))
+        errors = [CodeError(0, outcome.stopped or next(printed, f"exit status {outcome.status}"))]
     inside = [error._replace(line=max(0, error.line - block.lines_above)) for error in errors]
     return Verdict("failed", tuple(sorted({*inside}))[:MOST_ERRORS])
 

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from types import MappingProxyType
@@ -41,7 +41,7 @@ from expand.markdown.matching import all_unnumbered, title_key
 from expand.outline import Book, Outline, Section, Text, under
 from expand.prompts.context import LANGUAGE_NAMES, ChapterContext, SectionContext
 from expand.references.passages import Passage, quoted, rankings, shown, within_tokens
-from expand.references.reference_files import NO_REFERENCES, References
+from expand.references.reference_files import References
 from expand.schema import Json
 from expand.settings import Settings
 from expand.workspace import Workspace, read_text
@@ -107,7 +107,7 @@ class Chapter:
     setup: ModelSetup
     draft: Draft | None = None
     brief: Brief | None = None
-    references: References = NO_REFERENCES
+    references: References = field(default_factory=References)
     others: OtherChapters = NO_OTHERS
 
     def __post_init__(self) -> None:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from expand.llm.openai_sdk import Connection
 
 ENDPOINT: Final = "/v1/chat/completions"
-WINDOW: Final = "24h"
 MOST_REQUESTS = 1_000
 """How many one input file holds: OpenAI takes 50,000 and 200 MB, which is 200 kB for each of these."""
 
@@ -135,7 +134,7 @@ class BatchAuthor(OpenAIClient):
         """Have a batch made from an input file."""
         async with self._connection_mapped() as api:
             batch = await api.client.batches.create(
-                completion_window=WINDOW,
+                completion_window="24h",
                 endpoint=ENDPOINT,
                 input_file_id=file_id,
                 metadata=dict(metadata),
@@ -179,7 +178,6 @@ def remote(batch: Batch) -> RemoteBatch:
     total, completed, failed = (
         getattr(batch.request_counts, name, None) or 0 for name in ("total", "completed", "failed")
     )
-    data = (batch.errors.data if batch.errors else None) or []
     return RemoteBatch(
         id=batch.id,
         status=str(batch.status),
@@ -191,5 +189,5 @@ def remote(batch: Batch) -> RemoteBatch:
         failed=failed,
         expires_at=batch.expires_at,
         metadata=dict(batch.metadata or {}),
-        errors=tuple(one_line(f"{e.code}: {e.message}") for e in data),
+        errors=tuple(one_line(f"{e.code}: {e.message}") for e in (batch.errors and batch.errors.data) or ()),
     )

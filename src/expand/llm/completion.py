@@ -26,7 +26,6 @@ _WORDS = packaged_table("answers")
 _FINISHES: Mapping[str, Finish] = {word: Finish(name) for name, words in _WORDS["finish"].items() for word in words}
 _USAGE: Mapping[str, Sequence[str]] = _WORDS["usage"]
 _FINISH_NAMES = ("finish_reason", "finishReason", "done_reason", "stop_reason")
-_WRAPPERS = ("data", "result", "response", "output")
 _THINKING = frozenset({"thinking", "reasoning", "reasoning_text", "redacted_thinking", "thought"})
 """Parts of a content that are no text of the answer."""
 _DEEPEST_PART = 8
@@ -179,7 +178,7 @@ class StreamedAnswer:
             return
         self.started = True
         # The completion in it: some gateways put it into an object of their own.
-        inner = (chunk.get(name) for name in _WRAPPERS if "choices" not in chunk)
+        inner = (chunk.get(name) for name in ("data", "result", "response", "output") if "choices" not in chunk)
         data = next((each for each in inner if isinstance(each, dict) and "choices" in each), chunk)
         if isinstance(model := data.get("model"), str) and model:
             self.model = model

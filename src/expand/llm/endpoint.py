@@ -6,13 +6,11 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from expand.errors import InputError
 
 CONNECT_SECONDS = 10.0
-TOTAL_TIMES = 6
-"""An answer may take so many times the longest silence as a whole, if nobody says otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,11 +36,6 @@ class Endpoint:
     def url(self) -> str:
         """The base URL without what the API itself puts behind it. Raises ``InputError`` for one that is none."""
         return api_url(checked_url(self.base_url))
-
-    @property
-    def query(self) -> Mapping[str, str]:
-        """What stands behind the ``?`` of the base URL, for every request: Azure's ``api-version``."""
-        return dict(parse_qsl(urlsplit(self.base_url or "").query))
 
     def request_headers(self) -> dict[str, str | None]:
         """The headers of every request, the key's among them; one that is None does not go out, whatever the

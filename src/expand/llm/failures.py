@@ -42,9 +42,6 @@ _BY_STATUS = {
 }
 """What a status means where the words say nothing more; others from 500 on are server errors, the rest bad requests."""
 
-WAITING = frozenset({Failure.RATE_LIMITED, Failure.OVERLOADED, Failure.SERVER_ERROR})
-"""The failures after which a wait that was asked for means something."""
-
 _CODE_KEYS = frozenset({"code", "type", "status", "reason", "error_code", "errorcode", "error_type", "__type", "kind"})
 _SAID_KEYS = (
     "error", "errors", "message", "detail", "msg", "error_message", "errormessage", "error_msg", "error_description",
@@ -52,12 +49,8 @@ _SAID_KEYS = (
 )  # fmt: skip
 """Where the words of an error are, the first that says something counts. In lower case."""
 
-_REQUEST_IDS = ("x-request-id", "x-litellm-call-id", "apim-request-id")
-"""Response headers: OpenAI's and most others', LiteLLM's, Azure's gateway's."""
-
 _KEY_SHAPE = re.compile(r"\bsk-[\w*.-]{6,}|(?<=[Bb]earer )[\w*.~+/=-]{6,}")
 
-_CODE_HEADERS = ("x-amzn-errortype", "x-error-code")
 _WINDOW = re.compile(
     r"(?:maximum (?:context|model|prompt) length (?:is|of)|context size \(|token limit:|context length of only|"
     r"exceeds the maximum number of tokens allowed \(|context limit: [\d +,]+>|prompt is too long: [\d,]+ tokens >|"
@@ -103,7 +96,7 @@ def refused_within(data: object) -> AttemptFailedError | None:
 def _failure_in(data: object, status: int, headers: Mapping[str, str], now: float) -> AttemptFailedError:
     """The failure that an error object, or the text of a body, stands for."""
     text = data if isinstance(data, str) else _plain(data)
-    named = (headers.get(name, "").partition(":")[0].lower() for name in _CODE_HEADERS)
+    named = (headers.get(name, "").partition(":")[0].lower() for name in ("x-amzn-errortype", "x-error-code"))
     codes = frozenset((*_codes(data), *filter(None, named)))
     asked, phrase, remedy = status, HTTPStatus(status).phrase if status in set(HTTPStatus) else "", ""
     if status < 400:
@@ -120,13 +113,16 @@ def _failure_in(data: object, status: int, headers: Mapping[str, str], now: floa
         tokens = window[1].replace(",", "")
         remedy = f"set context_window = {tokens} for the model in expand.toml, or shorten the prompt"
     message = f"{f'HTTP {status}' if status >= 300 else 'an error instead of an answer'}: {one_line(said)}"
-    wait = asked_wait(headers, data, now=now) if failure in WAITING else None
+    # After any other failure, a wait that was asked for means nothing.
+    waiting = failure in (Failure.RATE_LIMITED, Failure.OVERLOADED, Failure.SERVER_ERROR)
+    wait = asked_wait(headers, data, now=now) if waiting else None
     return AttemptFailedError(failure, message, status=status, retry_after_seconds=wait, remedy=remedy)
 
 
 def request_id_in(headers: Mapping[str, str]) -> str:
     """The id that the provider, or the gateway before it, knows the request by; "" without one."""
-    return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), "")
+    names = ("x-request-id", "x-litellm-call-id", "apim-request-id")  # most have the first, Azure's gateway the last
+    return next((headers[name] for name in names if headers.get(name)), "")
 
 
 def garbled(what: str) -> AttemptFailedError:

@@ -95,14 +95,10 @@ class OpenAIClient:
         return Connection(self._endpoint)
 
 
-MENDABLE = frozenset({Failure.BAD_REQUEST, Failure.NOT_FOUND})
-"""The failures that may be about the form: some servers answer 404 to a parameter that no host of a model takes."""
 LEAST_CAP = 256
 """A smaller cap is not believed to be the model's: it would cut every answer."""
 
 _WORDS = packaged_table("answers")["form"]
-_STREAM = re.compile(r"\bstream(?:s|ed|ing)?\b", re.IGNORECASE)
-_STREAM_OPTIONS = re.compile(r"stream_options|include_usage", re.IGNORECASE)
 _UNKNOWN, _SYSTEM = (re.compile("|".join(_WORDS[name]), re.IGNORECASE) for name in ("unknown", "system"))
 _MOST = tuple(re.compile(words, re.IGNORECASE) for words in _WORDS["most"])
 """How the largest output cap that a model takes is stated."""
@@ -129,7 +125,8 @@ class OpenAIAuthor(OpenAIClient):
         try:
             answer = await connection.complete(request, form, client_request_id=client_request_id, on_text=on_text)
         except AttemptFailedError as failed:
-            if failed.failure in MENDABLE:
+            # Some servers answer 404 to a parameter that no host of a model takes.
+            if failed.failure in (Failure.BAD_REQUEST, Failure.NOT_FOUND):
                 failed.mended = self._mended(connection, failed, request, form, url)
             raise
         self._answered = True
@@ -177,7 +174,7 @@ class OpenAIAuthor(OpenAIClient):
 def _mends(form: RequestForm, said: str, sent: Request) -> Iterator[tuple[RequestForm, str]]:
     """The forms that a refusal may ask for, each with what is different in it."""
     usage_asked = form.stream and "stream_options" not in form.leave_out
-    if usage_asked and _STREAM_OPTIONS.search(said):
+    if usage_asked and re.search(r"stream_options|include_usage", said, re.IGNORECASE):
         without = replace(form, leave_out=form.leave_out | {"stream_options"})
         yield without, "asking without stream_options, so the answer states no usage"
     most = next((int(found[1]) for pattern in _MOST if (found := pattern.search(said))), None)
@@ -192,7 +189,7 @@ def _mends(form: RequestForm, said: str, sent: Request) -> Iterator[tuple[Reques
     refuses_system = _SYSTEM.search(said) and any(message.role == "system" for message in sent.messages)
     if form.system_role == "system" and refuses_system:
         yield replace(form, system_role="user"), "putting the system message into the user's"
-    if _STREAM.search(said):
+    if re.search(r"\bstream(?:s|ed|ing)?\b", said, re.IGNORECASE):
         said_otherwise = "asking for an answer that is not streamed" if form.stream else "asking for a stream"
         yield replace(form, stream=not form.stream), said_otherwise
 

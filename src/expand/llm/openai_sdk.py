@@ -15,13 +15,14 @@ from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import openai
 
 from expand.errors import chain
 from expand.llm.completion import StreamedAnswer
-from expand.llm.endpoint import CONNECT_SECONDS, TOTAL_TIMES, Endpoint, is_loopback
+from expand.llm.endpoint import CONNECT_SECONDS, Endpoint, is_loopback
 from expand.llm.failures import garbled, one_line, refused, request_id_in, said_in
 from expand.llm.types import Answer, AttemptFailedError, Failure, OnText, Request, RequestForm
 from expand.redaction import hidden
@@ -31,9 +32,6 @@ SDK_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, httpx2.I
 
 OWN_FIELDS = frozenset({"model", "messages", "stream", "stream_options"})
 """Body fields that parameters of a profile cannot replace."""
-
-END_SECONDS = 0.25
-"""How long after ``[DONE]`` a stream may take to end, so that its connection can be used again."""
 
 _BY_KIND: tuple[tuple[Failure, tuple[type[BaseException], ...]], ...] = (
     (Failure.UNREACHABLE, (httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ConnectError, httpx2.ProxyError)),
@@ -63,12 +61,12 @@ class Connection:
     which could be a purchase that no ledger knows of."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.total_seconds = endpoint.total_seconds or endpoint.read_seconds * TOTAL_TIMES
+        self.total_seconds = endpoint.total_seconds or endpoint.read_seconds * 6
         timeout = httpx2.Timeout(endpoint.read_seconds, connect=CONNECT_SECONDS, pool=None)
         self.client = openai.AsyncOpenAI(
             api_key="",  # it goes out with `headers`
             base_url=endpoint.url,
-            default_query=dict(endpoint.query),
+            default_query=dict(parse_qsl(urlsplit(endpoint.base_url or "").query)),  # Azure's ``api-version``
             max_retries=0,
             timeout=timeout,
             http_client=openai.DefaultAsyncHttpxClient(
@@ -160,8 +158,10 @@ class Connection:
                     yield piece
                     if answer.json.done:
                         break
-                with suppress(*SDK_ERRORS):  # what comes after ``[DONE]``, where a server does not end there
-                    async with asyncio.timeout(END_SECONDS):
+                # What comes after ``[DONE]``, where a server does not end there: read, so that the connection can be
+                # used again.
+                with suppress(*SDK_ERRORS):
+                    async with asyncio.timeout(0.25):
                         async for _ in pieces:
                             pass
 

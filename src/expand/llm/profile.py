@@ -58,9 +58,7 @@ class Grammar:
 
     def grammar(self, *, lines: int, topic: str) -> str:
         """GBNF for a text of exactly ``lines`` lines about ``topic``, blank lines included."""
-        items = 0
-        if lines >= LIST_FROM_LINES:
-            items = min(len(self.items), max(LEAST_ITEMS, lines // 3))
+        items = min(len(self.items), max(LEAST_ITEMS, lines // 3)) if lines >= LIST_FROM_LINES else 0
         above = lines - items - (1 if items else 0)
         blocks = [self._paragraph(number, sentences, topic) for number, sentences in enumerate(_shared_out(above))]
         if items:
@@ -99,7 +97,6 @@ def quoted(text: str) -> str:
 
 # --- models -------------------------------------------------------------------------------------------------
 
-StructuredOutput = Literal["json_schema", "json_object", "grammar", "none"]
 Tables = Mapping[str, Mapping[str, Any]]
 
 
@@ -181,7 +178,7 @@ class Profile:
     batch_discount: Decimal | None = None
     aspects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     forms: tuple[Grammar, ...] = ()
-    structured_output: StructuredOutput = "json_schema"
+    structured_output: Literal["json_schema", "json_object", "grammar", "none"] = "json_schema"
     brief: bool = False
     reference_tokens: int = 4000
     read: bool = False

@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 RANKS_FOLDER = DATA / "tiktoken"
 
-ESTIMATE = "o200k_base"
-"""The encoding that stands in for a model whose own is not known."""
-
 PIECE = 50_000
 """The characters that are counted at a time."""
 
@@ -68,8 +65,8 @@ class TokenCounter:
         known = _encoding_of(model)
         self.exact = known is not None
         """Whether counts are the model's own; False means an estimate that needs a margin."""
-        self.encoding = known or ESTIMATE
-        """The name of the encoding that is counted with."""
+        self.encoding = known or "o200k_base"
+        """The name of the encoding that is counted with; this one stands in where the model's own is not known."""
 
     def count(self, text: str) -> int:
         """The tokens of ``text``; words such as ``<|endoftext|>`` are text like any other.
@@ -142,10 +139,6 @@ def load_ranks(encoding: str, folder: Path) -> tiktoken.Encoding:
     return made
 
 
-HALF = Decimal("0.5")
-"""What a provider takes off for a batch, where nobody says otherwise."""
-
-
 def price_for(model: str, profile: Profile, base_url: str | None, *, now: datetime | None = None) -> Price | None:
     """The price of ``model`` at ``base_url`` (None is the SDK's own); None when it is not known.
 
@@ -167,7 +160,7 @@ def batch_price_for(model: str, profile: Profile, base_url: str | None, *, now: 
         published = _published(profile.like or model, base_url or OPENAI_URL, now, {"processing": "batch"})
         if published not in (None, live):
             return published
-    return live and live.less(HALF if discount is None else discount)
+    return live and live.less(Decimal("0.5") if discount is None else discount)
 
 
 def _published(model: str, url: str, now: datetime | None, context: Mapping[str, str] | None = None) -> Price | None:

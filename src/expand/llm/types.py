@@ -19,7 +19,6 @@ from expand.schema import Json
 Role = Literal["system", "user", "assistant"]
 Purpose = Literal["draft", "continue", "repair", "revise", "brief", "review", "translate"]
 OutputCapName = Literal["max_completion_tokens", "max_tokens"]
-SystemRole = Literal["system", "user"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +74,7 @@ class RequestForm:
     max_output_tokens: int | None = None
     leave_out: frozenset[str] = frozenset()
     stream: bool = True
-    system_role: SystemRole = "system"
+    system_role: Literal["system", "user"] = "system"
 
     def cap(self, request: Request) -> int:
         """The output cap that goes out: never above the request's own."""

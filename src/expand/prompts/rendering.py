@@ -318,10 +318,8 @@ class Prompts:
         elif isinstance(error, RecursionError | SyntaxError | MemoryError):
             what, remedy = "template: its brackets or blocks are nested too deeply", "flatten it"
             if rendered:
-                what, remedy = (
-                    "the template takes text from itself, without end",
-                    "see `expand prompt list --chapter ID`",
-                )
+                what = "the template takes text from itself, without end"
+                remedy = "see `expand prompt list --chapter ID`"
         elif match := _UNDEFINED.search(str(error)):
             return _undefined(match["name"], kind, place)
         elif match := _NO_ATTRIBUTE.search(str(error)):

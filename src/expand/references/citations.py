@@ -18,7 +18,6 @@ _CITATION = re.compile(
     r"(?P<gap>[ \t]*)[\[【]\^?(?P<ids>R\d{1,4}(?:[ \t]*[,;，、；][ \t]*\^?R\d{1,4})*)[\]】](?!\()"
 )
 """Names of passages as models write them; or a definition that looks like one, without ``ids``."""
-_ID = re.compile(r"R\d+")
 
 
 def with_footnotes(bodies: Sequence[str], passages: Mapping[str, Passage]) -> list[str]:
@@ -33,7 +32,7 @@ def with_footnotes(bodies: Sequence[str], passages: Mapping[str, Passage]) -> li
 
         def note(cited: re.Match[str], new: dict[str, Passage] = new) -> str:
             said = "" if cited["ids"] else cited[0]
-            for name in _ID.findall(cited["ids"] or ""):
+            for name in re.findall(r"R\d+", cited["ids"] or ""):
                 if (passage := passages.get(name)) is not None:
                     new[f"^r-{passage.mark}"] = passage
                 said += f"[^r-{passage.mark}]" if passage else f"[{name}]"

@@ -35,7 +35,6 @@ Unit = Literal["lines", "page", "cell"]
 MARKDOWN = (".md", ".mdx", ".markdown")
 HTML_ENDINGS = (".html", ".htm", ".xhtml")
 _CLOSES = (")", "]", "}", "</")
-_HIDDEN_LINE = re.compile(r"<!-- expand language")
 _MARKUP = re.compile(
     r"(?is)<!--.*?(?:-->|(?=<p>\Z))"
     r"|<(?P<skipped>script|style|template|svg|nav|noscript)(?![\w:-])(?:[^<>]*/>|.*?(?:</(?P=skipped)\s*>|(?=<p>\Z)))"
@@ -111,7 +110,7 @@ def passages_of(data: bytes, path: str, wanted: range | None = None) -> tuple[Pa
         elif suffix in HTML_ENDINGS:
             parts = [_of_html(text)]
         else:
-            rows = ["" if _HIDDEN_LINE.match(row) else row for row in bare_rows(text)]
+            rows = ["" if row.startswith("<!-- expand language") else row for row in bare_rows(text)]
             headings = blocks.headings(text) if suffix in MARKDOWN else ()
             titles = [(block.start, block.level, block.title) for block in headings]
             parts = [Lines(rows, range(1, len(rows) + 1), titles)]
@@ -298,8 +297,3 @@ def shown(name: str, passage: Passage) -> str:
 def quoted(passages: Mapping[str, Passage]) -> str:
     """Passages by the names under which they can be cited, as a request quotes them; "" for none."""
     return "\n".join(shown(name, passage) for name, passage in passages.items()).rstrip("\n")
-
-
-def citations_in(text: str) -> int:
-    """How often a text of a draft cites a passage."""
-    return len(NOTE.findall(text))

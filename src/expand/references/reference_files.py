@@ -41,7 +41,6 @@ _PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _PACKAGES = frozenset({"node_modules", "target", "__pycache__", "venv", "site-packages"})
 """Folders of what others wrote or a build made."""
 _SAID = re.compile(r"(?P<path>.+?)(?::(?P<first>[1-9]\d*)(?:-(?P<last>[1-9]\d*))?)?")
-_WILD = re.compile(r"[*?]")
 _GLOB = {r"\*\*/": "(?:.*/)?", r"\*\*": ".*", r"\*": "[^/]*", r"\?": "[^/]"}
 """``**`` stands for any folders, ``*`` and ``?`` for parts of one name."""
 
@@ -70,9 +69,6 @@ class References:
     def of(self, section: int) -> tuple[Passage, ...]:
         """All that a section may cite, its own passages first."""
         return (*self.by_section.get(section, ()), *self.shared)
-
-
-NO_REFERENCES = References()
 
 
 def read_references(workspace: Workspace, book: Book, outline: Outline) -> References:
@@ -122,7 +118,7 @@ def _files(workspace: Workspace, reference: Reference) -> Iterator[tuple[Path, r
     assert said is not None  # every text that is not empty matches
     name, root = said["path"], workspace.root
     repository = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
-    wild = _WILD.search(name)
+    wild = re.search(r"[*?]", name)
     fixed = name[: name.rfind("/", 0, wild.start()) + 1] if wild else name
     path = Path(os.path.normpath(root / fixed))
     if "\\" in name or not path.is_relative_to(repository):

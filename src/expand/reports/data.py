@@ -19,7 +19,7 @@ from expand.ledger.values import Aggregates, Slice, State
 from expand.llm.tokens import price_for
 from expand.markdown import lines
 from expand.outline import Book, BookChapter, Outline, Priority, Section, Text
-from expand.references.passages import citations_in
+from expand.references.passages import NOTE
 from expand.reports.estimates import Rate, Sample, list_price, opening_lines, rate
 from expand.workspace import Workspace, read_text
 
@@ -75,7 +75,7 @@ def _summary(language: str, plan: str, texts: Mapping[int, str]) -> DraftSummary
         plan,
         {number: lines.of_section(text) for number, text in texts.items()},
         {number: lines.words(text) for number, text in texts.items()},
-        sum(map(citations_in, texts.values())),
+        sum(len(NOTE.findall(text)) for text in texts.values()),
     )
 
 
