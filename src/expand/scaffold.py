@@ -109,8 +109,6 @@ def page_state(text: str, file: str) -> PageState:
 
 MOST_DOCUMENTS = 5_000
 """A folder with more documents is cut off here: it is hardly a book."""
-SITE_DEPTH = 2
-"""How many folders below the given one a site is looked for."""
 _FOLDERS = ("docs", "doc", "chapters", "src", "content", "book", "manuscript")
 _NO_CHAPTERS = re.compile(
     r"(?i)^(?:licen[cs]e|contributing|code_of_conduct|security|authors|maintainers|todo|summary|claude|agents)\b"
@@ -210,9 +208,9 @@ def find_tree(root: Path, *, language: str | None = None, site: Site | None = No
 
 
 def _site(root: Path) -> tuple[Site, Sequence[Site]]:
-    """The first of the sites that are the fewest folders below a folder, and the others."""
+    """The first of the sites that are the fewest folders below a folder, two at most, and the others."""
     level = [root]
-    for _ in range(SITE_DEPTH + 1):
+    for _ in range(3):
         if found := [site for site in map(site_at, level) if site is not None]:
             return found[0], found[1:]
         below = (folder for above in level for folder in above.glob("[!.]*/") if folder.name not in _NO_SITES)

@@ -38,8 +38,6 @@ _CLOSING_TITLE = re.compile(
     r"(?i)^\W*(?:see also|references?|bibliography|further reading|footnotes|appendi(?:x|ces)\b.*|resources|links|"
     r"参考(?:资料|文献|链接)?|附录.*|延伸阅读|相关(?:链接|文档|资源)|脚注)\W*$"
 )
-HEADING_WEIGHT = 3
-"""How many words of its text a word of a heading is worth."""
 _FRONT_TITLE = re.compile(r"(?m)^[\"']?title[\"']?[ \t]*[:=]")
 
 Titles = Mapping[int, tuple[str, tuple[str, ...]]]
@@ -171,12 +169,12 @@ def _alike(title: str, among: Sequence[tuple[Wanted, ...]]) -> int | None:
 
 def _likeliest(title: str, text: str, among: Sequence[tuple[Wanted, ...]], weights: Mapping[str, float]) -> int | None:
     """The index of the names one of which the title is, else of those of which it and its text have the most words,
-    against the number of theirs; None where they have none. A word of the title is worth several of the text, and one
+    against the number of theirs; None where they have none. A word of the title is worth three of the text, and one
     in the first name counts once more."""
     if (alike := _alike(title, among)) is not None:
         return alike
     above, own = matching.terms(title), matching.terms(text)
-    worth = {term: weight * (HEADING_WEIGHT if term in above else term in own) for term, weight in weights.items()}
+    worth = {term: weight * (3 if term in above else term in own) for term, weight in weights.items()}
     scores = []
     for names in among:
         bag, first = _terms(names), _terms(names[:1])

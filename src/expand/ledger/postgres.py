@@ -79,9 +79,6 @@ SILENT_SECONDS = 30
 _KEEPALIVES = {"idle": SILENT_SECONDS // 2, "interval": SILENT_SECONDS // 6, "count": 3}
 """How either side finds that out."""
 
-IDLE_SECONDS = 120
-"""How long a transaction may do nothing before the server ends it, so that others can go on."""
-
 _DAMAGED = "damaged; `expand ledger verify` says how far, and a backup or an export can be imported into a new schema"
 _MEANINGS: Mapping[type[psycopg.Error], tuple[type[LedgerError], str]] = {
     errors.LockNotAvailable: (LedgerBusyError, BUSY),
@@ -231,7 +228,7 @@ class PostgresDatabase:
             "default_transaction_isolation": "read committed",
             "default_transaction_read_only": "on" if self._read_only else "off",
             "lock_timeout": f"{max(1, int(self._patience * 1000))}ms",
-            "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+            "idle_in_transaction_session_timeout": "120s",  # then others can go on
             "client_min_messages": "warning",
             **{f"tcp_keepalives_{name}": str(figure) for name, figure in _KEEPALIVES.items()},
         }
