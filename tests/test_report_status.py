@@ -157,24 +157,6 @@ def test_update_names_a_file_that_is_not_there(book: Path) -> None:
     assert (ran.code, "there is no such file" in ran.err) == (2, True)
 
 
-def test_report_writes_the_whole_book_in_every_format(book: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "reports"
-
-    ran = expand(book, "report", "-o", str(folder), "--language", "zh")
-
-    assert ran.code == 0
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "README.md",
-        "status.csv",
-        "status.html",
-        "status.json",
-    ]
-    assert ran.out.splitlines()[0] == str(folder / "README.md")
-    assert "README.md" not in ran.err, "a terminal shows both"
-    assert (folder / "README.md").read_text().startswith("# 完成报告：C07 进程管理\n")
-    assert json.loads((folder / "status.json").read_text())["resources"]["limit"] == 1_000_000
-
-
 def test_output_goes_to_a_file_and_wrong_choices_are_named(book: Path, tmp_path: Path) -> None:
     path = tmp_path / "out" / "status.csv"
 

@@ -124,7 +124,6 @@ CALLS: dict[str, tuple[str, ...]] = {
     "budget": ("", "--format json"),
     "plan": ("", "07"),
     "status": ("", "--format html"),
-    "report": ("-o reports",),
     "review": ("07", "07 --read"),
     "revise": ("07 --section 1 --note Shorter",),
     "accept": ("07", "07 --undo"),

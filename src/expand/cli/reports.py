@@ -1,4 +1,4 @@
-"""``expand budget``, ``plan``, ``status`` and ``report``: the reports, and where they are written."""
+"""``expand budget``, ``plan`` and ``status``: the reports, and where they are written."""
 
 import shlex
 import shutil
@@ -12,21 +12,14 @@ from expand.cli import options
 from expand.cli.options import require_choice
 from expand.cli.output import print_json, print_text, warn
 from expand.ledger import pauses_in
-from expand.redaction import printable
 from expand.reports.data import figures
 from expand.reports.formats import FORMATS, Format, as_json, render, renew
 from expand.reports.report_model import report_language
 from expand.reports.status_report import make_report, status_tables
-from expand.workspace import Workspace, write_atomically
+from expand.workspace import Workspace
 
 Form = Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, json, markdown, csv or html.")]
 ReportLanguage = Annotated[str | None, typer.Option("--language", help="The report's language: en or zh.")]
-REPORT_FILES: dict[str, Format] = {
-    "README.md": "markdown",
-    "status.html": "html",
-    "status.json": "json",
-    "status.csv": "csv",
-}
 
 
 class Shown(NamedTuple):
@@ -77,17 +70,3 @@ def status(
     else:
         data = figures(opened, **author._asdict())
         renew(update, status_tables(data, report_language(data.book.language, shown.language)))
-
-
-def report(
-    opened: Workspace,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write to.")] = Path(
-        "reports"
-    ),
-    language: ReportLanguage = None,
-) -> None:
-    """Write the book's completion report: Markdown, HTML, JSON, CSV."""
-    completion = make_report(opened, "completion", language=language)
-    for name, form in REPORT_FILES.items():
-        write_atomically(output / name, printable(render(completion, form)))
-        typer.echo(output / name)

@@ -54,9 +54,9 @@ Reviews = Mapping[str, "ChapterResult"]
 def make_report(
     workspace: Workspace, name: str, *, language: str | None = None, chapters: Sequence[str] = (), **changes: Any
 ) -> Report:
-    """The report of that name, as of now: ``budget``, ``plan`` (of these ``chapters``, or of all), ``status``, or
-    ``completion``, the same under another title. ``changes`` are laid over the settings. Raises ``InputError``."""
-    if name not in ("budget", "plan", "status", "completion"):
+    """The report of that name, as of now: ``budget``, ``plan`` (of these ``chapters``, or of all) or ``status``.
+    ``changes`` are laid over the settings. Raises ``InputError``."""
+    if name not in ("budget", "plan", "status"):
         raise InputError(f"there is no report {name!r}", remedy="give budget, status or plan")
     data = figures(workspace, priced=name != "budget", **changes)
     spoken = report_language(data.book.language, language)
@@ -65,11 +65,11 @@ def make_report(
     if name == "plan":
         return plan_report(data, spoken, chapters)
     found = reviews(workspace, settings_of(workspace, **changes), data)
-    return status_report(data, found, spoken, title=f"title.{name}")
+    return status_report(data, found, spoken)
 
 
-def status_report(data: BookData, reviews: Reviews, language: str, *, title: str = "title.status") -> Report:
-    """The report as of now; ``title`` is the key of its title."""
+def status_report(data: BookData, reviews: Reviews, language: str) -> Report:
+    """The report as of now."""
     full = full_plan(data)
     plans = plans_of(data)
     sources = [
@@ -96,7 +96,7 @@ def status_report(data: BookData, reviews: Reviews, language: str, *, title: str
         by_day(data),
         Notes("notes", (*outline_notes(data, language), *sources, *budget_notes(data, language))),
     )
-    said = say(language, title, book=data.book.title.say(language))
+    said = say(language, "title.status", book=data.book.title.say(language))
     return Report("status", said, language, data.now, blocks)
 
 
