@@ -25,11 +25,12 @@ from buying import (
 )
 from ledgers import FileSite
 
-from expand.client.client import PAUSE_SECONDS, PILOT_SECONDS, BudgetedClient, Event, StoppedError
+from expand.client.client import PAUSE_SECONDS, PILOT_SECONDS, BudgetedClient, StoppedError
 from expand.client.limiter import LEAST_PROBES, MOST_LOST
 from expand.client.retry_policy import REPLACEABLE_TRIES, RULES, RetryPolicy
 from expand.errors import AuthorError, BudgetExceededError, LedgerError
 from expand.ledger import (
+    AttemptEvent,
     Ledger,
     LedgerBusyError,
     ModelLimits,
@@ -53,7 +54,7 @@ class World:
         self.clock = Clock()
         self.ledger = Ledger.open(self.path, clock=self.clock)
         self.run: Run = begin(self.ledger)
-        self.events: list[Event] = []
+        self.events: list[AttemptEvent] = []
 
     def purchase(self, author: Author, **options: Any) -> BudgetedClient:
         policy = {name: options.pop(name) for name in ("max_attempts", "replaceable") if name in options}

@@ -9,6 +9,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from expand.budget import Amount
 from expand.cli.output import Verbosity
 from expand.cli.progress import (
     HEARTBEAT_SECONDS,
@@ -22,7 +23,6 @@ from expand.cli.progress import (
     progress,
 )
 from expand.drafting.events import (
-    AttemptChanged,
     Event,
     Notice,
     RunPlanned,
@@ -32,8 +32,9 @@ from expand.drafting.events import (
     SectionStarted,
     SectionStatus,
 )
+from expand.ledger import AttemptEvent, Order
 from expand.ledger.attempts import parse
-from expand.llm.types import Usage
+from expand.llm.types import Address, Request, Usage
 
 NOW = parse("2026-11-23T16:30:54.250000+00:00")
 
@@ -54,35 +55,19 @@ def done(number: int, lines: int, status: SectionStatus = "drafted") -> SectionD
     return SectionDone(chapter="03", section=number, lines=lines, status=status)
 
 
-SENT = AttemptChanged(
-    chapter="03",
-    section=1,
-    purpose="draft",
-    attempt_id="a1",
-    model="gpt-x",
-    state="sent",
-    reserved_tokens=3_096,
+ORDER = Order(
+    request=Request(model="gpt-x", messages=(), max_output_tokens=2_000),
+    address=Address("03", 1, "draft"),
+    run_id="r",
+    language="en",
+    plan="full",
+    prompt_tokens=1_096,
+    amount=Amount(3_096),
 )
-SETTLED = AttemptChanged(
-    chapter="03",
-    section=1,
-    purpose="draft",
-    attempt_id="a1",
-    model="gpt-x",
-    state="settled",
-    reserved_tokens=3_096,
-    usage=Usage(prompt=838, completion=408, cached=128),
-)
-FAILED = AttemptChanged(
-    chapter="03",
-    section=1,
-    purpose="draft",
-    attempt_id="a1",
-    model="gpt-x",
-    state="failed",
-    reserved_tokens=3_096,
-    message="HTTP 401: no sk-secret-0123456789 here",
-)
+OF_CHAPTER = replace(ORDER, address=Address("03", 0, "brief"))
+SENT = AttemptEvent("sent", ORDER, "a1")
+SETTLED = AttemptEvent("settled", ORDER, "a1", usage=Usage(prompt=838, completion=408, cached=128))
+FAILED = AttemptEvent("failed", ORDER, "a1", "HTTP 401: no sk-secret-0123456789 here")
 STORY: list[Event] = [
     RunPlanned(sections=(planned(1), planned(2, 150, "changed: outline"))),
     started(1),
@@ -118,7 +103,7 @@ def test_the_figures_add_up_and_the_time_left_goes_by_lines() -> None:
     assert figures.tokens == 1_100, "of each section the last figure counts"
     figures.take(SETTLED)
     assert figures.tokens == 1_100, "a section's attempts are in what it took"
-    for event in (replace(SENT, section=0), replace(SETTLED, section=0)):
+    for event in (SENT._replace(order=OF_CHAPTER), SETTLED._replace(order=OF_CHAPTER)):
         figures.take(event)
     assert figures.tokens == 1_100 + 1_246, "what is about the chapter belongs to no section"
     assert figures.done == 70, "a section counts up to its target"

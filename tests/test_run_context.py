@@ -12,10 +12,9 @@ from buying import begin, order
 from buying import place as a_ledger
 
 from expand.batch.batch_backend import NoAuthor
-from expand.client.client import Event as ClientEvent
-from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
+from expand.drafting.events import Event, Notice, SectionGrew
 from expand.drafting.run_context import UsageCounters
-from expand.ledger import Ledger, Order
+from expand.ledger import AttemptEvent, Ledger, Order
 from expand.llm.types import AttemptFailedError, Purpose
 
 
@@ -29,7 +28,7 @@ class Watched:
 
     def streams(self, text: str, purpose: Purpose = "draft") -> None:
         asked = replace(self.order, address=self.order.address._replace(purpose=purpose))
-        self.usage.note(ClientEvent(kind="text", order=asked, attempt_id="a", text=text))
+        self.usage.note(AttemptEvent(kind="text", order=asked, attempt_id="a", text=text))
 
     @property
     def lines(self) -> list[int]:
@@ -67,15 +66,15 @@ def test_a_repair_shows_no_lines_for_it_takes_the_place_of_others(watched: Watch
 @pytest.mark.parametrize("kind", ["sent", "settled", "failed"])
 def test_what_arrived_is_forgotten_when_the_attempt_is_over(watched: Watched, kind: str) -> None:
     watched.streams("one\ntwo\n")
-    watched.usage.note(ClientEvent(kind=kind, order=watched.order, attempt_id="a"))  # type: ignore[arg-type]
+    watched.usage.note(AttemptEvent(kind=kind, order=watched.order, attempt_id="a"))  # type: ignore[arg-type]
     watched.streams("again\n")
     assert watched.lines == [2, 1]
-    assert isinstance(watched.events[1], AttemptChanged)
+    assert isinstance(watched.events[1], AttemptEvent)
 
 
 def test_a_wait_is_told_with_its_seconds_from_one_on(watched: Watched) -> None:
     for seconds in (0.99, 1.0):
-        watched.usage.note(ClientEvent(kind="waiting", order=watched.order, seconds=seconds, message="busy"))
+        watched.usage.note(AttemptEvent(kind="waiting", order=watched.order, seconds=seconds, message="busy"))
     assert [event.message for event in watched.events if isinstance(event, Notice)] == [
         "03/1: busy",
         "03/1: busy (waiting 1 s)",

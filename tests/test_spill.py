@@ -16,12 +16,12 @@ from buying import Clock, ScriptedAuthor, answer, begin, order, place, recovered
 from ledgers import Site
 from workspaces import expand, rows, small
 
-from expand.client.client import SETTLE_TRIES, BudgetedClient, Event
+from expand.client.client import SETTLE_TRIES, BudgetedClient
 from expand.client.retry_policy import RetryPolicy
 from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError
-from expand.ledger import Ledger, LedgerBusyError, Reservation, spill, verify
+from expand.ledger import AttemptEvent, Ledger, LedgerBusyError, Reservation, spill, verify
 from expand.ledger.database import SqliteDatabase
 from expand.testing import ScriptedAuthor as WorkspaceAuthor
 from expand.workspace import Workspace
@@ -40,7 +40,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state" / "expand" / "answers"
 
 
-def client_of(ledger: Ledger, clock: Clock, author: Any = None, events: list[Event] | None = None) -> BudgetedClient:
+def client_of(
+    ledger: Ledger, clock: Clock, author: Any = None, events: list[AttemptEvent] | None = None
+) -> BudgetedClient:
     return BudgetedClient(
         ledger=ledger,
         author=author or ScriptedAuthor(),
@@ -93,7 +95,7 @@ async def test_an_answer_that_cannot_be_stored_is_taken_in_at_the_next_start(sit
 
 async def test_it_is_kept_from_the_first_try_on_and_let_go_of_once_it_is_stored(tmp_path: Path, state: Path) -> None:
     with closing(Ledger.open(place(tmp_path))) as ledger:
-        run, clock, events = begin(ledger), Clock(), list[Event]()
+        run, clock, events = begin(ledger), Clock(), list[AttemptEvent]()
         settle, kept = ledger.settle, list[int]()
 
         def twice_full(*values: Any, **named: Any) -> Any:

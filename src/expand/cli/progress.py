@@ -21,7 +21,6 @@ from rich.text import Text
 
 from expand.cli.output import Verbosity, counted, unguarded
 from expand.drafting.events import (
-    AttemptChanged,
     Event,
     Notice,
     RunPlanned,
@@ -30,6 +29,7 @@ from expand.drafting.events import (
     SectionPlanned,
     SectionStarted,
 )
+from expand.ledger import AttemptEvent
 from expand.outline import Unit
 from expand.redaction import printable
 
@@ -89,8 +89,8 @@ class RunProgress:
                     has, target = (event.lines, planned.lines) if in_lines else (event.counted, planned.target)
                     extent = f"{has:,} of {counted(target, planned.unit[:-1])}"
                     said = [f"{event.chapter}/{event.section}: {event.status}, {extent}: {planned.title}"]
-            case AttemptChanged():
-                if event.section == 0 and event.usage:
+            case AttemptEvent():
+                if event.order.address.section == 0 and event.usage:
                     self.whole_chapters += event.usage.total
                 said = [self._attempt(event)] if self._all else []
             case Notice() if self._is_news(event.message):
@@ -141,18 +141,19 @@ class RunProgress:
         left = f", {self.remaining:,} left of the allowance" if self.remaining is not None else ""
         return f"{self.left} to go, {gone} gone, {self.tokens:,} tokens{left}"
 
-    def _attempt(self, event: AttemptChanged) -> str:
+    def _attempt(self, event: AttemptEvent) -> str:
         """One attempt as it is sent, and again when it is known what became of it."""
-        head = f"{event.chapter}/{event.section}: {event.purpose} {event.attempt_id} {event.state}"
-        if event.state == "sent":
+        address, reserved = event.order.address, event.order.amount.tokens
+        head = f"{address.chapter}/{address.section}: {address.purpose} {event.attempt_id} {event.kind}"
+        if event.kind == "sent":
             self._sent[event.attempt_id] = self._clock()
-            return f"{head} to {event.model}, {counted(event.reserved_tokens, 'token')} reserved"
+            return f"{head} to {event.order.request.model}, {counted(reserved, 'token')} reserved"
         seconds = self._clock() - self._sent.pop(event.attempt_id, self._clock())
         if event.usage is None:
             return f"{head} after {seconds:.2f} s: {event.message}"
         usage = event.usage
         return (
-            f"{head} after {seconds:.2f} s: {usage.total:,} of {event.reserved_tokens:,} tokens, "
+            f"{head} after {seconds:.2f} s: {usage.total:,} of {reserved:,} tokens, "
             f"{usage.prompt:,} prompt ({usage.cached:,} cached) and {usage.completion:,} completion"
         )
 

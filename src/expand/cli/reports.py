@@ -13,7 +13,7 @@ from expand.cli.options import require_choice
 from expand.cli.output import print_json, print_text, warn
 from expand.ledger import pauses_in
 from expand.reports.data import figures
-from expand.reports.formats import FORMATS, Format, as_json, render, renew
+from expand.reports.formats import FORMATS, as_json, render, renew
 from expand.reports.report_model import report_language
 from expand.reports.status_report import make_report, status_tables
 from expand.workspace import Workspace

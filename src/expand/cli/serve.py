@@ -25,13 +25,13 @@ from expand.cli.run_command import note_author, stop_on_signals
 from expand.document.draft import text_hash
 from expand.drafting.approval import Decision, Question
 from expand.drafting.draft_state import approved
-from expand.drafting.events import AttemptChanged, Event, Notice, SectionDone, SectionGrew, SectionStarted
+from expand.drafting.events import Event, Notice, SectionDone, SectionGrew, SectionStarted
 from expand.drafting.model_setup import other_roles
 from expand.drafting.results import balance_json, finding_json
 from expand.drafting.run import Run
 from expand.drafting.run_options import RunOptions
 from expand.errors import ExpandError, InputError
-from expand.ledger import Ledger
+from expand.ledger import AttemptEvent, Ledger
 from expand.paths import DATA
 from expand.redaction import printable, visible
 from expand.reports.data import figures
@@ -232,7 +232,7 @@ class LiveBook:
                 done = state["sections"][number]
                 extent = lines if done["unit"] == "lines" else event.counted
                 done |= {"lines": lines, "extent": extent, **self._drafted(chapter).get(number, {})}
-            case AttemptChanged():
+            case AttemptEvent():
                 if (ledger := Ledger.read(self._workspace.ledger_place)) is not None:
                     with closing(ledger):
                         state["budget"] = balance_json(ledger.balance("book"))

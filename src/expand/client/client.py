@@ -19,29 +19,23 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 from expand.client.limiter import Canary, CircuitBreaker, Limiter
 from expand.client.retry_policy import DEFAULT_POLICY, RULES, RetryPolicy, RetryState, is_lost
 from expand.errors import AuthorError, BudgetExceededError, ExpandError, LedgerError
-from expand.ledger import InFlight, Ledger, LedgerBusyError, Order, Paused, Refused, Reservation, StoredAnswer
+from expand.ledger import (
+    AttemptEvent,
+    InFlight,
+    Ledger,
+    LedgerBusyError,
+    Order,
+    Paused,
+    Refused,
+    Reservation,
+    StoredAnswer,
+)
 from expand.llm.failures import until
-from expand.llm.types import Answer, AttemptFailedError, Author, Failure, Finish, Usage
-
-
-class Event(NamedTuple):
-    """Something to show the user while a purchase goes on. ``seconds``: how long the wait will be. ``text``: what has
-    arrived of an answer so far, a few times a second. ``final``: the failure ends the run, and is said once when the
-    run ends. ``usage``: what a settlement charged."""
-
-    kind: Literal["waiting", "sent", "text", "settled", "failed"]
-    order: Order
-    attempt_id: str = ""
-    message: str = ""
-    seconds: float = 0.0
-    text: str = ""
-    final: bool = False
-    usage: Usage | None = None
+from expand.llm.types import Answer, AttemptFailedError, Author, Failure, Finish
 
 
 class StoppedError(ExpandError):
@@ -108,7 +102,7 @@ class BudgetedClient:
         ledger: Ledger,
         author: Author,
         retry: RetryPolicy = DEFAULT_POLICY,
-        on_event: Callable[[Event], None] = lambda _: None,
+        on_event: Callable[[AttemptEvent], None] = lambda _: None,
         pilot_seconds: float = PILOT_SECONDS,
         prepare: Callable[[str], Awaitable[None]] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -266,7 +260,7 @@ class BudgetedClient:
     async def _linger(self, order: Order, seconds: float, reason: str, until: asyncio.Event, told: str) -> str:
         """Say why, unless that was ``told`` last; wait, and recover what the dead have left. Returns the reason."""
         if reason != told:
-            self._on_event(Event("waiting", order, message=reason, seconds=seconds))
+            self._on_event(AttemptEvent("waiting", order, message=reason, seconds=seconds))
         # A random part, since every process that was told of a pause would otherwise come back in the same instant, and
         # be refused again. In steps, since somebody may lift the pause.
         await self._wait(min(seconds + self._retry.jitter() * 0.25, PAUSE_SECONDS), until)
@@ -340,9 +334,9 @@ class BudgetedClient:
             if now - shown_at >= TEXT_SECONDS:
                 shown_at = now
                 self._model(order.request.model).canary.passes()
-                self._on_event(Event("text", order, attempt_id, text="".join(pieces)))
+                self._on_event(AttemptEvent("text", order, attempt_id, text="".join(pieces)))
 
-        self._on_event(Event("sent", order, attempt_id))
+        self._on_event(AttemptEvent("sent", order, attempt_id))
         try:
             answer = await self._author.complete(
                 order.request, client_request_id=order.address.header(attempt_id), on_text=on_text
@@ -368,7 +362,7 @@ class BudgetedClient:
                     raise
                 message = f"{failed.message}; {failed.mended}" if failed.mended else failed.message
                 final = tries.ends_run(failed)
-                self._on_event(Event("failed", order, attempt_id, message, seconds, final=final))
+                self._on_event(AttemptEvent("failed", order, attempt_id, message, seconds, final=final))
                 return failed
             cut = Answer(
                 text=text,
@@ -412,14 +406,14 @@ class BudgetedClient:
                 if tries == 1:
                     where = "" if path is None else f", and is kept as {path}"
                     message = f"an answer waits to be stored{where}: {error}"
-                    self._on_event(Event("waiting", order, message=message, seconds=1.0))
+                    self._on_event(AttemptEvent("waiting", order, message=message, seconds=1.0))
             try:
                 await self._wait(1.0, self._abandoned)
             except asyncio.CancelledError as error:
                 raise self._not_settled(attempt_id, answer, path, error) from error
         if path is not None:
             path.unlink(missing_ok=True)
-        self._on_event(Event("settled", order, attempt_id, usage=stored.usage))
+        self._on_event(AttemptEvent("settled", order, attempt_id, usage=stored.usage))
         return stored
 
     def _not_settled(self, attempt_id: str, answer: Answer, path: Path | None, error: BaseException) -> ExpandError:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from expand.llm.types import Purpose, Usage
+from expand.ledger import AttemptEvent
 from expand.outline import Unit
 
 SectionStatus = Literal["drafted", "reused", "edited", "refused", "failed"]
@@ -71,22 +71,4 @@ class Notice:
     message: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AttemptChanged:
-    """An attempt was sent, or what became of it is booked: for a log of every attempt.
-
-    ``reserved_tokens`` is the most that it can cost; ``usage`` what was charged, once it is settled; ``message`` why it
-    failed."""
-
-    chapter: str
-    section: int
-    purpose: Purpose
-    attempt_id: str
-    model: str
-    state: Literal["sent", "settled", "failed"]
-    reserved_tokens: int
-    usage: Usage | None = None
-    message: str = ""
-
-
-Event = RunPlanned | SectionStarted | SectionGrew | SectionDone | AttemptChanged | Notice
+Event = RunPlanned | SectionStarted | SectionGrew | SectionDone | AttemptEvent | Notice

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from expand.budget import Limit
 from expand.client.client import BudgetedClient
-from expand.client.client import Event as ClientEvent
 from expand.client.retry_policy import RetryPolicy
-from expand.drafting.events import AttemptChanged, Event, Notice, SectionGrew
+from expand.drafting.events import Event, Notice, SectionGrew
 from expand.drafting.length_loop import Outcome
 from expand.drafting.model_setup import (
     Authors,
@@ -29,7 +28,7 @@ from expand.drafting.model_setup import (
 from expand.drafting.results import fields_of
 from expand.drafting.run_options import RunOptions
 from expand.errors import LedgerError
-from expand.ledger import Ledger, Order, StoredAnswer
+from expand.ledger import AttemptEvent, Ledger, Order, StoredAnswer
 from expand.ledger import Run as LedgerRun
 from expand.llm.types import NO_USAGE, Author, Usage
 from expand.outline import Book, Outline, limits_of, opening_of
@@ -102,8 +101,8 @@ class UsageCounters:
         """Tell a person something of a section, or with 0 of the chapter."""
         self.on_event(Notice(message=f"{chapter}/{section}: {message}" if section else f"{chapter}: {message}"))
 
-    def note(self, event: ClientEvent) -> None:
-        """Count what became of an attempt, and pass it on as an event of the run."""
+    def note(self, event: AttemptEvent) -> None:
+        """Count what became of an attempt, and pass it on."""
         chapter, section, purpose = event.order.address
         counter = self.of(chapter, section)
         if event.kind == "text":
@@ -116,19 +115,7 @@ class UsageCounters:
         if event.kind == "sent":
             counter.attempts += 1
         if event.kind != "waiting":
-            self.on_event(
-                AttemptChanged(
-                    chapter=chapter,
-                    section=section,
-                    purpose=purpose,
-                    attempt_id=event.attempt_id,
-                    model=event.order.request.model,
-                    state=event.kind,
-                    reserved_tokens=event.order.amount.tokens,
-                    usage=event.usage,
-                    message=event.message,
-                )
-            )
+            self.on_event(event)
         if event.message and not event.final:
             wait = f" (waiting {event.seconds:.0f} s)" if event.seconds >= 1 else ""
             self.tell(chapter, section, f"{event.message}{wait}")

@@ -10,6 +10,7 @@ from expand.ledger.database import LedgerBusyError
 from expand.ledger.store import Ledger, pauses_in
 from expand.ledger.transfer import export, import_
 from expand.ledger.values import (
+    AttemptEvent,
     AttemptRow,
     InFlight,
     ModelLimits,
@@ -25,7 +26,7 @@ from expand.ledger.values import (
 )
 
 __all__ = [
-    "AttemptRow", "InFlight", "Ledger", "LedgerBusyError", "ModelLimits", "Order", "OutputHistory", "Pause",
-    "Paused", "Refused", "Reservation", "Run", "State", "StoredAnswer", "export", "import_", "pauses_in", "reconcile",
-    "verify",
+    "AttemptEvent", "AttemptRow", "InFlight", "Ledger", "LedgerBusyError", "ModelLimits", "Order",
+    "OutputHistory", "Pause", "Paused", "Refused", "Reservation", "Run", "State", "StoredAnswer", "export", "import_",
+    "pauses_in", "reconcile", "verify",
 ]  # fmt: skip

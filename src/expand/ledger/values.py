@@ -103,6 +103,21 @@ class StoredAnswer(NamedTuple):
     attempts: int = 0
 
 
+class AttemptEvent(NamedTuple):
+    """What becomes of an attempt while its order is bought: it was sent, text arrives of it, what became of it is
+    booked. ``seconds``: how long a wait will be. ``text``: what has arrived so far, a few times a second. ``final``:
+    the failure ends the run, and is said once when the run ends. ``usage``: what a settlement charged."""
+
+    kind: Literal["waiting", "sent", "text", "settled", "failed"]
+    order: Order
+    attempt_id: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    text: str = ""
+    final: bool = False
+    usage: Usage | None = None
+
+
 class InFlight(NamedTuple):
     """The same request is being bought already, by ``owner``: wait for its answer. ``in_batch``: the owner is a batch,
     which takes hours."""
