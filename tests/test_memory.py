@@ -423,6 +423,13 @@ VOICE = "# One\n\n> header\n\n" + "".join(
 )
 
 
+def test_an_excerpt_begins_where_a_block_fits() -> None:
+    table = "| a | b |\n|---|---|\n" + "| one | two |\n" * 40
+    document = f"# T\n\n## First\n\nShort and dry.\n\n## Second\n\n{table}\n## Third\n\nAs it goes on.\n"
+    assert excerpts([document], 200, len) == "## Third\n\nAs it goes on."
+    assert excerpts([f"# T\n\n## Only\n\n{table}"], 200, len) == ""
+
+
 def test_excerpts_are_whole_blocks_from_the_middle_on() -> None:
     shown = excerpts([VOICE], 1000, len)
     assert shown.startswith("## Part 2\n\nThe kernel")

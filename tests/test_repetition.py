@@ -23,6 +23,11 @@ WORDS = [
 ]
 
 
+def in_turn(*lines: str) -> str:
+    pick = random.Random(7)
+    return "".join(pick.choice(lines) for _ in range(2000))
+
+
 ENDLESS = {
     "phrase": "The scheduler decides. " * 2000,
     "phrase without punctuation": "the scheduler decides " * 2000,
@@ -53,6 +58,7 @@ ENDLESS = {
     "code": "```python\n" + "    total = total + value\n" * 2000,
     "block": "".join(f"The {word} worker has a queue of its own.\n" for word in WORDS) * 40,
     "lines in turn": "The kernel has a list.\nA worker has a queue.\nThe parent has a child.\n" * 600,
+    "lines in any order": in_turn("The kernel has a list.\n", "A worker has a queue.\n", "The parent has a child.\n"),
 }
 
 

@@ -166,18 +166,19 @@ def _drift(own: Counter[str], book: Counter[str], wholes: Sequence[str]) -> Iter
 
 def excerpts(documents: Sequence[str], most_tokens: int, count: Callable[[str], int]) -> str:
     """Passages of finished chapters to write like, in ``most_tokens`` as ``count`` counts them: the whole blocks of
-    each chapter from the heading in its middle on."""
+    each chapter from the heading in its middle on, or from the next one with a block that fits."""
     shown = []
     for document in documents:
         every = blocks.blocks(document)
         heads = [at for at, block in enumerate(every) if block.kind == "heading" and block.level > 1]
-        left = most_tokens // len(documents)
-        kept: list[str] = []
-        for block in every[heads[len(heads) // 2] :] if heads else ():
-            left -= count(block.text) + 1
-            if left < 0:
+        for head in (*heads[len(heads) // 2 :], *heads[: len(heads) // 2]):
+            left, kept = most_tokens // len(documents), list[str]()
+            for block in every[head:]:
+                left -= count(block.text) + 1
+                if left < 0:
+                    break
+                kept += [block.text] if block.kind != "html" else []
+            if len(kept) > 1:
+                shown.append("\n\n".join(kept))
                 break
-            kept += [block.text] if block.kind != "html" else []
-        if len(kept) > 1:
-            shown.append("\n\n".join(kept))
     return "\n\n".join(shown)

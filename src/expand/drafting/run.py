@@ -273,11 +273,11 @@ class Run:
             draft_file = self._drafts.look(chapter)
             checks = check_chapter_state(draft_file, self._options, self._revisions)
             planned += [check.planned(draft_file.chapter) for check in checks]
-            due = {c.section.number: c for c in checks if c.state == "due" and not c.begun.whole}
+            due = {check.section.number: check for check in checks if check.state == "due"}
             self._chapters[chapter] = _ChapterWork(
                 sections=[check.section.number for check in checks],
                 due=due,
-                briefless=bool(due) and wants_brief(draft_file.chapter, begun),
+                briefless=any(not one.begun.whole for one in due.values()) and wants_brief(draft_file.chapter, begun),
             )
         self._emit(RunPlanned(sections=tuple(planned)))
         if not (self._stops or self._approval):  # else the ledger's answers are drafted, and nothing is spent

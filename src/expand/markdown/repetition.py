@@ -8,7 +8,8 @@ A text is read as tokens: words, single Chinese characters, numbers, punctuation
 the ones before it in the same words did (1, 2, 3; 5, 5, 5) is one symbol, so counting is repetition. From where
 ``CONTEXT`` tokens are met again, each that follows is compared with the one as far before it as they were. What still
 is the same after ``TIMES`` times is a loop when it has ``MOST_WORDS`` words of one and the same text, or
-``MOST_TOKENS`` tokens of any kind.
+``MOST_TOKENS`` tokens of any kind. So are as many tokens that were each met ``TIMES`` times with the same ones before
+them, in whatever order: a few lines that take turns.
 
 Published texts are repetitive as well: tables of zeros, hex dumps, drawings. They bring something new every few tokens,
 or end; what remains is why the bounds are high. In 64 MB of published Markdown no run is longer than 86 words or 652
@@ -74,8 +75,10 @@ class LoopDetector:
         self._offset = self._count = 0
         self._symbols: list[str] = []
         self._starts = deque[int](maxlen=CONTEXT)
-        self._met: dict[tuple[str, ...], int] = {}
-        """By ``CONTEXT`` symbols, how many tokens had been read when they stood there last."""
+        self._met: dict[tuple[str, ...], tuple[int, int]] = {}
+        """By ``CONTEXT`` symbols, how many tokens had been read when they stood there last, and how often they did."""
+        self._stale = self._stale_words = self._stale_start = 0
+        """Tokens in a row that were met ``TIMES`` times, the words among them, and since where nothing was new."""
         self._period = self._run = self._words = 0
         """How far before its repetition a token stands, the tokens that were repeated without a break, and the words
         among those beyond ``TIMES`` times since the last number that was counted up."""
@@ -114,18 +117,29 @@ class LoopDetector:
         self._symbols.append(symbol)
         self._count += 1
         gram = tuple(self._symbols[-CONTEXT:])
+        last, times = self._met.get(gram, (-WINDOW, 0))
+        times = times if (self._count - last) * TIMES <= WINDOW else 0
+        is_word = kind == "cjk" or (kind == "word" and len(token) > 2)
         if self._run and symbol == self._symbols[-1 - self._period]:
             self._run += 1
         else:
-            self._period = self._count - self._met.get(gram, -WINDOW)
+            self._period = self._count - last
             self._run = CONTEXT if self._period * TIMES <= WINDOW else 0
             self.looping, self._words, self.start = False, 0, self._starts[0]
-        self._met[gram] = self._count
+        self._met[gram] = self._count, times + 1
         beyond = self._run - (TIMES - 1) * self._period - CONTEXT + 1
         if self._run and beyond > 0:
             # A text that counts does not say the same: for it only the higher bound holds.
-            self._words = 0 if counts else self._words + (kind == "cjk" or (kind == "word" and len(token) > 2))
+            self._words = 0 if counts else self._words + is_word
             self.looping |= self._words >= MOST_WORDS or beyond >= MOST_TOKENS
+        if times == 0:
+            self._stale_start = start
+        if times < TIMES:
+            self._stale = self._stale_words = 0
+        else:
+            self._stale, self._stale_words = self._stale + 1, 0 if counts else self._stale_words + is_word
+        if not self.looping and (self._stale_words >= MOST_WORDS or self._stale >= MOST_TOKENS):
+            self.looping, self.start = True, self._stale_start
         if len(self._symbols) > 2 * WINDOW:
             del self._symbols[:WINDOW]
         if len(self._met) > WINDOW:
