@@ -604,8 +604,8 @@ def test_most_of_the_prompts_is_one_prefix_with_brief_and_references(tmp_path: P
     assert len(systems) == 1
     system = systems.pop()
     assert "What the sections share" in system  # the brief
-    said = [line for line in finished.read_text(encoding="utf-8").splitlines() if len(line) > 60]
-    assert sum(line in system for line in said) > 5  # the voice
+    voice = [line for line in finished.read_text(encoding="utf-8").splitlines() if len(line) > 60]
+    assert sum(line in system for line in voice) > 5
     assert len(re.findall(r"^\[R\d+\] code/", system, re.MULTILINE)) > 3
     users = [request.body["messages"][1]["content"] for request in sent]
     assert sum("Passages of references for this section" in user for user in users) > len(users) / 2
