@@ -230,20 +230,23 @@ class SectionRun:
                     )
         left: Mapping[str, int] = {}
         try:
-            bought = await self.context.client.buy(placed)
+            bought = await self._buy(placed)
         except BudgetExceededError:
             left = self.context.left(self.chapter.id)
             smaller = order(left)
             if smaller.amount.tokens >= placed.amount.tokens:
                 raise
             placed = smaller
-            bought = await self.context.client.buy(placed)
+            bought = await self._buy(placed)
         self._counter.add(bought)
         bound.add(number, bought.usage.total)
         cap = placed.request.max_output_tokens
         if left and _unusable(bought.answer) == THOUGHT:  # nothing is left for a higher cap
             raise AuthorError(_only_thinking(requests.model, cap))
         return bought, cap
+
+    async def _buy(self, order: Order) -> StoredAnswer:
+        return await self.context.client.buy(order)  # a batch collects the order in its place
 
     def _give_room(self, requests: RequestBuilder, ask: Ask, attempt: int, bought: StoredAnswer, cap: int) -> None:
         """Give the next try a higher output cap than ``cap``, which was spent on thinking. Raises ``AuthorError``."""
