@@ -150,8 +150,6 @@ def test_a_wrapped_answer_is_unwrapped() -> None:
         f"```markdown\n{inner}",
     ):
         assert clean(answer) == inner
-    code_first = "```rust\nfn one() {}\n```\n\nIt does nothing.\n"
-    assert clean(f"```markdown\n{code_first}```\n") == code_first
     example = "```markdown\n# Title\n```\n\nThis is a heading.\n"
     assert clean(example) == example
     assert clean("```\nplain\n```\n") == "```\nplain\n```\n"

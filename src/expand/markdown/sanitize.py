@@ -181,8 +181,6 @@ def _unwrap(text: str) -> str:
     still_open = blocks.open_fence(inner)
     if still_open is not None and (end is not None or not blocks.language_of(still_open)):
         return text
-    if named and end is not None and blocks.open_fence("".join(lines)):  # taken as it reads, a fence would never end
-        return inner
     outside, outside_as_read = _prose(inner), _prose("".join(lines))
     if end is None and not named:
         return text
