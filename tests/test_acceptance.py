@@ -441,6 +441,19 @@ def test_an_edit_that_was_replaced_comes_back(place: Path, server: ScriptedServe
     assert expand(place, "revise", "07", "--section", "2").code == 2
 
 
+def test_a_section_is_not_accepted_where_the_source_has_one_that_the_outline_lacks(
+    place: Path, server: ScriptedServer
+) -> None:
+    drafted(place, server)
+    assert expand(place, "accept", "07").code == 0
+    mine = source_of(place).read_bytes() + b"\n## 4. Mine\n\nMy own text.\n"
+    source_of(place).write_bytes(mine)
+    ran = expand(place, "accept", "07", "--section", "2", "--force")
+    assert ran.code == 2
+    assert "add its section 4 to the outline, or accept the whole chapter" in ran.err
+    assert source_of(place).read_bytes() == mine
+
+
 @pytest.mark.parametrize("layout", ["keep", "numbered"])
 def test_a_section_is_accepted_into_a_document_whose_outline_was_rearranged(
     place: Path, server: ScriptedServer, layout: str

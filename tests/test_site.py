@@ -118,13 +118,20 @@ def test_translations_are_no_chapters_unless_their_language_is_asked_for(tmp_pat
     assert "docs/zh/a.md" in [c.source for c in find_tree(root, language="zh").chapters]
 
 
-def test_of_several_sites_the_first_is_taken_and_the_others_are_named(tmp_path: Path) -> None:
+def test_of_several_sites_the_largest_is_taken_and_the_others_are_named(tmp_path: Path) -> None:
     tree = find_tree(
         plant(
             tmp_path, {"a/mkdocs.yml": "", "a/docs/x.md": "", "b/mkdocs.yml": "", "b/docs/x.md": "", "b/docs/y.md": ""}
         )
     )
-    assert (tree.documents, tree.others) == ("a/docs", ("b",))
+    assert (tree.documents, tree.others) == ("b/docs", ("a",))
+
+
+def test_a_folder_with_the_name_of_a_language_is_a_translation_where_it_has_the_same_files(tmp_path: Path) -> None:
+    names = ("docs/a.md", "docs/b.md", "docs/it/net.md", "docs/de/a.md", "docs/de/x.md", "docs/de/y.md", "docs/de/z.md")
+    tree = find_tree(plant(tmp_path, dict.fromkeys(names, "# T\n\nText.\n")))
+    assert tree.translations == {"de": 4}  # a quarter of its files
+    assert [one.source for one in tree.chapters] == ["docs/a.md", "docs/b.md", "docs/it/net.md"]
 
 
 def test_rest_is_counted_and_no_chapter(tmp_path: Path) -> None:

@@ -388,6 +388,7 @@ def test_what_is_refused_before_anything_is_sent(place: Path, arguments: tuple[s
         (3, "section 1 is 3; give keys and values"),
         ({"title": " ", "lines": 1, "topics": ["a"]}, "section 1: title is an empty text"),
         ({"lines": 1, "topics": ["a"]}, "section 1: title is empty"),
+        ({"title": {"en": "A"}, "lines": 1, "topics": ["a"]}, "section 1 has no title; give it one, as a text"),
         (section("A", 0), "section 1: lines is 0; give a whole number from 1"),
         (section("A", True), "section 1: lines is true"),
         (section("A", "many"), 'section 1: lines is the text "many"'),

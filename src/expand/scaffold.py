@@ -207,12 +207,22 @@ def find_tree(root: Path, *, language: str | None = None, site: Site | None = No
     )
 
 
+def _size(root: Path, site: Site) -> int:
+    """How many documents a site has, 0 for one that is not to be used."""
+    try:
+        folder = site.configuration().folder
+    except InputError:
+        return 0
+    return len(_documents(folder)[0]) if _inside(root, folder) is not None else 0
+
+
 def _site(root: Path) -> tuple[Site, Sequence[Site]]:
-    """The first of the sites that are the fewest folders below a folder, two at most, and the others."""
+    """The largest of the sites that are the fewest folders below a folder, two at most, and the others."""
     level = [root]
     for _ in range(3):
         if found := [site for site in map(site_at, level) if site is not None]:
-            return found[0], found[1:]
+            first, *others = sorted(found, key=lambda site: -_size(root, site))
+            return first, others
         below = (folder for above in level for folder in above.glob("[!.]*/") if folder.name not in _NO_SITES)
         level = sorted(folder for folder in below if not folder.is_symlink())
     return Site(PLAIN, root), ()
@@ -247,22 +257,32 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
 
 
 def _without_translations(files: Sequence[str], language: str) -> tuple[list[str], Mapping[str, int]]:
-    """The files in one language, and how many there are in each of the others: those in a folder that is named as a
-    locale, and those that are named as another one with a locale behind the name.
+    """The files in one language, and how many there are in each of the others.
 
-    The language is ``language`` where a folder is named so, else that of the files outside of such folders, or of most
-    files where fewer are outside."""
-    parts = {file: file.split("/", 1) for file in files}
-    folders = Counter(first for first, *rest in parts.values() if rest and _LOCALE.fullmatch(first))
-    main = next((one for one in (language, language[:2]) if one in folders), "")
-    if not main and folders and max(folders.values()) > len(files) - folders.total():
-        main = "en" if "en" in folders else folders.most_common(1)[0][0]
-    copies, kept = Counter({one: count for one, count in folders.items() if one != main}), []
+    A folder that is named as a locale holds a translation if a quarter of its files stand in the main language too: in
+    the folder of ``language``, else outside of such folders, else in that of English or the largest. A file that is
+    named as another one, with a locale behind the name, is a translation of it."""
+    groups: dict[str, set[str]] = {}
+    for file in files:
+        first, _, rest = file.partition("/")
+        if rest and _LOCALE.fullmatch(first):
+            groups.setdefault(first, set()).add(rest)
+    outside = {file for file in files if file.partition("/")[0] not in groups}
+
+    def is_copy(rest: set[str], of: set[str]) -> bool:
+        return 4 * len(rest & of) >= len(rest)
+
+    main = next((one for one in (language, language[:2]) if one in groups), "")
+    if not main and groups and not any(is_copy(rest, outside) for rest in groups.values()):
+        main = "en" if "en" in groups else max(groups, key=lambda one: len(groups[one]))
+    here = groups.get(main, outside)
+    copies = Counter({one: len(rest) for one, rest in groups.items() if one != main and is_copy(rest, here)})
+    names, kept = set(files), []
     for file in files:
         ending = _LOCALE_ENDING.fullmatch(file)
-        if ending and f"{ending['name']}{PurePosixPath(file).suffix}" in parts:
+        if ending and f"{ending['name']}{PurePosixPath(file).suffix}" in names:
             copies[ending["locale"]] += 1
-        elif (first := parts[file][0]) == main or first not in folders:
+        elif file.partition("/")[0] not in copies:
             kept.append(file)
     return kept, copies
 

@@ -247,6 +247,9 @@ def _text_of_sections(workspace: Workspace, draft_file: DraftFile, chosen: froze
         own = {n: untouched(parts, arrangement.newline) for n, parts in arrangement.sections.items()}
         return assembled(arrangement, _completed(draft_file, own, chosen)).text
     former = followed(document.read(present), chapter.named).sections
+    if extra := sorted(former.keys() - chapter.arrangement.sections.keys()):
+        remedy = f"add its section {extra[0]} to the outline, or accept the whole chapter"
+        raise InputError(f"{outline.source} has sections that the outline of chapter {chapter.id} lacks", remedy=remedy)
     own = {n: former.get(n) or untouched(parts, "\n") for n, parts in chapter.arrangement.sections.items()}
     return draft_file.document(_completed(draft_file, own, chosen))
 

@@ -297,6 +297,9 @@ def parse_answer(text: str, wanted: SectionCount) -> tuple[tuple[ProposedSection
     for number, entry in enumerate(entries, 1):
         if entry is None or "title" not in entry:
             continue
+        if not isinstance(entry["title"], str):  # by language, as outlines may
+            faults.append(f"section {number} has no title; give it one, as a text")
+            continue
         topics = tuple(filter(None, entry.get("topics", ())))
         if not topics or len(topics) > MAX_TOPICS:
             faults.append(f"section {number} has {len(topics)} topics; give 2 to 6, as texts")
