@@ -61,6 +61,29 @@ def test_what_a_base_url_is_recognised_as(url: str, name: str) -> None:
     assert recognised(url, providers()).name == name
 
 
+def test_a_provider_of_ones_own_is_not_recognised_by_its_port() -> None:
+    mine = {"base_url": "http://127.0.0.1:8000/v1", "key_variable": "MY_KEY"}
+    box = {"base_url": "http://gpu.example.com:8000/v1", "key_variable": "BOX_KEY"}
+    assert recognised("http://127.0.0.1:8000/v1", providers({"mine": mine})).name == "mine"
+    assert recognised("http://gpu.example.com:8000/v1", providers({"mine": mine})).name == "vllm"
+    assert recognised("http://gpu.example.com:9000/v1", providers({"mine": mine})) == COMPATIBLE
+    assert recognised("http://gpu.example.com:8000/v1", providers({"box": box, "mine": mine})).name == "box"
+
+
+def test_a_variable_of_former_versions_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="EXPAND_PROVIDER is no longer read"):
+        read(tmp_path, EXPAND_PROVIDER="ollama")
+
+
+def test_a_blank_base_url_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "expand.toml"
+    path.write_text('[author]\nmodel = "m"\nbase_url = "http://127.0.0.1:9/v1"\n', encoding="utf-8")
+    for environment, given in (({"OPENAI_BASE_URL": " "}, None), ({}, " ")):
+        overrides = Overrides(base_url=given)
+        found = read_settings(path, environment=environment, overrides=overrides, trusted=True)
+        assert found.base_url == "http://127.0.0.1:9/v1"
+
+
 def test_an_address_that_is_none_has_no_host_and_no_port() -> None:
     assert host_of("http://[::1") == ""
     assert host_of(None) == ""

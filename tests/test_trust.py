@@ -183,6 +183,21 @@ def test_what_sends_nothing_works_without_trust(tmp_path: Path, keys: dict[str, 
     assert "trust" not in ran.err
 
 
+@pytest.mark.parametrize(
+    "author",
+    [
+        'provider = "compatible"\nbase_url = "https://llm.example.com/v1"\nmodel = "m"\n',
+        'base_url = "http://127.0.0.1:8080/v1"\nmodel = "models/llama.gguf"\n',
+    ],
+)
+def test_what_makes_sense_with_its_address_alone_is_read_without_trust(tmp_path: Path, author: str) -> None:
+    root = workspace(tmp_path / "w", f"[author]\n{author}")
+    assert expand(root, "budget").code == 0
+    ran = expand(root, "chapter", "07")
+    assert ran.code == 2
+    assert f"`expand trust {root}`" in ran.err
+
+
 def test_a_run_in_a_pipe_names_the_line_and_the_way_out(tmp_path: Path) -> None:
     root = workspace(tmp_path / "w", '[author]\nbase_url = "http://127.0.0.1:9/v1"\n')
     ran = expand(root, "chapter", "07", "--json")

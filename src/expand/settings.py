@@ -173,8 +173,11 @@ def read_settings(
     # The file's destinations do not count. Of a model for which they make no difference, nobody needs to be asked.
     own = copy(file)
     own.data = without_routing(file.data)
-    bare = _Stated(path, own, environment, given).settings()
-    routes = {one.model: one.route for one in (bare, *bare.others.values())}
+    try:
+        bare = _Stated(path, own, environment, given).settings()
+        routes = {one.model: one.route for one in (bare, *bare.others.values())}
+    except InputError:  # a provider or a model file whose name or address only the file knows
+        routes = {}
 
     def checked(one: Settings) -> Settings:
         same = one.embedded or routes.get(one.model) == one.route
@@ -224,7 +227,10 @@ class _Stated:
         self._models: Mapping[str, Mapping[str, object]] = file.data.get("models", {})
         self._known = providers(file.data.get("providers", {}))
         self._model_given = overrides.model or environment.get("EXPAND_MODEL")
-        self._url_given = overrides.base_url or environment.get("OPENAI_BASE_URL")
+        self._url_given = (overrides.base_url or environment.get("OPENAI_BASE_URL") or "").strip() or None
+        if environment.get("EXPAND_PROVIDER"):  # requests must not go elsewhere without a word
+            remedy = "name the provider in expand.toml, or its address in OPENAI_BASE_URL"
+            raise InputError("EXPAND_PROVIDER is no longer read", remedy=remedy)
         named = self._author.get("provider")
         # Whether the embedded model was chosen as a provider.
         self._embedded = named == EMBEDDED and not self._url_given

@@ -233,11 +233,19 @@ class BatchBackend:
                 state.measure()
             wanted = options_of(batches.all(), chapters)
             balance = batches.ledger.balance("book")
-        runs = [await self._assemble(model, options) for model, options in wanted]
+        runs: list[RunResult] = []
+        failed: list[InputError] = []
+        for model, options in wanted:
+            try:
+                runs.append(await self._assemble(model, options))
+            except InputError as error:  # the other chapters are drafted
+                failed.append(error)
+        if failed and not runs:
+            raise failed[0]
         drafted = None
         if runs:
             drawn = tuple(chapter for run in runs for chapter in run.chapters)
-            problems = tuple(problem for run in runs for problem in run.problems)
+            problems = (*(problem for run in runs for problem in run.problems), *map(str, failed))
             seconds = sum(run.seconds for run in runs)
             drafted = replace(runs[-1], chapters=drawn, problems=problems, seconds=seconds)
         return CollectReport(batches=tuple(found), drafted=drafted, balance=drafted.balance if drafted else balance)

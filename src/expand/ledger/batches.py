@@ -183,8 +183,9 @@ class Batches:
         self, batch: BatchRow, stage: Stage, *, rest: AttemptFailedError, unbilled: bool, status: str = ""
     ) -> BatchRow:
         """End it: what is still in flight of it is released where it is certain that it is ``unbilled``, and unknown
-        otherwise. Harmless when it has ended already."""
-        with self.ledger.writing() as connection:
+        otherwise. Harmless when it has ended already. Refused where another process went on with one to withdraw."""
+        step = self._step(batch.id, batch.stage) if stage is Stage.WITHDRAWN else self.ledger.writing()
+        with step as connection:
             for row in attempts.in_flight(connection, batch.id):
                 attempts.fail(connection, row, rest, unbilled=unbilled)
             columns = {"note": attempts.clean(rest.message)[:500], "remote_status": status or batch.remote_status}

@@ -389,11 +389,16 @@ def provider_named(name: str, known: Mapping[str, Provider], file: InputFile, *k
 def recognised(base_url: str, known: dict[str, Provider]) -> Provider:
     """The provider behind a base URL; ``COMPATIBLE`` where nothing says which it is."""
     host, port = host_of(base_url), port_of(base_url)
-    for provider in reversed(known.values()):  # the settings' come last
+    own_first = tuple(known.values())[::-1]  # the settings' come last
+    for provider in own_first:
         stated = provider.base_url
-        same_host = host_of(stated) == host or (is_loopback(stated) and base_url.startswith("http:"))
-        if (stated and same_host and port_of(stated) == port) or any(
-            fnmatchcase(host, p.lower()) for p in provider.hosts
-        ):
+        if stated and (host_of(stated), port_of(stated)) == (host, port):
+            return provider
+        if any(fnmatchcase(host, pattern.lower()) for pattern in provider.hosts):
+            return provider
+    # By the usual port alone only a ready server: the key of a provider of one's own goes to its own host.
+    for provider in own_first:
+        usual = ready_tables("providers").get(provider.name, {}).get("base_url", "")
+        if base_url.startswith("http:") and is_loopback(usual) and port_of(usual) == port:
             return provider
     return COMPATIBLE
