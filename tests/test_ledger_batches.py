@@ -63,7 +63,12 @@ def test_a_step_out_of_turn_names_where_the_batch_is(ledger: Ledger) -> None:
         batches.move(batch, Stage.CREATING, input_file="file-1")
     with pytest.raises(LedgerError, match="batch-none: not in this ledger; check its id"):
         batches.get("batch-none")
-    batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), unbilled=True)
+    # Who read it before the other process went on must not give back what the provider may be working on by now.
+    with pytest.raises(LedgerError, match="is creating, not prepared; another process went on with it"):
+        batches.end(batch, Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), unbilled=True)
+    assert len(batches.in_flight(batch)) == 1
+    batches.end(batches.get(batch.id), Stage.WITHDRAWN, rest=failed(Failure.CANCELLED), unbilled=True)
+    assert len(batches.in_flight(batch)) == 0
 
 
 def test_a_batch_that_another_process_gave_up_takes_nothing_more(
