@@ -150,7 +150,7 @@ def _unmatched(marks: Iterable[tuple[int, str]], last: int) -> tuple[int, str] |
     return (last, f"it ends before the {opened[-1][1]} of line {opened[-1][0] + 1} is closed") if opened else None
 
 
-# --- Mermaid: the kind of the diagram, its brackets, and blocks that are not ended
+# --- Mermaid: the kind of the diagram, its brackets, blocks that are not ended, arrows and messages
 
 _KIND = re.compile(
     r"(graph|flowchart|sequenceDiagram|classDiagram|stateDiagram|erDiagram|gantt|pie|journey|gitGraph|mindmap|timeline|"
@@ -163,6 +163,12 @@ _OPENS = {"sequenceDiagram": re.compile(r"(?:loop|alt|opt|par|critical|break|rec
 _JUDGED = (*_OPENS, "classDiagram", "stateDiagram", "erDiagram")
 _WORDS = re.compile(r"\"[^\"]*\"|`[^`]*`|[|}o]{1,2}(?:--|\.\.)[|{o]{1,2}|\|[^|]*\||\w>[^\]]*\]")
 """Texts, cardinalities and labels, in which brackets are none."""
+_EDGE = re.compile(r"(?:--+>|==+>|-\.+->|---+|\s--\s)\s*;?$|^(?:--+>|==+>)")
+_NO_NODE = re.compile(r"(?:style|classDef|class|click|linkStyle|direction|accTitle|accDescr)\b")
+_MESSAGE = re.compile(r"^[^:]*?\S\s*(?:<<)?--?(?:>>|>|\)|x)\s*[+-]?\s*\S")
+_NO_MESSAGE = re.compile(
+    r"(?i)(?:participant|actor|note|(?:de)?activate|title|links?|create|destroy|and|else|option)\b"
+)
 
 
 def _broken_diagram(code: str) -> tuple[int, str] | None:
@@ -176,7 +182,12 @@ def _broken_diagram(code: str) -> tuple[int, str] | None:
         if kind[1] in _OPENS and (text == "end" or _OPENS[kind[1]].match(text)):
             marks.append((number, "end" if text == "end" else "block"))
         else:
-            said = _WORDS.sub(" ", text)
-            said = said if kind[1] in ("graph", "flowchart") else said.partition(":")[0]
-            marks += [(number, bracket) for bracket in _BRACKET.findall(said)]
+            said, is_flow = _WORDS.sub("q", text), kind[1] in ("graph", "flowchart")
+            if is_flow and _EDGE.search(said) and not _NO_NODE.match(said):
+                return number, "an arrow leads nowhere"
+            if kind[1] != "sequenceDiagram":  # there an arrow may be -)
+                said = said if is_flow else said.partition(":")[0]
+                marks += [(number, bracket) for bracket in _BRACKET.findall(said)]
+            elif ":" not in said and _MESSAGE.match(said) and not _NO_MESSAGE.match(said):
+                return number, "the message has no colon and text"
     return _unmatched(marks, rows[-1][0])
