@@ -285,6 +285,12 @@ def test_lengths(text: str, lengths: str) -> None:
         ("[300字] 基础", "基础", "300 characters", ""),
         ("2 pages on pipes", "pipes", "2 pages", ""),
         ("Basics (2 pages, with a picture)", "Basics (with a picture)", "2 pages", ""),
+        ("Basics (one hundred and fifty lines)", "Basics", "150 lines", ""),
+        ("Locks: twenty-five lines", "Locks", "25 lines", ""),
+        ("Traces, two thousand five hundred words", "Traces", "2,500 words", ""),
+        ("Queues (one hundred to two hundred lines)", "Queues", "150 lines", ""),
+        ("Traces, two-three pages", "Traces", "2.5 pages", ""),
+        ("One Hundred Years of Solitude", "One Hundred Years of Solitude", "None", ""),
         ("Basics (2 pages; caches, proxies)", "Basics", "2 pages", "caches, proxies"),
         ("Basics (with a picture, 2 pages)", "Basics (with a picture)", "2 pages", ""),
         ("Tools (20 min, 250 lines)", "Tools", "250 lines", ""),
@@ -351,7 +357,7 @@ def test_plans_as_people_write_them(plan: str) -> None:
     unsaid = dict.fromkeys(("length", "hours", "examples", "audience"))
     meant = [unsaid | {key: one[key] for key in one if key != "id"} for one in wanted]
     assert understood(plan) == meant
-    assert len(WORDED_PLANS) == 47
+    assert len(WORDED_PLANS) == 48
 
 
 @pytest.mark.parametrize("plan", WORDED_PLANS)

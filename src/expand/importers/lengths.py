@@ -63,11 +63,19 @@ _IN_WORDS = {
     "half": "0.5", "半": "0.5", "½": "0.5", "1/2": "0.5", "¼": "0.25", "1/4": "0.25", "¾": "0.75", "3/4": "0.75",
     "a": "1", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8",
     "nine": "9", "ten": "10", "eleven": "11", "twelve": "12", "fifteen": "15", "twenty": "20", "thirty": "30",
+    "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90",
 }  # fmt: skip
-_IN_ENGLISH = [word for word in _IN_WORDS if word.isascii() and len(word) > 2]
+_IN_ENGLISH = [word for word in _IN_WORDS if word.isascii() and word.isalpha() and len(word) > 2]
+_SMALL = (
+    rf"(?:(?:twen|thir|for|fif|six|seven|eigh|nine)ty-(?:{'|'.join(_IN_ENGLISH[1:10])})|{'|'.join(_IN_ENGLISH[1:])})\b"
+)
+_LAST = rf"{_SMALL}(?!\ (?:hundred|thousand))"
+_HUNDREDS = rf"(?:(?:{_SMALL}|a)\ )?hundred\b(?:\ (?:and\ )?{_LAST})?"
+_IN_FULL = rf"(?:(?:{_HUNDREDS}|{_SMALL}|a)\ )?thousand\b(?:\ (?:and\ )?(?:{_HUNDREDS}|{_LAST}))?|{_HUNDREDS}|{_SMALL}"
+"""A number in English words: two thousand five hundred, a hundred and twenty-five."""
 _NUMBER = (
     rf"(?:1/[24]|3/4|\d{{1,3}}(?:\ \d{{3}})+(?![\d.,])|\d[\d,]{{0,19}}(?:\.\d{{1,9}})?(?!\d)|[½¼¾]"
-    rf"|half(?=\ (?:an?\ )?)|a(?=\ (?:page|third|quarter))|(?:{'|'.join(filter(str.isalpha, _IN_ENGLISH))})\b"
+    rf"|{_IN_FULL}|half\b|a(?=\ (?:page|third|quarter))"
     r"|半(?=[页个])|[零〇一二两三四五六七八九十百千万]{1,8})"
 )
 _RANGE = r"(?:[-–—~至到或]|\bto\b|\bor\b)"
@@ -102,7 +110,7 @@ _EXAMPLES = re.compile(
     r"(?i)(?:^|(?P<open>[(\[])|[,;:、+—]|\s[–-])\s*(?:(?:with|and|at least|about|some"
     r"|(?:each|every) section(?::|\ (?:has|gets|needs|with))?"
     r"|[每各]个?小?节:?|(?:至少|[包内]?含|包括|[带配共约])有?)\s*)*"
-    rf"(?P<count>\d{{1,4}}|{'|'.join(filter(str.isalpha, _IN_ENGLISH[1:]))}|[一二两三四五六七八九十]{{1,3}})"
+    rf"(?P<count>\d{{1,4}}|{'|'.join(_IN_ENGLISH[1:])}|[一二两三四五六七八九十]{{1,3}})"
     r"(?:\s*(?:[-–—~至到]|to|or)\s*\w+)?\s*[+个段]?\s*"
     r"(?:(?:(?:worked|working|runnable|short|small|code)\s+)*(?:examples?|samples|snippets)(?:\ (?:each|per section))?"
     r"|(?:代码)?(?:示例|例子|样例))"
@@ -232,6 +240,14 @@ def _length(found: re.Match[str], unit: str) -> Length | None:
 
 def number_of(text: str) -> Decimal:
     """A number in digits, in English words, or in Chinese numerals: 一千五百, 一万二."""
+    words = re.findall(r"[a-z]+", text.lower())
+    if len(words) > 1 or words in (["hundred"], ["thousand"]):  # two thousand one hundred and fifty
+        thousands = part = Decimal(0)
+        for word in words:
+            part = (part or 1) * 100 if word == "hundred" else part + Decimal(_IN_WORDS.get(word, 0))
+            if word == "thousand":
+                thousands, part = (part or 1) * 1000, Decimal(0)
+        return thousands + part
     plain = re.sub(r"[, ]", "", text.lower())
     if plain in _IN_WORDS or plain[0].isdecimal():
         return Decimal(_IN_WORDS.get(plain, plain))
