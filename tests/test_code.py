@@ -109,3 +109,18 @@ def test_blank_lines_count_in_the_line_of_a_bracket() -> None:
     assert fault("go", "\n\nfunc a() {\n\n  f()\n\n") == (4, "it ends before the { of line 3 is closed")
     assert fault("go", "\n \n") is None
     assert fault("java", "// { not open") is None, "a comment needs the end of its line"
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("graph LR\n  A --> B\n", None),
+        ("graph LR\n  A --> B -->\n", (1, "an arrow leads nowhere")),
+        ("graph LR\n  --> B\n", (1, "an arrow leads nowhere")),
+        ("graph LR\n  A -->|to| B[x]\n  style A stroke-dasharray: --\n", None),
+        ("sequenceDiagram\n  A->>B: hi\n  A-)B: later\n  activate B\n", None),
+        ("sequenceDiagram\n  A->>B: hi\n  A->>B hi\n", (2, "the message has no colon and text")),
+    ],
+)
+def test_arrows_and_messages_of_diagrams(code: str, found: tuple[int, str] | None) -> None:
+    assert fault("mermaid", code) == found
