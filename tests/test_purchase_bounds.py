@@ -211,18 +211,22 @@ def test_a_section_alone_may_have_half_a_request_more() -> None:
 def test_a_small_section_may_have_what_the_chapter_does_not_need() -> None:
     bound = Bound(_1=[400], _2=[3_000, 3_000])
     bound.add(1, 350)
-    assert bound.room(1) == 9_600 - 6_000 - 350, "what the other one reserves is kept for it"
+    assert bound.room(1) == 850, "three times its own"
     assert bound.room(2) == 9_600 - 400, "what the first one reserves is kept for it"
     bound.add(1, 100)
     assert bound.room(2) == 9_600 - 450
 
 
-def test_a_section_may_have_what_others_leave() -> None:
+def test_a_section_may_have_what_others_leave_up_to_twice_its_own() -> None:
     bound = Bound(_1=[500, 500], _2=[500, 500])
     bound.add(1, 1_400)
     assert bound.room(1) == 600, "the sum, less what the other one reserves"
     bound.add(1, 500)
     assert bound.room(2) == 1_100, "what one has taken, another has not"
+
+    wide = Bound(_1=[500, 500], _2=[4_500, 4_500])
+    wide.add(1, 2_000)
+    assert wide.room(1) == 1_000, "twice its own"
 
 
 def test_a_section_that_a_person_sends_back_begins_anew(tmp_path: Path) -> None:

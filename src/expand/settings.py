@@ -229,8 +229,7 @@ class _Stated:
         self._model_given = overrides.model or environment.get("EXPAND_MODEL")
         self._url_given = (overrides.base_url or environment.get("OPENAI_BASE_URL") or "").strip() or None
         if environment.get("EXPAND_PROVIDER"):  # requests must not go elsewhere without a word
-            remedy = "name the provider in expand.toml, or its address in OPENAI_BASE_URL"
-            raise InputError("EXPAND_PROVIDER is no longer read", remedy=remedy)
+            raise InputError("EXPAND_PROVIDER is no longer read", remedy="name the provider in expand.toml")
         named = self._author.get("provider")
         # Whether the embedded model was chosen as a provider.
         self._embedded = named == EMBEDDED and not self._url_given

@@ -38,6 +38,8 @@ Amounts = Mapping[str, int]
 where it is known."""
 MOST_CHARGED = 1.5
 """What a chapter's answers may be charged, for each token that its dry run reserves."""
+OWN_SHARES = 2
+"""How many times what it may be charged itself a section may have, where others leave it."""
 
 
 def simulated_orders(chapter: Chapter, check: SectionCheck) -> list[tuple[Ask, Order]]:
@@ -206,4 +208,4 @@ class ChapterBound:
         most = MOST_CHARGED * sum(map(self._reserved, self._due)) - self.spent[section]
         for other in self._due.keys() - {section}:
             most -= max(self.spent[other] + self.pending[other], self._reserved(other))
-        return int(most)
+        return int(min(most, OWN_SHARES * MOST_CHARGED * self._reserved(section) - self.spent[section]))
