@@ -244,9 +244,9 @@ def number_of(text: str) -> Decimal:
     if len(words) > 1 or words in (["hundred"], ["thousand"]):  # two thousand one hundred and fifty
         thousands = part = Decimal(0)
         for word in words:
-            part = (part or 1) * 100 if word == "hundred" else part + Decimal(_IN_WORDS.get(word, 0))
+            part = (part or Decimal(1)) * 100 if word == "hundred" else part + Decimal(_IN_WORDS.get(word, 0))
             if word == "thousand":
-                thousands, part = (part or 1) * 1000, Decimal(0)
+                thousands, part = (part or Decimal(1)) * 1000, Decimal(0)
         return thousands + part
     plain = re.sub(r"[, ]", "", text.lower())
     if plain in _IN_WORDS or plain[0].isdecimal():
